@@ -1,0 +1,25 @@
+//! Skilift's domain and its ports.
+//!
+//! # Layout
+//!
+//! - [`ride`]: what a lift ride is, with every number's range in its type; [`packed`]: the three bytes it becomes in the
+//!   ledger; [`message`]: the lines in which it travels.
+//! - [`catalogue`]: the resorts that a deployment knows.
+//! - [`queue`]: the way through RabbitMQ. [`store`]: the data model in Redis.
+//! - [`lifecycle`]: signals, tracked tasks, drain and exit. [`health`]: the private listener for health and metrics.
+//!
+//! This crate knows no public HTTP and no cloud: whatever speaks to a skier or to an operator lives above it.
+
+pub mod ride;
+
+pub mod catalogue;
+pub mod clock;
+pub mod health;
+pub mod lifecycle;
+pub mod message;
+pub mod packed;
+pub mod queue;
+pub mod ranged;
+pub mod service_url;
+pub mod stack;
+pub mod store;

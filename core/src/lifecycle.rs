@@ -1,0 +1,203 @@
+//! The life of a process: signals, tracked tasks, drain and exit.
+//!
+//! The first SIGTERM or SIGINT asks every task to finish its work ("drain"). A second one, or the drain deadline, ends
+//! the process hard. A task that ends before it was asked to, by error or panic, drains the others and makes the process
+//! fail: a dead consumer never leaves a process behind that looks healthy.
+
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// Why a task could not go on.
+pub type TaskError = Box<dyn std::error::Error + Send + Sync>;
+
+/// The handle by which tasks are started and asked to end. Clones are the same life.
+#[derive(Debug, Clone, Default)]
+pub struct Lifecycle {
+    drain: CancellationToken,
+    tasks: TaskTracker,
+    failed: Arc<AtomicBool>,
+}
+
+impl Lifecycle {
+    /// A new life in which nothing runs yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Becomes ready when the tasks shall finish their work and end.
+    #[must_use]
+    pub fn draining(&self) -> CancellationToken {
+        self.drain.clone()
+    }
+
+    /// Asks every task to finish its work and end.
+    pub fn drain(&self) {
+        self.drain.cancel();
+    }
+
+    /// Runs a task until it ends. It must end after [`Self::drain`] and not before: an error, a panic, or an end that
+    /// nobody asked for drains the others and makes the process fail.
+    pub fn spawn<F>(&self, name: &'static str, task: F)
+    where
+        F: Future<Output = Result<(), TaskError>> + Send + 'static,
+    {
+        let life = self.clone();
+        let watched = async move {
+            match AssertUnwindSafe(task).catch_unwind().await {
+                Ok(Ok(())) if life.drain.is_cancelled() => return,
+                Ok(Ok(())) => tracing::error!(task = name, "the task `{name}` ended unasked"),
+                Ok(Err(error)) => {
+                    tracing::error!(task = name, "the task `{name}` failed: {}", chain(&*error));
+                }
+                Err(_) => tracing::error!(task = name, "the task `{name}` panicked"),
+            }
+            life.failed.store(true, Ordering::Release);
+            life.drain();
+        };
+        self.tasks.spawn(watched);
+    }
+
+    /// Waits for a signal or for a task's failure, drains, and waits for all tasks, at most `deadline` long.
+    ///
+    /// Success means: asked to end, and every task finished its work in time.
+    ///
+    /// # Errors
+    /// When the signal handlers cannot be installed.
+    pub async fn run_until_drained(self, deadline: Duration) -> std::io::Result<ExitCode> {
+        let mut signals = Signals::install()?;
+        tokio::select! {
+            name = signals.next() => tracing::info!("{name}: draining; a second signal ends at once"),
+            () = self.drain.cancelled() => {}
+        }
+        self.drain();
+        self.tasks.close();
+        tokio::select! {
+            () = self.tasks.wait() => {
+                let failed = self.failed.load(Ordering::Acquire);
+                tracing::info!("{}", if failed { "ended after a failure" } else { "drained" });
+                Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+            }
+            name = signals.next() => {
+                tracing::warn!("{name} again: ending now; unacknowledged messages go back to the queue");
+                Ok(ExitCode::FAILURE)
+            }
+            () = tokio::time::sleep(deadline) => {
+                tracing::error!(
+                    "not drained after {deadline:?}: ending now; unacknowledged messages go back to the queue"
+                );
+                Ok(ExitCode::FAILURE)
+            }
+        }
+    }
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn install() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}
+
+/// An error with all its causes, in one line.
+#[must_use]
+pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(source) = cause {
+        let next = source.to_string();
+        // Some libraries repeat the cause in their own text.
+        if !text.contains(&next) {
+            text.push_str(": ");
+            text.push_str(&next);
+        }
+        cause = source.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn code_of(life: Lifecycle) -> String {
+        let code = life
+            .run_until_drained(Duration::from_millis(200))
+            .await
+            .unwrap();
+        format!("{code:?}")
+    }
+
+    fn is_success(code: &str) -> bool {
+        code == format!("{:?}", ExitCode::SUCCESS)
+    }
+
+    #[tokio::test]
+    async fn tasks_that_end_when_asked_make_a_success() {
+        let life = Lifecycle::new();
+        let asked = life.draining();
+        life.spawn("good", async move {
+            asked.cancelled().await;
+            Ok(())
+        });
+        life.drain();
+        assert!(is_success(&code_of(life).await));
+    }
+
+    #[tokio::test]
+    async fn a_dead_task_ends_the_process_with_an_error() {
+        let panics = Lifecycle::new();
+        panics.spawn("panics", async { panic!("on purpose, in a test") });
+        let fails = Lifecycle::new();
+        fails.spawn("fails", async { Err("on purpose".into()) });
+        let returns = Lifecycle::new();
+        returns.spawn("returns", async { Ok(()) });
+        for life in [panics, fails, returns] {
+            assert!(!is_success(&code_of(life).await));
+        }
+    }
+
+    #[tokio::test]
+    async fn the_deadline_ends_a_task_that_does_not() {
+        let life = Lifecycle::new();
+        life.spawn("stuck", std::future::pending());
+        life.drain();
+        assert!(!is_success(&code_of(life).await));
+    }
+
+    #[test]
+    fn a_chain_says_every_cause_once() {
+        let inner = std::io::Error::other("the disk is full");
+        let outer = crate::catalogue::CatalogueError::Read {
+            path: "x.toml".into(),
+            source: inner,
+        };
+        assert_eq!(
+            chain(&outer),
+            "cannot read the catalogue x.toml: the disk is full"
+        );
+    }
+}

@@ -1,0 +1,3 @@
+//! The queue between accepting a ride and storing it.
+
+pub mod rabbit;

@@ -1,0 +1,178 @@
+//! Takes messages from the queue and acknowledges them by prefix.
+
+use futures_util::StreamExt;
+use lapin::Channel;
+use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicQosOptions};
+use lapin::types::{AMQPValue, FieldTable, ShortString};
+
+use super::broker::{Broker, BrokerError, within_timeout};
+use super::topology;
+use crate::message::MessageId;
+use crate::stack::StackName;
+
+/// One consumer on one channel. Its tags mean nothing on any other.
+#[derive(Debug)]
+pub struct Consumer {
+    channel: Channel,
+    queue: String,
+    messages: lapin::Consumer,
+    prefetch: u16,
+}
+
+/// A message as it was delivered.
+#[derive(Debug)]
+pub struct Delivery {
+    /// Its number on this channel, ascending.
+    pub tag: u64,
+    /// The lines.
+    pub body: Vec<u8>,
+    /// Who sent it; `None` on a message that no publisher of ours sent.
+    pub id: Option<MessageId>,
+    /// The version of the body's format; `None` where it is not said.
+    pub format: Option<u32>,
+    /// How many rides it says it holds.
+    pub rides: Option<u32>,
+    /// When its oldest ride was accepted, in milliseconds since 1970.
+    pub accepted_at_ms: Option<u64>,
+    /// How often it was delivered before and came back.
+    pub returns: u64,
+}
+
+impl Consumer {
+    /// Declares the queues and consumes rides, with at most `prefetch` messages unacknowledged.
+    ///
+    /// # Errors
+    /// When RabbitMQ cannot be reached or refuses.
+    pub async fn open(
+        broker: &Broker,
+        stack: &StackName,
+        prefetch: u16,
+    ) -> Result<Self, BrokerError> {
+        let channel = broker.channel().await?;
+        topology::declare(&channel, stack).await?;
+        let queue = stack.ride_queue();
+        let messages = consume(&channel, &queue, prefetch).await?;
+        Ok(Self {
+            channel,
+            queue,
+            messages,
+            prefetch,
+        })
+    }
+
+    /// How many messages may be unacknowledged.
+    #[must_use]
+    pub fn prefetch(&self) -> u16 {
+        self.prefetch
+    }
+
+    /// The next message; `None` after [`Self::cancel`], once all that was delivered is handed out.
+    ///
+    /// # Errors
+    /// When the channel is lost. What was delivered on it comes again, to whoever consumes next.
+    pub async fn next(&mut self) -> Option<Result<Delivery, BrokerError>> {
+        let delivered = self.messages.next().await?;
+        let lost = |source| BrokerError::Call {
+            doing: "deliver",
+            source,
+        };
+        Some(delivered.map(Delivery::from_amqp).map_err(lost))
+    }
+
+    /// Acknowledges every message up to and including `tag`.
+    ///
+    /// # Errors
+    /// When the channel is lost: the messages come again.
+    pub async fn ack_through(&self, tag: u64) -> Result<(), BrokerError> {
+        // `multiple`: https://www.rabbitmq.com/amqp-0-9-1-reference#basic.ack.multiple
+        let acking = self
+            .channel
+            .basic_ack(tag, BasicAckOptions { multiple: true });
+        within_timeout("take an acknowledgement", acking).await
+    }
+
+    /// Asks for no more messages. Those delivered already are still handed out, and are to be acknowledged.
+    ///
+    /// # Errors
+    /// When the channel is lost.
+    pub async fn cancel(&self) -> Result<(), BrokerError> {
+        let cancelling = self
+            .channel
+            .basic_cancel(self.messages.tag(), BasicCancelOptions::default());
+        within_timeout("cancel the consumer", cancelling).await
+    }
+
+    /// Consumes again after [`Self::cancel`], with another prefetch.
+    ///
+    /// # Errors
+    /// When the channel is lost.
+    pub async fn resume(&mut self, prefetch: u16) -> Result<(), BrokerError> {
+        self.messages = consume(&self.channel, &self.queue, prefetch).await?;
+        self.prefetch = prefetch;
+        Ok(())
+    }
+
+    /// Closes the channel: whatever is not acknowledged goes back to the queue, at once and exactly once.
+    pub async fn close(self) {
+        let closing = self.channel.close(200, "bye".into());
+        if let Err(error) = within_timeout("close a channel", closing).await {
+            tracing::debug!("closing a consumer's channel: {error}");
+        }
+    }
+}
+
+async fn consume(
+    channel: &Channel,
+    queue: &str,
+    prefetch: u16,
+) -> Result<lapin::Consumer, BrokerError> {
+    // Per consumer, as quorum queues want it: https://www.rabbitmq.com/docs/quorum-queues#global-qos
+    let limit = channel.basic_qos(prefetch, BasicQosOptions { global: false });
+    within_timeout("set the prefetch", limit).await?;
+    let consuming = channel.basic_consume(
+        queue.into(),
+        ShortString::default(),
+        BasicConsumeOptions::default(),
+        FieldTable::default(),
+    );
+    within_timeout("start a consumer", consuming).await
+}
+
+impl Delivery {
+    fn from_amqp(delivery: lapin::message::Delivery) -> Self {
+        let headers = delivery.properties.headers().as_ref();
+        let header = |name: &str| headers?.inner().get(name);
+        let number = |name: &str| header(name).and_then(to_u64);
+        let id = match header("id") {
+            Some(AMQPValue::LongString(text)) => std::str::from_utf8(text.as_bytes())
+                .ok()
+                .and_then(|text| text.parse().ok()),
+            _ => None,
+        };
+        Self {
+            tag: delivery.delivery_tag,
+            id,
+            format: number("v").map(|version| u32::try_from(version).unwrap_or(u32::MAX)),
+            rides: number("rides").and_then(|rides| rides.try_into().ok()),
+            accepted_at_ms: number("accepted-at"),
+            // Set by quorum queues: https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling
+            returns: number("x-delivery-count").unwrap_or(0),
+            body: delivery.data,
+        }
+    }
+}
+
+/// A header's number, whichever integer type its sender chose.
+fn to_u64(value: &AMQPValue) -> Option<u64> {
+    match *value {
+        AMQPValue::ShortShortInt(n) => n.try_into().ok(),
+        AMQPValue::ShortShortUInt(n) => Some(n.into()),
+        AMQPValue::ShortInt(n) => n.try_into().ok(),
+        AMQPValue::ShortUInt(n) => Some(n.into()),
+        AMQPValue::LongInt(n) => n.try_into().ok(),
+        AMQPValue::LongUInt(n) => Some(n.into()),
+        AMQPValue::LongLongInt(n) => n.try_into().ok(),
+        AMQPValue::Timestamp(n) => Some(n),
+        _ => None,
+    }
+}

@@ -1,0 +1,120 @@
+//! Addresses of RabbitMQ and Redis, whose passwords must not be seen.
+
+use std::fmt;
+use url::Url;
+
+/// The URL of a service. `Display` and `Debug` hide the password; only [`ServiceUrl::reveal`] shows it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ServiceUrl(Url);
+
+/// Text that is no URL of a service. The text itself is left out, for it may hold a password.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidServiceUrl {
+    /// No URL at all.
+    #[error(
+        "this is not a URL ({0}); one looks like amqp://user:password@host:5672/%2f or redis://host:6379"
+    )]
+    Syntax(url::ParseError),
+    /// A URL of something else.
+    #[error("a URL of this kind begins with {expected}://, not {got}://")]
+    Scheme {
+        /// What it should begin with.
+        expected: &'static str,
+        /// What it begins with.
+        got: String,
+    },
+    /// A URL without a host.
+    #[error("this URL names no host")]
+    Host,
+}
+
+impl ServiceUrl {
+    /// Reads the URL of a RabbitMQ node: `amqp://` or `amqps://`.
+    ///
+    /// # Errors
+    /// When it is no such URL.
+    pub fn amqp(text: &str) -> Result<Self, InvalidServiceUrl> {
+        Self::of_scheme(text, "amqp", &["amqp", "amqps"])
+    }
+
+    /// Reads the URL of a Redis server: `redis://` or `rediss://`.
+    ///
+    /// # Errors
+    /// When it is no such URL.
+    pub fn redis(text: &str) -> Result<Self, InvalidServiceUrl> {
+        Self::of_scheme(text, "redis", &["redis", "rediss"])
+    }
+
+    fn of_scheme(
+        text: &str,
+        expected: &'static str,
+        schemes: &[&str],
+    ) -> Result<Self, InvalidServiceUrl> {
+        let url: Url = text.trim().parse().map_err(InvalidServiceUrl::Syntax)?;
+        if !schemes.contains(&url.scheme()) {
+            return Err(InvalidServiceUrl::Scheme {
+                expected,
+                got: url.scheme().to_owned(),
+            });
+        }
+        if url.host_str().is_none_or(str::is_empty) {
+            return Err(InvalidServiceUrl::Host);
+        }
+        Ok(Self(url))
+    }
+
+    /// The whole URL with its password, for the client library only.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        self.0.as_str()
+    }
+}
+
+impl fmt::Display for ServiceUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = self.0.clone();
+        // Query strings may carry secrets of their own, and neither call fails on a URL with a host.
+        shown.set_query(None);
+        if shown.password().is_some() && shown.set_password(Some("***")).is_err() {
+            return f.write_str("(hidden)");
+        }
+        shown.fmt(f)
+    }
+}
+
+impl fmt::Debug for ServiceUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hides_the_password_wherever_it_is_shown() {
+        let url = ServiceUrl::amqp("amqp://gate:s3cret@mq.example:5672/%2f?token=t0ken").unwrap();
+        for shown in [url.to_string(), format!("{url:?}")] {
+            assert!(
+                !shown.contains("s3cret") && !shown.contains("t0ken"),
+                "{shown}"
+            );
+            assert!(shown.contains("gate:***@mq.example"), "{shown}");
+        }
+        assert!(url.reveal().contains("s3cret"));
+    }
+
+    #[test]
+    fn refuses_other_urls_without_repeating_them() {
+        for bad in [
+            "s3cret",
+            "http://s3cret@host",
+            "amqp:///s3cret",
+            "redis://s3cret@host",
+        ] {
+            let error = ServiceUrl::amqp(bad).unwrap_err().to_string();
+            assert!(!error.contains("s3cret"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! The name of a deployment.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// A stack's name: it prefixes every Redis key, names the queues and is the EC2 tag, so that two stacks never meet.
+///
+/// 1 to 40 characters, lower-case letters, digits and `-`, beginning with a letter.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct StackName(String);
+
+/// A name that cannot be a stack's.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "a stack's name has 1 to 40 lower-case letters, digits and '-' and begins with a letter; {0:?} does not"
+)]
+pub struct InvalidStackName(String);
+
+impl FromStr for StackName {
+    type Err = InvalidStackName;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        let begins_well = text.starts_with(|c: char| c.is_ascii_lowercase());
+        if begins_well && text.len() <= 40 && text.chars().all(allowed) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(InvalidStackName(text.chars().take(60).collect()))
+        }
+    }
+}
+
+impl Default for StackName {
+    fn default() -> Self {
+        Self("skilift".to_owned())
+    }
+}
+
+impl fmt::Display for StackName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl StackName {
+    /// The queue of rides on their way to the store.
+    #[must_use]
+    pub fn ride_queue(&self) -> String {
+        format!("{self}.rides")
+    }
+
+    /// The queue of lines that could not be applied.
+    #[must_use]
+    pub fn dead_letter_queue(&self) -> String {
+        format!("{self}.rides.dead")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accepts_only_what_every_system_can_spell() {
+        assert_eq!(
+            "alps-2".parse::<StackName>().unwrap().ride_queue(),
+            "alps-2.rides"
+        );
+        for bad in [
+            "",
+            "2alps",
+            "-a",
+            "Alps",
+            "a b",
+            "a{b}",
+            "a.b",
+            &"a".repeat(41),
+        ] {
+            assert!(bad.parse::<StackName>().is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! The data model in Redis, whose one thread is the narrowest place of the system: a batch costs it few, large commands.
+//!
+//! - [`keys`]: the names of the keys. [`counters`]: what stands where in a day's counters.
+//! - [`durability`]: whether Redis keeps what it was told.
+//! - [`writer`]: stores batches by `apply.lua` and keeps the indexes; [`reader`] answers questions.
+//!
+//! The ledger (`rides:{R:S:D}`) is the data. Counters and indexes follow from it, and everything else is derived on read.
+
+pub mod counters;
+pub mod durability;
+pub mod keys;
+pub mod reader;
+pub mod writer;
+
+use std::time::Duration;
+
+use deadpool_redis::{Manager, Pool};
+use redis::AsyncConnectionConfig;
+
+use self::durability::Weakness;
+use self::keys::Keys;
+use self::reader::Reader;
+use self::writer::Writer;
+use crate::service_url::ServiceUrl;
+use crate::stack::StackName;
+
+/// The version of this data model. A store of a newer one is refused.
+pub const FORMAT: u32 = 1;
+
+/// How long a write may take before its connection is given up.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a connection attempt may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// What went wrong with the store, and with what.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The URL has a part that Redis does not know.
+    #[error("the Redis URL cannot be used")]
+    Url(#[source] redis::RedisError),
+    /// No connection.
+    #[error("cannot reach Redis at {url}")]
+    Connect {
+        /// Where, without the password.
+        url: String,
+        /// Why.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// Redis does not want us.
+    #[error("Redis at {url} refused user or password; check --redis-url")]
+    Refused {
+        /// Where, without the password.
+        url: String,
+        /// Redis' own words.
+        source: redis::RedisError,
+    },
+    /// A call failed.
+    #[error("Redis did not {doing}")]
+    Call {
+        /// What was asked, as a verb: "store a batch".
+        doing: &'static str,
+        /// Why.
+        source: redis::RedisError,
+    },
+    /// Redis would forget rides that it acknowledged.
+    #[error(
+        "Redis at {url} would lose acknowledged rides: {}. Set this right (in redis.conf, or by CONFIG SET), \
+         or accept the loss with --accept-loss-window",
+        durability::list(.weaknesses)
+    )]
+    NotDurable {
+        /// Where, without the password.
+        url: String,
+        /// What would have to change.
+        weaknesses: Vec<Weakness>,
+    },
+    /// The data was written by a newer version of Skilift.
+    #[error(
+        "the data in Redis has format {found}, which is newer than this version's {FORMAT}; \
+         run a version that knows it, or use another --stack"
+    )]
+    NewerFormat {
+        /// What the store says.
+        found: String,
+    },
+    /// Bytes in the ledger that no worker of ours wrote.
+    #[error("the key {key} holds something that Skilift did not write")]
+    Corrupt {
+        /// The key.
+        key: String,
+        /// What is wrong with it.
+        source: crate::packed::CorruptLedger,
+    },
+}
+
+impl StoreError {
+    /// Whether trying again is useless until somebody changes something.
+    #[must_use]
+    pub fn is_permanent(&self) -> bool {
+        matches!(
+            self,
+            Self::Url(_)
+                | Self::Refused { .. }
+                | Self::NotDurable { .. }
+                | Self::NewerFormat { .. }
+        )
+    }
+}
+
+/// Names the call that failed.
+fn failed(doing: &'static str) -> impl FnOnce(redis::RedisError) -> StoreError {
+    move |source| StoreError::Call { doing, source }
+}
+
+/// A Redis server and the stack's place in it.
+#[derive(Debug, Clone)]
+pub struct Store {
+    url: ServiceUrl,
+    client: redis::Client,
+    pool: Pool,
+    keys: Keys,
+    accept_loss_window: bool,
+}
+
+impl Store {
+    /// A store that is not connected to yet, for at most `writers` writers at once.
+    ///
+    /// With `accept_loss_window` a Redis is good enough that may forget the last rides it acknowledged.
+    ///
+    /// # Errors
+    /// When the URL has a part that Redis does not know.
+    pub fn new(
+        url: ServiceUrl,
+        stack: &StackName,
+        writers: usize,
+        accept_loss_window: bool,
+    ) -> Result<Self, StoreError> {
+        let client = redis::Client::open(url.reveal()).map_err(StoreError::Url)?;
+        let connection = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(CONNECT_TIMEOUT))
+            .set_response_timeout(Some(WRITE_TIMEOUT));
+        let manager =
+            Manager::new_with_config(url.reveal(), connection).map_err(StoreError::Url)?;
+        let pool = Pool::builder(manager)
+            .max_size(writers.max(1))
+            .build()
+            .expect("a pool without timeouts needs no runtime");
+        Ok(Self {
+            url,
+            client,
+            pool,
+            keys: Keys::new(stack),
+            accept_loss_window,
+        })
+    }
+
+    /// Takes a connection and makes sure that what is written through it will last.
+    ///
+    /// # Errors
+    /// When Redis cannot be reached, refuses us, would forget what it acknowledges, or holds a newer format.
+    pub async fn writer(&self) -> Result<Writer, StoreError> {
+        let mut connection = self.pool.get().await.map_err(|error| self.explain(error))?;
+        durability::check(&mut connection, &self.url, self.accept_loss_window).await?;
+        self.check_format(&mut connection).await?;
+        Ok(Writer::new(connection, self.keys.clone()))
+    }
+
+    /// A reader, which connects by itself whenever it must.
+    ///
+    /// # Errors
+    /// When the client cannot be set up.
+    pub fn reader(&self) -> Result<Reader, StoreError> {
+        Reader::new(self.client.clone(), self.keys.clone())
+    }
+
+    async fn check_format(
+        &self,
+        connection: &mut deadpool_redis::Connection,
+    ) -> Result<(), StoreError> {
+        let key = self.keys.format();
+        let doing = "tell the format of its data";
+        let found: Option<String> = redis::cmd("SET")
+            .arg(&key)
+            .arg(FORMAT)
+            .arg("NX")
+            .arg("GET")
+            .query_async(connection)
+            .await
+            .map_err(failed(doing))?;
+        match found {
+            Some(found) if found.parse::<u32>().is_ok_and(|version| version <= FORMAT) => Ok(()),
+            Some(found) => Err(StoreError::NewerFormat { found }),
+            None => Ok(()),
+        }
+    }
+
+    fn explain(&self, error: deadpool_redis::PoolError) -> StoreError {
+        let url = self.url.to_string();
+        match error {
+            deadpool_redis::PoolError::Backend(source) if is_refusal(&source) => {
+                StoreError::Refused { url, source }
+            }
+            deadpool_redis::PoolError::Backend(source) => StoreError::Connect {
+                url,
+                source: source.into(),
+            },
+            other => StoreError::Connect {
+                url,
+                source: other.into(),
+            },
+        }
+    }
+}
+
+fn is_refusal(error: &redis::RedisError) -> bool {
+    error.kind() == redis::ErrorKind::AuthenticationFailed
+        || matches!(error.code(), Some("NOAUTH" | "WRONGPASS" | "NOPERM"))
+}

@@ -1,0 +1,113 @@
+//! Whether Redis keeps what it acknowledged, through a crash of its own or of its machine.
+
+use std::fmt;
+
+use deadpool_redis::Connection;
+
+use super::{StoreError, failed};
+use crate::service_url::ServiceUrl;
+
+/// What each setting must be for an acknowledged ride to be on disk, and to stay.
+const REQUIRED: [(&str, &str); 4] = [
+    ("appendonly", "yes"),
+    ("appendfsync", "always"),
+    // With "yes" nothing is fsynced while the file is rewritten, "always" or not.
+    ("no-appendfsync-on-rewrite", "no"),
+    // Any other policy deletes rides when memory is short.
+    ("maxmemory-policy", "noeviction"),
+];
+
+/// A setting that lets acknowledged rides be lost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Weakness {
+    setting: &'static str,
+    required: &'static str,
+    /// `None` when Redis does not tell.
+    found: Option<String>,
+}
+
+impl fmt::Display for Weakness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            setting,
+            required,
+            found,
+        } = self;
+        match found {
+            Some(found) => write!(f, "{setting} is {found}, not {required}"),
+            None => write!(f, "it does not tell {setting}, which must be {required}"),
+        }
+    }
+}
+
+/// All weaknesses in one line.
+pub(super) fn list(weaknesses: &[Weakness]) -> String {
+    let texts: Vec<String> = weaknesses.iter().map(ToString::to_string).collect();
+    texts.join("; ")
+}
+
+/// Asks Redis for its settings and refuses weak ones, unless the loss is accepted.
+pub(super) async fn check(
+    connection: &mut Connection,
+    url: &ServiceUrl,
+    accept_loss_window: bool,
+) -> Result<(), StoreError> {
+    let mut weaknesses = Vec::new();
+    for (setting, required) in REQUIRED {
+        let answer: redis::RedisResult<Vec<String>> = redis::cmd("CONFIG")
+            .arg("GET")
+            .arg(setting)
+            .query_async(connection)
+            .await;
+        let found = match answer {
+            Ok(pair) => pair.into_iter().nth(1),
+            // Hosted servers and strict ACLs do not tell: that is no proof of durability.
+            Err(error) if !error.is_unrecoverable_error() => None,
+            Err(error) => return Err(failed("tell its settings")(error)),
+        };
+        if found.as_deref() != Some(required) {
+            weaknesses.push(Weakness {
+                setting,
+                required,
+                found,
+            });
+        }
+    }
+    if weaknesses.is_empty() {
+        return Ok(());
+    }
+    let url = url.to_string();
+    if !accept_loss_window {
+        return Err(StoreError::NotDurable { url, weaknesses });
+    }
+    tracing::warn!(
+        "Redis at {url} may lose acknowledged rides, and this is accepted (--accept-loss-window): {}",
+        list(&weaknesses)
+    );
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_weakness_says_what_is_and_what_must_be() {
+        let weaknesses = [
+            Weakness {
+                setting: "appendfsync",
+                required: "always",
+                found: Some("no".into()),
+            },
+            Weakness {
+                setting: "appendonly",
+                required: "yes",
+                found: None,
+            },
+        ];
+        assert_eq!(
+            list(&weaknesses),
+            "appendfsync is no, not always; it does not tell appendonly, which must be yes"
+        );
+    }
+}

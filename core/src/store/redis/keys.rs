@@ -1,0 +1,60 @@
+//! The names of the keys. All of a resort day share a hash tag, so that they live on one node of a cluster.
+
+use crate::ride::{ResortDay, ResortId, SkierId};
+use crate::stack::StackName;
+
+/// Writes a stack's keys.
+#[derive(Debug, Clone)]
+pub struct Keys {
+    prefix: String,
+}
+
+impl Keys {
+    pub(super) fn new(stack: &StackName) -> Self {
+        Self {
+            prefix: format!("{stack}:"),
+        }
+    }
+
+    /// HASH skier to packed rides: the ledger of a day.
+    #[must_use]
+    pub fn rides(&self, day: ResortDay) -> String {
+        format!("{}rides:{{{day}}}", self.prefix)
+    }
+
+    /// STRING of counters of a day; see [`super::counters`].
+    #[must_use]
+    pub fn counts(&self, day: ResortDay) -> String {
+        format!("{}counts:{{{day}}}", self.prefix)
+    }
+
+    /// SET of a skier's days, as [`ResortDay::to_index`] writes them.
+    #[must_use]
+    pub fn skier(&self, skier: SkierId) -> String {
+        format!("{}skier:{{{skier}}}", self.prefix)
+    }
+
+    /// SET of resorts.
+    #[must_use]
+    pub fn resorts(&self) -> String {
+        format!("{}resorts", self.prefix)
+    }
+
+    /// SET of a resort's seasons.
+    #[must_use]
+    pub fn seasons(&self, resort: ResortId) -> String {
+        format!("{}seasons:{{{resort}}}", self.prefix)
+    }
+
+    /// SET of the days of a resort's season.
+    #[must_use]
+    pub fn days(&self, day: ResortDay) -> String {
+        format!("{}days:{{{}:{}}}", self.prefix, day.resort, day.season)
+    }
+
+    /// STRING: the version of the data model.
+    #[must_use]
+    pub fn format(&self) -> String {
+        format!("{}format", self.prefix)
+    }
+}

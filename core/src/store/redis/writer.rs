@@ -1,0 +1,218 @@
+//! Stores batches of rides: one script call for each resort day, then the indexes.
+//!
+//! Everything here may be done again with the same batch, after any error: what is stored already is counted as a
+//! duplicate and its indexes are written once more.
+
+use std::collections::HashSet;
+use std::sync::LazyLock;
+
+use deadpool_redis::Connection;
+use redis::{Pipeline, RedisResult, Script, Value};
+
+use super::keys::Keys;
+use super::{StoreError, failed};
+use crate::packed::{Boarding, MAX_RIDES_PER_SKIER_DAY, PACKED_BYTES, unpack_all};
+use crate::ride::{ResortDay, Ride, SkierId};
+use crate::store::batch::{Batch, DayCall};
+
+static APPLY: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("apply.lua")));
+
+/// What the script returns: new rides, duplicates, positions to index, and positions with refused rides.
+type ScriptAnswer = (u64, u64, Vec<usize>, Vec<Value>);
+
+/// What became of a batch. Every ride in it was new, a duplicate, or is listed as refused.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Applied {
+    /// Rides that were not there before.
+    pub new: u64,
+    /// Rides that were there before, and copies within the batch.
+    pub duplicates: u64,
+    /// Rides that cannot be stored, each with the reason.
+    pub refused: Vec<(Ride, String)>,
+}
+
+/// One connection that writes.
+pub struct Writer {
+    connection: Connection,
+    keys: Keys,
+    /// Days whose place in the sets of days, seasons and resorts this connection has written. It is forgotten with the
+    /// connection, for Redis may have been emptied meanwhile.
+    listed_days: HashSet<ResortDay>,
+}
+
+impl Writer {
+    pub(super) fn new(connection: Connection, keys: Keys) -> Self {
+        Self {
+            connection,
+            keys,
+            listed_days: HashSet::new(),
+        }
+    }
+
+    /// Stores a batch and returns when Redis has acknowledged all of it.
+    ///
+    /// # Errors
+    /// When a call failed. Part of the batch may be stored; apply it again, through a new writer.
+    pub async fn apply(&mut self, batch: &Batch) -> Result<Applied, StoreError> {
+        let mut applied = Applied::default();
+        let mut to_index = Vec::new();
+        if batch.is_empty() {
+            return Ok(applied);
+        }
+        let answers = self.run_scripts(batch).await?;
+        for (call, answer) in batch.calls().zip(answers) {
+            match answer {
+                Ok(answer) => take_answer(call, answer, &mut applied, &mut to_index)?,
+                Err(error) if error.code() == Some("WRONGTYPE") => {
+                    let reason = error
+                        .detail()
+                        .unwrap_or("a key holds another type")
+                        .to_owned();
+                    applied
+                        .refused
+                        .extend(call.rides.iter().map(|ride| (*ride, reason.clone())));
+                }
+                Err(error) => return Err(failed("store a batch")(error)),
+            }
+            applied.duplicates += u64::from(call.copies);
+        }
+        self.write_indexes(&to_index).await?;
+        Ok(applied)
+    }
+
+    /// Calls the script for each day. The transaction is not there for its isolation: Redis runs all of it in one turn of
+    /// its loop, and so with one fsync instead of one for every 16 KiB that it reads.
+    async fn run_scripts(
+        &mut self,
+        batch: &Batch,
+    ) -> Result<Vec<RedisResult<ScriptAnswer>>, StoreError> {
+        let mut pipeline = Pipeline::with_capacity(batch.call_count());
+        pipeline.atomic().ignore_errors();
+        for call in batch.calls() {
+            self.add_call(&mut pipeline, call);
+        }
+        let mut answers = self.query(&pipeline).await?;
+        let forgotten = |answer: &RedisResult<ScriptAnswer>| matches!(answer, Err(error) if error.code() == Some("NOSCRIPT"));
+        if answers.iter().any(forgotten) {
+            // Redis forgets scripts when it restarts. Days that another call knew are duplicates the second time.
+            let loading = APPLY.load_async(&mut self.connection).await;
+            loading.map_err(failed("load the script that stores rides"))?;
+            answers = self.query(&pipeline).await?;
+        }
+        Ok(answers)
+    }
+
+    async fn query(
+        &mut self,
+        pipeline: &Pipeline,
+    ) -> Result<Vec<RedisResult<ScriptAnswer>>, StoreError> {
+        let answered: RedisResult<Vec<RedisResult<ScriptAnswer>>> =
+            pipeline.query_async(&mut self.connection).await;
+        answered.map_err(failed("store a batch"))
+    }
+
+    fn add_call(&self, pipeline: &mut Pipeline, call: DayCall<'_>) {
+        pipeline.cmd("EVALSHA").arg(APPLY.get_hash()).arg(2);
+        pipeline
+            .arg(self.keys.rides(call.day))
+            .arg(self.keys.counts(call.day));
+        pipeline
+            .arg(call.copies)
+            .arg(MAX_RIDES_PER_SKIER_DAY * PACKED_BYTES);
+        let mut packed = Vec::new();
+        for rides in call.skiers() {
+            packed.clear();
+            packed.extend(rides.iter().flat_map(|ride| boarding(ride).pack()));
+            pipeline.arg(rides[0].skier.get()).arg(packed.as_slice());
+        }
+    }
+
+    /// Makes sure that skiers, days, seasons and resorts can be found.
+    async fn write_indexes(&mut self, skiers: &[(ResortDay, SkierId)]) -> Result<(), StoreError> {
+        let mut pipeline = Pipeline::with_capacity(skiers.len());
+        pipeline.atomic();
+        for &(day, skier) in skiers {
+            pipeline
+                .cmd("SADD")
+                .arg(self.keys.skier(skier))
+                .arg(day.to_index())
+                .ignore();
+        }
+        let days: HashSet<ResortDay> = skiers.iter().map(|&(day, _)| day).collect();
+        let unlisted: Vec<ResortDay> = days.difference(&self.listed_days).copied().collect();
+        for day in &unlisted {
+            pipeline
+                .cmd("SADD")
+                .arg(self.keys.days(*day))
+                .arg(day.day.get())
+                .ignore();
+            pipeline
+                .cmd("SADD")
+                .arg(self.keys.seasons(day.resort))
+                .arg(day.season.get())
+                .ignore();
+            pipeline
+                .cmd("SADD")
+                .arg(self.keys.resorts())
+                .arg(day.resort.get())
+                .ignore();
+        }
+        if pipeline.is_empty() {
+            return Ok(());
+        }
+        let written: RedisResult<()> = pipeline.query_async(&mut self.connection).await;
+        written.map_err(failed("write an index"))?;
+        self.listed_days.extend(unlisted);
+        Ok(())
+    }
+}
+
+fn boarding(ride: &Ride) -> Boarding {
+    Boarding {
+        minute: ride.minute,
+        lift: ride.lift,
+    }
+}
+
+fn take_answer(
+    call: DayCall<'_>,
+    (new, duplicates, positions, refused): ScriptAnswer,
+    applied: &mut Applied,
+    to_index: &mut Vec<(ResortDay, SkierId)>,
+) -> Result<(), StoreError> {
+    applied.new += new;
+    applied.duplicates += duplicates;
+    let skiers: Vec<&[Ride]> = call.skiers().collect();
+    // Positions count from 1; one beyond the end would be the script's fault, and is then nobody's.
+    let skier_at = |position: usize| skiers.get(position.wrapping_sub(1)).map(|rides| rides[0]);
+    to_index.extend(
+        positions
+            .into_iter()
+            .filter_map(skier_at)
+            .map(|ride| (call.day, ride.skier)),
+    );
+    for pair in refused.chunks_exact(2) {
+        let position: RedisResult<usize> =
+            redis::from_redis_value_ref(&pair[0]).map_err(Into::into);
+        let packed: RedisResult<Vec<u8>> =
+            redis::from_redis_value_ref(&pair[1]).map_err(Into::into);
+        let (Some(first), Ok(packed)) = (position.ok().and_then(skier_at), packed) else {
+            continue;
+        };
+        let corrupt = |source| StoreError::Corrupt {
+            key: call.day.to_string(),
+            source,
+        };
+        for ride in unpack_all(&packed).map_err(corrupt)? {
+            let ride = Ride {
+                minute: ride.minute,
+                lift: ride.lift,
+                ..first
+            };
+            let reason =
+                format!("the skier has {MAX_RIDES_PER_SKIER_DAY} rides on this day already");
+            applied.refused.push((ride, reason));
+        }
+    }
+    Ok(())
+}
