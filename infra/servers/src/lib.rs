@@ -1,0 +1,27 @@
+//! Private RabbitMQ and Redis servers for tests, `make run` and `make bench`.
+//!
+//! - [`RedisServer`] and [`RabbitServer`]: the real programs, each in a temporary folder of its own, on free ports of 127.0.0.1, with
+//!   random passwords. They can be stopped, killed, paused and started again at the same address with the same data.
+//! - [`CutProxy`]: a TCP proxy that cuts or stalls the connections through it.
+//! - The program `with-servers` runs a command with both servers at its side; tests in that command find them with
+//!   [`shared_amqp_url`] and [`shared_redis_url`].
+//!
+//! Nothing is left over: dropping a server kills its processes and removes its folder, and the kernel kills them when the process
+//! that started them dies in any other way (only the folder stays then). This crate must never be linked into the product.
+//!
+//! Linux only, with `setpriv` from util-linux.
+
+mod rabbit;
+mod redis;
+
+mod proxy;
+mod shared;
+
+mod port;
+mod process;
+mod program;
+
+pub use proxy::CutProxy;
+pub use rabbit::{RabbitOptions, RabbitServer};
+pub use redis::{AppendFsync, RedisOptions, RedisServer};
+pub use shared::{shared_amqp_url, shared_redis_url};

@@ -1,0 +1,63 @@
+//! Finding the programs this crate starts, and the environment they get.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Debian's, Ubuntu's and the RabbitMQ project's own packages put the real script here. The one of that name on PATH is a wrapper
+/// that changes to another user and another folder.
+const RABBITMQ_SCRIPTS: &str = "/usr/lib/rabbitmq/bin";
+
+/// Finds `redis-server`.
+///
+/// # Errors
+/// When it is not installed; the message says how to get it.
+pub(crate) fn redis_server() -> anyhow::Result<PathBuf> {
+    find("redis-server", "run make test, which installs it")
+}
+
+/// Finds the real `rabbitmq-server` script.
+///
+/// # Errors
+/// When it is not installed; the message says how to get it.
+pub(crate) fn rabbitmq_server() -> anyhow::Result<PathBuf> {
+    let script = Path::new(RABBITMQ_SCRIPTS).join("rabbitmq-server");
+    if script.is_file() {
+        return Ok(script);
+    }
+    find("rabbitmq-server", "run make test, which installs it")
+}
+
+/// Finds `epmd`, the name server of Erlang nodes.
+///
+/// # Errors
+/// When it is not installed; the message says how to get it.
+pub(crate) fn epmd() -> anyhow::Result<PathBuf> {
+    find(
+        "epmd",
+        "it comes with RabbitMQ's Erlang; run make test, which installs both",
+    )
+}
+
+/// Finds `setpriv`.
+///
+/// # Errors
+/// When it is not installed; the message says how to get it.
+pub(crate) fn setpriv() -> anyhow::Result<PathBuf> {
+    find(
+        "setpriv",
+        "it is part of util-linux; install that package of your distribution",
+    )
+}
+
+/// Gives `command` an environment of its own: nothing that is set around us (`RABBITMQ_*`, `ERL_*`, ...) may reach a private server.
+pub(crate) fn clean_environment(command: &mut Command) {
+    command.env_clear().env("LANG", "C.UTF-8");
+    if let Some(path) = env::var_os("PATH") {
+        command.env("PATH", path);
+    }
+}
+
+fn find(name: &str, remedy: &str) -> anyhow::Result<PathBuf> {
+    which::which(name).map_err(|_| anyhow::anyhow!("{name} is not installed: {remedy}"))
+}
