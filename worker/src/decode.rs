@@ -1,0 +1,136 @@
+//! Messages to rides and dead letters.
+
+use skilift_core::message::{FORMAT, lines, parse_line};
+use skilift_core::queue::rabbit::{DeadLetter, Delivery};
+use skilift_core::ride::Ride;
+
+/// After so many returns a message's lines are dead: it keeps killing or blocking whoever takes it.
+pub(crate) const KILLS_WORKERS_AFTER: u64 = 50;
+
+/// What a message holds.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Decoded {
+    pub(crate) rides: Vec<Ride>,
+    pub(crate) dead: Vec<DeadLetter>,
+}
+
+impl Decoded {
+    /// Reads the lines of a message. Every line that is not blank becomes a ride or a dead letter.
+    pub(crate) fn add(&mut self, delivery: &Delivery) {
+        let all_dead = why_all_lines_are_dead(delivery);
+        for (line_number, line) in lines(&delivery.body) {
+            let parsed = match &all_dead {
+                Some(reason) => Err(reason.clone()),
+                None => parse_line(line).map_err(|error| error.to_string()),
+            };
+            match parsed {
+                Ok(ride) => self.rides.push(ride),
+                Err(reason) => self.dead.push(DeadLetter {
+                    line: line.to_vec(),
+                    reason,
+                    message: delivery.id,
+                    line_number,
+                }),
+            }
+        }
+    }
+}
+
+fn why_all_lines_are_dead(delivery: &Delivery) -> Option<String> {
+    if delivery.returns >= KILLS_WORKERS_AFTER {
+        let returns = delivery.returns;
+        return Some(format!(
+            "kills workers: the message came back {returns} times unacknowledged"
+        ));
+    }
+    // A message without a version is a foreign one, and read as the present format.
+    delivery.format.filter(|&format| format > FORMAT).map(|format| {
+        format!("written in format {format}, and this worker reads up to {FORMAT}: upgrade workers first")
+    })
+}
+
+/// How many rides a message holds, as far as can be told without reading it.
+pub(crate) fn count_rides(delivery: &Delivery) -> usize {
+    match delivery.rides {
+        Some(rides) => rides as usize,
+        None => memchr::memchr_iter(b'\n', &delivery.body).count().max(1),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str =
+        r#"{"resortID":1,"seasonID":"2025","dayID":2,"skierID":3,"time":4,"liftID":5}"#;
+
+    fn delivery(body: &str) -> Delivery {
+        Delivery {
+            tag: 1,
+            body: body.as_bytes().to_vec(),
+            id: "0000000000000001-0-7".parse().ok(),
+            format: Some(1),
+            rides: None,
+            accepted_at_ms: None,
+            returns: 0,
+        }
+    }
+
+    fn decode(delivery: &Delivery) -> Decoded {
+        let mut decoded = Decoded::default();
+        decoded.add(delivery);
+        decoded
+    }
+
+    #[test]
+    fn a_bad_line_does_not_spoil_the_good_ones() {
+        let decoded = decode(&delivery(&format!("{GOOD}\npoison\n\n{GOOD}")));
+        assert_eq!(decoded.rides.len(), 2);
+        let [dead] = &decoded.dead[..] else {
+            panic!("{decoded:?}")
+        };
+        assert_eq!(
+            (dead.line.as_slice(), dead.line_number),
+            (b"poison".as_slice(), 2)
+        );
+        assert!(dead.message.is_some() && !dead.reason.is_empty());
+    }
+
+    #[test]
+    fn a_message_from_the_future_or_one_that_kills_is_dead_as_a_whole() {
+        let future = Delivery {
+            format: Some(2),
+            ..delivery(GOOD)
+        };
+        assert!(
+            decode(&future).dead[0]
+                .reason
+                .contains("upgrade workers first")
+        );
+        let killer = Delivery {
+            returns: 50,
+            ..delivery(GOOD)
+        };
+        assert!(decode(&killer).dead[0].reason.starts_with("kills workers"));
+        let foreign = Delivery {
+            format: None,
+            id: None,
+            returns: 49,
+            ..delivery(GOOD)
+        };
+        assert_eq!(decode(&foreign).rides.len(), 1);
+    }
+
+    #[test]
+    fn rides_are_counted_by_header_or_by_line() {
+        assert_eq!(
+            count_rides(&Delivery {
+                rides: Some(9),
+                ..delivery(GOOD)
+            }),
+            9
+        );
+        assert_eq!(count_rides(&delivery(&format!("{GOOD}\n{GOOD}\n"))), 2);
+        assert_eq!(count_rides(&delivery("")), 1);
+    }
+}
