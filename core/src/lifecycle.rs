@@ -70,11 +70,7 @@ impl Lifecycle {
     /// Waits for a signal or for a task's failure, drains, and waits for all tasks, at most `deadline` long.
     ///
     /// Success means: asked to end, and every task finished its work in time.
-    ///
-    /// # Errors
-    /// When the signal handlers cannot be installed.
-    pub async fn run_until_drained(self, deadline: Duration) -> std::io::Result<ExitCode> {
-        let mut signals = Signals::install()?;
+    pub async fn run_until_drained(self, mut signals: Signals, deadline: Duration) -> ExitCode {
         tokio::select! {
             name = signals.next() => tracing::info!("{name}: draining; a second signal ends at once"),
             () = self.drain.cancelled() => {}
@@ -85,29 +81,35 @@ impl Lifecycle {
             () = self.tasks.wait() => {
                 let failed = self.failed.load(Ordering::Acquire);
                 tracing::info!("{}", if failed { "ended after a failure" } else { "drained" });
-                Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+                if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
             }
             name = signals.next() => {
                 tracing::warn!("{name} again: ending now; unacknowledged messages go back to the queue");
-                Ok(ExitCode::FAILURE)
+                ExitCode::FAILURE
             }
             () = tokio::time::sleep(deadline) => {
                 tracing::error!(
                     "not drained after {deadline:?}: ending now; unacknowledged messages go back to the queue"
                 );
-                Ok(ExitCode::FAILURE)
+                ExitCode::FAILURE
             }
         }
     }
 }
 
-struct Signals {
+/// The signals that ask a process to end. Installed first of all, so that none is missed while the process starts.
+#[derive(Debug)]
+pub struct Signals {
     terminate: Signal,
     interrupt: Signal,
 }
 
 impl Signals {
-    fn install() -> std::io::Result<Self> {
+    /// From now on SIGTERM and SIGINT are ours.
+    ///
+    /// # Errors
+    /// When the system does not allow it.
+    pub fn install() -> std::io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
@@ -145,9 +147,8 @@ mod tests {
 
     async fn code_of(life: Lifecycle) -> String {
         let code = life
-            .run_until_drained(Duration::from_millis(200))
-            .await
-            .unwrap();
+            .run_until_drained(Signals::install().unwrap(), Duration::from_millis(200))
+            .await;
         format!("{code:?}")
     }
 

@@ -107,6 +107,11 @@ pub fn parse_line(line: &[u8]) -> Result<Ride, LineError> {
     if line.len() > MAX_LINE_BYTES {
         return Err(LineError::TooLong(line.len()));
     }
+    // serde would take an array for a ride whose fields come in order.
+    if line.trim_ascii_start().starts_with(b"[") {
+        let what = "it is an array instead of an object";
+        return Err(LineError::NotARide(what.to_owned()));
+    }
     serde_json::from_slice(line).map_err(|error| LineError::NotARide(without_place(&error)))
 }
 
@@ -178,7 +183,7 @@ mod tests {
             message,
             "resortID must be a whole number from 1 to 65535, not 70000"
         );
-        for bad in [&b"{"[..], b"[]", b"\xff", b"{}{}", b"null"] {
+        for bad in [&b"{"[..], b"[1,2025,3,4,5,6]", b"\xff", b"{}{}", b"null"] {
             assert!(parse_line(bad).is_err());
         }
     }

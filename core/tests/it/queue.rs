@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use skilift_core::lifecycle::Lifecycle;
+use skilift_core::lifecycle::{Lifecycle, Signals};
 use skilift_core::message::{MessageBody, lines, parse_line};
 use skilift_core::queue::rabbit::{
     Admission, Broker, Consumer, DeadLetter, DeadLetters, Delivery, PublishError, Publisher,
@@ -260,9 +260,8 @@ async fn closing_sends_what_was_accepted_and_ends_the_lanes() {
     sent.unwrap();
     let code = setup
         .life
-        .run_until_drained(Duration::from_secs(5))
-        .await
-        .unwrap();
+        .run_until_drained(Signals::install().unwrap(), Duration::from_secs(5))
+        .await;
     assert_eq!(
         format!("{code:?}"),
         format!("{:?}", std::process::ExitCode::SUCCESS)

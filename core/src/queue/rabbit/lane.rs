@@ -31,6 +31,9 @@ use crate::stack::StackName;
 const MESSAGES_IN_FLIGHT: usize = 2;
 /// How often an idle lane looks whether its channel still lives.
 const CHANNEL_CHECK: Duration = Duration::from_millis(500);
+/// What a client learns when nothing is known of its ride's fate.
+const UNCONFIRMED: &str =
+    "RabbitMQ did not confirm the ride: it may be stored or not, and sending it again is safe";
 /// AMQP's delivery mode of a message that survives a restart.
 const PERSISTENT: u8 = 2;
 
@@ -103,9 +106,8 @@ impl Drop for Pending {
     fn drop(&mut self) {
         self.in_flight
             .fetch_sub(self.body.rides(), Ordering::Relaxed);
-        self.outcome.settle(Err(PublishError::Unavailable(
-            "the server is ending".into(),
-        )));
+        self.outcome
+            .settle(Err(PublishError::Unavailable(UNCONFIRMED.into())));
     }
 }
 
@@ -362,7 +364,7 @@ async fn send(
             Err("RabbitMQ refused a message: the queue of rides is full".into())
         }
         Ok(Ok(Confirmation::NotRequested)) => Err("RabbitMQ did not switch confirms on".into()),
-        Ok(Err(error)) => Err(chain(&error).into()),
+        Ok(Err(error)) => Err(format!("RabbitMQ did not take a message: {}", chain(&error)).into()),
         Err(_) => Err("RabbitMQ did not confirm a message in time".into()),
     };
     (message, confirmed)

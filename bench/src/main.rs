@@ -1,0 +1,41 @@
+//! `make bench`: the table of figures, everything on one machine, on private RabbitMQ and Redis.
+//!
+//! - `setup`: servers, `skictl` processes and the ceiling. `preload`: a store as it is in mid-season.
+//! - `wrk`: the client. `usage`: CPU time and memory of processes.
+//! - `requests`: rates of POST and GET as shares of the ceiling, in interleaved rounds. `drain`: bulk ingest, and the
+//!   worker from a full queue.
+//! - `table`: medians with their ranges.
+
+mod drain;
+mod preload;
+mod requests;
+mod setup;
+mod table;
+mod usage;
+mod wrk;
+
+use std::process::ExitCode;
+
+use crate::setup::Setup;
+use crate::table::Table;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match bench().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn bench() -> anyhow::Result<()> {
+    let mut table = Table::default();
+    let mut setup = Setup::start().await?;
+    preload::preload(&setup, &mut table).await?;
+    requests::measure(&mut setup, &mut table).await?;
+    drain::measure(&mut setup, &mut table).await?;
+    table.print();
+    Ok(())
+}

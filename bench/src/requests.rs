@@ -1,0 +1,138 @@
+//! Rates of POST and GET as shares of the ceiling, in interleaved rounds: this machine's speed drifts by the minute, and
+//! only what is measured side by side can be compared.
+
+use anyhow::ensure;
+
+use crate::setup::Setup;
+use crate::table::Table;
+use crate::usage::{cpu_seconds, resident_mib};
+use crate::wrk;
+
+/// Rounds of interleaved runs.
+const ROUNDS: usize = 7;
+/// The questions: script, name, bar.
+const QUESTIONS: [(&str, &str, &str); 3] = [
+    ("get_day_vertical.lua", "GET day vertical", ">= 0.65"),
+    ("get_day_skiers.lua", "GET resort-day skiers", ">= 0.65"),
+    (
+        "get_skier_vertical.lua",
+        "GET skier vertical, 3 days",
+        ">= 0.45",
+    ),
+];
+
+/// What one round measured of one kind of request.
+#[derive(Default)]
+struct Rates {
+    per_second: Vec<f64>,
+    share: Vec<f64>,
+    p99_ms: Vec<f64>,
+}
+
+impl Rates {
+    fn add(&mut self, run: &wrk::Run, ceiling: f64) {
+        self.per_second.push(run.per_second);
+        self.share.push(run.per_second / ceiling);
+        self.p99_ms.push(run.p99_ms);
+    }
+
+    fn put(&self, table: &mut Table, name: &str, share_bar: &str, p99_bar: &str) {
+        table.rounds(name, "/s", &self.per_second, "");
+        table.rounds(
+            &format!("{name}, share of the ceiling"),
+            "x",
+            &self.share,
+            share_bar,
+        );
+        table.rounds(&format!("{name}, p99"), "ms", &self.p99_ms, p99_bar);
+    }
+}
+
+pub(crate) async fn measure(setup: &mut Setup, table: &mut Table) -> anyhow::Result<()> {
+    eprintln!("{ROUNDS} rounds of POST and GET, {} s each", wrk::SECONDS);
+    let mut ceilings = Vec::new();
+    let mut posts = Rates::default();
+    let mut gets = [Rates::default(), Rates::default(), Rates::default()];
+    let (mut cpu_us, mut behind_s) = (Vec::new(), Vec::new());
+    let mut cpu_by_process = [const { Vec::new() }; 4];
+    for _ in 0..ROUNDS {
+        let ceiling = wrk::run("post.lua", &setup.ceiling.url).await?.per_second;
+        ceilings.push(ceiling);
+
+        let before = cpu_of_each(setup)?;
+        let post = wrk::run("post.lua", &setup.api.url).await?;
+        let after = cpu_of_each(setup)?;
+        ensure!(
+            post.failed == 0.0,
+            "{} rides were not accepted",
+            post.failed
+        );
+        let accepted = setup.accepted().await?;
+        behind_s.push((accepted - setup.settled().await?) / post.per_second);
+        setup.wait_until_settled(accepted).await?;
+        let used: Vec<f64> = after
+            .iter()
+            .zip(before)
+            .map(|(after, before)| after - before)
+            .collect();
+        cpu_us.push(used.iter().sum::<f64>() * 1e6 / post.requests);
+        for (values, used) in cpu_by_process.iter_mut().zip(&used) {
+            values.push(used * 1e6 / post.requests);
+        }
+        posts.add(&post, ceiling);
+
+        for (rates, (script, name, _)) in gets.iter_mut().zip(QUESTIONS) {
+            let get = wrk::run(script, &setup.api.url).await?;
+            ensure!(
+                get.failed == 0.0,
+                "{name}: {} questions were not answered",
+                get.failed
+            );
+            rates.add(&get, ceiling);
+        }
+    }
+    table.rounds("Ceiling, bare axum POST", "/s", &ceilings, "");
+    posts.put(table, "POST", ">= 0.33, aimed 0.45", "<= 20");
+    table.rounds(
+        "POST, CPU a ride of all processes but wrk",
+        "us",
+        &cpu_us,
+        "<= 45, aimed 35",
+    );
+    for (values, process) in cpu_by_process
+        .iter()
+        .zip(["api", "worker", "RabbitMQ", "Redis"])
+    {
+        table.rounds(&format!("POST, CPU a ride of {process}"), "us", values, "");
+    }
+    table.rounds(
+        "POST, backlog at the end, in seconds of traffic",
+        "s",
+        &behind_s,
+        "< 1",
+    );
+    for (rates, (_, name, bar)) in gets.iter().zip(QUESTIONS) {
+        rates.put(table, name, bar, "<= 10");
+    }
+    table.once(
+        "RSS of the API under load",
+        "MiB",
+        resident_mib(setup.api.pid()?)?,
+        "<= 64",
+    );
+    table.once(
+        "RSS of the worker under load",
+        "MiB",
+        resident_mib(setup.worker.pid()?)?,
+        "<= 64",
+    );
+    Ok(())
+}
+
+fn cpu_of_each(setup: &Setup) -> anyhow::Result<Vec<f64>> {
+    setup
+        .pids()?
+        .iter()
+        .map(|pid| cpu_seconds(&[*pid]))
+        .collect()
+}

@@ -1,0 +1,80 @@
+//! The client: wrk, with 128 keep-alive connections.
+
+use std::path::Path;
+use std::process::Stdio;
+
+use anyhow::{Context, bail};
+use tokio::process::Command;
+
+/// Seconds of one run.
+pub(crate) const SECONDS: u64 = 6;
+
+/// What one run of wrk saw.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) requests: f64,
+    pub(crate) per_second: f64,
+    pub(crate) p99_ms: f64,
+    /// Answers other than 2xx, and broken connections.
+    pub(crate) failed: f64,
+}
+
+/// Runs a script of `bench/wrk` against a server.
+pub(crate) async fn run(script: &str, url: &str) -> anyhow::Result<Run> {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("wrk")
+        .join(script);
+    let duration = format!("-d{SECONDS}s");
+    let output = Command::new("wrk")
+        .args(["-t2", "-c128", &duration, "--latency", "-s"])
+        .arg(&script)
+        .arg(url)
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output()
+        .await
+        .context("wrk is not installed: run make test, which installs it")?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    if !output.status.success() {
+        bail!(
+            "wrk failed: {text}{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+    parse(&text).with_context(|| format!("wrk said something else: {text}"))
+}
+
+fn parse(text: &str) -> Option<Run> {
+    let words: Vec<Vec<&str>> = text
+        .lines()
+        .map(|line| line.split_whitespace().collect())
+        .collect();
+    let line = |first: &str| words.iter().find(|line| line.first() == Some(&first));
+    let requests = words
+        .iter()
+        .find(|line| line.get(1) == Some(&"requests"))?
+        .first()?
+        .parse()
+        .ok()?;
+    // "Non-2xx or 3xx responses: N" and "Socket errors: connect N, read N, write N, timeout N".
+    let refused: f64 = line("Non-2xx")
+        .and_then(|line| line.last()?.parse().ok())
+        .unwrap_or(0.0);
+    let numbers = |word: &&str| word.trim_end_matches(',').parse::<f64>().ok();
+    let broken: f64 = line("Socket").map_or(0.0, |line| line.iter().filter_map(numbers).sum());
+    Some(Run {
+        requests,
+        per_second: line("Requests/sec:")?.get(1)?.parse().ok()?,
+        p99_ms: milliseconds(line("99%")?.get(1)?)?,
+        failed: refused + broken,
+    })
+}
+
+fn milliseconds(text: &str) -> Option<f64> {
+    for (unit, factor) in [("us", 0.001), ("ms", 1.0), ("s", 1000.0)] {
+        if let Some(number) = text.strip_suffix(unit) {
+            return Some(number.parse::<f64>().ok()? * factor);
+        }
+    }
+    None
+}

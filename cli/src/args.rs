@@ -1,0 +1,172 @@
+//! The command line. Every option is also a key of the configuration file and a `SKI_*` variable, by the same name.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueHint};
+use clap_complete::Shell;
+use serde::Serialize;
+
+/// Where settings come from, for the end of `--help`.
+const SETTINGS: &str = "\
+Every option can also be set by an environment variable (--amqp-url is SKI_AMQP_URL) or in a configuration file \
+(amqp_url = \"...\"): flags come first, then the environment, then the file given by --config, else ./skilift.toml, else \
+/etc/skilift/skilift.toml. SKI_LOG sets the log filter (default: info).";
+
+/// Records ski lift rides and answers questions about them.
+#[derive(Debug, Parser)]
+#[command(name = "skictl", version, about, after_help = SETTINGS, disable_help_subcommand = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run one role of a fleet, on RabbitMQ and Redis
+    #[command(subcommand)]
+    Serve(Role),
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Print the man page of skictl, or write the pages of all commands into a folder
+    Man {
+        /// Write one page for each command here
+        #[arg(value_hint = ValueHint::DirPath)]
+        folder: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Role {
+    /// Serve the public REST API: accept rides, answer questions
+    #[command(after_help = SETTINGS)]
+    Api(ApiArgs),
+    /// Take rides from the queue and store them
+    #[command(after_help = SETTINGS)]
+    Worker(WorkerArgs),
+}
+
+/// What every role needs.
+#[derive(Debug, Args, Serialize)]
+pub(crate) struct CommonArgs {
+    /// Configuration file
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    #[serde(skip)]
+    pub(crate) config: Option<PathBuf>,
+    /// Name of the deployment: prefixes every Redis key and names the queues [default: skilift]
+    #[arg(long, value_name = "NAME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stack: Option<String>,
+    /// RabbitMQ, as amqp://USER:PASSWORD@HOST:5672/VHOST (others can see flags: prefer --amqp-url-file)
+    #[arg(long, value_name = "URL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    amqp_url: Option<String>,
+    /// File that holds the URL of RabbitMQ
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    amqp_url_file: Option<PathBuf>,
+    /// Redis, as redis://USER:PASSWORD@HOST:6379/DB (others can see flags: prefer --redis-url-file)
+    #[arg(long, value_name = "URL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    redis_url: Option<String>,
+    /// File that holds the URL of Redis
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    redis_url_file: Option<PathBuf>,
+    /// Address of health and metrics [default: 127.0.0.1:9464]
+    #[arg(long, value_name = "ADDR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metrics_listen: Option<SocketAddr>,
+    /// How long finishing the work may take after the first signal [default: 30s]
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        with = "humantime_serde::option"
+    )]
+    drain_deadline: Option<Duration>,
+}
+
+#[derive(Debug, Args, Serialize)]
+pub(crate) struct ApiArgs {
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub(crate) common: CommonArgs,
+    /// Address of the public API [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    api_listen: Option<SocketAddr>,
+    /// Publisher lanes, each one AMQP channel [default: 1]
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lanes: Option<u64>,
+    /// Most rides in one message [default: 256]
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message_rides: Option<u64>,
+    /// Most rides that wait for RabbitMQ's confirm at once; more are refused [default: 20000]
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_in_flight: Option<u64>,
+    /// Rides in the queue above which new ones are refused [default: 1000000]
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    high_water: Option<u64>,
+    /// Resorts with their names, lifts, verticals and open days; unlisted ones are refused [default: every resort exists]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    catalogue: Option<PathBuf>,
+    /// Let anybody who can reach the API write anything in range, also beyond loopback without a catalogue
+    #[arg(long)]
+    #[serde(skip_serializing_if = "is_false")]
+    open: bool,
+}
+
+#[derive(Debug, Args, Serialize)]
+pub(crate) struct WorkerArgs {
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub(crate) common: CommonArgs,
+    /// Threads, each one AMQP channel and one Redis connection [default: 2]
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    threads: Option<u64>,
+    /// Rides that a thread may hold unacknowledged [default: 4000]
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prefetch: Option<u64>,
+    /// Rides at which a batch is full [default: 1000]
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    batch: Option<u64>,
+    /// How long a batch waits for more rides [default: 10ms]
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        with = "humantime_serde::option"
+    )]
+    linger: Option<Duration>,
+    /// Run although Redis may forget the last rides that it acknowledged
+    #[arg(long)]
+    #[serde(skip_serializing_if = "is_false")]
+    accept_loss_window: bool,
+}
+
+/// A switch that is off on the command line may be on in the file.
+fn is_false(switch: &bool) -> bool {
+    !switch
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

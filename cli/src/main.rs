@@ -1,0 +1,38 @@
+//! `skictl`: Skilift's services and tools in one binary.
+//!
+//! - `args`: the command line. `config`: flags, environment and file, merged and checked.
+//! - `serve`: one role of a fleet. `documents`: completions and man pages.
+//! - `logging`: one line per event on stderr.
+
+mod args;
+mod config;
+mod documents;
+mod logging;
+mod serve;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::{Cli, Command};
+
+/// Less CPU per request than the system allocator, and memory that stays flat.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Serve(role) => serve::run(role),
+        Command::Completions { shell } => documents::completions(shell),
+        Command::Man { folder } => documents::man(folder.as_deref()),
+    };
+    outcome.unwrap_or_else(|error| {
+        eprintln!("skictl: {error:#}");
+        // A configuration that cannot be used is a usage error, as a wrong flag is.
+        ExitCode::from(if error.is::<config::ConfigError>() {
+            2
+        } else {
+            1
+        })
+    })
+}

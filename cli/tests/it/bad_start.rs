@@ -1,0 +1,375 @@
+//! Starts that must fail, or wait, with a message that says what to do.
+
+use std::path::Path;
+use std::process::Output;
+use std::time::Duration;
+
+use skilift_servers::{AppendFsync, RedisOptions, RedisServer, shared_amqp_url, shared_redis_url};
+use tempfile::TempDir;
+use tokio::process::Command;
+
+use crate::service::Service;
+
+/// Runs `skictl` until it ends by itself.
+async fn run(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_skictl"));
+    command
+        .args(arguments)
+        .current_dir(folder)
+        .kill_on_drop(true);
+    for variable in ["SKI_AMQP_URL", "SKI_REDIS_URL"] {
+        command.env_remove(variable);
+    }
+    let ended = command.envs(environment.iter().copied()).output();
+    tokio::time::timeout(Duration::from_secs(30), ended)
+        .await
+        .expect("skictl ends")
+        .unwrap()
+}
+
+/// Runs `skictl` and expects it to fail with this code and words, and without a panic or a password.
+async fn fails(arguments: &[&str], environment: &[(&str, &str)], code: i32, says: &[&str]) {
+    let folder = TempDir::new().unwrap();
+    fails_in(folder.path(), arguments, environment, code, says).await;
+}
+
+async fn fails_in(
+    folder: &Path,
+    arguments: &[&str],
+    environment: &[(&str, &str)],
+    code: i32,
+    says: &[&str],
+) {
+    let output = run(folder, arguments, environment).await;
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {stderr}");
+    for words in says {
+        assert!(
+            stderr.contains(words),
+            "{arguments:?} does not say {words:?}: {stderr}"
+        );
+    }
+    assert!(
+        !stderr.contains("panicked") && !stderr.contains("s3cret"),
+        "{stderr}"
+    );
+}
+
+const API: [&str; 6] = [
+    "serve",
+    "api",
+    "--api-listen",
+    "127.0.0.1:0",
+    "--metrics-listen",
+    "127.0.0.1:0",
+];
+const WORKER: [&str; 4] = ["serve", "worker", "--metrics-listen", "127.0.0.1:0"];
+
+fn with_wrong_password(url: &str) -> String {
+    let (_, host) = url.rsplit_once('@').unwrap();
+    let (scheme, _) = url.split_once("://").unwrap();
+    format!("{scheme}://someone:s3cret@{host}")
+}
+
+#[tokio::test]
+async fn wrong_passwords_are_told_at_once() {
+    let (amqp, redis) = (shared_amqp_url(), shared_redis_url());
+    let wrong_amqp = with_wrong_password(&amqp);
+    let refused = ["refused user or virtual host", "someone:***@"];
+    fails(
+        &API,
+        &[("SKI_AMQP_URL", &wrong_amqp), ("SKI_REDIS_URL", &redis)],
+        1,
+        &refused,
+    )
+    .await;
+    fails(
+        &WORKER,
+        &[("SKI_AMQP_URL", &wrong_amqp), ("SKI_REDIS_URL", &redis)],
+        1,
+        &refused,
+    )
+    .await;
+    let wrong_redis = with_wrong_password(&redis);
+    let refused = ["refused user or password", "--redis-url"];
+    fails(
+        &WORKER,
+        &[("SKI_AMQP_URL", &amqp), ("SKI_REDIS_URL", &wrong_redis)],
+        1,
+        &refused,
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_redis_that_forgets_is_refused_by_the_worker() {
+    let options = RedisOptions {
+        appendfsync: AppendFsync::No,
+        ..RedisOptions::default()
+    };
+    let redis = RedisServer::start(options).await.unwrap();
+    let environment = [
+        ("SKI_AMQP_URL", &*shared_amqp_url()),
+        ("SKI_REDIS_URL", &*redis.url()),
+    ];
+    let says = [
+        "would lose acknowledged rides",
+        "appendfsync is no, not always",
+        "--accept-loss-window",
+    ];
+    fails(&WORKER, &environment, 1, &says).await;
+}
+
+#[tokio::test]
+async fn a_queue_with_other_arguments_is_refused_by_both() {
+    let connection = lapin::Connection::connect(&shared_amqp_url(), Default::default())
+        .await
+        .unwrap();
+    let channel = connection.create_channel().await.unwrap();
+    let stack = format!("other-{}", std::process::id());
+    let queue = format!("{stack}.rides");
+    let durable = lapin::options::QueueDeclareOptions::durable();
+    channel
+        .queue_declare(queue.as_str().into(), durable, Default::default())
+        .await
+        .unwrap();
+    let environment = [
+        ("SKI_AMQP_URL", &*shared_amqp_url()),
+        ("SKI_REDIS_URL", &*shared_redis_url()),
+        ("SKI_STACK", &*stack),
+    ];
+    let says = [
+        &*format!("the queue {queue} exists with other arguments"),
+        "use another --stack",
+    ];
+    fails(&API, &environment, 1, &says).await;
+    fails(&WORKER, &environment, 1, &says).await;
+}
+
+#[tokio::test]
+async fn mistakes_in_the_configuration_are_usage_errors() {
+    let urls = [
+        ("SKI_AMQP_URL", "amqp://mq"),
+        ("SKI_REDIS_URL", "redis://store"),
+    ];
+    let folder = TempDir::new().unwrap();
+    std::fs::write(folder.path().join("skilift.toml"), "thredas = 4\n").unwrap();
+    let unknown = ["unknown field", "thredas", "skilift.toml"];
+    fails_in(folder.path(), &WORKER, &urls, 2, &unknown).await;
+    fails(&WORKER, &[], 2, &["say where RabbitMQ is", "--amqp-url"]).await;
+    fails(
+        &["serve", "worker", "--threads", "0"],
+        &urls,
+        2,
+        &["threads must be from 1 to 256, not 0"],
+    )
+    .await;
+    fails(
+        &["serve", "worker", "--threads", "many"],
+        &urls,
+        2,
+        &["invalid value 'many'"],
+    )
+    .await;
+    fails(
+        &["serve", "worker", "--config", "none.toml"],
+        &urls,
+        2,
+        &["there is no configuration file none.toml"],
+    )
+    .await;
+    fails(
+        &["serve", "worker", "--lanes", "2"],
+        &urls,
+        2,
+        &["unexpected argument '--lanes'"],
+    )
+    .await;
+    let wrong = [
+        ("SKI_AMQP_URL", "http://a:s3cret@b"),
+        ("SKI_REDIS_URL", "redis://store"),
+    ];
+    fails(&WORKER, &wrong, 2, &["amqp_url", "begins with amqp://"]).await;
+    fails(
+        &["serve", "api", "--api-listen", "0.0.0.0:0"],
+        &urls,
+        2,
+        &["--catalogue", "--open"],
+    )
+    .await;
+    fails(
+        &WORKER,
+        &[urls[0], urls[1], ("SKI_THRAEDS", "2")],
+        2,
+        &["thraeds"],
+    )
+    .await;
+    fails(
+        &WORKER,
+        &[urls[0], urls[1], ("SKI_LOG", "loud==")],
+        1,
+        &["log filter"],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_port_in_use_and_a_bad_catalogue_are_named() {
+    let urls = [
+        ("SKI_AMQP_URL", "amqp://mq"),
+        ("SKI_REDIS_URL", "redis://store"),
+    ];
+    let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let arguments = [
+        "serve",
+        "api",
+        "--api-listen",
+        &address,
+        "--metrics-listen",
+        "127.0.0.1:0",
+    ];
+    fails(
+        &arguments,
+        &urls,
+        1,
+        &[&format!("cannot listen on {address}"), "--api-listen"],
+    )
+    .await;
+    let folder = TempDir::new().unwrap();
+    std::fs::write(
+        folder.path().join("resorts.toml"),
+        "[[resort]]\nid = 0\nname = \"x\"\n",
+    )
+    .unwrap();
+    let arguments = [&API[..], &["--catalogue", "resorts.toml"]].concat();
+    fails_in(
+        folder.path(),
+        &arguments,
+        &urls,
+        1,
+        &["resorts.toml", "from 1 to 65535"],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn absent_servers_are_waited_for_and_named() {
+    let folder = TempDir::new().unwrap();
+    let unused = {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.local_addr().unwrap()
+    };
+    let (amqp, redis) = (
+        format!("amqp://a:s3cret@{unused}"),
+        format!("redis://:s3cret@{unused}"),
+    );
+    let environment = [("SKI_AMQP_URL", &*amqp), ("SKI_REDIS_URL", &*redis)];
+    let mut worker = Service::start(folder.path(), "worker", &WORKER, &environment);
+    worker
+        .logged_after("cannot reach Redis at redis://:***@")
+        .await;
+    let private = worker.logged_after("health and metrics on ").await;
+    let answer = reqwest::get(format!("{private}/readyz")).await.unwrap();
+    assert_eq!(answer.status(), 503);
+    let health: serde_json::Value = answer.json().await.unwrap();
+    assert_eq!(health["status"], "unavailable");
+    assert!(
+        reqwest::get(format!("{private}/healthz"))
+            .await
+            .unwrap()
+            .status()
+            .is_success()
+    );
+    worker.drain().await;
+
+    let mut api = Service::start(folder.path(), "api", &API, &environment);
+    api.logged_after("cannot reach RabbitMQ at amqp://a:***@")
+        .await;
+    let url = api.logged_after("public API on ").await;
+    assert_eq!(
+        reqwest::get(format!("{url}/readyz"))
+            .await
+            .unwrap()
+            .status(),
+        503
+    );
+    api.drain().await;
+    assert!(!api.log().contains("s3cret") && !worker.log().contains("s3cret"));
+}
+
+#[tokio::test]
+async fn without_redis_rides_are_accepted_and_the_api_is_degraded() {
+    let folder = TempDir::new().unwrap();
+    let mut redis = RedisServer::start(RedisOptions::default()).await.unwrap();
+    let url = redis.url();
+    redis.stop().await.unwrap();
+    let stack = format!("degraded-{}", std::process::id());
+    let environment = [
+        ("SKI_AMQP_URL", &*shared_amqp_url()),
+        ("SKI_REDIS_URL", &*url),
+        ("SKI_STACK", &*stack),
+    ];
+    let mut api = Service::start(folder.path(), "api", &API, &environment);
+    let private = api.logged_after("health and metrics on ").await;
+    let public = api.logged_after("public API on ").await;
+    let http = reqwest::Client::new();
+    let path = format!("{public}/skiers/1/seasons/2025/days/1/skiers/1");
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+    loop {
+        let sent = http
+            .post(&path)
+            .json(&serde_json::json!({"time": 1, "liftID": 1}))
+            .send()
+            .await
+            .unwrap();
+        if sent.status() == 201 {
+            break;
+        }
+        assert!(
+            tokio::time::Instant::now() < deadline,
+            "{:?}",
+            sent.text().await
+        );
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let asked = http.get(&path).send().await.unwrap();
+    assert_eq!(asked.status(), 503);
+    assert!(asked.text().await.unwrap().contains("Redis"));
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let health = http.get(format!("{private}/readyz")).send().await.unwrap();
+    assert_eq!(health.status(), 200);
+    assert_eq!(
+        health.json::<serde_json::Value>().await.unwrap()["status"],
+        "degraded"
+    );
+    api.drain().await;
+}
+
+#[tokio::test]
+async fn help_completions_and_man_pages_are_there() {
+    let folder = TempDir::new().unwrap();
+    for (arguments, says) in [
+        (vec!["--help"], "Usage: skictl <COMMAND>"),
+        (vec!["serve", "worker", "--help"], "--accept-loss-window"),
+        (vec!["serve", "api", "--help"], "SKI_AMQP_URL"),
+        (vec!["--version"], env!("CARGO_PKG_VERSION")),
+        (vec!["completions", "bash"], "_skictl"),
+        (vec!["completions", "fish"], "complete -c skictl"),
+        (vec!["man"], ".TH skictl"),
+    ] {
+        let output = run(folder.path(), &arguments, &[]).await;
+        let stdout = String::from_utf8(output.stdout).unwrap();
+        assert!(
+            output.status.success() && stdout.contains(says),
+            "{arguments:?}: {stdout}"
+        );
+    }
+    assert!(
+        run(folder.path(), &["man", "pages"], &[])
+            .await
+            .status
+            .success()
+    );
+    assert!(folder.path().join("pages/skictl-serve-worker.1").is_file());
+}

@@ -1,0 +1,107 @@
+//! What happens to our own processes.
+
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use skilift_servers::{RabbitOptions, RedisOptions};
+
+use crate::system::System;
+
+#[tokio::test]
+async fn a_worker_killed_under_load_loses_and_doubles_nothing() {
+    let mut system = System::start().await;
+    let load = system.load();
+    for _ in 0..3 {
+        load.accept(2000).await;
+        system.worker.kill_9().await;
+        load.accept(500).await;
+        system.start_worker_again();
+    }
+    load.accept(2000).await;
+    let sent = load.stop().await;
+    assert_eq!(
+        sent.refused + sent.unanswered,
+        0,
+        "a dead worker is no reason to refuse rides: {:?}",
+        sent.messages
+    );
+    system.prove("kill -9 of the worker, 3 times", &sent).await;
+}
+
+#[tokio::test]
+async fn an_api_killed_under_load_loses_and_doubles_nothing() {
+    let mut system = System::start().await;
+    let load = system.load();
+    for _ in 0..3 {
+        load.accept(2000).await;
+        system.api.kill_9().await;
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        system.start_api_again();
+    }
+    load.accept(2000).await;
+    let sent = load.stop().await;
+    assert!(sent.unanswered > 0, "the crash was not under load");
+    system.prove("kill -9 of the API, 3 times", &sent).await;
+}
+
+#[tokio::test]
+async fn the_first_signal_under_load_drains_both() {
+    let mut system = System::start().await;
+    let load = system.load();
+    load.accept(2000).await;
+    system.worker.drain().await;
+    load.accept(500).await;
+    system.start_worker_again();
+    load.accept(500).await;
+    system.api.drain().await;
+    // Whatever is answered now was answered by nobody.
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    system.start_api_again();
+    load.accept(500).await;
+    let sent = load.stop().await;
+    assert!(system.worker.log().contains("drained") && system.api.log().contains("drained"));
+    system.prove("SIGTERM of worker and API", &sent).await;
+    system.api.drain().await;
+    system.worker.drain().await;
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_at_once() {
+    let mut system = System::start().await;
+    let load = system.load();
+    load.accept(1000).await;
+    // A store that does not answer keeps the worker from finishing its batch.
+    system.redis.pause().unwrap();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    system.worker.signal(Signal::SIGTERM);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    system.worker.signal(Signal::SIGTERM);
+    let status = system.worker.wait().await;
+    assert_eq!(status.code(), Some(1), "{}", system.worker.log());
+    system.redis.resume().unwrap();
+    system.start_worker_again();
+    load.accept(500).await;
+    let sent = load.stop().await;
+    system
+        .prove("two SIGTERMs of a worker that cannot finish", &sent)
+        .await;
+}
+
+#[tokio::test]
+async fn a_worker_paused_longer_than_the_consumer_timeout_comes_back_to_work() {
+    let rabbit = RabbitOptions {
+        config: vec!["consumer_timeout = 60000".to_owned()],
+        ..RabbitOptions::default()
+    };
+    let system = System::start_on(rabbit, RedisOptions::default()).await;
+    let load = system.load();
+    load.accept(1000).await;
+    system.worker.signal(Signal::SIGSTOP);
+    load.accept(500).await;
+    let sent = load.stop().await;
+    tokio::time::sleep(Duration::from_secs(75)).await;
+    system.worker.signal(Signal::SIGCONT);
+    system
+        .prove("worker paused for 75 s, consumer_timeout 60 s", &sent)
+        .await;
+}

@@ -1,0 +1,109 @@
+//! A running `skictl`.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tokio::process::{Child, Command};
+
+/// A `skictl` process and its log. It is killed when this is dropped.
+pub(crate) struct Service {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Service {
+    /// Starts `skictl` with these arguments; its log goes into a file of `folder`.
+    pub(crate) fn start(
+        folder: &Path,
+        name: &str,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Self {
+        let log = folder.join(format!("{name}.log"));
+        let file = File::options()
+            .create(true)
+            .append(true)
+            .open(&log)
+            .unwrap();
+        let child = Command::new(env!("CARGO_BIN_EXE_skictl"))
+            .args(arguments)
+            .envs(environment.iter().copied())
+            .current_dir(folder)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(file)
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        Self { child, log }
+    }
+
+    /// Waits for the last line of the log that holds `text`, and returns what follows it up to a quote or a space.
+    pub(crate) async fn logged_after(&mut self, text: &str) -> String {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        loop {
+            let lines = BufReader::new(File::open(&self.log).unwrap())
+                .lines()
+                .map_while(Result::ok);
+            if let Some(found) = lines.filter_map(|line| after(&line, text)).last() {
+                return found;
+            }
+            let ended = self.child.try_wait().unwrap();
+            assert!(
+                ended.is_none(),
+                "skictl ended with {ended:?}: {}",
+                self.log()
+            );
+            assert!(
+                Instant::now() < deadline,
+                "no {text:?} in the log: {}",
+                self.log()
+            );
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap()
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        let pid = self.child.id().expect("the process runs");
+        kill(Pid::from_raw(pid.try_into().unwrap()), signal).unwrap();
+    }
+
+    /// Ends the process as a power cut would.
+    pub(crate) async fn kill_9(&mut self) {
+        self.signal(Signal::SIGKILL);
+        assert_eq!(
+            self.child.wait().await.unwrap().signal(),
+            Some(Signal::SIGKILL as i32)
+        );
+    }
+
+    /// Waits for the process to end by itself.
+    pub(crate) async fn wait(&mut self) -> ExitStatus {
+        let ended = tokio::time::timeout(Duration::from_secs(60), self.child.wait()).await;
+        ended
+            .unwrap_or_else(|_| panic!("skictl does not end: {}", self.log()))
+            .unwrap()
+    }
+
+    /// Asks the process to end and expects it to finish its work.
+    pub(crate) async fn drain(&mut self) {
+        self.signal(Signal::SIGTERM);
+        let status = self.wait().await;
+        assert!(status.success(), "{status:?}: {}", self.log());
+    }
+}
+
+fn after(line: &str, text: &str) -> Option<String> {
+    let (_, rest) = line.split_once(text)?;
+    Some(rest.split(['"', ' ']).next().unwrap_or_default().to_owned())
+}

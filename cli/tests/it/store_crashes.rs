@@ -1,0 +1,124 @@
+//! What happens to Redis and to the way to it.
+
+use std::time::Duration;
+
+use skilift_servers::{CutProxy, RabbitOptions, RabbitServer, RedisOptions, RedisServer};
+
+use crate::system::{System, counting_at_once};
+
+#[tokio::test]
+async fn redis_killed_under_load_loses_and_doubles_nothing() {
+    let mut system = System::start().await;
+    let load = system.load();
+    for _ in 0..3 {
+        load.accept(2000).await;
+        system.redis.kill().await.unwrap();
+        load.accept(500).await;
+        system.redis.start_again().await.unwrap();
+    }
+    load.accept(2000).await;
+    let sent = load.stop().await;
+    assert_eq!(
+        sent.refused + sent.unanswered,
+        0,
+        "a dead Redis is no reason to refuse rides: {:?}",
+        sent.messages
+    );
+    system
+        .prove("kill -9 of redis-server, 3 times", &sent)
+        .await;
+}
+
+#[tokio::test]
+async fn the_network_cut_between_apply_and_ack_loses_and_doubles_nothing() {
+    let (rabbit, redis) = tokio::join!(
+        RabbitServer::start(counting_at_once(RabbitOptions::default())),
+        RedisServer::start(RedisOptions::default())
+    );
+    let (rabbit, redis) = (rabbit.unwrap(), redis.unwrap());
+    let proxy = CutProxy::start(redis.addr()).await.unwrap();
+    let through_proxy = redis
+        .url()
+        .replace(&redis.addr().to_string(), &proxy.addr().to_string());
+    let system = System::start_with(rabbit, redis, Some(through_proxy)).await;
+    let load = system.load();
+    for round in 0..10 {
+        load.accept(500).await;
+        if round % 2 == 0 {
+            // What is under way is applied, and nobody learns of it.
+            proxy.cut().await;
+        } else {
+            proxy.stall();
+        }
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        proxy.heal().await.unwrap();
+    }
+    load.accept(1000).await;
+    let sent = load.stop().await;
+    system
+        .prove("network to Redis cut 5 times and stalled 5 times", &sent)
+        .await;
+}
+
+#[tokio::test]
+async fn a_full_redis_sheds_says_why_and_recovers() {
+    let system = System::start().await;
+    let load = system.load();
+    load.accept(1000).await;
+    let used = system.reader().memory().await.unwrap().used_bytes;
+    // Less than is used: nothing more can be written, and the worker holds what it has.
+    set_maxmemory(&system, used * 9 / 10).await;
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    let ready = reqwest::get(format!("{}/readyz", system.url))
+        .await
+        .unwrap();
+    assert_eq!(ready.status(), 503);
+    set_maxmemory(&system, 0).await;
+    load.accept(1000).await;
+    let sent = load.stop().await;
+    let log = system.worker.log();
+    assert!(log.contains("OOM"), "{log}");
+    assert!(
+        sent.messages
+            .keys()
+            .any(|message| message.contains("maxmemory")),
+        "{:?}",
+        sent.messages
+    );
+    system
+        .prove("Redis full (maxmemory), then given more", &sent)
+        .await;
+}
+
+async fn set_maxmemory(system: &System, bytes: u64) {
+    let client = redis::Client::open(system.redis.url()).unwrap();
+    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+    let mut command = redis::cmd("CONFIG");
+    command
+        .arg("SET")
+        .arg("maxmemory")
+        .arg(bytes)
+        .exec_async(&mut connection)
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_redis_that_hangs_returns_messages_once_and_gets_them_again() {
+    let mut system = System::start().await;
+    let load = system.load();
+    load.accept(1000).await;
+    system.redis.pause().unwrap();
+    load.accept(500).await;
+    let sent = load.stop().await;
+    // Longer than a batch is held: the channels are closed, the messages back in the queue.
+    tokio::time::sleep(Duration::from_secs(50)).await;
+    assert!(
+        system.worker.log().contains("stopped consuming"),
+        "{}",
+        system.worker.log()
+    );
+    system.redis.resume().unwrap();
+    system.prove("redis-server hanging for 50 s", &sent).await;
+    system.worker.drain().await;
+}

@@ -1,0 +1,194 @@
+//! An API and a worker on RabbitMQ and Redis of their own.
+
+use std::time::{Duration, Instant};
+
+use skilift_core::service_url::ServiceUrl;
+use skilift_core::stack::StackName;
+use skilift_core::store::redis::Store;
+use skilift_core::store::redis::reader::Reader;
+use skilift_servers::{RabbitOptions, RabbitServer, RedisOptions, RedisServer};
+use tempfile::TempDir;
+
+use crate::load::Load;
+use crate::service::Service;
+
+pub(crate) struct System {
+    pub(crate) rabbit: RabbitServer,
+    pub(crate) redis: RedisServer,
+    pub(crate) api: Service,
+    pub(crate) worker: Service,
+    /// Where the API listens, as `http://127.0.0.1:PORT`; it stays the same when the API starts again.
+    pub(crate) url: String,
+    pub(crate) stack: StackName,
+    folder: TempDir,
+    /// Where the worker finds Redis, when not directly.
+    worker_redis_url: String,
+}
+
+impl System {
+    pub(crate) async fn start() -> Self {
+        Self::start_on(RabbitOptions::default(), RedisOptions::default()).await
+    }
+
+    pub(crate) async fn start_on(rabbit: RabbitOptions, redis: RedisOptions) -> Self {
+        let (rabbit, redis) = tokio::join!(
+            RabbitServer::start(counting_at_once(rabbit)),
+            RedisServer::start(redis)
+        );
+        Self::start_with(rabbit.unwrap(), redis.unwrap(), None).await
+    }
+
+    /// Starts API and worker; the worker reaches Redis at `worker_redis_url` when one is given.
+    pub(crate) async fn start_with(
+        rabbit: RabbitServer,
+        redis: RedisServer,
+        worker_redis_url: Option<String>,
+    ) -> Self {
+        let folder = TempDir::new().unwrap();
+        let stack: StackName = "crash".parse().unwrap();
+        let worker_redis_url = worker_redis_url.unwrap_or_else(|| redis.url());
+        let mut api = start_api(&folder, &rabbit, &redis, "127.0.0.1:0");
+        let url = api.logged_after("public API on ").await;
+        let mut worker = start_worker(&folder, &rabbit, &worker_redis_url);
+        worker.logged_after("health and metrics on ").await;
+        let system = Self {
+            rabbit,
+            redis,
+            api,
+            worker,
+            url,
+            stack,
+            folder,
+            worker_redis_url,
+        };
+        system.wait_until_ready().await;
+        system
+    }
+
+    pub(crate) fn start_api_again(&mut self) {
+        let address = self.url.strip_prefix("http://").unwrap();
+        self.api = start_api(&self.folder, &self.rabbit, &self.redis, address);
+    }
+
+    pub(crate) fn start_worker_again(&mut self) {
+        self.worker = start_worker(&self.folder, &self.rabbit, &self.worker_redis_url);
+    }
+
+    pub(crate) async fn wait_until_ready(&self) {
+        let ready = async {
+            loop {
+                let answer = reqwest::get(format!("{}/readyz", self.url)).await;
+                if answer.is_ok_and(|answer| answer.status().is_success()) {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let waited = tokio::time::timeout(Duration::from_secs(60), ready).await;
+        assert!(
+            waited.is_ok(),
+            "the API does not become ready: {}",
+            self.api.log()
+        );
+    }
+
+    /// Sends rides for a while; `happens` while they are under way.
+    pub(crate) fn load(&self) -> Load {
+        Load::start(&self.url)
+    }
+
+    pub(crate) fn reader(&self) -> Reader {
+        let url = ServiceUrl::redis(&self.redis.url()).unwrap();
+        Store::new(url, &self.stack, 1, true)
+            .unwrap()
+            .reader()
+            .unwrap()
+    }
+
+    /// Messages in a queue, delivered ones counted.
+    pub(crate) async fn messages_in(&self, queue: &str) -> u64 {
+        let listed = self
+            .rabbit
+            .ctl(&[
+                "-q",
+                "list_queues",
+                "--no-table-headers",
+                "name",
+                "messages",
+            ])
+            .await
+            .unwrap();
+        let of_queue = |line: &str| {
+            let (name, messages) = line.split_once('\t')?;
+            (name == queue).then(|| messages.trim().parse().ok())?
+        };
+        listed
+            .lines()
+            .find_map(of_queue)
+            .unwrap_or_else(|| panic!("no {queue} in {listed}"))
+    }
+
+    /// Waits until everything in the queue of rides is stored and acknowledged.
+    pub(crate) async fn wait_until_stored(&self) {
+        let deadline = Instant::now() + Duration::from_secs(120);
+        let mut empty_looks = 0;
+        // The count is some ticks old: the queue must be seen empty twice.
+        while empty_looks < 2 {
+            let messages = self.messages_in(&self.stack.ride_queue()).await;
+            empty_looks = if messages == 0 { empty_looks + 1 } else { 0 };
+            assert!(
+                Instant::now() < deadline,
+                "the queue does not empty: {}",
+                self.worker.log()
+            );
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    }
+}
+
+/// RabbitMQ counts a quorum queue's messages every 5 s; tests want to know sooner.
+pub(crate) fn counting_at_once(mut options: RabbitOptions) -> RabbitOptions {
+    options
+        .erl_args
+        .extend(["-rabbit", "quorum_tick_interval", "100"].map(String::from));
+    options
+}
+
+fn start_api(
+    folder: &TempDir,
+    rabbit: &RabbitServer,
+    redis: &RedisServer,
+    address: &str,
+) -> Service {
+    let arguments = [
+        "serve",
+        "api",
+        "--stack",
+        "crash",
+        "--api-listen",
+        address,
+        "--metrics-listen",
+        "127.0.0.1:0",
+    ];
+    let environment = [
+        ("SKI_AMQP_URL", &*rabbit.amqp_url()),
+        ("SKI_REDIS_URL", &*redis.url()),
+    ];
+    Service::start(folder.path(), "api", &arguments, &environment)
+}
+
+fn start_worker(folder: &TempDir, rabbit: &RabbitServer, redis_url: &str) -> Service {
+    let arguments = [
+        "serve",
+        "worker",
+        "--stack",
+        "crash",
+        "--metrics-listen",
+        "127.0.0.1:0",
+    ];
+    let environment = [
+        ("SKI_AMQP_URL", &*rabbit.amqp_url()),
+        ("SKI_REDIS_URL", redis_url),
+    ];
+    Service::start(folder.path(), "worker", &arguments, &environment)
+}
