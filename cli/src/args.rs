@@ -142,7 +142,7 @@ pub(crate) struct WorkerArgs {
     #[arg(long, value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
     batch: Option<u64>,
-    /// How long a batch waits for more rides [default: 10ms]
+    /// How long a batch waits for more rides [default: 25ms]
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     #[serde(
         skip_serializing_if = "Option::is_none",

@@ -112,7 +112,7 @@ impl Default for Keys {
             threads: 2,
             prefetch: 4_000,
             batch: 1_000,
-            linger: Duration::from_millis(10),
+            linger: Duration::from_millis(25),
             accept_loss_window: false,
         }
     }

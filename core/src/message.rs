@@ -94,7 +94,10 @@ pub enum LineError {
     /// Longer than any ride is written.
     #[error("the line has {0} bytes, more than {MAX_LINE_BYTES}")]
     TooLong(usize),
-    /// Not JSON, or not a ride in range.
+    /// Not JSON, or cut off.
+    #[error("the line is not JSON: {0}")]
+    NotJson(String),
+    /// JSON, but not a ride in range.
     #[error("{0}")]
     NotARide(String),
 }
@@ -112,7 +115,10 @@ pub fn parse_line(line: &[u8]) -> Result<Ride, LineError> {
         let what = "it is an array instead of an object";
         return Err(LineError::NotARide(what.to_owned()));
     }
-    serde_json::from_slice(line).map_err(|error| LineError::NotARide(without_place(&error)))
+    serde_json::from_slice(line).map_err(|error| {
+        let text = without_place(&error);
+        if error.is_data() { LineError::NotARide(text) } else { LineError::NotJson(text) }
+    })
 }
 
 /// The error's text without "at line 1 column 9": a line is always line 1, and the caller names the real one.

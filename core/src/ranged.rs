@@ -163,7 +163,7 @@ macro_rules! json_integer {
                     }
 
                     fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<$name, E> {
-                        Err(E::custom($name::refuse(value)))
+                        Err(E::custom($name::refuse(format_args!("{value:?}"))))
                     }
                 }
                 deserializer.deserialize_u64(Visitor)

@@ -72,7 +72,7 @@ impl<'de> Deserialize<'de> for Season {
             }
 
             fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Season, E> {
-                Err(E::custom(Season::refuse(value)))
+                Err(E::custom(Season::refuse(format_args!("{value:?}"))))
             }
         }
         deserializer.deserialize_any(Visitor)

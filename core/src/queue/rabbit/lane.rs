@@ -26,9 +26,12 @@ use crate::message::{FORMAT, MessageBody, MessageId};
 use crate::ride::Ride;
 use crate::stack::StackName;
 
-/// Messages that may wait for their confirm at once. One leaves the broker idle while we work, and more make smaller
-/// messages, which cost it more: both were measured slower than two.
+/// Messages that may wait for their confirm at once. With one alone the broker idles while we work; more make smaller
+/// messages, which cost it more.
 const MESSAGES_IN_FLIGHT: usize = 2;
+/// The second message leaves when it is at least this part of a full one. Until then it gathers: a message costs the
+/// broker as much as dozens of rides in it do, so that nearly empty ones are dear.
+const WORTH_SENDING: usize = 4;
 /// How often an idle lane looks whether its channel still lives.
 const CHANNEL_CHECK: Duration = Duration::from_millis(500);
 /// What a client learns when nothing is known of its ride's fate.
@@ -42,6 +45,8 @@ const PERSISTENT: u8 = 2;
 pub(super) struct Lane {
     number: u16,
     message_rides: usize,
+    /// Rides from which on a message leaves although another is in flight.
+    worth_sending: usize,
     waiting: Mutex<Waiting>,
     arrived: Notify,
     /// Rides without an answer, of all lanes.
@@ -117,6 +122,7 @@ impl Lane {
         Self {
             number,
             message_rides,
+            worth_sending: message_rides.div_ceil(WORTH_SENDING),
             waiting: Mutex::new(Waiting {
                 messages: VecDeque::new(),
                 closed,
@@ -140,6 +146,9 @@ impl Lane {
             && last.body.rides() < self.message_rides
         {
             last.body.push(ride);
+            if last.body.rides() == self.worth_sending {
+                self.arrived.notify_one();
+            }
             return Arc::clone(&last.outcome);
         }
         let mut body = MessageBody::default();
@@ -170,6 +179,14 @@ impl Lane {
             self.sent_rides.load(Ordering::Relaxed),
             self.sent_messages.load(Ordering::Relaxed),
         )
+    }
+
+    /// The message to send now, when so many are in flight.
+    fn next_message(&self, in_flight: usize) -> Option<Pending> {
+        let mut waiting = self.waiting();
+        let is_worth_sending = waiting.messages.front()?.body.rides() >= self.worth_sending;
+        let sends = in_flight == 0 || (in_flight < MESSAGES_IN_FLIGHT && is_worth_sending);
+        if sends { waiting.messages.pop_front() } else { None }
     }
 
     fn enqueue(&self, waiting: &mut Waiting, body: MessageBody, joinable: bool) -> Arc<Outcome> {
@@ -266,9 +283,7 @@ async fn run_on_one_channel(
     let mut in_flight = FuturesUnordered::new();
     let mut check = tokio::time::interval(CHANNEL_CHECK);
     loop {
-        while in_flight.len() < MESSAGES_IN_FLIGHT
-            && let Some(message) = lane.waiting().messages.pop_front()
-        {
+        while let Some(message) = lane.next_message(in_flight.len()) {
             sequence += 1;
             let id = MessageId {
                 epoch,
