@@ -1,0 +1,236 @@
+//! What the client is told of its upload.
+
+use std::time::Duration;
+
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use skilift_core::catalogue::NotListed;
+use skilift_core::message::{LineError, MAX_LINE_BYTES};
+use skilift_core::queue::rabbit::PublishError;
+use utoipa::ToSchema;
+
+use super::chunks::MAX_BYTES;
+use crate::error::retry_after_seconds;
+use crate::extract::ApiJson;
+
+/// Most rejected lines that an answer names.
+const MOST_NAMED: usize = 100;
+/// When to send the rest of an upload that a drain ended.
+const AFTER_DRAIN: Duration = Duration::from_secs(1);
+
+/// Why an upload ends before its body does.
+#[derive(Debug)]
+pub(super) enum Stop {
+    /// A message was refused.
+    Refused(PublishError),
+    /// The body cannot be read on.
+    Broken(String),
+    /// The body is longer than it may be.
+    TooLarge,
+    /// Nothing came for too long.
+    Halted,
+    /// The process is about to end.
+    Draining,
+}
+
+/// Why a line is rejected.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum LineRefusal {
+    /// It is no ride.
+    #[error(transparent)]
+    Line(#[from] LineError),
+    /// It is one that cannot have taken place.
+    #[error(transparent)]
+    NotListed(#[from] NotListed),
+}
+
+/// What became of some lines.
+#[derive(Default)]
+pub(super) struct Tally {
+    accepted: u64,
+    rejected: u64,
+    /// The first of the rejected ones.
+    errors: Vec<LineProblem>,
+    has_long_line: bool,
+}
+
+impl Tally {
+    pub(super) fn accept(&mut self, rides: usize) {
+        self.accepted += rides as u64;
+    }
+
+    pub(super) fn reject(&mut self, line: u64, refusal: LineRefusal) {
+        self.rejected += 1;
+        self.has_long_line |= matches!(refusal, LineRefusal::Line(LineError::TooLong(_)));
+        if self.errors.len() < MOST_NAMED {
+            let message = refusal.to_string();
+            self.errors.push(LineProblem { line, message });
+        }
+    }
+
+    /// Adds what became of the lines after these.
+    pub(super) fn add(&mut self, later: Self) {
+        self.accepted += later.accepted;
+        self.rejected += later.rejected;
+        self.has_long_line |= later.has_long_line;
+        let room = MOST_NAMED - self.errors.len();
+        self.errors.extend(later.errors.into_iter().take(room));
+    }
+}
+
+/// What became of the lines.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct BulkAnswer {
+    #[serde(skip)]
+    status: StatusCode,
+    #[serde(skip)]
+    retry_after: Option<Duration>,
+    /// Why not all is well; only where the status is not 200.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    message: Option<String>,
+    /// Rides that are safe.
+    accepted: u64,
+    /// Lines that are no rides.
+    rejected: u64,
+    /// The first 100 of them.
+    #[schema(max_items = 100)]
+    errors: Vec<LineProblem>,
+    /// Where to go on: the first line that is not settled. Numbers here count the lines before it.
+    #[serde(rename = "nextLine", skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, nullable = false)]
+    next_line: Option<u64>,
+}
+
+/// A line that was rejected.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct LineProblem {
+    /// Its number, from 1.
+    #[schema(minimum = 1)]
+    line: u64,
+    #[schema(example = "liftID must be a whole number from 1 to 1000, not 0")]
+    message: String,
+}
+
+impl BulkAnswer {
+    /// Tells of `settled` lines, and of what ended the upload before the given line.
+    pub(super) fn new(settled: Tally, stop: Option<(Stop, u64)>) -> Self {
+        let (stop, next_line) = stop.unzip();
+        let retry_after = match &stop {
+            Some(Stop::Refused(error)) => Some(error.retry_after()),
+            Some(Stop::Draining) => Some(AFTER_DRAIN),
+            _ => None,
+        };
+        let (status, message) = match stop {
+            Some(stop) => stop.describe(),
+            None if settled.has_long_line => (
+                StatusCode::PAYLOAD_TOO_LARGE,
+                Some(format!(
+                    "some lines have more than {MAX_LINE_BYTES} bytes and were rejected; the others are stored"
+                )),
+            ),
+            None => (StatusCode::OK, None),
+        };
+        Self {
+            status,
+            retry_after,
+            message,
+            accepted: settled.accepted,
+            rejected: settled.rejected,
+            errors: settled.errors,
+            next_line,
+        }
+    }
+}
+
+impl Stop {
+    fn describe(self) -> (StatusCode, Option<String>) {
+        let (status, message) = match self {
+            Self::Refused(error) => (StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
+            Self::Broken(why) => (StatusCode::BAD_REQUEST, why),
+            Self::TooLarge => (
+                StatusCode::PAYLOAD_TOO_LARGE,
+                format!("the body has more than {MAX_BYTES} bytes"),
+            ),
+            Self::Halted => (
+                StatusCode::REQUEST_TIMEOUT,
+                "the body came to a halt".to_owned(),
+            ),
+            Self::Draining => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "the server is about to end".to_owned(),
+            ),
+        };
+        let rest = "the rides before nextLine are stored";
+        (status, Some(format!("{message}; {rest}")))
+    }
+}
+
+impl IntoResponse for BulkAnswer {
+    fn into_response(self) -> Response {
+        let (status, retry_after) = (self.status, self.retry_after);
+        let mut response = (status, ApiJson(self)).into_response();
+        if let Some(after) = retry_after {
+            response
+                .headers_mut()
+                .insert(header::RETRY_AFTER, retry_after_seconds(after));
+        }
+        response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tally(accepted: usize, rejected: u64, first_line: u64) -> Tally {
+        let mut tally = Tally::default();
+        tally.accept(accepted);
+        for line in first_line..first_line + rejected {
+            tally.reject(line, LineError::NotARide("no".to_owned()).into());
+        }
+        tally
+    }
+
+    #[test]
+    fn counts_all_and_names_the_first_hundred() {
+        let mut settled = tally(5, 60, 1);
+        settled.add(tally(7, 150, 1000));
+        let answer = BulkAnswer::new(settled, None);
+        assert_eq!((answer.accepted, answer.rejected), (12, 210));
+        assert_eq!(answer.errors.len(), MOST_NAMED);
+        assert_eq!((answer.errors[59].line, answer.errors[60].line), (60, 1000));
+        assert_eq!(answer.status, StatusCode::OK);
+        let json = serde_json::to_value(&answer).unwrap();
+        assert_eq!(json.get("nextLine").or(json.get("message")), None);
+    }
+
+    #[test]
+    fn a_long_line_makes_it_413_but_stops_nothing() {
+        let mut settled = tally(5, 0, 1);
+        settled.reject(9, LineError::TooLong(2000).into());
+        let answer = BulkAnswer::new(settled, None);
+        assert_eq!(answer.status, StatusCode::PAYLOAD_TOO_LARGE);
+        assert_eq!(answer.next_line, None);
+    }
+
+    #[test]
+    fn what_ends_an_upload_says_where_to_go_on() {
+        for (stop, status) in [
+            (Stop::Refused(PublishError::TooManyInFlight), 503),
+            (Stop::Broken("x".to_owned()), 400),
+            (Stop::TooLarge, 413),
+            (Stop::Halted, 408),
+            (Stop::Draining, 503),
+        ] {
+            let answer = BulkAnswer::new(Tally::default(), Some((stop, 7)));
+            assert_eq!(
+                (answer.status.as_u16(), answer.next_line),
+                (status, Some(7))
+            );
+            assert_eq!(answer.retry_after.is_some(), status == 503);
+            assert!(answer.message.is_some_and(|text| text.contains("nextLine")));
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! The bytes of an upload, inflated where they were compressed.
+
+use std::io;
+use std::time::Duration;
+
+use async_compression::tokio::bufread::GzipDecoder;
+use axum::body::{Body, BodyDataStream, HttpBody};
+use axum::http::{HeaderMap, header};
+use bytes::{Bytes, BytesMut};
+use futures_util::stream::MapErr;
+use futures_util::{StreamExt, TryStreamExt};
+use serde::Serialize;
+use tokio::io::AsyncReadExt;
+use tokio_util::io::StreamReader;
+use utoipa::ToSchema;
+
+use super::answer::Stop;
+use crate::error::ApiError;
+use crate::extract::essence;
+
+/// Most bytes of a body, inflated.
+pub(super) const MAX_BYTES: usize = 64 * 1024 * 1024;
+/// Bytes that are inflated at once.
+const INFLATED_AT_ONCE: usize = 64 * 1024;
+/// How long a body may come to a halt.
+const HALT: Duration = Duration::from_secs(20);
+/// The names under which NDJSON goes about. Only the first one is documented.
+const NDJSON: [&str; 3] = [
+    "application/x-ndjson",
+    "application/ndjson",
+    "application/jsonl",
+];
+
+/// How a body may be compressed.
+#[derive(Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Encoding {
+    /// Not at all.
+    Identity,
+    /// With gzip.
+    Gzip,
+}
+
+/// An upload's bytes as they come.
+pub(super) struct Chunks {
+    source: Source,
+    /// Bytes that may still be handed out.
+    room: usize,
+    /// Whether more came than may.
+    is_too_large: bool,
+}
+
+enum Source {
+    Plain(Wire),
+    Gzip(Box<Gunzip>),
+}
+
+/// The bytes as they come over the wire.
+type Wire = MapErr<BodyDataStream, fn(axum::Error) -> io::Error>;
+type Gunzip = GzipDecoder<StreamReader<Wire, Bytes>>;
+
+impl Chunks {
+    /// Looks at what the body says it is.
+    pub(super) fn open(headers: &HeaderMap, body: Body) -> Result<Self, ApiError> {
+        check_type(headers)?;
+        let encoding = match read_encoding(headers)? {
+            // Nothing is nothing, however it is compressed.
+            Encoding::Gzip if body.is_end_stream() => Encoding::Identity,
+            encoding => encoding,
+        };
+        let cut_off: fn(axum::Error) -> io::Error = io::Error::other;
+        let stream = body.into_data_stream().map_err(cut_off);
+        let source = match encoding {
+            Encoding::Identity => Source::Plain(stream),
+            Encoding::Gzip => {
+                let mut gunzip = GzipDecoder::new(StreamReader::new(stream));
+                // Files that were compressed one by one and joined are one file.
+                gunzip.multiple_members(true);
+                Source::Gzip(Box::new(gunzip))
+            }
+        };
+        Ok(Self {
+            source,
+            room: MAX_BYTES,
+            is_too_large: false,
+        })
+    }
+
+    /// The next bytes; `None` at the end. Nothing is lost when it is not awaited to its end.
+    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, Stop> {
+        if self.is_too_large {
+            return Err(Stop::TooLarge);
+        }
+        let reading = tokio::time::timeout(HALT, self.source.read()).await;
+        let Some(mut chunk) = reading.map_err(|_| Stop::Halted)?? else {
+            return Ok(None);
+        };
+        self.is_too_large = chunk.len() > self.room;
+        chunk.truncate(self.room);
+        self.room -= chunk.len();
+        Ok(Some(chunk))
+    }
+}
+
+impl Source {
+    async fn read(&mut self) -> Result<Option<Bytes>, Stop> {
+        match self {
+            Self::Plain(stream) => match stream.next().await {
+                Some(Ok(chunk)) => Ok(Some(chunk)),
+                Some(Err(error)) => Err(Stop::Broken(format!("the body was cut off: {error}"))),
+                None => Ok(None),
+            },
+            Self::Gzip(gunzip) => {
+                let mut inflated = BytesMut::with_capacity(INFLATED_AT_ONCE);
+                match gunzip.read_buf(&mut inflated).await {
+                    Ok(0) => Ok(None),
+                    Ok(_) => Ok(Some(inflated.freeze())),
+                    Err(error) => Err(Stop::Broken(format!("the body's gzip is broken: {error}"))),
+                }
+            }
+        }
+    }
+}
+
+fn check_type(headers: &HeaderMap) -> Result<(), ApiError> {
+    let found = essence(headers);
+    if found.is_some_and(|found| NDJSON.iter().any(|name| found.eq_ignore_ascii_case(name))) {
+        return Ok(());
+    }
+    let send = format!("send the header Content-Type: {}", NDJSON[0]);
+    Err(ApiError::UnsupportedMedia(match found {
+        Some(other) => format!("a body of type {other:?} is not understood here; {send}"),
+        None => format!("the body does not say what it is; {send}"),
+    }))
+}
+
+fn read_encoding(headers: &HeaderMap) -> Result<Encoding, ApiError> {
+    let Some(value) = headers.get(header::CONTENT_ENCODING) else {
+        return Ok(Encoding::Identity);
+    };
+    let text = value.to_str().unwrap_or("?").trim();
+    if text.eq_ignore_ascii_case("identity") {
+        Ok(Encoding::Identity)
+    } else if text.eq_ignore_ascii_case("gzip") || text.eq_ignore_ascii_case("x-gzip") {
+        Ok(Encoding::Gzip)
+    } else {
+        Err(ApiError::UnsupportedMedia(format!(
+            "the encoding {text:?} is not understood here; send gzip, or leave Content-Encoding out"
+        )))
+    }
+}

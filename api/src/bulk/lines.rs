@@ -1,0 +1,147 @@
+//! Lines out of chunks. A line that lies within one chunk is handed out where it lies; one that spans chunks is put
+//! together, and never more of it is held than a line may have.
+
+use skilift_core::message::MAX_LINE_BYTES;
+
+/// Cuts chunks into lines, which it numbers from 1.
+#[derive(Debug, Default)]
+pub(super) struct Lines {
+    /// Lines handed out.
+    count: u64,
+    /// The beginning of a line whose end has not come yet.
+    held: Vec<u8>,
+    /// How much of that line has come, held or not.
+    length: usize,
+    /// Whether `held` was handed out and can go.
+    spent: bool,
+}
+
+/// A line without its end.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Line<'a> {
+    /// All of it.
+    Whole(&'a [u8]),
+    /// It has so many bytes, which are too many.
+    TooLong(usize),
+}
+
+/// What is held of a line: the most it may have, and a carriage return.
+const MOST_HELD: usize = MAX_LINE_BYTES + 1;
+
+impl Lines {
+    /// The next line that ends within `chunk`, which it takes away; at the chunk's end it keeps what is left and gives
+    /// `None`.
+    pub(super) fn next<'a, 'c: 'a>(&'a mut self, chunk: &mut &'c [u8]) -> Option<(u64, Line<'a>)> {
+        self.forget_spent();
+        let Some(end) = memchr::memchr(b'\n', chunk) else {
+            self.hold(chunk);
+            *chunk = &[];
+            return None;
+        };
+        let (text, rest) = chunk.split_at(end);
+        *chunk = &rest[1..];
+        if self.length == 0 {
+            self.count += 1;
+            return Some((self.count, Line::new(text, text.len())));
+        }
+        self.hold(text);
+        Some(self.hand_out())
+    }
+
+    /// The last line, when it has no line end.
+    pub(super) fn last(&mut self) -> Option<(u64, Line<'_>)> {
+        self.forget_spent();
+        (self.length > 0).then(|| self.hand_out())
+    }
+
+    /// The number of the line that comes next, or has begun.
+    pub(super) fn next_number(&self) -> u64 {
+        self.count + 1
+    }
+
+    fn hold(&mut self, text: &[u8]) {
+        let room = MOST_HELD.saturating_sub(self.held.len());
+        self.held.extend_from_slice(&text[..text.len().min(room)]);
+        self.length += text.len();
+    }
+
+    fn hand_out(&mut self) -> (u64, Line<'_>) {
+        self.count += 1;
+        self.spent = true;
+        (self.count, Line::new(&self.held, self.length))
+    }
+
+    fn forget_spent(&mut self) {
+        if std::mem::take(&mut self.spent) {
+            self.held.clear();
+            self.length = 0;
+        }
+    }
+}
+
+impl<'a> Line<'a> {
+    /// A line of `length` bytes, of which `text` is the beginning or all.
+    fn new(text: &'a [u8], length: usize) -> Self {
+        if length > MOST_HELD {
+            return Self::TooLong(length);
+        }
+        let text = text.strip_suffix(b"\r").unwrap_or(text);
+        if text.len() > MAX_LINE_BYTES {
+            return Self::TooLong(text.len());
+        }
+        Self::Whole(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Cuts `body` into chunks of `size` bytes, and these into lines, written as text.
+    fn cut(body: &[u8], size: usize) -> Vec<(u64, String)> {
+        let write = |(number, line): (u64, Line<'_>)| match line {
+            Line::Whole(text) => (number, String::from_utf8_lossy(text).into_owned()),
+            Line::TooLong(length) => (number, format!("{length} bytes")),
+        };
+        let (mut lines, mut found) = (Lines::default(), Vec::new());
+        for mut chunk in body.chunks(size) {
+            while let Some(line) = lines.next(&mut chunk) {
+                found.push(write(line));
+            }
+        }
+        found.extend(lines.last().map(write));
+        assert_eq!(lines.next_number(), found.len() as u64 + 1);
+        found
+    }
+
+    #[test]
+    fn lines_are_the_same_however_they_are_cut() {
+        let long = "x".repeat(MAX_LINE_BYTES);
+        let body = format!("a\r\n\n{long}\r\n{long}y\nb\n{long}{long}\r\nc");
+        let expected: Vec<(u64, String)> = ["a", "", &long, "1025 bytes", "b", "2049 bytes", "c"]
+            .map(str::to_owned)
+            .into_iter()
+            .zip(1..)
+            .map(|(text, number)| (number, text))
+            .collect();
+        for size in [1, 2, 3, 7, 1000, 1024, 1025, 1026, body.len()] {
+            assert_eq!(cut(body.as_bytes(), size), expected, "chunks of {size}");
+        }
+    }
+
+    #[test]
+    fn an_endless_line_is_not_held() {
+        let mut lines = Lines::default();
+        for _ in 0..1000 {
+            assert_eq!(lines.next(&mut &[b'x'; 4096][..]), None);
+        }
+        assert!(lines.held.capacity() < 2 * MOST_HELD);
+        assert_eq!(lines.last(), Some((1, Line::TooLong(4_096_000))));
+    }
+
+    #[test]
+    fn a_body_may_be_empty() {
+        assert_eq!(cut(b"", 1), []);
+        assert_eq!(cut(b"\n", 1), [(1, String::new())]);
+    }
+}

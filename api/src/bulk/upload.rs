@@ -1,0 +1,133 @@
+//! Sends an upload's rides as messages of their own, a few at a time, and settles its lines in order.
+
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesOrdered;
+use futures_util::{FutureExt, StreamExt};
+use skilift_core::message::{LineError, MessageBody, parse_line};
+use skilift_core::queue::rabbit::PublishError;
+use skilift_core::ride::Ride;
+
+use super::answer::{BulkAnswer, LineRefusal, Stop, Tally};
+use super::lines::Line;
+use crate::state::ApiState;
+
+/// Messages of one upload that may wait for their confirm at once.
+const IN_FLIGHT: usize = 4;
+
+/// An upload on its way.
+pub(super) struct Upload<'a> {
+    api: &'a ApiState,
+    /// What became of the lines up to the first one that is not settled yet.
+    settled: Tally,
+    /// Messages on their way, in the order of their lines.
+    in_flight: FuturesOrdered<BoxFuture<'a, (Part, Result<(), PublishError>)>>,
+    /// The lines after those on their way, and the rides in them.
+    next: Part,
+    body: MessageBody,
+    /// The first refusal, and the first line of the message that was refused.
+    refused: Option<(PublishError, u64)>,
+}
+
+/// Some lines in a row, and what becomes of them when their rides are confirmed.
+struct Part {
+    first_line: u64,
+    tally: Tally,
+}
+
+impl Part {
+    fn from(first_line: u64) -> Self {
+        Self {
+            first_line,
+            tally: Tally::default(),
+        }
+    }
+}
+
+impl<'a> Upload<'a> {
+    pub(super) fn new(api: &'a ApiState) -> Self {
+        Self {
+            api,
+            settled: Tally::default(),
+            in_flight: FuturesOrdered::new(),
+            next: Part::from(1),
+            body: MessageBody::default(),
+            refused: None,
+        }
+    }
+
+    /// Takes a line, and sends a message when it is full.
+    pub(super) async fn take(&mut self, number: u64, line: Line<'_>) -> Result<(), Stop> {
+        match self.read(line) {
+            Ok(Some(ride)) => self.body.push(&ride),
+            Ok(None) => {}
+            Err(refusal) => self.next.tally.reject(number, refusal),
+        }
+        if self.body.rides() < self.api.publisher.message_rides() {
+            return Ok(());
+        }
+        while self.in_flight.len() >= IN_FLIGHT {
+            self.confirmed().await?;
+        }
+        self.send(number + 1);
+        // A message sets off when it is first polled; one that is confirmed meanwhile is settled by the way.
+        self.confirmed().now_or_never().unwrap_or(Ok(()))
+    }
+
+    /// Waits until the oldest message on its way is confirmed; for ever when there is none.
+    pub(super) async fn confirmed(&mut self) -> Result<(), Stop> {
+        let Some((part, outcome)) = self.in_flight.next().await else {
+            return std::future::pending().await;
+        };
+        self.settle(part, outcome);
+        match &self.refused {
+            Some((error, _)) => Err(Stop::Refused(error.clone())),
+            None => Ok(()),
+        }
+    }
+
+    /// Sends what is left, waits for all that is on its way, and says how it went. `stop` is what ended the upload before
+    /// its body did, with the line that was not read any more.
+    pub(super) async fn finish(mut self, stop: Option<(Stop, u64)>) -> BulkAnswer {
+        if self.body.rides() > 0 && self.refused.is_none() {
+            self.send(u64::MAX);
+        }
+        while let Some((part, outcome)) = self.in_flight.next().await {
+            self.settle(part, outcome);
+        }
+        if let Some((error, next_line)) = self.refused {
+            return BulkAnswer::new(self.settled, Some((Stop::Refused(error), next_line)));
+        }
+        self.settled.add(self.next.tally);
+        BulkAnswer::new(self.settled, stop)
+    }
+
+    /// The ride in a line; `None` in a blank one.
+    fn read(&self, line: Line<'_>) -> Result<Option<Ride>, LineRefusal> {
+        let text = match line {
+            Line::Whole(text) if text.trim_ascii().is_empty() => return Ok(None),
+            Line::Whole(text) => text,
+            Line::TooLong(length) => return Err(LineError::TooLong(length).into()),
+        };
+        let ride = parse_line(text)?;
+        self.api.catalogue.check_ride(&ride)?;
+        Ok(Some(ride))
+    }
+
+    fn send(&mut self, next_line: u64) {
+        let body = std::mem::take(&mut self.body);
+        let mut part = std::mem::replace(&mut self.next, Part::from(next_line));
+        part.tally.accept(body.rides());
+        let publisher = &self.api.publisher;
+        let sending = async move { (part, publisher.publish_message(body).await) };
+        self.in_flight.push_back(sending.boxed());
+    }
+
+    fn settle(&mut self, part: Part, outcome: Result<(), PublishError>) {
+        match outcome {
+            // No line after the first refusal counts as settled, stored or not.
+            _ if self.refused.is_some() => {}
+            Ok(()) => self.settled.add(part.tally),
+            Err(error) => self.refused = Some((error, part.first_line)),
+        }
+    }
+}

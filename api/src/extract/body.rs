@@ -1,0 +1,164 @@
+//! JSON bodies, in and out.
+
+use std::time::Duration;
+
+use axum::body::{Body, HttpBody};
+use axum::extract::{FromRequest, Request};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use futures_util::StreamExt;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use skilift_core::message::without_place;
+
+use super::media_type::{essence, is_json};
+use crate::error::ApiError;
+
+/// Largest JSON body, in bytes.
+const MAX_BYTES: usize = 64 * 1024;
+/// How long a body may take to arrive.
+const ARRIVAL: Duration = Duration::from_secs(10);
+
+/// A JSON body: of a request, checked, or of an answer.
+pub(crate) struct ApiJson<T>(pub(crate) T);
+
+/// A body that a client sends.
+pub(crate) trait JsonBody: DeserializeOwned {
+    /// What it is, for "the body is not ...".
+    const IS: &'static str;
+}
+
+impl<S: Send + Sync, T: JsonBody> FromRequest<S> for ApiJson<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
+        check_type(request.headers())?;
+        let bytes = collect(request.into_body()).await?;
+        parse(&bytes).map(Self)
+    }
+}
+
+fn check_type(headers: &HeaderMap) -> Result<(), ApiError> {
+    let send = "send the header Content-Type: application/json";
+    match essence(headers) {
+        Some(essence) if is_json(essence) => Ok(()),
+        Some(other) => Err(ApiError::UnsupportedMedia(format!(
+            "a body of type {other:?} is not understood here; {send}"
+        ))),
+        None => Err(ApiError::UnsupportedMedia(format!(
+            "the body does not say what it is; {send}"
+        ))),
+    }
+}
+
+async fn collect(body: Body) -> Result<Vec<u8>, ApiError> {
+    let too_large = || ApiError::TooLarge(format!("the body has more than {MAX_BYTES} bytes"));
+    if body.size_hint().lower() > MAX_BYTES as u64 {
+        return Err(too_large());
+    }
+    let collecting = async {
+        let mut bytes = Vec::new();
+        let mut chunks = body.into_data_stream();
+        while let Some(chunk) = chunks.next().await {
+            let cut_off = |error| ApiError::BadRequest(format!("the body was cut off: {error}"));
+            let chunk = chunk.map_err(cut_off)?;
+            if bytes.len() + chunk.len() > MAX_BYTES {
+                return Err(too_large());
+            }
+            bytes.extend_from_slice(&chunk);
+        }
+        Ok(bytes)
+    };
+    // Costs a clock reading: the timer is set only when the body is not there yet.
+    let arrived = tokio::time::timeout(ARRIVAL, collecting).await;
+    arrived.unwrap_or(Err(ApiError::TooSlow))
+}
+
+fn parse<T: JsonBody>(bytes: &[u8]) -> Result<T, ApiError> {
+    let what = T::IS;
+    // serde would take an array for an object whose fields come in order.
+    if bytes.trim_ascii_start().starts_with(b"[") {
+        let message = format!("the body is not {what}: it is an array instead of an object");
+        return Err(ApiError::BadRequest(message));
+    }
+    serde_json::from_slice(bytes).map_err(|error| {
+        ApiError::BadRequest(if error.is_data() {
+            format!("the body is not {what}: {}", without_place(&error))
+        } else {
+            format!("the body is not JSON: {error}")
+        })
+    })
+}
+
+impl<T: Serialize> IntoResponse for ApiJson<T> {
+    fn into_response(self) -> Response {
+        match serde_json::to_vec(&self.0) {
+            Ok(json) => {
+                let content_type = [(header::CONTENT_TYPE, "application/json")];
+                (content_type, Body::from(json)).into_response()
+            }
+            Err(error) => {
+                tracing::error!("an answer cannot be written as JSON: {error}");
+                StatusCode::INTERNAL_SERVER_ERROR.into_response()
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rides::LiftRide;
+
+    fn message_of(body: &str) -> String {
+        match parse::<LiftRide>(body.as_bytes()) {
+            Err(ApiError::BadRequest(message)) => message,
+            _ => panic!("{body} was not refused"),
+        }
+    }
+
+    #[test]
+    fn a_refused_body_says_what_is_wrong() {
+        for (body, says) in [
+            ("", "not JSON: EOF while parsing a value at line 1 column 0"),
+            (r#"{"time":217,"liftID":"#, "not JSON: EOF"),
+            (
+                r#"{"time":217 "liftID":21}"#,
+                "not JSON: expected `,` or `}` at line 1",
+            ),
+            ("\u{feff}{}", "not JSON: expected value"),
+            ("[217,21]", "not a lift ride: it is an array"),
+            ("null", "not a lift ride: invalid type: null"),
+            ("{}", "not a lift ride: missing field `time`"),
+            (r#"{"time":217}"#, "not a lift ride: missing field `liftID`"),
+            (
+                r#"{"time":0,"liftID":1}"#,
+                "not a lift ride: time must be a whole number from 1 to 1440, not 0",
+            ),
+            (
+                r#"{"time":217,"liftID":1001}"#,
+                "not a lift ride: liftID must be a whole number from 1 to 1000, not 1001",
+            ),
+            (
+                r#"{"time":217,"liftID":1.5}"#,
+                "not a lift ride: liftID must be a whole number from 1 to 1000, not 1.5",
+            ),
+            (
+                r#"{"time":"217","liftID":1}"#,
+                "not a lift ride: invalid type: string \"217\", expected time as a whole number from 1 to 1440",
+            ),
+            (
+                r#"{"time":217,"time":218,"liftID":1}"#,
+                "not a lift ride: duplicate field `time`",
+            ),
+        ] {
+            let message = message_of(body);
+            assert!(message.contains(says), "{body}: {message}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_known_is_ignored() {
+        assert!(parse::<LiftRide>(br#" {"liftID":21,"gate":[{}],"time":217} "#).is_ok());
+    }
+}

@@ -1,0 +1,170 @@
+//! The leaders of a day: found by a scan of its ledger, kept for seconds, one scan at a time.
+
+use std::cmp::Reverse;
+use std::sync::Arc;
+use std::time::Duration;
+
+use moka::future::Cache;
+use skilift_core::packed::Boarding;
+use skilift_core::ride::{ResortDay, SkierId};
+use skilift_core::store::redis::StoreError;
+use tokio::sync::Semaphore;
+
+use crate::error::ApiError;
+use crate::state::ApiState;
+
+/// Most leaders that are kept of a day.
+pub(crate) const MOST: usize = 100;
+/// How long an answer is kept.
+const KEPT: Duration = Duration::from_secs(5);
+/// Days that are kept at once.
+const DAYS: u64 = 256;
+/// How long a request waits for the scans before its own.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// One skier among the leaders.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Leader {
+    pub(crate) skier: SkierId,
+    pub(crate) vertical_m: u64,
+    pub(crate) rides: usize,
+}
+
+impl Leader {
+    /// Smaller is better: more vertical, then more rides, then the smaller number.
+    fn rank(&self) -> (Reverse<u64>, Reverse<usize>, SkierId) {
+        (Reverse(self.vertical_m), Reverse(self.rides), self.skier)
+    }
+}
+
+/// The leaders of days that were asked for lately.
+pub(crate) struct Leaders {
+    kept: Cache<ResortDay, Arc<[Leader]>>,
+    /// A scan costs Redis as much as thousands of short questions: one at a time.
+    turn: Semaphore,
+}
+
+/// Why there is no answer.
+enum NoAnswer {
+    /// The day has no rides. It is not kept, so that the first ride shows at once.
+    NoRides,
+    /// Too many scans wait.
+    Busy,
+    /// The scan failed.
+    Store(StoreError),
+}
+
+impl Default for Leaders {
+    fn default() -> Self {
+        Self {
+            kept: Cache::builder()
+                .max_capacity(DAYS)
+                .time_to_live(KEPT)
+                .build(),
+            turn: Semaphore::new(1),
+        }
+    }
+}
+
+impl Leaders {
+    /// At most [`MOST`] leaders of a day; none when it has no rides.
+    pub(crate) async fn of(
+        &self,
+        api: &ApiState,
+        day: ResortDay,
+    ) -> Result<Arc<[Leader]>, ApiError> {
+        let found = self.kept.try_get_with(day, self.find(api, day)).await;
+        found.or_else(|error| match &*error {
+            NoAnswer::NoRides => Ok(Arc::default()),
+            NoAnswer::Busy => Err(ApiError::Unavailable {
+                message: "too many days are being searched for their leaders".to_owned(),
+                retry_after: KEPT,
+            }),
+            NoAnswer::Store(error) => Err(error.into()),
+        })
+    }
+
+    async fn find(&self, api: &ApiState, day: ResortDay) -> Result<Arc<[Leader]>, NoAnswer> {
+        let turn = tokio::time::timeout(PATIENCE, self.turn.acquire()).await;
+        let _turn = turn.map_err(|_| NoAnswer::Busy)?;
+        let mut top = Top::default();
+        let visit = |skier, rides: Vec<Boarding>| {
+            top.offer(Leader {
+                skier,
+                vertical_m: api.vertical_m(day.resort, &rides),
+                rides: rides.len(),
+            });
+        };
+        let scanned = api.reader.scan_day(day, visit).await;
+        scanned.map_err(NoAnswer::Store)?;
+        if top.0.is_empty() {
+            return Err(NoAnswer::NoRides);
+        }
+        Ok(top.0.into())
+    }
+}
+
+/// The best so far, in order. A scan may bring a skier twice, the second time with more rides: the last word stands.
+#[derive(Default)]
+struct Top(Vec<Leader>);
+
+impl Top {
+    fn offer(&mut self, leader: Leader) {
+        let is_full = self.0.len() == MOST;
+        if is_full
+            && self
+                .0
+                .last()
+                .is_some_and(|last| last.rank() < leader.rank())
+        {
+            return;
+        }
+        self.0.retain(|other| other.skier != leader.skier);
+        let place = self.0.partition_point(|other| other.rank() < leader.rank());
+        self.0.insert(place, leader);
+        self.0.truncate(MOST);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn leader(skier: u64, vertical_m: u64, rides: usize) -> Leader {
+        Leader {
+            skier: SkierId::new(skier).unwrap(),
+            vertical_m,
+            rides,
+        }
+    }
+
+    #[test]
+    fn keeps_the_best_in_order() {
+        let mut top = Top::default();
+        for skier in 1..=1000 {
+            top.offer(leader(skier, skier * 7 % 1000, 1));
+        }
+        assert_eq!(top.0.len(), MOST);
+        assert!(top.0.is_sorted_by_key(Leader::rank));
+        assert_eq!((top.0[0].vertical_m, top.0[99].vertical_m), (999, 900));
+    }
+
+    #[test]
+    fn ties_go_to_more_rides_then_to_the_smaller_number() {
+        let mut top = Top::default();
+        for offered in [leader(3, 50, 1), leader(2, 50, 1), leader(1, 50, 2)] {
+            top.offer(offered);
+        }
+        let order: Vec<u32> = top.0.iter().map(|leader| leader.skier.get()).collect();
+        assert_eq!(order, [1, 2, 3]);
+    }
+
+    #[test]
+    fn a_skier_who_comes_twice_is_kept_once() {
+        let mut top = Top::default();
+        for offered in [leader(1, 10, 1), leader(2, 15, 1), leader(1, 20, 2)] {
+            top.offer(offered);
+        }
+        assert_eq!(top.0, [leader(1, 20, 2), leader(2, 15, 1)]);
+    }
+}

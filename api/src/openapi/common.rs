@@ -1,0 +1,204 @@
+//! What follows from a URL or a body alone, so that no handler has to say it.
+
+use std::collections::BTreeMap;
+
+use utoipa::ToSchema;
+use utoipa::openapi::header::{Header, HeaderBuilder};
+use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn, PathItem};
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::{Content, OpenApi, Ref, RefOr, Required, Response, ResponseBuilder, Schema};
+
+use super::number;
+use crate::error::Problem;
+use crate::router::other_spelling;
+
+/// URLs whose answer needs neither queue nor store.
+const SELF_CONTAINED: [&str; 3] = ["/statistics", "/openapi.json", "/readyz"];
+
+/// Adds the numbers in the paths, the common refusals, and the other spellings.
+pub(super) fn complete(document: &mut OpenApi) {
+    let mut respelled = BTreeMap::new();
+    for (path, item) in &mut document.paths.paths {
+        for operation in operations(item) {
+            add_path_parameters(operation, path);
+            add_refusals(operation, path);
+        }
+        if let Some(other) = other_spelling(path) {
+            respelled.insert(other, rename(item.clone()));
+        }
+    }
+    document.paths.paths.extend(respelled);
+
+    let components = document.components.get_or_insert_default();
+    for (name, schema) in [
+        schema_of::<number::ResortId>(),
+        schema_of::<number::Season>(),
+        schema_of::<number::Day>(),
+        schema_of::<number::SkierId>(),
+        schema_of::<number::LiftId>(),
+        schema_of::<number::ResortIdOrName>(),
+        schema_of::<Problem>(),
+    ] {
+        components.schemas.insert(name, schema);
+    }
+    for refusal in Refusal::ALL {
+        let name = refusal.name().to_owned();
+        components.responses.insert(name, refusal.response().into());
+    }
+}
+
+fn schema_of<T: ToSchema>() -> (String, RefOr<Schema>) {
+    (T::name().into_owned(), T::schema())
+}
+
+fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
+    item.get.iter_mut().chain(item.post.iter_mut())
+}
+
+/// The other spelling is an operation of its own, and needs an id of its own.
+fn rename(mut item: PathItem) -> PathItem {
+    for operation in operations(&mut item) {
+        if let Some(id) = &mut operation.operation_id {
+            id.push_str("Respelled");
+        }
+    }
+    item
+}
+
+fn add_path_parameters(operation: &mut Operation, path: &str) {
+    let names = path
+        .split('/')
+        .filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'));
+    let in_path: Vec<RefOr<Parameter>> = names.map(|name| path_parameter(name).into()).collect();
+    if !in_path.is_empty() {
+        let others = operation.parameters.take().unwrap_or_default();
+        operation.parameters = Some(in_path.into_iter().chain(others).collect());
+    }
+}
+
+fn path_parameter(name: &str) -> Parameter {
+    let schema = match name {
+        "resortID" => number::ResortId::name(),
+        "seasonID" => number::Season::name(),
+        "dayID" => number::Day::name(),
+        "skierID" => number::SkierId::name(),
+        _ => number::LiftId::name(),
+    };
+    ParameterBuilder::new()
+        .name(name)
+        .parameter_in(ParameterIn::Path)
+        .required(Required::True)
+        .schema(Some(Ref::from_schema_name(schema)))
+        .build()
+}
+
+fn add_refusals(operation: &mut Operation, path: &str) {
+    let has_body = operation.request_body.is_some();
+    let is_outward = !SELF_CONTAINED.contains(&path);
+    let refusals = [
+        (
+            Refusal::BadRequest,
+            has_body || operation.parameters.is_some(),
+        ),
+        (Refusal::TooSlow, has_body),
+        (Refusal::TooLarge, has_body),
+        (Refusal::UnsupportedMedia, has_body),
+        (Refusal::Internal, is_outward),
+        (Refusal::Unavailable, is_outward),
+    ];
+    let responses = &mut operation.responses.responses;
+    for (refusal, is_possible) in refusals {
+        if is_possible {
+            // Where the handler itself says more about it, its words stand.
+            let shared = || Ref::from_response_name(refusal.name()).into();
+            responses
+                .entry(refusal.status().to_owned())
+                .or_insert_with(shared);
+        }
+    }
+    if let Some(RefOr::T(own)) = responses.get_mut(Refusal::Unavailable.status())
+        && is_outward
+    {
+        let (name, header) = retry_after();
+        own.headers.insert(name, header.into());
+    }
+}
+
+fn retry_after() -> (String, Header) {
+    let seconds = ObjectBuilder::new()
+        .schema_type(Type::Integer)
+        .minimum(Some(1.0));
+    let header = HeaderBuilder::new()
+        .schema(Some(seconds))
+        .description(Some("Seconds after which it is worth trying again"));
+    ("Retry-After".to_owned(), header.build())
+}
+
+/// A refusal that looks the same wherever it is given.
+#[derive(Clone, Copy)]
+enum Refusal {
+    BadRequest,
+    TooSlow,
+    TooLarge,
+    UnsupportedMedia,
+    Internal,
+    Unavailable,
+}
+
+impl Refusal {
+    const ALL: [Self; 6] = [
+        Self::BadRequest,
+        Self::TooSlow,
+        Self::TooLarge,
+        Self::UnsupportedMedia,
+        Self::Internal,
+        Self::Unavailable,
+    ];
+
+    fn status(self) -> &'static str {
+        match self {
+            Self::BadRequest => "400",
+            Self::TooSlow => "408",
+            Self::TooLarge => "413",
+            Self::UnsupportedMedia => "415",
+            Self::Internal => "500",
+            Self::Unavailable => "503",
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::BadRequest => "BadRequest",
+            Self::TooSlow => "TooSlow",
+            Self::TooLarge => "TooLarge",
+            Self::UnsupportedMedia => "UnsupportedMedia",
+            Self::Internal => "Internal",
+            Self::Unavailable => "Unavailable",
+        }
+    }
+
+    fn description(self) -> &'static str {
+        match self {
+            Self::BadRequest => "Something in the request is wrong, and the message says what",
+            Self::TooSlow => "The body did not arrive in time",
+            Self::TooLarge => "The body is too large",
+            Self::UnsupportedMedia => "The body is of a type that is not understood here",
+            Self::Internal => "The fault is the server's",
+            Self::Unavailable => "It will work later; sending the request again is safe",
+        }
+    }
+
+    fn response(self) -> Response {
+        let body = Content::new(Some(Ref::from_schema_name(Problem::name())));
+        let response = ResponseBuilder::new()
+            .description(self.description())
+            .content("application/json", body);
+        match self {
+            Self::Unavailable => {
+                let (name, header) = retry_after();
+                response.header(name, header).build()
+            }
+            _ => response.build(),
+        }
+    }
+}

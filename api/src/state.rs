@@ -1,0 +1,66 @@
+//! What every handler has at hand.
+
+use std::sync::Arc;
+
+use skilift_core::catalogue::Catalogue;
+use skilift_core::health::Health;
+use skilift_core::packed::Boarding;
+use skilift_core::queue::rabbit::Publisher;
+use skilift_core::ride::ResortId;
+use skilift_core::store::redis::reader::Reader;
+use tokio_util::sync::CancellationToken;
+
+use crate::condition::Condition;
+use crate::leaders::Leaders;
+use crate::statistics::Statistics;
+
+/// The state as handlers hold it.
+pub type Api = Arc<ApiState>;
+
+/// One API: the way into the queue, the way to the store, and what it knows of itself.
+pub struct ApiState {
+    pub(crate) publisher: Publisher,
+    pub(crate) reader: Reader,
+    pub(crate) catalogue: Catalogue,
+    pub(crate) leaders: Leaders,
+    pub(crate) statistics: Statistics,
+    pub(crate) condition: Condition,
+    /// Ready when the process is about to end.
+    pub(crate) draining: CancellationToken,
+}
+
+impl ApiState {
+    /// Puts an API together. `draining` becomes ready when the process is about to end.
+    #[must_use]
+    pub fn new(
+        publisher: Publisher,
+        reader: Reader,
+        catalogue: Catalogue,
+        draining: CancellationToken,
+    ) -> Self {
+        Self {
+            publisher,
+            reader,
+            catalogue,
+            leaders: Leaders::default(),
+            statistics: Statistics::default(),
+            condition: Condition::default(),
+            draining,
+        }
+    }
+
+    /// Whether this process can do its work.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        self.condition
+            .health(self.draining.is_cancelled(), &self.publisher)
+    }
+
+    /// How far these rides of one resort rise together, in metres.
+    pub(crate) fn vertical_m(&self, resort: ResortId, rides: &[Boarding]) -> u64 {
+        let rises = rides
+            .iter()
+            .map(|ride| u64::from(self.catalogue.vertical_m(resort, ride.lift)));
+        rises.sum()
+    }
+}

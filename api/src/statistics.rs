@@ -1,0 +1,219 @@
+//! How long answers take: for `GET /statistics`, and for the metrics of the private listener.
+//!
+//! Every route knows its own [`Endpoint`], so that a request costs a few atomic additions and no look-up.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use axum::extract::{Request, State};
+use axum::http::{Method, StatusCode};
+use axum::middleware::Next;
+use axum::response::Response;
+use metrics::{Counter, Histogram};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::extract::ApiJson;
+use crate::state::Api;
+
+/// The endpoints of one router.
+#[derive(Default)]
+pub(crate) struct Statistics(Mutex<Vec<Arc<Endpoint>>>);
+
+/// One URL, in all its spellings.
+pub(crate) struct Endpoint {
+    get: Meter,
+    post: Meter,
+    /// Requests with a method that the URL does not know. They are in the metrics alone.
+    other: Meter,
+}
+
+/// What is known of one URL and method.
+struct Meter {
+    url: &'static str,
+    method: &'static str,
+    count: AtomicU64,
+    total_ns: AtomicU64,
+    max_ns: AtomicU64,
+    seconds: OnceLock<Histogram>,
+    /// By the first digit of the status.
+    answers: [OnceLock<Counter>; 6],
+}
+
+impl Statistics {
+    /// A new endpoint under this URL.
+    pub(crate) fn endpoint(&self, url: &'static str) -> Arc<Endpoint> {
+        let endpoint = Arc::new(Endpoint {
+            get: Meter::new(url, "GET"),
+            post: Meter::new(url, "POST"),
+            other: Meter::new(url, "other"),
+        });
+        self.endpoints().push(Arc::clone(&endpoint));
+        endpoint
+    }
+
+    fn endpoints(&self) -> std::sync::MutexGuard<'_, Vec<Arc<Endpoint>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Endpoint {
+    /// An endpoint that `GET /statistics` does not list: the place of requests for URLs that do not exist.
+    pub(crate) fn unlisted(url: &'static str) -> Arc<Self> {
+        Statistics::default().endpoint(url)
+    }
+
+    fn meter(&self, method: &Method, status: StatusCode) -> &Meter {
+        match *method {
+            _ if status == StatusCode::METHOD_NOT_ALLOWED => &self.other,
+            Method::GET | Method::HEAD => &self.get,
+            Method::POST => &self.post,
+            _ => &self.other,
+        }
+    }
+}
+
+impl Meter {
+    fn new(url: &'static str, method: &'static str) -> Self {
+        Self {
+            url,
+            method,
+            count: AtomicU64::new(0),
+            total_ns: AtomicU64::new(0),
+            max_ns: AtomicU64::new(0),
+            seconds: OnceLock::new(),
+            answers: Default::default(),
+        }
+    }
+
+    fn record(&self, took: Duration, status: StatusCode) {
+        let ns = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        self.count.fetch_add(1, Ordering::Relaxed);
+        self.total_ns.fetch_add(ns, Ordering::Relaxed);
+        self.max_ns.fetch_max(ns, Ordering::Relaxed);
+        self.seconds().record(took.as_secs_f64());
+        self.answers(status).increment(1);
+    }
+
+    fn seconds(&self) -> &Histogram {
+        self.seconds.get_or_init(|| {
+            metrics::histogram!(
+                "skilift_http_request_duration_seconds",
+                "route" => self.url, "method" => self.method
+            )
+        })
+    }
+
+    fn answers(&self, status: StatusCode) -> &Counter {
+        const CLASSES: [&str; 6] = ["0xx", "1xx", "2xx", "3xx", "4xx", "5xx"];
+        let class = usize::from(status.as_u16() / 100).min(CLASSES.len() - 1);
+        self.answers[class].get_or_init(|| {
+            metrics::counter!(
+                "skilift_http_requests_total",
+                "route" => self.url, "method" => self.method, "status" => CLASSES[class]
+            )
+        })
+    }
+
+    fn stats(&self) -> Option<EndpointStats> {
+        let count = self.count.load(Ordering::Relaxed);
+        let mean_ns = self.total_ns.load(Ordering::Relaxed).checked_div(count)?;
+        Some(EndpointStats {
+            url: self.url,
+            operation: self.method,
+            mean_ms: milliseconds(mean_ns),
+            max_ms: milliseconds(self.max_ns.load(Ordering::Relaxed)),
+        })
+    }
+}
+
+/// Milliseconds, to the microsecond.
+fn milliseconds(ns: u64) -> f64 {
+    (ns / 1000) as f64 / 1000.0
+}
+
+/// Measures a request of an endpoint.
+pub(crate) async fn measure(
+    State(endpoint): State<Arc<Endpoint>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let began = Instant::now();
+    let method = request.method().clone();
+    let response = next.run(request).await;
+    let status = response.status();
+    let meter = endpoint.meter(&method, status);
+    meter.record(began.elapsed(), status);
+    response
+}
+
+/// How long answers take.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct AllStats {
+    /// Those that were asked, in the order of the documentation.
+    #[serde(rename = "endpointStats")]
+    endpoint_stats: Vec<EndpointStats>,
+}
+
+/// How long the answers of one operation take.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct EndpointStats {
+    #[serde(rename = "URL")]
+    #[schema(value_type = String, example = "/resorts")]
+    url: &'static str,
+    #[schema(value_type = String, example = "GET")]
+    operation: &'static str,
+    /// Milliseconds.
+    #[serde(rename = "mean")]
+    #[schema(minimum = 0, example = 1.2)]
+    mean_ms: f64,
+    /// Milliseconds.
+    #[serde(rename = "max")]
+    #[schema(minimum = 0, example = 18.0)]
+    max_ms: f64,
+}
+
+/// How long answers take
+///
+/// In milliseconds, of this process since its start.
+#[utoipa::path(
+    get,
+    path = "/statistics",
+    operation_id = "getStatistics",
+    tag = "Operation",
+    responses((status = 200, description = "Operations that were asked", body = AllStats)),
+)]
+pub(crate) async fn statistics(State(api): State<Api>) -> ApiJson<AllStats> {
+    let endpoints = api.statistics.endpoints();
+    let meters = endpoints
+        .iter()
+        .flat_map(|endpoint| [&endpoint.get, &endpoint.post]);
+    ApiJson(AllStats {
+        endpoint_stats: meters.filter_map(Meter::stats).collect(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tells_mean_and_maximum_of_what_was_asked() {
+        let endpoint = Endpoint::unlisted("/x");
+        for (ms, status) in [(1, StatusCode::OK), (4, StatusCode::NOT_FOUND)] {
+            let meter = endpoint.meter(&Method::HEAD, status);
+            meter.record(Duration::from_millis(ms), status);
+        }
+        let wrong = StatusCode::METHOD_NOT_ALLOWED;
+        endpoint
+            .meter(&Method::POST, wrong)
+            .record(Duration::from_secs(1), wrong);
+        let stats = endpoint.get.stats().unwrap();
+        assert_eq!(
+            (stats.operation, stats.mean_ms, stats.max_ms),
+            ("GET", 2.5, 4.0)
+        );
+        assert!(endpoint.post.stats().is_none());
+    }
+}

@@ -1,0 +1,308 @@
+//! An API in this process, and what tests do to it.
+
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use reqwest::header::HeaderMap;
+use reqwest::{Client, RequestBuilder, StatusCode};
+use serde_json::{Value, json};
+use skilift_api::{Api, ApiConfig, ApiState, StartError};
+use skilift_core::catalogue::Catalogue;
+use skilift_core::health::{Health, HealthCheck, Readiness};
+use skilift_core::lifecycle::Lifecycle;
+use skilift_core::message::{lines, parse_line};
+use skilift_core::queue::rabbit::{Admission, Broker, Consumer, Publisher, PublisherConfig};
+use skilift_core::ride::Ride;
+use skilift_core::service_url::ServiceUrl;
+use skilift_core::stack::StackName;
+use skilift_core::store::batch::Batch;
+use skilift_core::store::redis::Store;
+use skilift_servers::{shared_amqp_url, shared_redis_url};
+use tokio::net::TcpListener;
+
+/// How long a test waits for what must come.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Rides in one message, few enough for a small upload to be several.
+pub(crate) const MESSAGE_RIDES: usize = 100;
+
+/// Two resorts, one of which lists its lifts and days.
+pub(crate) const ALPS: &str = r#"
+[[resort]]
+id = 1
+name = "Zermatt"
+lifts = { 21 = 420, 22 = 380 }
+seasons = { 2025 = [10, 180] }
+[[resort]]
+id = 2
+name = "Saas-Fee & Umgebung"
+"#;
+
+pub(crate) struct TestApi {
+    pub(crate) addr: SocketAddr,
+    pub(crate) life: Lifecycle,
+    pub(crate) check: HealthCheck,
+    client: Client,
+    broker: Arc<Broker>,
+    store: Store,
+    stack: StackName,
+}
+
+/// An answer, read to its end.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    /// `Null` where the body is empty.
+    pub(crate) json: Value,
+}
+
+impl Answer {
+    pub(crate) fn message(&self) -> &str {
+        assert_eq!(self.headers["content-type"], "application/json", "{self:?}");
+        self.json["message"]
+            .as_str()
+            .unwrap_or_else(|| panic!("no message: {self:?}"))
+    }
+}
+
+/// Where an API finds its servers.
+pub(crate) struct Urls {
+    pub(crate) amqp: String,
+    pub(crate) redis: String,
+}
+
+impl Default for Urls {
+    fn default() -> Self {
+        Self {
+            amqp: shared_amqp_url(),
+            redis: shared_redis_url(),
+        }
+    }
+}
+
+impl TestApi {
+    /// An API without a catalogue.
+    pub(crate) async fn start() -> Self {
+        Self::start_with(Catalogue::default()).await
+    }
+
+    pub(crate) async fn start_with(catalogue: Catalogue) -> Self {
+        let api = Self::start_at(&Urls::default(), catalogue).await.unwrap();
+        api.until(Readiness::Ready).await;
+        api
+    }
+
+    /// An API that need not become ready.
+    pub(crate) async fn start_at(urls: &Urls, catalogue: Catalogue) -> Result<Self, StartError> {
+        let (broker, store, stack) = outside(urls);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        let life = Lifecycle::new();
+        let config = ApiConfig {
+            lanes: 2,
+            message_rides: MESSAGE_RIDES,
+            max_in_flight: 10_000,
+            high_water_rides: 10_000_000,
+            catalogue,
+        };
+        let (its_broker, its_store) = (Arc::clone(&broker), store.clone());
+        let check =
+            skilift_api::start(config, listener, its_broker, its_store, &stack, &life).await?;
+        Ok(Self::assemble(addr, life, check, broker, store, stack))
+    }
+
+    /// An API whose admission the test itself decides, with nothing that watches Redis or the queue.
+    pub(crate) async fn start_with_admission(admission: Arc<Admission>) -> Self {
+        let (broker, store, stack) = outside(&Urls::default());
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        let life = Lifecycle::new();
+        let config = PublisherConfig {
+            lanes: 1,
+            message_rides: MESSAGE_RIDES,
+            max_in_flight: 10_000,
+            high_water_rides: 10_000_000,
+        };
+        let publisher = Publisher::start(config, Arc::clone(&broker), &stack, admission, &life);
+        let publisher = publisher.await.unwrap();
+        let reader = store.reader().unwrap();
+        let state: Api = Arc::new(ApiState::new(
+            publisher,
+            reader,
+            Catalogue::default(),
+            life.draining(),
+        ));
+        let router = skilift_api::router(Arc::clone(&state));
+        let drain = life.draining();
+        life.spawn("test server", async move {
+            skilift_api::serve(listener, router, drain).await;
+            Ok(())
+        });
+        let check: HealthCheck = Arc::new(move || state.health());
+        let api = Self::assemble(addr, life, check, broker, store, stack);
+        api.until(Readiness::Ready).await;
+        api
+    }
+
+    fn assemble(
+        addr: SocketAddr,
+        life: Lifecycle,
+        check: HealthCheck,
+        broker: Arc<Broker>,
+        store: Store,
+        stack: StackName,
+    ) -> Self {
+        Self {
+            addr,
+            life,
+            check,
+            client: Client::builder().no_proxy().build().unwrap(),
+            broker,
+            store,
+            stack,
+        }
+    }
+
+    pub(crate) fn health(&self) -> Health {
+        (self.check)()
+    }
+
+    pub(crate) async fn until(&self, status: Readiness) {
+        let is_so = || self.health().status == status;
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        while !is_so() {
+            assert!(
+                tokio::time::Instant::now() < deadline,
+                "{:?}",
+                self.health()
+            );
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    pub(crate) fn request(&self, method: &str, path: &str) -> RequestBuilder {
+        let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
+        self.client
+            .request(method, format!("http://{}{path}", self.addr))
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        send(self.request("GET", path)).await
+    }
+
+    /// The JSON of an answer that must be 200.
+    pub(crate) async fn ask(&self, path: &str) -> Value {
+        let answer = self.get(path).await;
+        assert_eq!(answer.status, 200, "{path}: {answer:?}");
+        assert_eq!(answer.headers["content-type"], "application/json", "{path}");
+        answer.json
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
+        send(self.request("POST", path).json(body)).await
+    }
+
+    pub(crate) async fn post_text(&self, path: &str, body: impl Into<reqwest::Body>) -> Answer {
+        let request = self.request("POST", path).body(body);
+        send(request.header("content-type", "application/json")).await
+    }
+
+    /// Stores rides as a worker would.
+    pub(crate) async fn store(&self, rides: Vec<Ride>) {
+        let mut writer = self.store.writer().await.unwrap();
+        let applied = writer.apply(&Batch::new(rides)).await.unwrap();
+        assert_eq!(applied.refused, []);
+    }
+
+    /// Takes rides from the queue until there are `count` different ones, and makes sure that no others come.
+    pub(crate) async fn queued(&self, count: usize) -> BTreeSet<Ride> {
+        let mut consumer = Consumer::open(&self.broker, &self.stack, 1000)
+            .await
+            .unwrap();
+        let mut rides = BTreeSet::new();
+        loop {
+            let wait = if rides.len() < count {
+                PATIENCE
+            } else {
+                Duration::from_millis(200)
+            };
+            let Ok(delivered) = tokio::time::timeout(wait, consumer.next()).await else {
+                break;
+            };
+            let delivery = delivered.unwrap().unwrap();
+            rides.extend(lines(&delivery.body).map(|(_, line)| parse_line(line).unwrap()));
+            consumer.ack_through(delivery.tag).await.unwrap();
+        }
+        consumer.close().await;
+        assert_eq!(rides.len(), count);
+        rides
+    }
+}
+
+impl Drop for TestApi {
+    fn drop(&mut self) {
+        self.life.drain();
+    }
+}
+
+fn outside(urls: &Urls) -> (Arc<Broker>, Store, StackName) {
+    let stack = fresh_stack();
+    let broker = Broker::new(ServiceUrl::amqp(&urls.amqp).unwrap(), "api test").unwrap();
+    let store = Store::new(ServiceUrl::redis(&urls.redis).unwrap(), &stack, 1, true).unwrap();
+    (Arc::new(broker), store, stack)
+}
+
+/// A stack that no other test uses, nor one of an earlier run on the same servers.
+fn fresh_stack() -> StackName {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let now = skilift_core::clock::epoch_ms();
+    format!("api-{now}-{number}").parse().unwrap()
+}
+
+pub(crate) async fn send(request: RequestBuilder) -> Answer {
+    let response = request.send().await.unwrap();
+    let (status, headers) = (response.status(), response.headers().clone());
+    let body = response.bytes().await.unwrap();
+    let json = if body.is_empty() {
+        Value::Null
+    } else {
+        serde_json::from_slice(&body).unwrap_or_else(|error| panic!("{error}: {body:?}"))
+    };
+    Answer {
+        status,
+        headers,
+        json,
+    }
+}
+
+/// A ride of season 2025.
+pub(crate) fn ride(resort: u64, day: u64, skier: u64, minute: u64, lift: u64) -> Ride {
+    let season = "2025";
+    ride_in(season, resort, day, skier, minute, lift)
+}
+
+pub(crate) fn ride_in(
+    season: &str,
+    resort: u64,
+    day: u64,
+    skier: u64,
+    minute: u64,
+    lift: u64,
+) -> Ride {
+    serde_json::from_value(json!({
+        "resortID": resort, "seasonID": season, "dayID": day, "skierID": skier, "time": minute, "liftID": lift
+    }))
+    .unwrap()
+}
+
+/// A catalogue from its text.
+pub(crate) fn catalogue(toml: &str) -> Catalogue {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(toml.as_bytes()).unwrap();
+    Catalogue::read(file.path()).unwrap()
+}

@@ -1,0 +1,108 @@
+//! The resorts and their seasons.
+
+use serde_json::json;
+
+use crate::harness::{ALPS, TestApi, catalogue, ride, ride_in};
+
+#[tokio::test]
+async fn resorts_are_those_with_rides_or_seasons() {
+    let api = TestApi::start().await;
+    assert_eq!(api.ask("/resorts").await, json!({"resorts": []}));
+    api.store(vec![ride(9, 12, 7, 1, 1), ride(65_535, 12, 7, 1, 1)])
+        .await;
+    let added = api
+        .post("/resorts/10/seasons", &json!({"year": "2026"}))
+        .await;
+    assert_eq!((added.status.as_u16(), added.json), (201, json!(null)));
+    assert_eq!(
+        api.ask("/resorts").await,
+        json!({"resorts": [
+            {"resortName": "Resort 9", "resortID": 9},
+            {"resortName": "Resort 10", "resortID": 10},
+            {"resortName": "Resort 65535", "resortID": 65535},
+        ]})
+    );
+}
+
+#[tokio::test]
+async fn resorts_of_the_catalogue_are_there_from_the_start() {
+    let api = TestApi::start_with(catalogue(ALPS)).await;
+    api.store(vec![ride(3, 12, 7, 1, 1)]).await;
+    assert_eq!(
+        api.ask("/resorts").await,
+        json!({"resorts": [
+            {"resortName": "Zermatt", "resortID": 1},
+            {"resortName": "Saas-Fee & Umgebung", "resortID": 2},
+            {"resortName": "Resort 3", "resortID": 3},
+        ]})
+    );
+    assert_eq!(api.ask("/resorts/2/seasons").await, json!({"seasons": []}));
+}
+
+#[tokio::test]
+async fn seasons_come_from_rides_and_from_posts() {
+    let api = TestApi::start().await;
+    assert_eq!(
+        api.get("/resorts/9/seasons").await.message(),
+        "Resort 9 has no seasons"
+    );
+    api.store(vec![ride_in("2024", 9, 12, 7, 1, 1)]).await;
+    for year in [json!("2026"), json!("2026"), json!(1999)] {
+        let added = api.post("/resorts/9/seasons", &json!({"year": year})).await;
+        assert_eq!(added.status, 201);
+    }
+    assert_eq!(
+        api.ask("/resorts/9/seasons").await,
+        json!({"seasons": ["1999", "2024", "2026"]})
+    );
+}
+
+#[tokio::test]
+async fn a_season_that_cannot_be_is_refused_by_its_name() {
+    let api = TestApi::start_with(catalogue(ALPS)).await;
+    for (path, body, says) in [
+        (
+            "/resorts/1/seasons",
+            r#"{"year":"20x6"}"#,
+            "not a season: year must be a whole number from 1900 to 2999",
+        ),
+        (
+            "/resorts/1/seasons",
+            r#"{"year":3000}"#,
+            "year must be a whole number from 1900 to 2999, not 3000",
+        ),
+        ("/resorts/1/seasons", r#"{"year":null}"#, "year must be"),
+        (
+            "/resorts/1/seasons",
+            r#"{"year":"2025","year":"2025"}"#,
+            "duplicate field `year`",
+        ),
+        ("/resorts/1/seasons", r#"{}"#, "missing field `year`"),
+        ("/resorts/1/seasons", r#"["2025"]"#, "it is an array"),
+        (
+            "/resorts/0/seasons",
+            r#"{"year":"2025"}"#,
+            "resortID must be a whole number from 1 to 65535, not 0",
+        ),
+        (
+            "/resorts/1/seasons",
+            r#"{"year":"2026"}"#,
+            "2026 is not an open season of Zermatt",
+        ),
+        (
+            "/resorts/3/seasons",
+            r#"{"year":"2026"}"#,
+            "resortID 3 is not in this server's catalogue",
+        ),
+    ] {
+        let answer = api.post_text(path, body).await;
+        assert_eq!(answer.status, 400, "{path} {body}");
+        assert!(answer.message().contains(says), "{path} {body}: {answer:?}");
+    }
+    assert_eq!(
+        api.post("/resorts/2/seasons", &json!({"year": "2026"}))
+            .await
+            .status,
+        201
+    );
+}
