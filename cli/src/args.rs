@@ -26,7 +26,7 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Run one role of a fleet, on RabbitMQ and Redis
     #[command(subcommand)]
-    Serve(Role),
+    Serve(Box<Role>),
     /// Print a completion script for a shell
     Completions {
         /// The shell
@@ -61,16 +61,22 @@ pub(crate) struct CommonArgs {
     #[arg(long, value_name = "NAME")]
     #[serde(skip_serializing_if = "Option::is_none")]
     stack: Option<String>,
-    /// RabbitMQ, as amqp://USER:PASSWORD@HOST:5672/VHOST (others can see flags: prefer --amqp-url-file)
-    #[arg(long, value_name = "URL")]
+    #[arg(
+        long,
+        value_name = "URL",
+        help = "RabbitMQ, as amqp://USER:PASSWORD@HOST:5672/VHOST (others can see flags: prefer --amqp-url-file)"
+    )]
     #[serde(skip_serializing_if = "Option::is_none")]
     amqp_url: Option<String>,
     /// File that holds the URL of RabbitMQ
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     #[serde(skip_serializing_if = "Option::is_none")]
     amqp_url_file: Option<PathBuf>,
-    /// Redis, as redis://USER:PASSWORD@HOST:6379/DB (others can see flags: prefer --redis-url-file)
-    #[arg(long, value_name = "URL")]
+    #[arg(
+        long,
+        value_name = "URL",
+        help = "Redis, as redis://USER:PASSWORD@HOST:6379/DB (others can see flags: prefer --redis-url-file)"
+    )]
     #[serde(skip_serializing_if = "Option::is_none")]
     redis_url: Option<String>,
     /// File that holds the URL of Redis

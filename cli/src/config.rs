@@ -278,6 +278,10 @@ mod tests {
     struct NoFlags {}
 
     /// Runs with an empty folder and environment; a failure in it fails the test.
+    #[expect(
+        clippy::result_large_err,
+        reason = "the closure's error is figment's own"
+    )]
     fn in_jail(test: impl FnOnce(&mut Jail)) {
         Jail::expect_with(|jail| {
             jail.clear_env();

@@ -117,7 +117,11 @@ pub fn parse_line(line: &[u8]) -> Result<Ride, LineError> {
     }
     serde_json::from_slice(line).map_err(|error| {
         let text = without_place(&error);
-        if error.is_data() { LineError::NotARide(text) } else { LineError::NotJson(text) }
+        if error.is_data() {
+            LineError::NotARide(text)
+        } else {
+            LineError::NotJson(text)
+        }
     })
 }
 

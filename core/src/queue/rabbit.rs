@@ -2,8 +2,8 @@
 //!
 //! - [`broker`]: one connection, whose loss is noticed and never papered over.
 //! - [`topology`]: the queues and their arguments.
-//! - [`publisher`]: rides in, confirmed messages out; [`lane`] is the loop behind it, [`admission`] says when to refuse,
-//!   [`backlog`] watches how much is waiting.
+//! - [`publisher`]: rides in, confirmed messages out; `lane` is the loop behind it, [`admission`] says when to refuse,
+//!   `backlog` watches how much is waiting.
 //! - [`consumer`]: messages in the order of their tags, acknowledged by prefix.
 //! - [`dead_letters`]: where a line goes that cannot be applied.
 //!

@@ -186,7 +186,11 @@ impl Lane {
         let mut waiting = self.waiting();
         let is_worth_sending = waiting.messages.front()?.body.rides() >= self.worth_sending;
         let sends = in_flight == 0 || (in_flight < MESSAGES_IN_FLIGHT && is_worth_sending);
-        if sends { waiting.messages.pop_front() } else { None }
+        if sends {
+            waiting.messages.pop_front()
+        } else {
+            None
+        }
     }
 
     fn enqueue(&self, waiting: &mut Waiting, body: MessageBody, joinable: bool) -> Arc<Outcome> {
