@@ -48,6 +48,19 @@ pub(crate) enum ConfigError {
         range: RangeInclusive<u64>,
         got: u64,
     },
+    #[error(
+        "message_rides ({message_rides}) must not be more than max_in_flight ({max_in_flight}): no full message could ever leave"
+    )]
+    MessageTooLarge {
+        message_rides: u64,
+        max_in_flight: u64,
+    },
+    #[error("{} is not TOML: line {line}: {message}", path.display())]
+    Syntax {
+        path: PathBuf,
+        line: usize,
+        message: String,
+    },
     #[error("{key} must be at most {}, not {}", humantime::format_duration(*most), humantime::format_duration(*got))]
     TooLong {
         key: &'static str,
@@ -148,6 +161,7 @@ impl Config {
     pub(crate) fn load(flags: &impl Serialize, file: Option<&Path>) -> Result<Self, ConfigError> {
         let mut layers = Figment::from(Serialized::defaults(Keys::default()));
         if let Some(file) = find_file(file)? {
+            check_syntax(&file)?;
             layers = layers.merge(Toml::file_exact(file));
         }
         let layers = layers
@@ -181,6 +195,27 @@ fn find_file(named: Option<&Path>) -> Result<Option<PathBuf>, ConfigError> {
     }
 }
 
+/// Finds mistakes in the file's syntax before the layers do: their error would show the line, and a password in it.
+fn check_syntax(path: &Path) -> Result<(), ConfigError> {
+    let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Secret {
+        key: "the configuration file",
+        path: path.to_owned(),
+        source,
+    })?;
+    let Err(error) = toml::from_str::<toml::Table>(&text) else {
+        return Ok(());
+    };
+    let before = error
+        .span()
+        .and_then(|span| text.get(..span.start))
+        .unwrap_or_default();
+    Err(ConfigError::Syntax {
+        path: path.to_owned(),
+        line: before.lines().count().max(1),
+        message: error.message().to_owned(),
+    })
+}
+
 impl Keys {
     fn check(self) -> Result<Config, ConfigError> {
         let amqp_url =
@@ -194,6 +229,17 @@ impl Keys {
                 key: "redis-url",
             },
         )?;
+        if self.message_rides > self.max_in_flight {
+            let Self {
+                message_rides,
+                max_in_flight,
+                ..
+            } = self;
+            return Err(ConfigError::MessageTooLarge {
+                message_rides,
+                max_in_flight,
+            });
+        }
         Ok(Config {
             stack: self.stack.parse()?,
             amqp_url: ServiceUrl::amqp(&amqp_url).map_err(|source| ConfigError::Url {
@@ -347,6 +393,11 @@ mod tests {
                 ("linger = \"soon\"", "linger"),
                 ("stack = \"Big One\"", "lower-case letters"),
                 ("api_listen = \"nowhere\"", "api_listen"),
+                (
+                    "max_in_flight = 100",
+                    "must not be more than max_in_flight (100)",
+                ),
+                ("\nthreads = = 4", "line 4"),
             ] {
                 let error = error_of(jail, extra);
                 assert!(error.contains(says), "{extra}: {error}");
@@ -362,6 +413,12 @@ mod tests {
             let error = error_of(jail, "");
             assert!(
                 error.contains("amqp_url: a URL of this kind begins with amqp://"),
+                "{error}"
+            );
+            assert!(!error.contains("s3cret"), "{error}");
+            let error = error_of(jail, "redis_url = redis://:s3cret@store");
+            assert!(
+                error.contains("skilift.toml is not TOML: line 3"),
                 "{error}"
             );
             assert!(!error.contains("s3cret"), "{error}");

@@ -3,8 +3,10 @@
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use skilift_api::ApiConfig;
 use skilift_core::catalogue::Catalogue;
 use skilift_core::health::{self, HealthCheck, PrometheusHandle};
@@ -18,6 +20,9 @@ use tokio_util::sync::CancellationToken;
 use crate::args::{ApiArgs, Role, WorkerArgs};
 use crate::config::Config;
 use crate::logging;
+
+/// How long saying good-bye to RabbitMQ may take.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Runs a role until it is asked to end.
 pub(crate) fn run(role: Role) -> anyhow::Result<ExitCode> {
@@ -35,10 +40,11 @@ pub(crate) fn run(role: Role) -> anyhow::Result<ExitCode> {
 }
 
 async fn api(args: &ApiArgs) -> anyhow::Result<ExitCode> {
-    let signals = Signals::install()?;
+    let mut signals = Signals::install()?;
     let config = Config::load(args, args.common.config.as_deref())?;
     config.check_exposure()?;
     logging::start(&config.log)?;
+    raise_file_limit();
     let catalogue = match &config.catalogue {
         Some(file) => Catalogue::read(file)?,
         None => Catalogue::default(),
@@ -60,21 +66,29 @@ async fn api(args: &ApiArgs) -> anyhow::Result<ExitCode> {
         high_water_rides: config.high_water_rides,
         catalogue,
     };
-    let check = skilift_api::start(
-        api,
-        public,
-        Arc::clone(&broker),
-        store,
-        &config.stack,
-        &life,
-    )
-    .await?;
+    // A newer layout would be answered wrongly; a store that is absent is waited for.
+    let starting = async {
+        store.check_readable().await?;
+        let api = skilift_api::start(
+            api,
+            public,
+            Arc::clone(&broker),
+            store,
+            &config.stack,
+            &life,
+        );
+        anyhow::Ok(api.await?)
+    };
+    let Some(check) = unless_signalled(&mut signals, starting).await else {
+        return Ok(ExitCode::SUCCESS);
+    };
+    let check = check?;
     tracing::info!(stack = %config.stack, "public API on http://{public_address}");
     run_until_drained(&config, signals, private, metrics, check, life, &broker).await
 }
 
 async fn worker(args: &WorkerArgs) -> anyhow::Result<ExitCode> {
-    let signals = Signals::install()?;
+    let mut signals = Signals::install()?;
     let config = Config::load(args, args.common.config.as_deref())?;
     logging::start(&config.log)?;
     let private = bind(config.metrics_listen, "--metrics-listen").await?;
@@ -96,9 +110,32 @@ async fn worker(args: &WorkerArgs) -> anyhow::Result<ExitCode> {
         batch_rides: config.batch_rides,
         linger: config.linger,
     };
-    let check =
-        skilift_worker::start(worker, Arc::clone(&broker), store, &config.stack, &life).await?;
+    let starting = skilift_worker::start(worker, Arc::clone(&broker), store, &config.stack, &life);
+    let Some(check) = unless_signalled(&mut signals, starting).await else {
+        return Ok(ExitCode::SUCCESS);
+    };
+    let check = check?;
     run_until_drained(&config, signals, private, metrics, check, life, &broker).await
+}
+
+/// Waits for a start that may have to wait for servers; `None` when a signal came first.
+async fn unless_signalled<T>(signals: &mut Signals, start: impl Future<Output = T>) -> Option<T> {
+    tokio::select! {
+        started = start => Some(started),
+        name = signals.next() => {
+            tracing::info!("{name}: ending before the start was done");
+            None
+        }
+    }
+}
+
+/// Every connection is a file descriptor, and the usual soft limit is far below what the system allows.
+fn raise_file_limit() {
+    let raised = getrlimit(Resource::RLIMIT_NOFILE)
+        .and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
+    if let Err(error) = raised {
+        tracing::warn!("cannot raise the limit of open files: {error}");
+    }
 }
 
 fn connect(config: &Config, role: &str) -> anyhow::Result<Arc<Broker>> {
@@ -126,7 +163,8 @@ async fn run_until_drained(
     let health = health::serve(private, check, metrics, end.clone());
     let drained = async {
         let code = life.run_until_drained(signals, config.drain_deadline).await;
-        broker.close().await;
+        // After a hard end a task may still hold the connection; the process' end closes it then.
+        let _ = tokio::time::timeout(FAREWELL, broker.close()).await;
         end.cancel();
         code
     };

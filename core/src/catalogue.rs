@@ -223,6 +223,12 @@ impl Catalogue {
         }
     }
 
+    /// The open seasons that are listed for a resort; none where every season is open.
+    pub fn seasons(&self, resort: ResortId) -> impl Iterator<Item = Season> {
+        let listed = self.find(resort).and_then(|found| found.seasons.as_ref());
+        listed.into_iter().flat_map(BTreeMap::keys).copied()
+    }
+
     /// Whether a ride can have taken place.
     ///
     /// # Errors

@@ -20,6 +20,7 @@ pub mod message;
 pub mod packed;
 pub mod queue;
 pub mod ranged;
+pub mod retry;
 pub mod service_url;
 pub mod stack;
 pub mod store;

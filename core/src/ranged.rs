@@ -49,9 +49,7 @@ impl RangeError {
 }
 
 /// Reads only what [`u64`]'s `Display` writes, or the same with leading zeros: no sign, no spaces.
-///
-/// # Errors
-/// When `text` is not such a number or does not fit.
+/// `None` when `text` is something else, or does not fit.
 pub fn parse_digits(text: &str) -> Option<u64> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     if digits { text.parse().ok() } else { None }

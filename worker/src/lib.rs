@@ -5,12 +5,13 @@
 //! - [`start`] checks what no waiting would mend and starts the lanes.
 //! - `lane`: the loop of one lane, over as many channels as it takes.
 //! - `session`: one channel's work: gather a batch, store it, acknowledge it, again.
-//! - `decode`: messages to rides and dead letters. `prefetch`: how many messages make the wanted number of rides.
+//! - `dead`: lines on their way to the dead letters. `decode`: messages to rides and dead letters. `prefetch`: how many messages make the wanted number of rides.
 //! - `lane_state`: what a lane is doing, for the health check.
 //!
 //! A lane acknowledges a batch only after all its rides, indexes and dead letters are safe. Whatever fails before that is
 //! done again, by this lane or by the next consumer, and changes nothing the second time.
 
+mod dead;
 mod decode;
 mod lane;
 mod lane_state;
@@ -67,13 +68,20 @@ pub async fn start(
     stack: &StackName,
     life: &Lifecycle,
 ) -> Result<HealthCheck, StartError> {
-    check_store(&store).await?;
-    check_broker(&broker, stack).await?;
+    forgive(store.writer().await, StoreError::is_permanent)?;
+    forgive(
+        topology::check(&broker, stack).await,
+        BrokerError::is_permanent,
+    )?;
+    // RabbitMQ blocks a connection that publishes while it is short of memory or disk, and then hears no acknowledgement
+    // on it either: dead letters have a connection of their own.
+    let dead_letter_broker = broker.another("dead letters");
     let states = LaneStates::new(config.threads.max(1));
     for number in 0..config.threads.max(1) {
         let lane = Lane {
             config: config.clone(),
             broker: Arc::clone(&broker),
+            dead_letter_broker: Arc::clone(&dead_letter_broker),
             store: store.clone(),
             stack: stack.clone(),
             state: states.of_lane(number),
@@ -92,25 +100,17 @@ pub async fn start(
     Ok(Arc::new(move || states.health(draining.is_cancelled())))
 }
 
-async fn check_store(store: &Store) -> Result<(), StoreError> {
-    match store.writer().await {
-        Err(error) if error.is_permanent() => Err(error),
+/// Lets pass what waiting may mend, and logs it.
+fn forgive<T, E: std::error::Error + 'static>(
+    outcome: Result<T, E>,
+    is_permanent: impl Fn(&E) -> bool,
+) -> Result<(), E> {
+    match outcome {
+        Err(error) if is_permanent(&error) => Err(error),
         Err(error) => {
             tracing::warn!("{}; trying again", chain(&error));
             Ok(())
         }
         Ok(_) => Ok(()),
-    }
-}
-
-async fn check_broker(broker: &Broker, stack: &StackName) -> Result<(), BrokerError> {
-    let declared = async { topology::declare(&broker.channel().await?, stack).await };
-    match declared.await {
-        Err(error) if error.is_permanent() => Err(error),
-        Err(error) => {
-            tracing::warn!("{}; trying again", chain(&error));
-            Ok(())
-        }
-        Ok(()) => Ok(()),
     }
 }

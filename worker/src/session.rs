@@ -2,20 +2,21 @@
 
 use std::time::Duration;
 
-use futures_util::future::try_join_all;
 use skilift_core::clock::epoch_ms;
 use skilift_core::lifecycle::chain;
 use skilift_core::message::{lines, parse_line};
 use skilift_core::queue::rabbit::dead_letters::DeadLetterError;
-use skilift_core::queue::rabbit::{BrokerError, Consumer, DeadLetter, DeadLetters, Delivery};
+use skilift_core::queue::rabbit::{BrokerError, Consumer, DeadLetter, Delivery};
+use skilift_core::retry;
 use skilift_core::ride::Ride;
 use skilift_core::store::batch::Batch;
 use skilift_core::store::redis::StoreError;
 use skilift_core::store::redis::writer::{Applied, Writer};
 use tokio::time::Instant;
 
+use crate::dead::DeadLetterOffice;
 use crate::decode::{Decoded, count_rides};
-use crate::lane::{Lane, retry_delays};
+use crate::lane::Lane;
 use crate::prefetch::PrefetchGauge;
 
 /// How long a batch is held while it cannot be stored. After that the channel is closed, so that its messages go back
@@ -23,16 +24,18 @@ use crate::prefetch::PrefetchGauge;
 const HOLD: Duration = Duration::from_secs(30);
 /// A message that came back so often is stored alone, so that it cannot drag others along.
 const ALONE_AFTER: u64 = 5;
-/// Dead letters that are on their way at once.
-const DEAD_LETTERS_AT_ONCE: usize = 64;
 
 /// Why a channel's work ended early. Whatever was not acknowledged comes again.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Interrupted {
     #[error("{}", chain(.0))]
-    Broker(BrokerError),
+    Broker(#[from] BrokerError),
+    /// The store does not answer; nothing is held.
     #[error("{}", chain(.0))]
-    Store(StoreError),
+    Unreachable(StoreError),
+    /// The store does not take a batch.
+    #[error("{}", chain(.error))]
+    Store { batch: Batch, error: StoreError },
     #[error("{}", chain(.error))]
     DeadLetters {
         letters: Vec<DeadLetter>,
@@ -46,7 +49,7 @@ pub(crate) struct Session<'a> {
     consumer: Consumer,
     gauge: PrefetchGauge,
     writer: Option<Writer>,
-    dead_letters: Option<DeadLetters>,
+    dead_letters: DeadLetterOffice,
     /// A message that did not fit into the batch before it.
     held: Option<Delivery>,
     /// Whether no more messages are asked for: to drain, or to change the prefetch.
@@ -72,7 +75,7 @@ impl<'a> Session<'a> {
             consumer,
             gauge,
             writer: None,
-            dead_letters: None,
+            dead_letters: lane.dead_letter_office(),
             held: None,
             cancelled: false,
             has_stored: false,
@@ -154,14 +157,15 @@ impl<'a> Session<'a> {
             }
         };
         tokio::select! {
+            // The drain first: while messages are waiting there is always a next one.
             biased;
+            () = self.lane.draining.cancelled(), if !self.cancelled => {}
             next = self.consumer.next() => match next {
                 Some(Ok(message)) => return Ok(Next::Message(message)),
                 Some(Err(error)) => return Err(error.into()),
                 None => return Ok(Next::Exhausted),
             },
             () = lingering => return Ok(Next::Linger),
-            () = self.lane.draining.cancelled(), if !self.cancelled => {}
         }
         self.cancel().await?;
         Ok(Next::Linger)
@@ -189,7 +193,7 @@ impl<'a> Session<'a> {
             decoded.add(message);
         }
         let batch = Batch::new(decoded.rides);
-        let applied = self.apply(&batch).await?;
+        let applied = self.apply(batch).await?;
         let refused = applied
             .refused
             .iter()
@@ -202,11 +206,11 @@ impl<'a> Session<'a> {
     }
 
     /// Applies a batch, again and again until it is stored or was held for too long.
-    async fn apply(&mut self, batch: &Batch) -> Result<Applied, Interrupted> {
+    async fn apply(&mut self, batch: Batch) -> Result<Applied, Interrupted> {
         let started = Instant::now();
-        let mut delays = retry_delays();
+        let mut pauses = retry::pauses();
         loop {
-            let error = match self.apply_once(batch).await {
+            let error = match self.apply_once(&batch).await {
                 Ok(applied) => {
                     self.lane.state.working();
                     metrics::histogram!("skilift_apply_duration_seconds").record(started.elapsed());
@@ -214,19 +218,18 @@ impl<'a> Session<'a> {
                 }
                 Err(error) => error,
             };
-            // A connection that failed may still hold old answers; the next attempt takes another.
-            self.writer = None;
             metrics::counter!("skilift_store_retries_total").increment(1);
-            if started.elapsed() > HOLD || self.lane.draining.is_cancelled() {
-                return Err(Interrupted::Store(error));
+            if self.gives_up(started) {
+                return Err(Interrupted::Store { batch, error });
             }
             let text = chain(&error);
             tracing::warn!("a batch is not stored yet: {text}; trying again");
             self.lane.state.hindered(text);
-            tokio::time::sleep(delays.next().unwrap_or_default()).await;
+            tokio::time::sleep(pauses.next().unwrap_or_default()).await;
         }
     }
 
+    /// A writer that failed is not used again: the next attempt looks anew whether Redis is as it must be.
     async fn apply_once(&mut self, batch: &Batch) -> Result<Applied, StoreError> {
         let mut writer = match self.writer.take() {
             Some(writer) => writer,
@@ -238,41 +241,29 @@ impl<'a> Session<'a> {
     }
 
     /// Puts dead letters away, again and again until they are safe or were held for too long.
-    async fn put_away(&mut self, letters: Vec<DeadLetter>) -> Result<(), Interrupted> {
-        if letters.is_empty() {
-            return Ok(());
-        }
+    async fn put_away(&mut self, mut letters: Vec<DeadLetter>) -> Result<(), Interrupted> {
         let started = Instant::now();
-        let mut delays = retry_delays();
-        loop {
-            let error = match self.put_away_once(&letters).await {
-                Ok(()) => {
-                    self.lane.state.working();
-                    return Ok(());
-                }
-                Err(error) => error,
+        let mut pauses = retry::pauses();
+        while !letters.is_empty() {
+            let Err(error) = self.dead_letters.put_away(&mut letters).await else {
+                self.lane.state.working();
+                return Ok(());
             };
-            self.dead_letters = None;
-            if started.elapsed() > HOLD || self.lane.draining.is_cancelled() {
+            if self.gives_up(started) {
                 return Err(Interrupted::DeadLetters { letters, error });
             }
             let text = chain(&error);
             tracing::error!("{} dead letters wait: {text}", letters.len());
             self.lane.state.hindered(text);
-            tokio::time::sleep(delays.next().unwrap_or_default()).await;
+            tokio::time::sleep(pauses.next().unwrap_or_default()).await;
         }
+        Ok(())
     }
 
-    async fn put_away_once(&mut self, letters: &[DeadLetter]) -> Result<(), DeadLetterError> {
-        let queue = match self.dead_letters.take() {
-            Some(queue) => queue,
-            None => DeadLetters::open(&self.lane.broker, &self.lane.stack).await?,
-        };
-        for letters in letters.chunks(DEAD_LETTERS_AT_ONCE) {
-            try_join_all(letters.iter().map(|letter| queue.put(letter))).await?;
-        }
-        self.dead_letters = Some(queue);
-        Ok(())
+    /// Whether what could not be put away goes back to the queue. In a drain it does so at once: nothing is lost by it,
+    /// and the process can end.
+    fn gives_up(&self, started: Instant) -> bool {
+        started.elapsed() > HOLD || self.lane.draining.is_cancelled()
     }
 }
 
@@ -290,8 +281,10 @@ fn refused_letter(ride: &Ride, reason: &str, messages: &[Delivery]) -> DeadLette
         let found = lines(&message.body).find(|(_, line)| parse_line(line).as_ref() == Ok(ride));
         found.map(|(number, line)| (message.id, number, line.to_vec()))
     };
-    // Every ride comes from a line of these messages.
-    let (message, line_number, line) = messages.iter().find_map(lines_of).unwrap_or_default();
+    // Every ride comes from a line of these messages; should none be found, it is written anew.
+    let found = messages.iter().find_map(lines_of);
+    let (message, line_number, line) =
+        found.unwrap_or_else(|| (None, 0, serde_json::to_vec(ride).unwrap_or_default()));
     DeadLetter {
         line,
         reason: reason.to_owned(),

@@ -89,3 +89,44 @@ async fn a_full_queue_refuses_rides_and_recovers() {
     );
     system.prove("the queue full (reject-publish)", &sent).await;
 }
+
+#[tokio::test]
+async fn a_broker_short_of_memory_is_not_pressed_and_gets_rides_again_when_it_recovers() {
+    let system = System::start().await;
+    let load = system.load();
+    load.accept(1000).await;
+    system
+        .rabbit
+        .ctl(&["set_vm_memory_high_watermark", "0.00001"])
+        .await
+        .unwrap();
+    tokio::time::sleep(Duration::from_secs(25)).await;
+    let ready = reqwest::get(format!("{}/readyz", system.url))
+        .await
+        .unwrap();
+    assert_eq!(ready.status(), 503);
+    system
+        .rabbit
+        .ctl(&["set_vm_memory_high_watermark", "0.4"])
+        .await
+        .unwrap();
+    load.accept(1000).await;
+    let sent = load.stop().await;
+    let log = system.api.log();
+    assert!(
+        sent.messages
+            .keys()
+            .any(|message| message.contains("short of memory")),
+        "{:?}",
+        sent.messages
+    );
+    assert_eq!(
+        log.matches("refusing rides: RabbitMQ is short of memory")
+            .count(),
+        1,
+        "it flapped: {log}"
+    );
+    system
+        .prove("RabbitMQ short of memory for 25 s", &sent)
+        .await;
+}

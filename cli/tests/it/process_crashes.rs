@@ -1,6 +1,6 @@
 //! What happens to our own processes.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use skilift_servers::{RabbitOptions, RedisOptions};
@@ -66,6 +66,34 @@ async fn the_first_signal_under_load_drains_both() {
 }
 
 #[tokio::test]
+async fn a_drain_does_not_wait_for_a_long_queue_to_empty() {
+    let mut system = System::start().await;
+    system.worker.drain().await;
+    let load = system.load();
+    load.accept(6000).await;
+    let sent = load.stop().await;
+    // One ride a batch: the queue would last for long.
+    system.start_worker_again_with(&[
+        ("SKI_THREADS", "1"),
+        ("SKI_BATCH", "1"),
+        ("SKI_LINGER", "0s"),
+    ]);
+    system.worker.logged_after("health and metrics on ").await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let asked = Instant::now();
+    system.worker.drain().await;
+    assert!(asked.elapsed() < Duration::from_secs(5));
+    assert!(
+        system.messages_in(&system.stack.ride_queue()).await > 0,
+        "the queue was too short to prove anything"
+    );
+    system.start_worker_again();
+    system
+        .prove("SIGTERM of a worker with a long queue", &sent)
+        .await;
+}
+
+#[tokio::test]
 async fn a_second_signal_ends_at_once() {
     let mut system = System::start().await;
     let load = system.load();
@@ -75,9 +103,12 @@ async fn a_second_signal_ends_at_once() {
     tokio::time::sleep(Duration::from_millis(300)).await;
     system.worker.signal(Signal::SIGTERM);
     tokio::time::sleep(Duration::from_millis(300)).await;
+    let asked_again = Instant::now();
     system.worker.signal(Signal::SIGTERM);
     let status = system.worker.wait().await;
     assert_eq!(status.code(), Some(1), "{}", system.worker.log());
+    assert!(asked_again.elapsed() < Duration::from_secs(5));
+    assert!(system.worker.log().contains("SIGTERM again: ending now"));
     system.redis.resume().unwrap();
     system.start_worker_again();
     load.accept(500).await;
@@ -93,7 +124,7 @@ async fn a_worker_paused_longer_than_the_consumer_timeout_comes_back_to_work() {
         config: vec!["consumer_timeout = 60000".to_owned()],
         ..RabbitOptions::default()
     };
-    let system = System::start_on(rabbit, RedisOptions::default()).await;
+    let mut system = System::start_on(rabbit, RedisOptions::default()).await;
     let load = system.load();
     load.accept(1000).await;
     system.worker.signal(Signal::SIGSTOP);
@@ -101,6 +132,8 @@ async fn a_worker_paused_longer_than_the_consumer_timeout_comes_back_to_work() {
     let sent = load.stop().await;
     tokio::time::sleep(Duration::from_secs(75)).await;
     system.worker.signal(Signal::SIGCONT);
+    // Its heartbeats stopped with it: RabbitMQ took the connection for dead and its messages back.
+    system.worker.logged_after("stopped consuming").await;
     system
         .prove("worker paused for 75 s, consumer_timeout 60 s", &sent)
         .await;

@@ -1,9 +1,9 @@
 //! The proof: what is stored against what was answered, ride by ride.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::{StreamExt, stream};
-use skilift_core::ride::{ResortDay, Ride, Season};
+use skilift_core::ride::{Day, ResortDay, ResortId, Ride, Season, SkierId};
 use skilift_core::store::redis::counters::{DayCounters, hour_of};
 
 use crate::load::Sent;
@@ -64,7 +64,7 @@ impl System {
         let mut doubled = 0;
         for day in all_days() {
             let mut recount = DayCounters::default();
-            let mut lifts = std::collections::BTreeMap::new();
+            let mut lifts = BTreeMap::new();
             let mut seen = BTreeSet::new();
             let visit = |skier, boardings: Vec<skilift_core::packed::Boarding>| {
                 // A scan may show a skier twice.
@@ -106,7 +106,36 @@ impl System {
                 "the counters of {day} are no recount"
             );
         }
+        self.check_indexes(&ledger).await;
         (ledger, doubled)
+    }
+
+    /// Every ride is found by its skier, and by its resort and season.
+    async fn check_indexes(&self, ledger: &BTreeSet<Ride>) {
+        let reader = self.reader();
+        let mut days: BTreeMap<SkierId, BTreeSet<ResortDay>> = BTreeMap::new();
+        for ride in ledger {
+            days.entry(ride.skier)
+                .or_default()
+                .insert(ride.resort_day());
+        }
+        for (skier, days) in days {
+            let indexed: BTreeSet<ResortDay> = reader
+                .days_of_skier(skier)
+                .await
+                .unwrap()
+                .into_iter()
+                .collect();
+            assert_eq!(indexed, days, "the index of skier {skier}");
+        }
+        let resorts: BTreeSet<ResortId> = ledger.iter().map(|ride| ride.resort).collect();
+        assert_eq!(
+            reader.resorts().await.unwrap(),
+            resorts.iter().copied().collect::<Vec<_>>()
+        );
+        for resort in resorts {
+            assert_eq!(reader.seasons(resort).await.unwrap().len(), 1);
+        }
     }
 
     async fn ask_ride_lists(&self, ledger: &BTreeSet<Ride>) -> Vec<Ride> {
@@ -155,9 +184,9 @@ fn all_days() -> impl Iterator<Item = ResortDay> {
     let season: Season = "2025".parse().unwrap();
     (1..=3).flat_map(move |resort| {
         (1..=2).map(move |day| ResortDay {
-            resort: skilift_core::ride::ResortId::new(resort).unwrap(),
+            resort: ResortId::new(resort).unwrap(),
             season,
-            day: skilift_core::ride::Day::new(day).unwrap(),
+            day: Day::new(day).unwrap(),
         })
     })
 }

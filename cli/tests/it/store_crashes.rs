@@ -55,6 +55,10 @@ async fn the_network_cut_between_apply_and_ack_loses_and_doubles_nothing() {
     }
     load.accept(1000).await;
     let sent = load.stop().await;
+    assert!(
+        system.worker.log().contains("is not stored yet"),
+        "no cut hit a batch"
+    );
     system
         .prove("network to Redis cut 5 times and stalled 5 times", &sent)
         .await;
@@ -104,21 +108,31 @@ async fn set_maxmemory(system: &System, bytes: u64) {
 }
 
 #[tokio::test]
-async fn a_redis_that_hangs_returns_messages_once_and_gets_them_again() {
-    let mut system = System::start().await;
+async fn a_redis_that_hangs_returns_messages_once_before_the_consumer_timeout() {
+    let rabbit = RabbitOptions {
+        config: vec!["consumer_timeout = 60000".to_owned()],
+        ..RabbitOptions::default()
+    };
+    let mut system = System::start_on(rabbit, RedisOptions::default()).await;
     let load = system.load();
     load.accept(1000).await;
     system.redis.pause().unwrap();
     load.accept(500).await;
     let sent = load.stop().await;
-    // Longer than a batch is held: the channels are closed, the messages back in the queue.
-    tokio::time::sleep(Duration::from_secs(50)).await;
+    // A batch is held for 30 s; RabbitMQ looks for consumers that overstay 60 s once a minute.
+    tokio::time::sleep(Duration::from_secs(130)).await;
+    let log = system.worker.log();
+    assert!(log.contains("stopped consuming"), "{log}");
     assert!(
-        system.worker.log().contains("stopped consuming"),
-        "{}",
-        system.worker.log()
+        !log.contains("PRECONDITION"),
+        "RabbitMQ's consumer_timeout fired: {log}"
     );
     system.redis.resume().unwrap();
-    system.prove("redis-server hanging for 50 s", &sent).await;
+    system
+        .prove(
+            "redis-server hanging for 130 s, consumer_timeout 60 s",
+            &sent,
+        )
+        .await;
     system.worker.drain().await;
 }

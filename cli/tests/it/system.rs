@@ -49,7 +49,7 @@ impl System {
         let worker_redis_url = worker_redis_url.unwrap_or_else(|| redis.url());
         let mut api = start_api(&folder, &rabbit, &redis, "127.0.0.1:0");
         let url = api.logged_after("public API on ").await;
-        let mut worker = start_worker(&folder, &rabbit, &worker_redis_url);
+        let mut worker = start_worker(&folder, &rabbit, &worker_redis_url, &[]);
         worker.logged_after("health and metrics on ").await;
         let system = Self {
             rabbit,
@@ -71,7 +71,12 @@ impl System {
     }
 
     pub(crate) fn start_worker_again(&mut self) {
-        self.worker = start_worker(&self.folder, &self.rabbit, &self.worker_redis_url);
+        self.start_worker_again_with(&[]);
+    }
+
+    /// Starts the worker again with other settings.
+    pub(crate) fn start_worker_again_with(&mut self, settings: &[(&str, &str)]) {
+        self.worker = start_worker(&self.folder, &self.rabbit, &self.worker_redis_url, settings);
     }
 
     pub(crate) async fn wait_until_ready(&self) {
@@ -177,7 +182,12 @@ fn start_api(
     Service::start(folder.path(), "api", &arguments, &environment)
 }
 
-fn start_worker(folder: &TempDir, rabbit: &RabbitServer, redis_url: &str) -> Service {
+fn start_worker(
+    folder: &TempDir,
+    rabbit: &RabbitServer,
+    redis_url: &str,
+    settings: &[(&str, &str)],
+) -> Service {
     let arguments = [
         "serve",
         "worker",
@@ -186,9 +196,12 @@ fn start_worker(folder: &TempDir, rabbit: &RabbitServer, redis_url: &str) -> Ser
         "--metrics-listen",
         "127.0.0.1:0",
     ];
-    let environment = [
-        ("SKI_AMQP_URL", &*rabbit.amqp_url()),
-        ("SKI_REDIS_URL", redis_url),
-    ];
-    Service::start(folder.path(), "worker", &arguments, &environment)
+    let amqp_url = rabbit.amqp_url();
+    let servers = [("SKI_AMQP_URL", &*amqp_url), ("SKI_REDIS_URL", redis_url)];
+    Service::start(
+        folder.path(),
+        "worker",
+        &arguments,
+        &[&servers[..], settings].concat(),
+    )
 }

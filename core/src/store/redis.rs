@@ -83,6 +83,12 @@ pub enum StoreError {
         /// What the store says.
         found: String,
     },
+    /// The script's answer does not speak of every ride: nothing may be acknowledged on its word.
+    #[error("Redis' answer does not account for every ride of {key}")]
+    Unaccounted {
+        /// The resort day.
+        key: String,
+    },
     /// Bytes in the ledger that no worker of ours wrote.
     #[error("the key {key} holds something that Skilift did not write")]
     Corrupt {
@@ -104,6 +110,15 @@ impl StoreError {
                 | Self::NotDurable { .. }
                 | Self::NewerFormat { .. }
         )
+    }
+
+    /// The code with which Redis itself refused a call, such as `WRONGTYPE`; `None` when it did not answer.
+    #[must_use]
+    pub fn refusal(&self) -> Option<&str> {
+        match self {
+            Self::Refused { source, .. } | Self::Call { source, .. } => source.code(),
+            _ => None,
+        }
     }
 }
 
@@ -173,6 +188,26 @@ impl Store {
         Reader::new(self.client.clone(), self.keys.clone())
     }
 
+    /// Makes sure that a reader understands what is stored. A store that cannot be asked now is taken for one that does.
+    ///
+    /// # Errors
+    /// When the data was written by a newer version, or Redis refuses us.
+    pub async fn check_readable(&self) -> Result<(), StoreError> {
+        let found = async {
+            let mut connection = self.pool.get().await.map_err(|error| self.explain(error))?;
+            let asked = redis::cmd("GET")
+                .arg(self.keys.format())
+                .query_async(&mut connection)
+                .await;
+            asked.map_err(failed("tell the format of its data"))
+        };
+        match found.await {
+            Ok(found) => understand(found),
+            Err(error) if error.is_permanent() => Err(error),
+            Err(_) => Ok(()),
+        }
+    }
+
     async fn check_format(
         &self,
         connection: &mut deadpool_redis::Connection,
@@ -187,11 +222,7 @@ impl Store {
             .query_async(connection)
             .await
             .map_err(failed(doing))?;
-        match found {
-            Some(found) if found.parse::<u32>().is_ok_and(|version| version <= FORMAT) => Ok(()),
-            Some(found) => Err(StoreError::NewerFormat { found }),
-            None => Ok(()),
-        }
+        understand(found)
     }
 
     fn explain(&self, error: deadpool_redis::PoolError) -> StoreError {
@@ -209,6 +240,15 @@ impl Store {
                 source: other.into(),
             },
         }
+    }
+}
+
+/// Whether data of this format can be read. None has been written where nothing is said.
+fn understand(found: Option<String>) -> Result<(), StoreError> {
+    match found {
+        Some(found) if found.parse::<u32>().is_ok_and(|version| version <= FORMAT) => Ok(()),
+        Some(found) => Err(StoreError::NewerFormat { found }),
+        None => Ok(()),
     }
 }
 

@@ -51,6 +51,12 @@ impl Admission {
         }
     }
 
+    /// Whether this reason holds.
+    #[must_use]
+    pub fn holds(&self, reason: Shed) -> bool {
+        self.0.load(Ordering::Relaxed) & reason as u8 != 0
+    }
+
     /// The first reason that holds.
     #[must_use]
     pub fn shedding(&self) -> Option<Shed> {

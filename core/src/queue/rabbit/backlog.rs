@@ -8,49 +8,59 @@ use tokio_util::sync::CancellationToken;
 
 use super::admission::{Admission, Shed};
 use super::broker::{Broker, BrokerError};
-use super::lane::Lane;
+
 use super::topology;
+use super::waiting_room::WaitingRoom;
 use crate::lifecycle::TaskError;
 
 /// How often it looks.
 const INTERVAL: Duration = Duration::from_secs(1);
-/// Rides are accepted again when the backlog has fallen to this share of the mark, in percent.
-const REOPEN_PERCENT: u64 = 90;
+/// Rides are accepted again when the backlog has fallen to this share of the mark.
+const REOPEN_SHARE: f64 = 0.9;
 
 /// Sets and clears [`Shed::Backlog`] and [`Shed::BrokerBlocked`] until `end`.
 ///
 /// RabbitMQ counts messages, not rides: the backlog is taken as its count times the mean rides of the messages that this
-/// process has published.
+/// process has published of late.
 pub(super) async fn watch(
     broker: Arc<Broker>,
+    publishing: Arc<Broker>,
     queue: String,
-    lanes: Arc<[Arc<Lane>]>,
+    rooms: Arc<[Arc<WaitingRoom>]>,
     admission: Arc<Admission>,
     high_water_rides: u64,
     end: CancellationToken,
 ) -> Result<(), TaskError> {
     let mut channel = None;
-    while !end.is_cancelled() {
-        admission.set(Shed::BrokerBlocked, broker.is_blocked());
-        match ready(&broker, &queue, &mut channel).await {
+    loop {
+        admission.set(Shed::BrokerBlocked, publishing.is_blocked());
+        let looking = end.run_until_cancelled(ready(&broker, &queue, &mut channel));
+        let Some(looked) = looking.await else { break };
+        let backlog = metrics::gauge!("skilift_backlog_rides");
+        match looked {
             Ok(messages) => {
-                let rides = estimate_rides(messages, &lanes);
-                metrics::gauge!("skilift_backlog_rides").set(rides as f64);
-                let mark = if admission.shedding() == Some(Shed::Backlog) {
-                    high_water_rides / 100 * REOPEN_PERCENT
-                } else {
-                    high_water_rides
-                };
-                admission.set(Shed::Backlog, rides > mark);
+                let rides = f64::from(messages) * mean_rides(&rooms);
+                backlog.set(rides);
+                let mark = high_water_rides as f64;
+                let reopens = mark * REOPEN_SHARE;
+                let holds = admission.holds(Shed::Backlog);
+                admission.set(Shed::Backlog, rides > if holds { reopens } else { mark });
             }
-            // The lanes find the same out, refuse rides and say why.
-            Err(error) => tracing::debug!("looking at the backlog: {error}"),
+            Err(error) => {
+                backlog.set(f64::NAN);
+                // The lanes find the same out, refuse rides and say why.
+                tracing::debug!("looking at the backlog: {error}");
+            }
         }
-        tokio::select! {
-            () = tokio::time::sleep(INTERVAL) => {}
-            () = end.cancelled() => {}
+        if end
+            .run_until_cancelled(tokio::time::sleep(INTERVAL))
+            .await
+            .is_none()
+        {
+            break;
         }
     }
+    broker.close().await;
     Ok(())
 }
 
@@ -71,15 +81,12 @@ async fn ready(
     Ok(messages.unwrap_or(0))
 }
 
-fn estimate_rides(messages: u32, lanes: &[Arc<Lane>]) -> u64 {
-    let (mut rides, mut sent) = (0, 0);
-    for lane in lanes {
-        let (lane_rides, lane_messages) = lane.sent();
-        rides += lane_rides;
-        sent += lane_messages;
+/// The mean rides of the messages of late, of all lanes that sent any; 1 while nothing is known.
+fn mean_rides(rooms: &[Arc<WaitingRoom>]) -> f64 {
+    let means: Vec<f64> = rooms.iter().filter_map(|room| room.mean_rides()).collect();
+    if means.is_empty() {
+        1.0
+    } else {
+        means.iter().sum::<f64>() / means.len() as f64
     }
-    if sent == 0 {
-        return u64::from(messages);
-    }
-    u64::from(messages) * rides / sent
 }

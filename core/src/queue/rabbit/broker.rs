@@ -1,9 +1,10 @@
 //! One connection to a RabbitMQ node, opened on demand.
 
+use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 use std::time::Duration;
 
 use lapin::uri::AMQPUri;
-use lapin::{Channel, Connection, ConnectionProperties, ErrorKind};
+use lapin::{Channel, Connection, ConnectionProperties, ConnectionStatus, ErrorKind};
 use tokio::sync::Mutex;
 
 use crate::service_url::ServiceUrl;
@@ -21,6 +22,8 @@ pub struct Broker {
     /// Shown in RabbitMQ's own pages.
     client_name: String,
     connection: Mutex<Option<Connection>>,
+    /// Of the latest connection. It is read without waiting for one that is being opened.
+    status: StdMutex<Option<ConnectionStatus>>,
 }
 
 /// What went wrong with the broker, and with what.
@@ -123,6 +126,19 @@ impl Broker {
             uri,
             client_name: client_name.into(),
             connection: Mutex::new(None),
+            status: StdMutex::new(None),
+        })
+    }
+
+    /// The same node by a connection of its own, for work that must go on when the other is blocked.
+    #[must_use]
+    pub fn another(&self, purpose: &str) -> Arc<Self> {
+        Arc::new(Self {
+            url: self.url.clone(),
+            uri: self.uri.clone(),
+            client_name: format!("{} {purpose}", self.client_name),
+            connection: Mutex::new(None),
+            status: StdMutex::new(None),
         })
     }
 
@@ -147,11 +163,10 @@ impl Broker {
     /// Whether RabbitMQ has blocked publishing, for want of memory or disk.
     #[must_use]
     pub fn is_blocked(&self) -> bool {
-        // Held only while connecting, when there is nothing to be blocked.
-        self.connection.try_lock().is_ok_and(|slot| {
-            slot.as_ref()
-                .is_some_and(|connection| connection.status().blocked())
-        })
+        let status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
+        status
+            .as_ref()
+            .is_some_and(|status| status.connected() && status.blocked())
     }
 
     /// Closes the connection in good order.
@@ -172,6 +187,8 @@ impl Broker {
         match tokio::time::timeout(CALL_TIMEOUT, connecting).await {
             Ok(Ok(connection)) => {
                 tracing::info!("connected to RabbitMQ at {}", self.url);
+                let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
+                *status = Some(connection.status().clone());
                 Ok(connection)
             }
             Ok(Err(source)) => Err(self.explain(source)),

@@ -3,17 +3,13 @@
 //! The worker publishes here itself, confirmed and mandatory, before it acknowledges the message that held the line. If a
 //! crash comes between the two, the line comes again and is here twice, with the same id.
 
-use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::types::{AMQPValue, FieldTable};
-use lapin::{BasicProperties, Channel, Confirmation};
+use lapin::{Channel, Confirmation};
 
-use super::broker::{Broker, BrokerError, within_timeout};
-use super::topology;
+use super::broker::{Broker, BrokerError};
+use super::confirmed::{open_channel, publish};
 use crate::message::MessageId;
 use crate::stack::StackName;
-
-/// AMQP's delivery mode of a message that survives a restart.
-const PERSISTENT: u8 = 2;
 
 /// A line that could not be applied.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,10 +51,7 @@ impl DeadLetters {
     /// # Errors
     /// When RabbitMQ cannot be reached or refuses.
     pub async fn open(broker: &Broker, stack: &StackName) -> Result<Self, BrokerError> {
-        let channel = broker.channel().await?;
-        topology::declare(&channel, stack).await?;
-        let select = channel.confirm_select(ConfirmSelectOptions::default());
-        within_timeout("switch publisher confirms on", select).await?;
+        let channel = open_channel(broker, stack).await?;
         Ok(Self {
             channel,
             queue: stack.dead_letter_queue(),
@@ -79,26 +72,7 @@ impl DeadLetters {
             let id = format!("{message}:{}", letter.line_number);
             headers.insert("id".into(), AMQPValue::LongString(id.into()));
         }
-        let properties = BasicProperties::default()
-            .with_delivery_mode(PERSISTENT)
-            .with_headers(headers);
-        let options = BasicPublishOptions {
-            mandatory: true,
-            ..BasicPublishOptions::default()
-        };
-        let publishing = async {
-            self.channel
-                .basic_publish(
-                    "".into(),
-                    self.queue.as_str().into(),
-                    options,
-                    &letter.line,
-                    properties,
-                )
-                .await?
-                .await
-        };
-        match within_timeout("take a dead letter", publishing).await? {
+        match publish(&self.channel, &self.queue, &letter.line, headers).await? {
             Confirmation::Ack(None) => Ok(()),
             Confirmation::Nack(_) => Err(DeadLetterError::Full(self.queue.clone())),
             Confirmation::Ack(Some(_)) | Confirmation::NotRequested => {

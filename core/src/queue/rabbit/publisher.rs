@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::admission::{Admission, Shed};
+use super::admission::Admission;
 use super::backlog;
 use super::broker::{Broker, BrokerError};
-use super::lane::{self, Lane};
+use super::lane::Lane;
+use super::publish_error::PublishError;
 use super::topology;
+use super::waiting_room::WaitingRoom;
 use crate::lifecycle::Lifecycle;
 use crate::message::MessageBody;
 use crate::ride::Ride;
@@ -29,36 +30,11 @@ pub struct PublisherConfig {
     pub high_water_rides: u64,
 }
 
-/// Why a ride was not accepted. It may be stored all the same, where a confirm was lost; sending it again is safe.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum PublishError {
-    /// Load is shed.
-    #[error("{}", .0.message())]
-    Shed(Shed),
-    /// As many rides wait for their confirm as may.
-    #[error("too many rides are waiting for RabbitMQ's confirm")]
-    TooManyInFlight,
-    /// RabbitMQ did not take the message, or could not be asked.
-    #[error("{0}")]
-    Unavailable(Arc<str>),
-}
-
-impl PublishError {
-    /// After how long it is worth trying again.
-    #[must_use]
-    pub fn retry_after(&self) -> Duration {
-        match self {
-            Self::Shed(_) => Duration::from_secs(5),
-            Self::TooManyInFlight | Self::Unavailable(_) => Duration::from_secs(1),
-        }
-    }
-}
-
 /// The way into the queue. Clones share its lanes.
 #[derive(Debug, Clone)]
 pub struct Publisher {
-    lanes: Arc<[Arc<Lane>]>,
-    next_lane: Arc<AtomicUsize>,
+    rooms: Arc<[Arc<WaitingRoom>]>,
+    next_room: Arc<AtomicUsize>,
     admission: Arc<Admission>,
     in_flight: Arc<AtomicUsize>,
     max_in_flight: usize,
@@ -80,7 +56,7 @@ impl Publisher {
         admission: Arc<Admission>,
         life: &Lifecycle,
     ) -> Result<Self, BrokerError> {
-        if let Err(error) = check(&broker, stack).await {
+        if let Err(error) = topology::check(&broker, stack).await {
             if error.is_permanent() {
                 return Err(error);
             }
@@ -88,36 +64,35 @@ impl Publisher {
         }
         let closing = CancellationToken::new();
         let in_flight = Arc::new(AtomicUsize::new(0));
-        let lanes: Arc<[Arc<Lane>]> = (0..config.lanes.max(1))
-            .map(|number| {
-                Arc::new(Lane::new(
-                    number,
-                    config.message_rides.max(1),
-                    Arc::clone(&in_flight),
-                ))
-            })
-            .collect();
-        for lane in lanes.iter() {
-            let running = lane::run(
-                Arc::clone(lane),
-                Arc::clone(&broker),
-                stack.clone(),
-                closing.clone(),
-            );
-            life.spawn("publisher lane", running);
+        let room = || {
+            let room = WaitingRoom::new(config.message_rides.max(1), Arc::clone(&in_flight));
+            Arc::new(room)
+        };
+        let rooms: Arc<[Arc<WaitingRoom>]> = (0..config.lanes.max(1)).map(|_| room()).collect();
+        for (number, room) in (0..).zip(rooms.iter()) {
+            let lane = Lane {
+                number,
+                room: Arc::clone(room),
+                broker: Arc::clone(&broker),
+                stack: stack.clone(),
+                closing: closing.clone(),
+            };
+            life.spawn("publisher lane", lane.run());
         }
         let watching = backlog::watch(
+            // A connection of its own: RabbitMQ does not listen to one that it has blocked.
+            broker.another("backlog"),
             Arc::clone(&broker),
             stack.ride_queue(),
-            Arc::clone(&lanes),
+            Arc::clone(&rooms),
             Arc::clone(&admission),
             config.high_water_rides,
             life.draining(),
         );
         life.spawn("backlog watch", watching);
         Ok(Self {
-            lanes,
-            next_lane: Arc::default(),
+            rooms,
+            next_room: Arc::default(),
             admission,
             in_flight,
             max_in_flight: config.max_in_flight,
@@ -132,7 +107,7 @@ impl Publisher {
     /// When it was refused, or nothing is known of its fate.
     pub async fn publish(&self, ride: &Ride) -> Result<(), PublishError> {
         self.admit(1)?;
-        let outcome = self.choose_lane().add(ride);
+        let outcome = self.choose_room().add(ride);
         outcome.wait().await
     }
 
@@ -142,7 +117,7 @@ impl Publisher {
     /// When they were refused, or nothing is known of their fate.
     pub async fn publish_message(&self, body: MessageBody) -> Result<(), PublishError> {
         self.admit(body.rides())?;
-        let outcome = self.choose_lane().add_message(body);
+        let outcome = self.choose_room().add_message(body);
         outcome.wait().await
     }
 
@@ -160,7 +135,7 @@ impl Publisher {
         if let Some(reason) = self.admission.shedding() {
             return Err(PublishError::Shed(reason));
         }
-        self.choose_lane().check_open()
+        self.choose_room().check_open()
     }
 
     /// Sends what was accepted and ends the lanes. Call it when no more rides will come.
@@ -178,22 +153,15 @@ impl Publisher {
         Ok(())
     }
 
-    /// The next lane in turn that is open, or any when none is.
-    fn choose_lane(&self) -> &Arc<Lane> {
-        if let [only] = &self.lanes[..] {
+    /// The next lane's room in turn that is open, or any when none is.
+    fn choose_room(&self) -> &WaitingRoom {
+        if let [only] = &self.rooms[..] {
             return only;
         }
-        let start = self.next_lane.fetch_add(1, Ordering::Relaxed);
-        let in_turn = (0..self.lanes.len()).map(|n| &self.lanes[(start + n) % self.lanes.len()]);
-        in_turn
-            .clone()
-            .find(|lane| lane.check_open().is_ok())
-            .unwrap_or(&self.lanes[start % self.lanes.len()])
+        let rooms = self.rooms.len();
+        let start = self.next_room.fetch_add(1, Ordering::Relaxed);
+        let mut in_turn = (0..rooms).map(|n| &self.rooms[(start + n) % rooms]);
+        let open = in_turn.find(|room| room.check_open().is_ok());
+        open.unwrap_or(&self.rooms[start % rooms])
     }
-}
-
-/// Finds out at start what no waiting would mend.
-async fn check(broker: &Broker, stack: &StackName) -> Result<(), BrokerError> {
-    let channel = broker.channel().await?;
-    topology::declare(&channel, stack).await
 }

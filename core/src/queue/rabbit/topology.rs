@@ -4,7 +4,7 @@ use lapin::Channel;
 use lapin::options::QueueDeclareOptions;
 use lapin::types::{AMQPValue, FieldTable};
 
-use super::broker::{BrokerError, broker_reply, within_timeout};
+use super::broker::{Broker, BrokerError, broker_reply, within_timeout};
 use crate::stack::StackName;
 
 /// The most that a queue holds, in bytes of message bodies. RabbitMQ rejects what comes on top of it.
@@ -21,6 +21,14 @@ const DELIVERY_LIMIT: i64 = 1_000_000_000;
 pub async fn declare(channel: &Channel, stack: &StackName) -> Result<(), BrokerError> {
     declare_queue(channel, stack.ride_queue()).await?;
     declare_queue(channel, stack.dead_letter_queue()).await
+}
+
+/// Finds out at start what no waiting would mend: connects and declares.
+///
+/// # Errors
+/// As [`declare`]; [`BrokerError::is_permanent`] tells whether it is worth waiting.
+pub async fn check(broker: &Broker, stack: &StackName) -> Result<(), BrokerError> {
+    declare(&broker.channel().await?, stack).await
 }
 
 async fn declare_queue(channel: &Channel, queue: String) -> Result<(), BrokerError> {

@@ -62,7 +62,7 @@ pub(super) async fn check(
         let found = match answer {
             Ok(pair) => pair.into_iter().nth(1),
             // Hosted servers and strict ACLs do not tell: that is no proof of durability.
-            Err(error) if !error.is_unrecoverable_error() => None,
+            Err(error) if is_not_told(&error) => None,
             Err(error) => return Err(failed("tell its settings")(error)),
         };
         if found.as_deref() != Some(required) {
@@ -85,6 +85,16 @@ pub(super) async fn check(
         list(&weaknesses)
     );
     Ok(())
+}
+
+/// Whether Redis has no such command for us, rather than no time or no memory.
+fn is_not_told(error: &redis::RedisError) -> bool {
+    let unknown = || {
+        error
+            .detail()
+            .is_some_and(|text| text.contains("unknown command"))
+    };
+    error.code() == Some("NOPERM") || (error.code() == Some("ERR") && unknown())
 }
 
 #[cfg(test)]

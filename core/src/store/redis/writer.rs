@@ -60,6 +60,11 @@ impl Writer {
             return Ok(applied);
         }
         let answers = self.run_scripts(batch).await?;
+        if answers.len() != batch.call_count() {
+            return Err(StoreError::Unaccounted {
+                key: "a batch".to_owned(),
+            });
+        }
         for (call, answer) in batch.calls().zip(answers) {
             match answer {
                 Ok(answer) => take_answer(call, answer, &mut applied, &mut to_index)?,
@@ -183,7 +188,7 @@ fn take_answer(
     applied.new += new;
     applied.duplicates += duplicates;
     let skiers: Vec<&[Ride]> = call.skiers().collect();
-    // Positions count from 1; one beyond the end would be the script's fault, and is then nobody's.
+    // Positions count from 1.
     let skier_at = |position: usize| skiers.get(position.wrapping_sub(1)).map(|rides| rides[0]);
     to_index.extend(
         positions
@@ -191,14 +196,14 @@ fn take_answer(
             .filter_map(skier_at)
             .map(|ride| (call.day, ride.skier)),
     );
+    let unaccounted = || StoreError::Unaccounted {
+        key: call.day.to_string(),
+    };
+    let mut too_many = 0;
     for pair in refused.chunks_exact(2) {
-        let position: RedisResult<usize> =
-            redis::from_redis_value_ref(&pair[0]).map_err(Into::into);
-        let packed: RedisResult<Vec<u8>> =
-            redis::from_redis_value_ref(&pair[1]).map_err(Into::into);
-        let (Some(first), Ok(packed)) = (position.ok().and_then(skier_at), packed) else {
-            continue;
-        };
+        let position: usize = redis::from_redis_value_ref(&pair[0]).map_err(|_| unaccounted())?;
+        let packed: Vec<u8> = redis::from_redis_value_ref(&pair[1]).map_err(|_| unaccounted())?;
+        let first = skier_at(position).ok_or_else(unaccounted)?;
         let corrupt = |source| StoreError::Corrupt {
             key: call.day.to_string(),
             source,
@@ -212,7 +217,12 @@ fn take_answer(
             let reason =
                 format!("the skier has {MAX_RIDES_PER_SKIER_DAY} rides on this day already");
             applied.refused.push((ride, reason));
+            too_many += 1;
         }
+    }
+    // An acknowledgement follows from this answer: it must speak of every ride.
+    if new + duplicates + too_many != call.rides.len() as u64 {
+        return Err(unaccounted());
     }
     Ok(())
 }

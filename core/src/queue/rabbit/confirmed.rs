@@ -1,0 +1,55 @@
+//! Publishing as we do it: persistent, mandatory, confirmed.
+
+use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
+use lapin::types::FieldTable;
+use lapin::{BasicProperties, Channel, Confirmation};
+
+use super::broker::{Broker, BrokerError, within_timeout};
+use super::topology;
+use crate::stack::StackName;
+
+/// AMQP's delivery mode of a message that survives a restart.
+const PERSISTENT: u8 = 2;
+
+/// Opens a channel that confirms what is published on it, and declares the queues.
+///
+/// # Errors
+/// When RabbitMQ cannot be reached or refuses.
+pub(super) async fn open_channel(
+    broker: &Broker,
+    stack: &StackName,
+) -> Result<Channel, BrokerError> {
+    let channel = broker.channel().await?;
+    topology::declare(&channel, stack).await?;
+    let select = channel.confirm_select(ConfirmSelectOptions::default());
+    within_timeout("switch publisher confirms on", select).await?;
+    Ok(channel)
+}
+
+/// Publishes to a queue and waits for the broker's word. Success is `Ack(None)` and nothing else.
+///
+/// # Errors
+/// When the channel is lost, or there is no word in time.
+pub(super) async fn publish(
+    channel: &Channel,
+    queue: &str,
+    body: &[u8],
+    headers: FieldTable,
+) -> Result<Confirmation, BrokerError> {
+    let properties = BasicProperties::default()
+        .with_delivery_mode(PERSISTENT)
+        .with_headers(headers);
+    // `mandatory`: a message for which there is no queue comes back instead of vanishing.
+    let options = BasicPublishOptions {
+        mandatory: true,
+        ..BasicPublishOptions::default()
+    };
+    let publishing = async {
+        // The first await sends, the second waits for the confirm.
+        channel
+            .basic_publish("".into(), queue.into(), options, body, properties)
+            .await?
+            .await
+    };
+    within_timeout("confirm a message", publishing).await
+}

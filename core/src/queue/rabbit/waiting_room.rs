@@ -1,0 +1,328 @@
+//! Where rides wait for the message that they leave in.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use tokio::sync::Notify;
+
+use super::publish_error::PublishError;
+use crate::clock::epoch_ms;
+use crate::message::MessageBody;
+use crate::ride::Ride;
+
+/// Messages that may wait for their confirm at once. With one alone the broker idles while we work; more make smaller
+/// messages, which cost it more.
+const MESSAGES_IN_FLIGHT: usize = 2;
+/// The second message leaves when it is at least this part of a full one. Until then it gathers: a message costs the
+/// broker as much as dozens of rides in it do, so that nearly empty ones are dear.
+const WORTH_SENDING: usize = 4;
+/// Weight of one more message in the mean size of messages.
+const WEIGHT: f64 = 1.0 / 64.0;
+/// What a client learns when nothing is known of its ride's fate.
+const UNCONFIRMED: &str =
+    "RabbitMQ did not confirm the ride: it may be stored or not, and sending it again is safe";
+
+/// The rides of one lane that are not on their way yet.
+#[derive(Debug)]
+pub(super) struct WaitingRoom {
+    message_rides: usize,
+    /// Rides from which on a message leaves although another is in flight.
+    worth_sending: usize,
+    waiting: Mutex<Waiting>,
+    arrived: Notify,
+    /// Rides without an answer, of all lanes.
+    in_flight: Arc<AtomicUsize>,
+    messages_sent: AtomicU64,
+    /// The bits of an `f64`: the mean rides of the messages of late, 0 before the first.
+    mean_rides: AtomicU64,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    messages: VecDeque<Pending>,
+    /// Why nothing is taken, while the lane has no channel.
+    closed: Option<Arc<str>>,
+}
+
+/// A message that is not confirmed yet.
+#[derive(Debug)]
+pub(super) struct Pending {
+    pub(super) body: MessageBody,
+    pub(super) accepted_at_ms: u64,
+    /// Whether single rides may still join.
+    joinable: bool,
+    outcome: Arc<Outcome>,
+    in_flight: Arc<AtomicUsize>,
+}
+
+/// The answer that all rides of one message wait for.
+#[derive(Debug, Default)]
+pub(super) struct Outcome {
+    answer: OnceLock<Result<(), PublishError>>,
+    answered: Notify,
+}
+
+impl Outcome {
+    fn refused(why: &Arc<str>) -> Arc<Self> {
+        let outcome = Self::default();
+        outcome.settle(Err(PublishError::Unavailable(Arc::clone(why))));
+        Arc::new(outcome)
+    }
+
+    /// Gives the answer; the first one stands.
+    fn settle(&self, answer: Result<(), PublishError>) {
+        if self.answer.set(answer).is_ok() {
+            self.answered.notify_waiters();
+        }
+    }
+
+    /// Waits for the answer.
+    pub(super) async fn wait(&self) -> Result<(), PublishError> {
+        loop {
+            // Taken before the look, so that an answer between the two is not missed.
+            let answered = self.answered.notified();
+            if let Some(answer) = self.answer.get() {
+                return answer.clone();
+            }
+            answered.await;
+        }
+    }
+}
+
+impl Pending {
+    /// RabbitMQ has the message safe.
+    pub(super) fn confirm(self) {
+        self.outcome.settle(Ok(()));
+    }
+
+    /// The rides are not accepted.
+    pub(super) fn refuse(self, why: &Arc<str>) {
+        let refusal = PublishError::Unavailable(Arc::clone(why));
+        self.outcome.settle(Err(refusal));
+    }
+}
+
+impl Drop for Pending {
+    /// Whatever happens to a message, nobody waits for it in vain.
+    fn drop(&mut self) {
+        let rides = self.body.rides();
+        self.in_flight.fetch_sub(rides, Ordering::Relaxed);
+        let refusal = PublishError::Unavailable(UNCONFIRMED.into());
+        self.outcome.settle(Err(refusal));
+    }
+}
+
+impl WaitingRoom {
+    /// An empty room, closed until its lane opens it.
+    pub(super) fn new(message_rides: usize, in_flight: Arc<AtomicUsize>) -> Self {
+        let closed = Some("the server is still connecting to RabbitMQ".into());
+        Self {
+            message_rides,
+            worth_sending: message_rides.div_ceil(WORTH_SENDING),
+            waiting: Mutex::new(Waiting {
+                messages: VecDeque::new(),
+                closed,
+            }),
+            arrived: Notify::new(),
+            in_flight,
+            messages_sent: AtomicU64::new(0),
+            mean_rides: AtomicU64::new(0),
+        }
+    }
+
+    /// Puts a ride into the message that leaves next.
+    pub(super) fn add(&self, ride: &Ride) -> Arc<Outcome> {
+        let mut waiting = self.waiting();
+        if let Some(why) = &waiting.closed {
+            return Outcome::refused(why);
+        }
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        if let Some(last) = waiting.messages.back_mut()
+            && last.joinable
+            && last.body.rides() < self.message_rides
+        {
+            last.body.push(ride);
+            if last.body.rides() == self.worth_sending {
+                self.arrived.notify_one();
+            }
+            return Arc::clone(&last.outcome);
+        }
+        let mut body = MessageBody::default();
+        body.push(ride);
+        self.enqueue(&mut waiting, body, true)
+    }
+
+    /// Queues a message of its own.
+    pub(super) fn add_message(&self, body: MessageBody) -> Arc<Outcome> {
+        let mut waiting = self.waiting();
+        if let Some(why) = &waiting.closed {
+            return Outcome::refused(why);
+        }
+        let rides = body.rides();
+        self.in_flight.fetch_add(rides, Ordering::Relaxed);
+        self.enqueue(&mut waiting, body, false)
+    }
+
+    /// Waits until there may be a message to send.
+    pub(super) async fn arrived(&self) {
+        self.arrived.notified().await;
+    }
+
+    /// The message to send now, when so many are in flight.
+    pub(super) fn next_message(&self, in_flight: usize) -> Option<Pending> {
+        let mut waiting = self.waiting();
+        let is_worth_sending = waiting.messages.front()?.body.rides() >= self.worth_sending;
+        let sends = in_flight == 0 || (in_flight < MESSAGES_IN_FLIGHT && is_worth_sending);
+        if sends {
+            waiting.messages.pop_front()
+        } else {
+            None
+        }
+    }
+
+    /// Lets rides in.
+    pub(super) fn open(&self) {
+        self.waiting().closed = None;
+    }
+
+    /// Refuses what waits and what comes, until the room opens again.
+    pub(super) fn close(&self, why: &Arc<str>) {
+        let refused = {
+            let mut waiting = self.waiting();
+            waiting.closed = Some(Arc::clone(why));
+            std::mem::take(&mut waiting.messages)
+        };
+        for message in refused {
+            message.refuse(why);
+        }
+    }
+
+    /// Whether a ride would be taken now.
+    pub(super) fn check_open(&self) -> Result<(), PublishError> {
+        match &self.waiting().closed {
+            Some(why) => Err(PublishError::Unavailable(Arc::clone(why))),
+            None => Ok(()),
+        }
+    }
+
+    /// Remembers a confirmed message.
+    pub(super) fn count_sent(&self, rides: usize) {
+        // Only the lane's own task counts.
+        let first = self.messages_sent.fetch_add(1, Ordering::Relaxed) == 0;
+        let rides = rides as f64;
+        let mean = f64::from_bits(self.mean_rides.load(Ordering::Relaxed));
+        let mean = if first {
+            rides
+        } else {
+            mean + (rides - mean) * WEIGHT
+        };
+        self.mean_rides.store(mean.to_bits(), Ordering::Relaxed);
+    }
+
+    /// Messages that were confirmed so far.
+    pub(super) fn messages_sent(&self) -> u64 {
+        self.messages_sent.load(Ordering::Relaxed)
+    }
+
+    /// The mean rides of the messages of late; `None` before the first.
+    pub(super) fn mean_rides(&self) -> Option<f64> {
+        let mean = f64::from_bits(self.mean_rides.load(Ordering::Relaxed));
+        (mean > 0.0).then_some(mean)
+    }
+
+    fn enqueue(&self, waiting: &mut Waiting, body: MessageBody, joinable: bool) -> Arc<Outcome> {
+        let outcome = Arc::new(Outcome::default());
+        waiting.messages.push_back(Pending {
+            body,
+            accepted_at_ms: epoch_ms(),
+            joinable,
+            outcome: Arc::clone(&outcome),
+            in_flight: Arc::clone(&self.in_flight),
+        });
+        self.arrived.notify_one();
+        outcome
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        // Nothing that holds the lock can panic half-way through a change.
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn room() -> WaitingRoom {
+        let room = WaitingRoom::new(256, Arc::default());
+        room.open();
+        room
+    }
+
+    fn ride() -> Ride {
+        serde_json::from_value(serde_json::json!({
+            "resortID": 1, "seasonID": "2025", "dayID": 2, "skierID": 3, "time": 4, "liftID": 5
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn an_idle_lane_sends_at_once_and_a_busy_one_gathers() {
+        let room = room();
+        room.add(&ride());
+        assert_eq!(room.next_message(0).unwrap().body.rides(), 1);
+        for _ in 0..63 {
+            room.add(&ride());
+        }
+        assert!(room.next_message(1).is_none());
+        room.add(&ride());
+        assert!(room.next_message(2).is_none());
+        assert_eq!(room.next_message(1).unwrap().body.rides(), 64);
+    }
+
+    #[test]
+    fn a_message_is_never_larger_than_it_may_be() {
+        let room = room();
+        for _ in 0..600 {
+            room.add(&ride());
+        }
+        let sizes: Vec<usize> = std::iter::from_fn(|| room.next_message(0))
+            .map(|message| message.body.rides())
+            .collect();
+        assert_eq!(sizes, [256, 256, 88]);
+    }
+
+    #[tokio::test]
+    async fn everybody_gets_an_answer_whatever_happens() {
+        let room = room();
+        let (confirmed, dropped) = (room.add(&ride()), room.next_message(0).unwrap());
+        dropped.confirm();
+        assert_eq!(confirmed.wait().await, Ok(()));
+        let forgotten = room.add(&ride());
+        drop(room.next_message(0));
+        assert!(
+            forgotten
+                .wait()
+                .await
+                .unwrap_err()
+                .to_string()
+                .contains("sending it again is safe")
+        );
+        let refused = room.add(&ride());
+        room.close(&"no channel".into());
+        assert_eq!(refused.wait().await.unwrap_err().to_string(), "no channel");
+        assert!(room.add(&ride()).wait().await.is_err());
+        assert_eq!(room.in_flight.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn the_mean_follows_the_traffic() {
+        let room = room();
+        assert_eq!(room.mean_rides(), None);
+        (0..1000).for_each(|_| room.count_sent(256));
+        assert!((room.mean_rides().unwrap() - 256.0).abs() < 1.0);
+        (0..500).for_each(|_| room.count_sent(1));
+        assert!(room.mean_rides().unwrap() < 2.0);
+    }
+}
