@@ -48,7 +48,7 @@ const DRAIN: Duration = Duration::from_secs(5);
     responses(
         (status = 200, description = "Every line is settled", body = BulkAnswer),
         (status = 400, description = "The body broke off, or its gzip is broken", body = BulkAnswer),
-        (status = 408, description = "The body came to a halt", body = BulkAnswer),
+        (status = 408, description = "The body came to a halt, or too slowly", body = BulkAnswer),
         (status = 413, description = "The body or a line is too long", body = BulkAnswer),
         (status = 503, description = "Rides were refused on the way", body = BulkAnswer),
     ),

@@ -29,6 +29,13 @@ impl Condition {
         }
     }
 
+    /// Remembers when rides can be taken.
+    pub(crate) fn look_at(&self, publisher: &Publisher) {
+        if publisher.check_open().is_ok() {
+            self.was_open.store(true, Ordering::Relaxed);
+        }
+    }
+
     pub(crate) fn health(&self, draining: bool, publisher: &Publisher) -> Health {
         if draining {
             return Health::plain(Readiness::Draining);

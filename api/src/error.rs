@@ -1,11 +1,13 @@
 //! How a refusal looks: always JSON with a `message`, and a status that says who must act.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use skilift_core::catalogue::NotListed;
+use skilift_core::clock::epoch_ms;
 use skilift_core::lifecycle::chain;
 use skilift_core::queue::rabbit::PublishError;
 use skilift_core::ranged::RangeError;
@@ -13,6 +15,9 @@ use skilift_core::store::redis::StoreError;
 use utoipa::ToSchema;
 
 use crate::extract::ApiJson;
+
+/// Milliseconds between two warnings of refused questions.
+const WARN_INTERVAL_MS: u64 = 10_000;
 
 /// Why a request is not answered as it wished.
 #[derive(Debug)]
@@ -126,6 +131,15 @@ impl From<&StoreError> for ApiError {
         if matches!(error, StoreError::Corrupt { .. }) {
             return Self::Internal(chain(error));
         }
+        if let Some(code) = error.refusal() {
+            if may_warn() {
+                tracing::warn!("Redis refused a question: {}", chain(error));
+            }
+            return Self::Unavailable {
+                message: format!("Redis refused the question ({code})"),
+                retry_after: Duration::from_secs(1),
+            };
+        }
         // The memory watch logs once that Redis is gone; every request would say it again.
         tracing::debug!("a question to Redis failed: {}", chain(error));
         Self::Unavailable {
@@ -133,4 +147,12 @@ impl From<&StoreError> for ApiError {
             retry_after: Duration::from_secs(1),
         }
     }
+}
+
+/// Whether it is time to warn again of refused questions.
+fn may_warn() -> bool {
+    static LAST_MS: AtomicU64 = AtomicU64::new(0);
+    let (now, last) = (epoch_ms(), LAST_MS.load(Ordering::Relaxed));
+    let warn = || LAST_MS.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed);
+    now.abs_diff(last) >= WARN_INTERVAL_MS && warn().is_ok()
 }

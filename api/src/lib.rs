@@ -99,6 +99,7 @@ pub async fn start(
         Publisher::start(publishing, broker, stack, Arc::clone(&admission), life).await?;
     let api: Api = Arc::new(ApiState::new(
         publisher,
+        config.max_in_flight,
         reader,
         config.catalogue,
         life.draining(),

@@ -64,6 +64,8 @@ pub(crate) struct Seasons {
 }
 
 /// The seasons of a resort
+///
+/// Those that the catalogue lists as open, those that were added, and those with rides.
 #[utoipa::path(
     get,
     path = "/resorts/{resortID}/seasons",
@@ -78,7 +80,11 @@ pub(crate) async fn seasons(
     State(api): State<Api>,
     ApiPath(resort): ApiPath<ResortId>,
 ) -> Result<ApiJson<Seasons>, ApiError> {
-    let seasons = api.reader.seasons(resort).await?;
+    let stored = api.reader.seasons(resort).await?;
+    let seasons: BTreeSet<Season> = stored
+        .into_iter()
+        .chain(api.catalogue.seasons(resort))
+        .collect();
     let is_listed = || api.catalogue.is_listed() && api.catalogue.check_resort(resort).is_ok();
     if seasons.is_empty() && !is_listed() {
         return Err(ApiError::NotFound(format!(
@@ -86,7 +92,9 @@ pub(crate) async fn seasons(
             api.catalogue.name(resort)
         )));
     }
-    Ok(ApiJson(Seasons { seasons }))
+    Ok(ApiJson(Seasons {
+        seasons: seasons.into_iter().collect(),
+    }))
 }
 
 /// A season to add.

@@ -8,11 +8,15 @@ use skilift_core::packed::Boarding;
 use skilift_core::queue::rabbit::Publisher;
 use skilift_core::ride::ResortId;
 use skilift_core::store::redis::reader::Reader;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::condition::Condition;
 use crate::leaders::Leaders;
 use crate::statistics::Statistics;
+
+/// The part of the rides in flight that uploads may hold, so that gates find room beside them.
+const UPLOADS_PART: usize = 4;
 
 /// The state as handlers hold it.
 pub type Api = Arc<ApiState>;
@@ -25,19 +29,25 @@ pub struct ApiState {
     pub(crate) leaders: Leaders,
     pub(crate) statistics: Statistics,
     pub(crate) condition: Condition,
+    /// One for each message that uploads may have in flight, all together.
+    pub(crate) upload_places: Semaphore,
     /// Ready when the process is about to end.
     pub(crate) draining: CancellationToken,
 }
 
 impl ApiState {
-    /// Puts an API together. `draining` becomes ready when the process is about to end.
+    /// Puts an API together, whose publisher has at most `max_in_flight` rides in flight. `draining` becomes ready when the
+    /// process is about to end.
     #[must_use]
     pub fn new(
         publisher: Publisher,
+        max_in_flight: usize,
         reader: Reader,
         catalogue: Catalogue,
         draining: CancellationToken,
     ) -> Self {
+        let places = max_in_flight / UPLOADS_PART / publisher.message_rides();
+        let upload_places = Semaphore::new(places.clamp(1, Semaphore::MAX_PERMITS));
         Self {
             publisher,
             reader,
@@ -45,6 +55,7 @@ impl ApiState {
             leaders: Leaders::default(),
             statistics: Statistics::default(),
             condition: Condition::default(),
+            upload_places,
             draining,
         }
     }

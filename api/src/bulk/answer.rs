@@ -28,7 +28,7 @@ pub(super) enum Stop {
     Broken(String),
     /// The body is longer than it may be.
     TooLarge,
-    /// Nothing came for too long.
+    /// Nothing came for too long, or too little.
     Halted,
     /// The process is about to end.
     Draining,
@@ -155,7 +155,7 @@ impl Stop {
             ),
             Self::Halted => (
                 StatusCode::REQUEST_TIMEOUT,
-                "the body came to a halt".to_owned(),
+                "the body came to a halt, or too slowly".to_owned(),
             ),
             Self::Draining => (
                 StatusCode::SERVICE_UNAVAILABLE,

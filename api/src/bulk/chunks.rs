@@ -11,6 +11,7 @@ use futures_util::stream::MapErr;
 use futures_util::{StreamExt, TryStreamExt};
 use serde::Serialize;
 use tokio::io::AsyncReadExt;
+use tokio::time::Instant;
 use tokio_util::io::StreamReader;
 use utoipa::ToSchema;
 
@@ -24,6 +25,8 @@ pub(super) const MAX_BYTES: usize = 64 * 1024 * 1024;
 const INFLATED_AT_ONCE: usize = 64 * 1024;
 /// How long a body may come to a halt.
 const HALT: Duration = Duration::from_secs(20);
+/// Bytes a second that a body must bring in the mean, beyond its first [`HALT`].
+const LEAST_RATE: usize = 16 * 1024;
 /// The names under which NDJSON goes about. Only the first one is documented.
 const NDJSON: [&str; 3] = [
     "application/x-ndjson",
@@ -48,6 +51,10 @@ pub(super) struct Chunks {
     room: usize,
     /// Whether more came than may.
     is_too_large: bool,
+    /// How long the chunks so far were waited for. The time in which we hold the client up is not counted.
+    waited: Duration,
+    /// Since when the next chunk is waited for.
+    waiting_since: Option<Instant>,
 }
 
 enum Source {
@@ -83,6 +90,8 @@ impl Chunks {
             source,
             room: MAX_BYTES,
             is_too_large: false,
+            waited: Duration::ZERO,
+            waiting_since: None,
         })
     }
 
@@ -91,7 +100,11 @@ impl Chunks {
         if self.is_too_large {
             return Err(Stop::TooLarge);
         }
-        let reading = tokio::time::timeout(HALT, self.source.read()).await;
+        let since = *self.waiting_since.get_or_insert_with(Instant::now);
+        let deadline = since + patience(MAX_BYTES - self.room, self.waited);
+        let reading = tokio::time::timeout_at(deadline, self.source.read()).await;
+        self.waiting_since = None;
+        self.waited += since.elapsed();
         let Some(mut chunk) = reading.map_err(|_| Stop::Halted)?? else {
             return Ok(None);
         };
@@ -100,6 +113,12 @@ impl Chunks {
         self.room -= chunk.len();
         Ok(Some(chunk))
     }
+}
+
+/// How long the next chunk may take, when so many bytes have come in this time.
+fn patience(received: usize, waited: Duration) -> Duration {
+    let earned = Duration::from_secs_f64(received as f64 / LEAST_RATE as f64);
+    HALT.min((HALT + earned).saturating_sub(waited))
 }
 
 impl Source {
@@ -147,5 +166,18 @@ fn read_encoding(headers: &HeaderMap) -> Result<Encoding, ApiError> {
         Err(ApiError::UnsupportedMedia(format!(
             "the encoding {text:?} is not understood here; send gzip, or leave Content-Encoding out"
         )))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trickle_is_given_up_and_a_stream_is_not() {
+        let left = |kib: usize, waited| patience(kib * 1024, Duration::from_secs(waited)).as_secs();
+        assert_eq!((left(0, 0), left(0, 15), left(0, 21)), (20, 5, 0));
+        assert_eq!((left(160, 15), left(160, 25), left(160, 30)), (15, 5, 0));
+        assert_eq!(left(64 * 1024, 60), 20);
     }
 }

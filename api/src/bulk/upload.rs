@@ -117,8 +117,12 @@ impl<'a> Upload<'a> {
         let body = std::mem::take(&mut self.body);
         let mut part = std::mem::replace(&mut self.next, Part::from(next_line));
         part.tally.accept(body.rides());
-        let publisher = &self.api.publisher;
-        let sending = async move { (part, publisher.publish_message(body).await) };
+        let api = self.api;
+        let sending = async move {
+            // Waits here while the uploads hold all their places. Never closed, so that there is always one.
+            let _place = api.upload_places.acquire().await;
+            (part, api.publisher.publish_message(body).await)
+        };
         self.in_flight.push_back(sending.boxed());
     }
 

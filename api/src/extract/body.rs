@@ -82,12 +82,22 @@ fn parse<T: JsonBody>(bytes: &[u8]) -> Result<T, ApiError> {
         return Err(ApiError::BadRequest(message));
     }
     serde_json::from_slice(bytes).map_err(|error| {
-        ApiError::BadRequest(if error.is_data() {
-            format!("the body is not {what}: {}", without_place(&error))
+        if !error.is_data() {
+            return ApiError::BadRequest(format!("the body is not JSON: {error}"));
+        }
+        let text = without_place(&error);
+        ApiError::BadRequest(if names_range(&text) {
+            text
         } else {
-            format!("the body is not JSON: {error}")
+            format!("the body is not {what}: {text}")
         })
     })
+}
+
+/// Whether this is the text of a `RangeError`, which needs no introduction.
+fn names_range(text: &str) -> bool {
+    text.split_once(' ')
+        .is_some_and(|(_, rest)| rest.starts_with("must be a whole number from "))
 }
 
 impl<T: Serialize> IntoResponse for ApiJson<T> {
@@ -133,15 +143,15 @@ mod tests {
             (r#"{"time":217}"#, "not a lift ride: missing field `liftID`"),
             (
                 r#"{"time":0,"liftID":1}"#,
-                "not a lift ride: time must be a whole number from 1 to 1440, not 0",
+                "time must be a whole number from 1 to 1440, not 0",
             ),
             (
                 r#"{"time":217,"liftID":1001}"#,
-                "not a lift ride: liftID must be a whole number from 1 to 1000, not 1001",
+                "liftID must be a whole number from 1 to 1000, not 1001",
             ),
             (
                 r#"{"time":217,"liftID":1.5}"#,
-                "not a lift ride: liftID must be a whole number from 1 to 1000, not 1.5",
+                "liftID must be a whole number from 1 to 1000, not 1.5",
             ),
             (
                 r#"{"time":"217","liftID":1}"#,
@@ -153,7 +163,15 @@ mod tests {
             ),
         ] {
             let message = message_of(body);
-            assert!(message.contains(says), "{body}: {message}");
+            let prefix = if says.starts_with("not ") {
+                "the body is "
+            } else {
+                ""
+            };
+            assert!(
+                message.starts_with(&format!("{prefix}{says}")),
+                "{body}: {message}"
+            );
         }
     }
 

@@ -420,3 +420,25 @@ async fn a_drain_ends_an_upload_that_does_not_end() {
         (&json!(150), &json!(151))
     );
 }
+
+#[tokio::test]
+async fn uploads_leave_room_for_gates() {
+    let api = TestApi::start_with_room(4 * MESSAGE_RIDES).await;
+    let uploads = (0..6).map(|number| {
+        let skiers = number * 2000 + 1..=(number + 1) * 2000;
+        upload(&api, ndjson(&rides(skiers)))
+    });
+    let gates = async {
+        for skier in 1..=200 {
+            let path = format!("/skiers/2/seasons/2025/days/12/skiers/{skier}");
+            let answer = api.post(&path, &json!({"time": 217, "liftID": 21})).await;
+            assert_eq!(answer.status, 201, "{answer:?}");
+        }
+    };
+    let (answers, ()) = tokio::join!(futures_util::future::join_all(uploads), gates);
+    for answer in answers {
+        assert_eq!(answer.status, 200, "{answer:?}");
+        assert_eq!(answer.json["accepted"], json!(2000));
+    }
+    api.queued(6 * 2000 + 200).await;
+}

@@ -28,6 +28,8 @@ use tokio::net::TcpListener;
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Rides in one message, few enough for a small upload to be several.
 pub(crate) const MESSAGE_RIDES: usize = 100;
+/// Rides in flight, more than most tests have.
+const MAX_IN_FLIGHT: usize = 10_000;
 
 /// Two resorts, one of which lists its lifts and days.
 pub(crate) const ALPS: &str = r#"
@@ -98,6 +100,23 @@ impl TestApi {
 
     /// An API that need not become ready.
     pub(crate) async fn start_at(urls: &Urls, catalogue: Catalogue) -> Result<Self, StartError> {
+        Self::start_as(urls, MAX_IN_FLIGHT, catalogue).await
+    }
+
+    /// An API in which so many rides may be in flight.
+    pub(crate) async fn start_with_room(max_in_flight: usize) -> Self {
+        let urls = Urls::default();
+        let starting = Self::start_as(&urls, max_in_flight, Catalogue::default());
+        let api = starting.await.unwrap();
+        api.until(Readiness::Ready).await;
+        api
+    }
+
+    async fn start_as(
+        urls: &Urls,
+        max_in_flight: usize,
+        catalogue: Catalogue,
+    ) -> Result<Self, StartError> {
         let (broker, store, stack) = outside(urls);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
@@ -105,7 +124,7 @@ impl TestApi {
         let config = ApiConfig {
             lanes: 2,
             message_rides: MESSAGE_RIDES,
-            max_in_flight: 10_000,
+            max_in_flight,
             high_water_rides: 10_000_000,
             catalogue,
         };
@@ -124,7 +143,7 @@ impl TestApi {
         let config = PublisherConfig {
             lanes: 1,
             message_rides: MESSAGE_RIDES,
-            max_in_flight: 10_000,
+            max_in_flight: MAX_IN_FLIGHT,
             high_water_rides: 10_000_000,
         };
         let publisher = Publisher::start(config, Arc::clone(&broker), &stack, admission, &life);
@@ -132,6 +151,7 @@ impl TestApi {
         let reader = store.reader().unwrap();
         let state: Api = Arc::new(ApiState::new(
             publisher,
+            MAX_IN_FLIGHT,
             reader,
             Catalogue::default(),
             life.draining(),

@@ -133,6 +133,9 @@ async fn a_body_must_be_exactly_a_ride() {
         assert_eq!(answer.status, 400, "{body}");
         assert!(answer.message().contains(says), "{body}: {answer:?}");
     }
+    let answer = api.post_text(RIDE, r#"{"time":1441,"liftID":21}"#).await;
+    let says = "time must be a whole number from 1 to 1440, not 1441";
+    assert_eq!(answer.json, json!({"message": says}));
     let deep = "[".repeat(30_000);
     let answer = api.post_text(RIDE, format!("{{\"x\":{deep}")).await;
     assert!(

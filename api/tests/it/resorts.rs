@@ -37,6 +37,11 @@ async fn resorts_of_the_catalogue_are_there_from_the_start() {
         ]})
     );
     assert_eq!(api.ask("/resorts/2/seasons").await, json!({"seasons": []}));
+    api.store(vec![ride_in("2024", 1, 12, 7, 1, 21)]).await;
+    assert_eq!(
+        api.ask("/resorts/1/seasons").await,
+        json!({"seasons": ["2024", "2025"]})
+    );
 }
 
 #[tokio::test]
@@ -64,7 +69,7 @@ async fn a_season_that_cannot_be_is_refused_by_its_name() {
         (
             "/resorts/1/seasons",
             r#"{"year":"20x6"}"#,
-            "not a season: year must be a whole number from 1900 to 2999",
+            "year must be a whole number from 1900 to 2999",
         ),
         (
             "/resorts/1/seasons",
