@@ -9,7 +9,7 @@ use skilift_core::message::MessageBody;
 use crate::preload::{DAYS, RESORTS, SKIERS_PER_RESORT};
 use crate::setup::Setup;
 use crate::table::Table;
-use crate::usage::resident_mib;
+use crate::usage::peak_resident_mib;
 
 const ROUNDS: usize = 3;
 /// Rides that one round sends.
@@ -59,15 +59,15 @@ pub(crate) async fn measure(setup: &mut Setup, table: &mut Table) -> anyhow::Res
         "figure",
     );
     table.once(
-        "RSS of the API after bulk",
+        "Peak RSS of the API, bulk included",
         "MiB",
-        resident_mib(setup.api.pid()?)?,
+        peak_resident_mib(setup.api.pid()?)?,
         "<= 64",
     );
     table.once(
-        "RSS of the worker after bulk",
+        "Peak RSS of the worker, bulk",
         "MiB",
-        resident_mib(setup.worker.pid()?)?,
+        peak_resident_mib(setup.worker.pid()?)?,
         "<= 64",
     );
     Ok(())

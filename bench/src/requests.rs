@@ -5,7 +5,7 @@ use anyhow::ensure;
 
 use crate::setup::Setup;
 use crate::table::Table;
-use crate::usage::{cpu_seconds, resident_mib};
+use crate::usage::{cpu_seconds, peak_resident_mib};
 use crate::wrk;
 
 /// Rounds of interleaved runs.
@@ -56,12 +56,17 @@ pub(crate) async fn measure(setup: &mut Setup, table: &mut Table) -> anyhow::Res
     let (mut cpu_us, mut behind_s) = (Vec::new(), Vec::new());
     let mut cpu_by_process = [const { Vec::new() }; 4];
     for _ in 0..ROUNDS {
-        let ceiling = wrk::run("post.lua", &setup.ceiling.url).await?.per_second;
+        let bare = wrk::run("post.lua", &setup.ceiling.url).await?;
+        ensure!(
+            bare.failed == 0.0,
+            "the ceiling did not answer {} requests",
+            bare.failed
+        );
+        let ceiling = bare.per_second;
         ceilings.push(ceiling);
 
         let before = cpu_of_each(setup)?;
         let post = wrk::run("post.lua", &setup.api.url).await?;
-        let after = cpu_of_each(setup)?;
         ensure!(
             post.failed == 0.0,
             "{} rides were not accepted",
@@ -70,6 +75,8 @@ pub(crate) async fn measure(setup: &mut Setup, table: &mut Table) -> anyhow::Res
         let accepted = setup.accepted().await?;
         behind_s.push((accepted - setup.settled().await?) / post.per_second);
         setup.wait_until_settled(accepted).await?;
+        // Not before: what waits in the queue has its work still to come.
+        let after = cpu_of_each(setup)?;
         let used: Vec<f64> = after
             .iter()
             .zip(before)
@@ -115,15 +122,15 @@ pub(crate) async fn measure(setup: &mut Setup, table: &mut Table) -> anyhow::Res
         rates.put(table, name, bar, "<= 10");
     }
     table.once(
-        "RSS of the API under load",
+        "Peak RSS of the API",
         "MiB",
-        resident_mib(setup.api.pid()?)?,
+        peak_resident_mib(setup.api.pid()?)?,
         "<= 64",
     );
     table.once(
-        "RSS of the worker under load",
+        "Peak RSS of the worker",
         "MiB",
-        resident_mib(setup.worker.pid()?)?,
+        peak_resident_mib(setup.worker.pid()?)?,
         "<= 64",
     );
     Ok(())

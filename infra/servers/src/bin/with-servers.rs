@@ -16,7 +16,7 @@ use tokio::signal::unix::{self, SignalKind};
 /// Starts a private RabbitMQ and a private Redis, runs COMMAND with their URLs in `SKI_AMQP_URL` and `SKI_REDIS_URL`, stops the
 /// servers and exits with COMMAND's exit code.
 ///
-/// SIGINT and SIGTERM are passed on to COMMAND. The servers' data are removed at the end.
+/// SIGINT, SIGTERM and SIGHUP are passed on to COMMAND. The servers' data are removed at the end.
 #[derive(Parser)]
 struct Arguments {
     /// When Redis hands its append-only file to the disk.
@@ -44,6 +44,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let mut signals = Signals {
         interrupt: unix::signal(SignalKind::interrupt())?,
         terminate: unix::signal(SignalKind::terminate())?,
+        hangup: unix::signal(SignalKind::hangup())?,
     };
     let redis_options = RedisOptions {
         appendfsync: arguments.redis_appendfsync,
@@ -96,6 +97,7 @@ async fn wait(child: &mut Child, signals: &mut Signals) -> anyhow::Result<ExitSt
 struct Signals {
     interrupt: unix::Signal,
     terminate: unix::Signal,
+    hangup: unix::Signal,
 }
 
 impl Signals {
@@ -103,6 +105,7 @@ impl Signals {
         tokio::select! {
             _ = self.interrupt.recv() => Signal::SIGINT,
             _ = self.terminate.recv() => Signal::SIGTERM,
+            _ = self.hangup.recv() => Signal::SIGHUP,
         }
     }
 }

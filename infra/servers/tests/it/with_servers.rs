@@ -30,8 +30,7 @@ async fn start(folder: &Path, script: &str) -> anyhow::Result<(Child, u32, Strin
 #[tokio::test]
 async fn passes_signals_on_and_exits_as_the_command_did() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
-    let script =
-        r#"trap 'exit 7' TERM; echo "$SKI_REDIS_URL $SKI_AMQP_URL"; while :; do sleep 0.05; done"#;
+    let script = r#"trap 'echo hung up' HUP; trap 'exit 7' TERM; echo "$SKI_REDIS_URL $SKI_AMQP_URL"; while :; do sleep 0.05; done"#;
     let (mut child, pid, urls) = start(folder.path(), script).await?;
     let (redis_url, amqp_url) = urls.split_once(' ').context("two URLs")?;
     assert!(amqp_url.starts_with("amqp://ski-"), "{amqp_url}");
@@ -39,7 +38,13 @@ async fn passes_signals_on_and_exits_as_the_command_did() -> anyhow::Result<()> 
     assert!(answers.contains("everysec"), "{answers}");
 
     let started = proc::descendants(pid);
-    kill(Pid::from_raw(i32::try_from(pid)?), Signal::SIGTERM)?;
+    let it = Pid::from_raw(i32::try_from(pid)?);
+    kill(it, Signal::SIGHUP)?;
+    let mut line = String::new();
+    let output = child.stdout.as_mut().context("no output")?;
+    BufReader::new(output).read_line(&mut line).await?;
+    assert_eq!(line, "hung up\n");
+    kill(it, Signal::SIGTERM)?;
     assert_eq!(child.wait().await?.code(), Some(7));
     assert_eq!(
         fs::read_dir(folder.path())?.count(),
