@@ -1,7 +1,6 @@
 //! A running `skictl`.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
@@ -15,6 +14,8 @@ use tokio::process::{Child, Command};
 pub(crate) struct Service {
     child: Child,
     log: PathBuf,
+    /// Where this process' lines begin: one that was started again writes behind its predecessor.
+    begins_at: usize,
 }
 
 impl Service {
@@ -31,6 +32,7 @@ impl Service {
             .append(true)
             .open(&log)
             .unwrap();
+        let begins_at = usize::try_from(file.metadata().unwrap().len()).unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_skictl"))
             .args(arguments)
             .envs(environment.iter().copied())
@@ -41,17 +43,22 @@ impl Service {
             .kill_on_drop(true)
             .spawn()
             .unwrap();
-        Self { child, log }
+        Self {
+            child,
+            log,
+            begins_at,
+        }
     }
 
-    /// Waits for the last line of the log that holds `text`, and returns what follows it up to a quote or a space.
+    /// Waits until this process logs a line with `text`, and returns what follows it up to a quote or a space.
     pub(crate) async fn logged_after(&mut self, text: &str) -> String {
         let deadline = Instant::now() + Duration::from_secs(20);
         loop {
-            let lines = BufReader::new(File::open(&self.log).unwrap())
+            let log = self.log();
+            if let Some(found) = log[self.begins_at..]
                 .lines()
-                .map_while(Result::ok);
-            if let Some(found) = lines.filter_map(|line| after(&line, text)).last() {
+                .find_map(|line| after(line, text))
+            {
                 return found;
             }
             let ended = self.child.try_wait().unwrap();
