@@ -6,14 +6,20 @@ use std::path::{Path, PathBuf};
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
 
 /// What each crate of ours may depend on, of ours. Arrows point one way; `docs/architecture.md` draws them.
-const ARROWS: [(&str, &[&str]); 6] = [
+const ARROWS: [(&str, &[&str]); 7] = [
     ("skilift-core", &[]),
     ("skilift-api", &["skilift-core"]),
     ("skilift-worker", &["skilift-core"]),
     (
         "skilift-cli",
-        &["skilift-api", "skilift-core", "skilift-worker"],
+        &[
+            "skilift-api",
+            "skilift-core",
+            "skilift-load",
+            "skilift-worker",
+        ],
     ),
+    ("skilift-load", &["skilift-core"]),
     ("skilift-servers", &[]),
     ("skilift-bench", &["skilift-core", "skilift-servers"]),
 ];

@@ -1,0 +1,3 @@
+//! Skilift's test client as a library: loads any server that speaks the API, and proves what became of every ride.
+
+pub mod timeline;
