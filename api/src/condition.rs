@@ -1,11 +1,11 @@
-//! Whether this process can do its work: take rides, which needs RabbitMQ, and answer questions, which needs Redis.
+//! Whether this process can do its work: take rides, which needs the queue, and answer questions, which needs the store.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::extract::State;
 use axum::http::StatusCode;
 use skilift_core::health::{Health, Readiness};
-use skilift_core::queue::rabbit::Publisher;
+use skilift_core::queue::Publisher;
 
 use crate::state::Api;
 
@@ -14,18 +14,18 @@ use crate::state::Api;
 pub(crate) struct Condition {
     /// Whether rides could be taken at some time since the start.
     was_open: AtomicBool,
-    /// Whether Redis did not answer when it was last asked.
+    /// Whether the store did not answer when it was last asked.
     store_is_silent: AtomicBool,
 }
 
 impl Condition {
-    /// Remembers whether Redis answers, and logs it when that is news.
-    pub(crate) fn set_store_answers(&self, answers: bool, why: &str) {
+    /// Remembers whether the store answers, and logs it when that is news.
+    pub(crate) fn set_store_answers(&self, store: &str, answers: bool, why: &str) {
         let was_silent = self.store_is_silent.swap(!answers, Ordering::Relaxed);
         if !answers && !was_silent {
-            tracing::warn!("Redis does not answer: rides are accepted, questions are not: {why}");
+            tracing::warn!("{store} does not answer: rides are accepted, questions are not: {why}");
         } else if answers && was_silent {
-            tracing::info!("Redis answers again");
+            tracing::info!("{store} answers again");
         }
     }
 
@@ -36,7 +36,7 @@ impl Condition {
         }
     }
 
-    pub(crate) fn health(&self, draining: bool, publisher: &Publisher) -> Health {
+    pub(crate) fn health(&self, draining: bool, publisher: &Publisher, store: &str) -> Health {
         if draining {
             return Health::plain(Readiness::Draining);
         }
@@ -50,7 +50,7 @@ impl Condition {
         }
         self.was_open.store(true, Ordering::Relaxed);
         if self.store_is_silent.load(Ordering::Relaxed) {
-            let why = "Redis does not answer: rides are accepted, questions are not";
+            let why = format!("{store} does not answer: rides are accepted, questions are not");
             return Health::because(Readiness::Degraded, why);
         }
         Health::plain(Readiness::Ready)

@@ -3,7 +3,7 @@
 use axum::extract::State;
 use serde::Serialize;
 use skilift_core::ride::{LiftId, ResortDay, SkierId};
-use skilift_core::store::redis::counters::HOURS;
+use skilift_core::store::counters::HOURS;
 use utoipa::ToSchema;
 
 use crate::error::{ApiError, Problem};

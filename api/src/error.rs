@@ -9,9 +9,9 @@ use serde::Serialize;
 use skilift_core::catalogue::NotListed;
 use skilift_core::clock::epoch_ms;
 use skilift_core::lifecycle::chain;
-use skilift_core::queue::rabbit::PublishError;
+use skilift_core::queue::PublishError;
 use skilift_core::ranged::RangeError;
-use skilift_core::store::redis::StoreError;
+use skilift_core::store::StoreError;
 use utoipa::ToSchema;
 
 use crate::extract::ApiJson;
@@ -133,17 +133,20 @@ impl From<&StoreError> for ApiError {
         }
         if let Some(code) = error.refusal() {
             if may_warn() {
-                tracing::warn!("Redis refused a question: {}", chain(error));
+                tracing::warn!("the store refused a question: {}", chain(error));
             }
             return Self::Unavailable {
-                message: format!("Redis refused the question ({code})"),
+                message: format!("{} refused the question ({code})", error.store()),
                 retry_after: Duration::from_secs(1),
             };
         }
-        // The memory watch logs once that Redis is gone; every request would say it again.
-        tracing::debug!("a question to Redis failed: {}", chain(error));
+        // The room watch logs once that the store is gone; every request would say it again.
+        tracing::debug!("a question to the store failed: {}", chain(error));
         Self::Unavailable {
-            message: "Redis does not answer: rides are accepted, questions are not".to_owned(),
+            message: format!(
+                "{} does not answer: rides are accepted, questions are not",
+                error.store()
+            ),
             retry_after: Duration::from_secs(1),
         }
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use moka::future::Cache;
 use skilift_core::packed::Boarding;
 use skilift_core::ride::{ResortDay, SkierId};
-use skilift_core::store::redis::StoreError;
+use skilift_core::store::StoreError;
 use tokio::sync::Semaphore;
 
 use crate::error::ApiError;
@@ -40,7 +40,7 @@ impl Leader {
 /// The leaders of days that were asked for lately.
 pub(crate) struct Leaders {
     kept: Cache<ResortDay, Arc<[Leader]>>,
-    /// A scan costs Redis as much as thousands of short questions: one at a time.
+    /// A scan costs the store as much as thousands of short questions: one at a time.
     turn: Semaphore,
 }
 
@@ -88,14 +88,14 @@ impl Leaders {
         let turn = tokio::time::timeout(PATIENCE, self.turn.acquire()).await;
         let _turn = turn.map_err(|_| NoAnswer::Busy)?;
         let mut top = Top::default();
-        let visit = |skier, rides: Vec<Boarding>| {
+        let mut visit = |skier, rides: Vec<Boarding>| {
             top.offer(Leader {
                 skier,
                 vertical_m: api.vertical_m(day.resort, &rides),
                 rides: rides.len(),
             });
         };
-        let scanned = api.reader.scan_day(day, visit).await;
+        let scanned = api.reader.scan_day(day, &mut visit).await;
         scanned.map_err(NoAnswer::Store)?;
         if top.0.is_empty() {
             return Err(NoAnswer::NoRides);

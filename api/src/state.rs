@@ -5,9 +5,9 @@ use std::sync::Arc;
 use skilift_core::catalogue::Catalogue;
 use skilift_core::health::Health;
 use skilift_core::packed::Boarding;
-use skilift_core::queue::rabbit::Publisher;
+use skilift_core::queue::Publisher;
 use skilift_core::ride::ResortId;
-use skilift_core::store::redis::reader::Reader;
+use skilift_core::store::Reader;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -24,7 +24,7 @@ pub type Api = Arc<ApiState>;
 /// One API: the way into the queue, the way to the store, and what it knows of itself.
 pub struct ApiState {
     pub(crate) publisher: Publisher,
-    pub(crate) reader: Reader,
+    pub(crate) reader: Arc<dyn Reader>,
     pub(crate) catalogue: Catalogue,
     pub(crate) leaders: Leaders,
     pub(crate) statistics: Statistics,
@@ -36,17 +36,15 @@ pub struct ApiState {
 }
 
 impl ApiState {
-    /// Puts an API together, whose publisher has at most `max_in_flight` rides in flight. `draining` becomes ready when the
-    /// process is about to end.
+    /// Puts an API together. `draining` becomes ready when the process is about to end.
     #[must_use]
     pub fn new(
         publisher: Publisher,
-        max_in_flight: usize,
-        reader: Reader,
+        reader: Arc<dyn Reader>,
         catalogue: Catalogue,
         draining: CancellationToken,
     ) -> Self {
-        let places = max_in_flight / UPLOADS_PART / publisher.message_rides();
+        let places = publisher.max_in_flight() / UPLOADS_PART / publisher.message_rides();
         let upload_places = Semaphore::new(places.clamp(1, Semaphore::MAX_PERMITS));
         Self {
             publisher,
@@ -63,8 +61,11 @@ impl ApiState {
     /// Whether this process can do its work.
     #[must_use]
     pub fn health(&self) -> Health {
-        self.condition
-            .health(self.draining.is_cancelled(), &self.publisher)
+        self.condition.health(
+            self.draining.is_cancelled(),
+            &self.publisher,
+            self.reader.name(),
+        )
     }
 
     /// How far these rides of one resort rise together, in metres.

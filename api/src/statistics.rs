@@ -148,12 +148,16 @@ pub(crate) async fn measure(
     response
 }
 
-/// How long answers take.
+/// How long answers take, and how much waits.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct AllStats {
     /// Those that were asked, in the order of the documentation.
     #[serde(rename = "endpointStats")]
     endpoint_stats: Vec<EndpointStats>,
+    /// Rides that were accepted and are not stored yet, as far as this process knows; `null` while it does not.
+    #[serde(rename = "backlogRides")]
+    #[schema(example = 120)]
+    backlog_rides: Option<u64>,
 }
 
 /// How long the answers of one operation take.
@@ -174,9 +178,9 @@ pub(crate) struct EndpointStats {
     max_ms: f64,
 }
 
-/// How long answers take
+/// How long answers take, and how much waits
 ///
-/// In milliseconds, of this process since its start.
+/// Times are in milliseconds, of this process since its start.
 #[utoipa::path(
     get,
     path = "/statistics",
@@ -191,6 +195,8 @@ pub(crate) async fn statistics(State(api): State<Api>) -> ApiJson<AllStats> {
         .flat_map(|endpoint| [&endpoint.get, &endpoint.post]);
     ApiJson(AllStats {
         endpoint_stats: meters.filter_map(Meter::stats).collect(),
+        // Never negative, and far below 2^53.
+        backlog_rides: api.publisher.backlog().rides().map(|rides| rides as u64),
     })
 }
 

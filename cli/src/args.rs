@@ -24,6 +24,9 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Run everything in one process: on a data folder, or on RabbitMQ and Redis
+    #[command(after_help = SETTINGS)]
+    Up(Box<UpArgs>),
     /// Run one role of a fleet, on RabbitMQ and Redis
     #[command(subcommand)]
     Serve(Box<Role>),
@@ -83,7 +86,7 @@ pub(crate) struct CommonArgs {
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     #[serde(skip_serializing_if = "Option::is_none")]
     redis_url_file: Option<PathBuf>,
-    /// Address of health and metrics [default: 127.0.0.1:9464]
+    /// Address of health and metrics; port 0 takes a free one [default: 127.0.0.1:9464]
     #[arg(long, value_name = "ADDR")]
     #[serde(skip_serializing_if = "Option::is_none")]
     metrics_listen: Option<SocketAddr>,
@@ -97,14 +100,48 @@ pub(crate) struct CommonArgs {
 }
 
 #[derive(Debug, Args, Serialize)]
+pub(crate) struct UpArgs {
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub(crate) common: CommonArgs,
+    #[command(flatten)]
+    #[serde(flatten)]
+    public: PublicArgs,
+    /// Folder for all data, used unless RabbitMQ and Redis are given [default: ~/.local/share/skilift]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<PathBuf>,
+    /// Post so many simulated rides a second, as skiers at three resorts would take them [default: 0]
+    #[arg(long, value_name = "RATE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    simulate: Option<f64>,
+}
+
+/// What serving the public API needs.
+#[derive(Debug, Args, Serialize)]
+pub(crate) struct PublicArgs {
+    /// Address of the public API; port 0 takes a free one [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    api_listen: Option<SocketAddr>,
+    /// Resorts with their names, lifts, verticals and open days; unlisted ones are refused [default: every resort exists]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    catalogue: Option<PathBuf>,
+    /// Let anybody who can reach the API write anything in range, also beyond loopback without a catalogue
+    #[arg(long)]
+    #[serde(skip_serializing_if = "is_false")]
+    open: bool,
+}
+
+#[derive(Debug, Args, Serialize)]
 pub(crate) struct ApiArgs {
     #[command(flatten)]
     #[serde(flatten)]
     pub(crate) common: CommonArgs,
-    /// Address of the public API [default: 127.0.0.1:8080]
-    #[arg(long, value_name = "ADDR")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    api_listen: Option<SocketAddr>,
+    #[command(flatten)]
+    #[serde(flatten)]
+    public: PublicArgs,
     /// Publisher lanes, each one AMQP channel [default: 1]
     #[arg(long, value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -121,14 +158,6 @@ pub(crate) struct ApiArgs {
     #[arg(long, value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
     high_water: Option<u64>,
-    /// Resorts with their names, lifts, verticals and open days; unlisted ones are refused [default: every resort exists]
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    catalogue: Option<PathBuf>,
-    /// Let anybody who can reach the API write anything in range, also beyond loopback without a catalogue
-    #[arg(long)]
-    #[serde(skip_serializing_if = "is_false")]
-    open: bool,
 }
 
 #[derive(Debug, Args, Serialize)]

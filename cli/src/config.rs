@@ -1,142 +1,32 @@
 //! The configuration: flags, `SKI_*` environment and file, merged and checked.
 
+mod error;
+mod keys;
+
 use std::net::SocketAddr;
-use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
-use serde::{Deserialize, Serialize};
-use skilift_core::service_url::{InvalidServiceUrl, ServiceUrl};
+use serde::Serialize;
+use skilift_core::service_url::ServiceUrl;
 use skilift_core::stack::StackName;
+
+pub(crate) use error::ConfigError;
+use keys::Keys;
 
 /// Where a configuration file is looked for when none is named.
 const FILES: [&str; 2] = ["skilift.toml", "/etc/skilift/skilift.toml"];
-
-/// A configuration that cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum ConfigError {
-    #[error("{0}")]
-    Layers(Box<figment::Error>),
-    #[error("there is no configuration file {}", .0.display())]
-    NoFile(PathBuf),
-    #[error("{0}")]
-    Stack(#[from] skilift_core::stack::InvalidStackName),
-    #[error("say where {service} is: --{key} URL, --{key}-file FILE, SKI_{}, or {} in a configuration file",
-        .key.to_uppercase().replace('-', "_"), .key.replace('-', "_"))]
-    Missing {
-        service: &'static str,
-        key: &'static str,
-    },
-    #[error("both {0} and {0}_file are set; keep one")]
-    Twice(&'static str),
-    #[error("{key}")]
-    Url {
-        key: &'static str,
-        source: InvalidServiceUrl,
-    },
-    #[error("cannot read {key} {}", path.display())]
-    Secret {
-        key: &'static str,
-        path: PathBuf,
-        source: std::io::Error,
-    },
-    #[error("{key} must be from {} to {}, not {got}", range.start(), range.end())]
-    Range {
-        key: &'static str,
-        range: RangeInclusive<u64>,
-        got: u64,
-    },
-    #[error(
-        "message_rides ({message_rides}) must not be more than max_in_flight ({max_in_flight}): no full message could ever leave"
-    )]
-    MessageTooLarge {
-        message_rides: u64,
-        max_in_flight: u64,
-    },
-    #[error("{} is not TOML: line {line}: {message}", path.display())]
-    Syntax {
-        path: PathBuf,
-        line: usize,
-        message: String,
-    },
-    #[error("{key} must be at most {}, not {}", humantime::format_duration(*most), humantime::format_duration(*got))]
-    TooLong {
-        key: &'static str,
-        most: Duration,
-        got: Duration,
-    },
-    #[error(
-        "{0} can be reached from other machines: list the resorts with --catalogue, or say --open to let anybody there \
-         write rides for any resort"
-    )]
-    OpenToStrangers(SocketAddr),
-}
-
-/// The keys of the file, the variables and the flags.
-#[derive(Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-struct Keys {
-    stack: String,
-    amqp_url: Option<String>,
-    amqp_url_file: Option<PathBuf>,
-    redis_url: Option<String>,
-    redis_url_file: Option<PathBuf>,
-    metrics_listen: SocketAddr,
-    #[serde(with = "humantime_serde")]
-    drain_deadline: Duration,
-    log: String,
-
-    api_listen: SocketAddr,
-    lanes: u64,
-    message_rides: u64,
-    max_in_flight: u64,
-    high_water: u64,
-    catalogue: Option<PathBuf>,
-    open: bool,
-
-    threads: u64,
-    prefetch: u64,
-    batch: u64,
-    #[serde(with = "humantime_serde")]
-    linger: Duration,
-    accept_loss_window: bool,
-}
-
-impl Default for Keys {
-    fn default() -> Self {
-        Self {
-            stack: StackName::default().to_string(),
-            amqp_url: None,
-            amqp_url_file: None,
-            redis_url: None,
-            redis_url_file: None,
-            metrics_listen: SocketAddr::from(([127, 0, 0, 1], 9464)),
-            drain_deadline: Duration::from_secs(30),
-            log: "info".to_owned(),
-            api_listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
-            lanes: 1,
-            message_rides: 256,
-            max_in_flight: 20_000,
-            high_water: 1_000_000,
-            catalogue: None,
-            open: false,
-            threads: 2,
-            prefetch: 4_000,
-            batch: 1_000,
-            linger: Duration::from_millis(25),
-            accept_loss_window: false,
-        }
-    }
-}
 
 /// A configuration that can be used.
 #[derive(Debug)]
 pub(crate) struct Config {
     pub(crate) stack: StackName,
-    pub(crate) amqp_url: ServiceUrl,
-    pub(crate) redis_url: ServiceUrl,
+    /// `None` where the data folder is queue and store.
+    pub(crate) servers: Option<Servers>,
+    /// Rides a second that are simulated.
+    pub(crate) simulate: f64,
     pub(crate) metrics_listen: SocketAddr,
     pub(crate) drain_deadline: Duration,
     pub(crate) log: String,
@@ -154,6 +44,14 @@ pub(crate) struct Config {
     pub(crate) linger: Duration,
     pub(crate) accept_loss_window: bool,
     open: bool,
+    data: Option<PathBuf>,
+}
+
+/// Where a fleet's servers are.
+#[derive(Debug, Clone)]
+pub(crate) struct Servers {
+    pub(crate) amqp_url: ServiceUrl,
+    pub(crate) redis_url: ServiceUrl,
 }
 
 impl Config {
@@ -172,6 +70,24 @@ impl Config {
             .extract()
             .map_err(|error| ConfigError::Layers(Box::new(error)))?;
         keys.check()
+    }
+
+    /// Where RabbitMQ and Redis are.
+    pub(crate) fn servers(&self) -> Result<&Servers, ConfigError> {
+        self.servers.as_ref().ok_or(ConfigError::NoServers)
+    }
+
+    /// The data folder: the one that is named, else the usual place for data of this user.
+    pub(crate) fn data(&self) -> Result<PathBuf, ConfigError> {
+        if let Some(folder) = &self.data {
+            return Ok(folder.clone());
+        }
+        let set = |name| Env::var(name).filter(|folder| !folder.is_empty());
+        // https://specifications.freedesktop.org/basedir-spec/latest/
+        let data_home = set("XDG_DATA_HOME").map(PathBuf::from);
+        let home = || set("HOME").map(|home| PathBuf::from(home).join(".local/share"));
+        let found = data_home.or_else(home).ok_or(ConfigError::NoHome)?;
+        Ok(found.join("skilift"))
     }
 
     /// Refuses to serve strangers who could write anything.
@@ -214,98 +130,6 @@ fn check_syntax(path: &Path) -> Result<(), ConfigError> {
         line: before.lines().count().max(1),
         message: error.message().to_owned(),
     })
-}
-
-impl Keys {
-    fn check(self) -> Result<Config, ConfigError> {
-        let amqp_url =
-            one_of("amqp_url", self.amqp_url, self.amqp_url_file)?.ok_or(ConfigError::Missing {
-                service: "RabbitMQ",
-                key: "amqp-url",
-            })?;
-        let redis_url = one_of("redis_url", self.redis_url, self.redis_url_file)?.ok_or(
-            ConfigError::Missing {
-                service: "Redis",
-                key: "redis-url",
-            },
-        )?;
-        if self.message_rides > self.max_in_flight {
-            let Self {
-                message_rides,
-                max_in_flight,
-                ..
-            } = self;
-            return Err(ConfigError::MessageTooLarge {
-                message_rides,
-                max_in_flight,
-            });
-        }
-        Ok(Config {
-            stack: self.stack.parse()?,
-            amqp_url: ServiceUrl::amqp(&amqp_url).map_err(|source| ConfigError::Url {
-                key: "amqp_url",
-                source,
-            })?,
-            redis_url: ServiceUrl::redis(&redis_url).map_err(|source| ConfigError::Url {
-                key: "redis_url",
-                source,
-            })?,
-            metrics_listen: self.metrics_listen,
-            drain_deadline: at_most(
-                "drain_deadline",
-                self.drain_deadline,
-                Duration::from_secs(3600),
-            )?,
-            log: self.log,
-            api_listen: self.api_listen,
-            lanes: within("lanes", self.lanes, 1..=64)?,
-            message_rides: within("message_rides", self.message_rides, 1..=10_000)?,
-            max_in_flight: within("max_in_flight", self.max_in_flight, 1..=1_000_000)?,
-            high_water_rides: within("high_water", self.high_water, 1..=1_000_000_000)?,
-            catalogue: self.catalogue,
-            threads: within("threads", self.threads, 1..=256)?,
-            prefetch_rides: within("prefetch", self.prefetch, 1..=1_000_000)?,
-            batch_rides: within("batch", self.batch, 1..=100_000)?,
-            linger: at_most("linger", self.linger, Duration::from_secs(10))?,
-            accept_loss_window: self.accept_loss_window,
-            open: self.open,
-        })
-    }
-}
-
-/// A secret, given as itself or as a file that holds it.
-fn one_of(
-    key: &'static str,
-    value: Option<String>,
-    file: Option<PathBuf>,
-) -> Result<Option<String>, ConfigError> {
-    match (value, file) {
-        (Some(_), Some(_)) => Err(ConfigError::Twice(key)),
-        (value, None) => Ok(value),
-        (None, Some(path)) => match std::fs::read_to_string(&path) {
-            Ok(text) => Ok(Some(text.trim().to_owned())),
-            Err(source) => Err(ConfigError::Secret { key, path, source }),
-        },
-    }
-}
-
-fn within<T: TryFrom<u64>>(
-    key: &'static str,
-    got: u64,
-    range: RangeInclusive<u64>,
-) -> Result<T, ConfigError> {
-    match T::try_from(got) {
-        Ok(value) if range.contains(&got) => Ok(value),
-        _ => Err(ConfigError::Range { key, range, got }),
-    }
-}
-
-fn at_most(key: &'static str, got: Duration, most: Duration) -> Result<Duration, ConfigError> {
-    if got <= most {
-        Ok(got)
-    } else {
-        Err(ConfigError::TooLong { key, most, got })
-    }
 }
 
 #[cfg(test)]
@@ -368,7 +192,12 @@ mod tests {
             jail.set_env("SKI_AMQP_URL_FILE", "mq.url");
             jail.set_env("SKI_REDIS_URL", "redis://store");
             assert_eq!(
-                Config::load(&NoFlags {}, None).unwrap().amqp_url.reveal(),
+                Config::load(&NoFlags {}, None)
+                    .unwrap()
+                    .servers()
+                    .unwrap()
+                    .amqp_url
+                    .reveal(),
                 "amqp://u:p@mq"
             );
             jail.set_env("SKI_AMQP_URL", "amqp://mq");
@@ -452,7 +281,8 @@ mod tests {
     #[test]
     fn without_urls_it_says_how_to_give_them() {
         in_jail(|_| {
-            let error = Config::load(&NoFlags {}, None).unwrap_err().to_string();
+            let config = Config::load(&NoFlags {}, None).unwrap();
+            let error = config.servers().unwrap_err().to_string();
             assert!(
                 error.contains("--amqp-url URL") && error.contains("SKI_AMQP_URL"),
                 "{error}"

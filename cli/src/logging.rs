@@ -1,13 +1,31 @@
 //! Logs: stderr, text on a terminal, else JSON, times in UTC, one line per event and none per ride.
 
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
+use std::sync::LazyLock;
 
 use anyhow::Context;
+use indicatif::MultiProgress;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
-/// The client library reports the same troubles as we do, in words for its developers.
-const QUIET: [&str; 2] = ["lapin=off", "async_rs=off"];
+/// These libraries report the same troubles as we do, in words for their developers.
+const QUIET: [&str; 4] = ["lapin=off", "async_rs=off", "fjall=off", "lsm_tree=off"];
+
+/// What stands at the foot of the terminal: lines of the log go above it.
+pub(crate) static BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
+
+/// Stderr, above the bars.
+struct AboveBars;
+
+impl Write for AboveBars {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        BARS.suspend(|| io::stderr().write(line))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}
 
 /// Starts logging, by a filter such as `info` or `info,skilift_worker=debug`.
 pub(crate) fn start(filter: &str) -> anyhow::Result<()> {
@@ -20,13 +38,12 @@ pub(crate) fn start(filter: &str) -> anyhow::Result<()> {
             filter = filter.add_directive(directive.parse()?);
         }
     }
-    let lines = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr);
+    let lines = tracing_subscriber::fmt().with_env_filter(filter);
     if io::stderr().is_terminal() {
-        lines.with_target(false).init();
+        let above = lines.with_writer(|| AboveBars);
+        above.with_target(false).init();
     } else {
-        lines.json().init();
+        lines.with_writer(io::stderr).json().init();
     }
     Ok(())
 }

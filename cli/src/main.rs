@@ -1,14 +1,18 @@
 //! `skictl`: Skilift's services and tools in one binary.
 //!
 //! - `args`: the command line. `config`: flags, environment and file, merged and checked.
-//! - `serve`: one role of a fleet. `documents`: completions and man pages.
+//! - `up`: everything in one process, with its `summary` line. `serve`: one role of a fleet. `process`: what both have in common.
+//! - `documents`: completions and man pages.
 //! - `logging`: one line per event on stderr.
 
 mod args;
 mod config;
 mod documents;
 mod logging;
+mod process;
 mod serve;
+mod summary;
+mod up;
 
 use std::process::ExitCode;
 
@@ -22,6 +26,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
+        Command::Up(args) => up::run(&args),
         Command::Serve(role) => serve::run(*role),
         Command::Completions { shell } => documents::completions(shell),
         Command::Man { folder } => documents::man(folder.as_deref()),

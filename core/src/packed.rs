@@ -70,6 +70,16 @@ pub fn unpack_all(bytes: &[u8]) -> Result<Vec<Boarding>, CorruptLedger> {
     rides.iter().copied().map(Boarding::unpack).collect()
 }
 
+/// Reads a skier's day, by time.
+///
+/// # Errors
+/// As [`unpack_all`].
+pub fn unpack_sorted(bytes: &[u8]) -> Result<Vec<Boarding>, CorruptLedger> {
+    let mut rides = unpack_all(bytes)?;
+    rides.sort_unstable();
+    Ok(rides)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,7 +1,7 @@
 //! Messages to rides and dead letters.
 
 use skilift_core::message::{FORMAT, lines, parse_line};
-use skilift_core::queue::rabbit::{DeadLetter, Delivery};
+use skilift_core::queue::{DeadLetter, Delivery};
 use skilift_core::ride::Ride;
 
 /// After so many returns a message's lines are dead: it keeps killing or blocking whoever takes it.

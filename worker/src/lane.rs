@@ -1,38 +1,33 @@
-//! One lane: consumes on one channel after another, until the worker drains.
+//! One lane: works on one intake after another, until the worker drains.
 
 use std::sync::Arc;
 
+use skilift_core::engine::Engine;
 use skilift_core::lifecycle::{TaskError, chain};
-use skilift_core::queue::rabbit::Broker;
 use skilift_core::retry;
-use skilift_core::stack::StackName;
-use skilift_core::store::batch::Batch;
-use skilift_core::store::redis::{Store, StoreError};
 use tokio_util::sync::CancellationToken;
 
 use crate::WorkerConfig;
-use crate::dead::DeadLetterOffice;
+use crate::counts::Counts;
 use crate::lane_state::LaneState;
 use crate::session::{Interrupted, Session};
 
 /// What a lane works with.
-pub(crate) struct Lane {
+pub(crate) struct Lane<E> {
     pub(crate) config: WorkerConfig,
-    pub(crate) broker: Arc<Broker>,
-    pub(crate) dead_letter_broker: Arc<Broker>,
-    pub(crate) store: Store,
-    pub(crate) stack: StackName,
+    pub(crate) engine: Arc<E>,
+    pub(crate) counts: Arc<Counts>,
     pub(crate) state: LaneState,
     pub(crate) draining: CancellationToken,
 }
 
-impl Lane {
+impl<E: Engine> Lane<E> {
     /// Works until the worker drains.
     pub(crate) async fn run(self) -> Result<(), TaskError> {
         let mut pauses = retry::pauses();
         loop {
             // Nothing is held while a session is being opened, so that a drain need not wait for it.
-            let opening = self.draining.run_until_cancelled(self.open());
+            let opening = self.draining.run_until_cancelled(Session::open(&self));
             let ended = match opening.await {
                 None => return Ok(()),
                 Some(Err(why)) => Err(why),
@@ -47,6 +42,9 @@ impl Lane {
                 }
             };
             let Err(why) = ended else { return Ok(()) };
+            if why.is_fatal() {
+                return Err(why.into());
+            }
             let text = why.to_string();
             tracing::warn!("a worker thread stopped consuming: {text}");
             metrics::counter!("skilift_worker_interruptions_total").increment(1);
@@ -66,24 +64,15 @@ impl Lane {
         }
     }
 
-    /// The store first: nothing is taken from the queue that cannot be stored.
-    async fn open(&self) -> Result<Session<'_>, Interrupted> {
-        self.store
-            .writer()
-            .await
-            .map_err(Interrupted::Unreachable)?;
-        Session::open(self).await.map_err(Interrupted::Broker)
-    }
-
     /// Waits for what must work before the lane may consume again. Its messages are back in the queue by now; what is
     /// done here is done again when they come, and changes nothing then.
     async fn recover(&self, why: Interrupted) {
         match why {
-            Interrupted::Broker(_) | Interrupted::Unreachable(_) => {}
+            Interrupted::Engine(_) | Interrupted::Cancelled => {}
             // No probe says as much as the batch itself.
             Interrupted::Store { batch, .. } => {
                 for pause in retry::pauses() {
-                    match self.apply(&batch).await {
+                    match self.engine.apply(&batch).await {
                         Ok(()) => return,
                         Err(error) => self.state.hindered(chain(&error)),
                     }
@@ -91,9 +80,8 @@ impl Lane {
                 }
             }
             Interrupted::DeadLetters { mut letters, .. } => {
-                let mut office = self.dead_letter_office();
                 for pause in retry::pauses() {
-                    match office.put_away(&mut letters).await {
+                    match self.engine.put_away(&mut letters).await {
                         Ok(()) => return,
                         Err(error) => self.state.hindered(chain(&error)),
                     }
@@ -101,15 +89,5 @@ impl Lane {
                 }
             }
         }
-    }
-
-    async fn apply(&self, batch: &Batch) -> Result<(), StoreError> {
-        let mut writer = self.store.writer().await?;
-        writer.apply(batch).await?;
-        Ok(())
-    }
-
-    pub(crate) fn dead_letter_office(&self) -> DeadLetterOffice {
-        DeadLetterOffice::new(Arc::clone(&self.dead_letter_broker), self.stack.clone())
     }
 }

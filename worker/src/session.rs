@@ -1,20 +1,18 @@
-//! One channel's work: gather a batch, store it, acknowledge it, again.
+//! One intake's work: gather a batch, store it, acknowledge it, again.
 
 use std::time::Duration;
 
 use skilift_core::clock::epoch_ms;
+use skilift_core::engine::{Engine, EngineError, Intake};
 use skilift_core::lifecycle::chain;
 use skilift_core::message::{lines, parse_line};
-use skilift_core::queue::rabbit::dead_letters::DeadLetterError;
-use skilift_core::queue::rabbit::{BrokerError, Consumer, DeadLetter, Delivery};
+use skilift_core::queue::{DeadLetter, DeadLetterError, Delivery, QueueError};
 use skilift_core::retry;
 use skilift_core::ride::Ride;
 use skilift_core::store::batch::Batch;
-use skilift_core::store::redis::StoreError;
-use skilift_core::store::redis::writer::{Applied, Writer};
+use skilift_core::store::{Applied, StoreError};
 use tokio::time::Instant;
 
-use crate::dead::DeadLetterOffice;
 use crate::decode::{Decoded, count_rides};
 use crate::lane::Lane;
 use crate::prefetch::PrefetchGauge;
@@ -25,14 +23,15 @@ const HOLD: Duration = Duration::from_secs(30);
 /// A message that came back so often is stored alone, so that it cannot drag others along.
 const ALONE_AFTER: u64 = 5;
 
-/// Why a channel's work ended early. Whatever was not acknowledged comes again.
+/// Why an intake's work ended early. Whatever was not acknowledged comes again.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Interrupted {
+    /// Queue or store cannot be turned to; nothing is held.
     #[error("{}", chain(.0))]
-    Broker(#[from] BrokerError),
-    /// The store does not answer; nothing is held.
-    #[error("{}", chain(.0))]
-    Unreachable(StoreError),
+    Engine(#[from] EngineError),
+    /// The queue has cancelled the consumer.
+    #[error("the queue handed out no more: it was deleted, or moved to another node")]
+    Cancelled,
     /// The store does not take a batch.
     #[error("{}", chain(.error))]
     Store { batch: Batch, error: StoreError },
@@ -43,13 +42,29 @@ pub(crate) enum Interrupted {
     },
 }
 
-/// The work of a lane on one channel.
-pub(crate) struct Session<'a> {
-    lane: &'a Lane,
-    consumer: Consumer,
+impl Interrupted {
+    /// Whether the process must end: trying again would build on what may not be on disk.
+    pub(crate) fn is_fatal(&self) -> bool {
+        match self {
+            Self::Engine(error) => error.is_fatal(),
+            Self::Cancelled => false,
+            Self::Store { error, .. } => error.is_fatal(),
+            Self::DeadLetters { error, .. } => error.is_fatal(),
+        }
+    }
+}
+
+impl From<QueueError> for Interrupted {
+    fn from(error: QueueError) -> Self {
+        Self::Engine(error.into())
+    }
+}
+
+/// The work of a lane on one intake.
+pub(crate) struct Session<'a, E: Engine> {
+    lane: &'a Lane<E>,
+    intake: E::Intake,
     gauge: PrefetchGauge,
-    writer: Option<Writer>,
-    dead_letters: DeadLetterOffice,
     /// A message that did not fit into the batch before it.
     held: Option<Delivery>,
     /// Whether no more messages are asked for: to drain, or to change the prefetch.
@@ -66,16 +81,13 @@ struct Gathered {
     exhausted: bool,
 }
 
-impl<'a> Session<'a> {
-    pub(crate) async fn open(lane: &'a Lane) -> Result<Self, BrokerError> {
+impl<'a, E: Engine> Session<'a, E> {
+    pub(crate) async fn open(lane: &'a Lane<E>) -> Result<Self, Interrupted> {
         let gauge = PrefetchGauge::new(lane.config.prefetch_rides);
-        let consumer = Consumer::open(&lane.broker, &lane.stack, gauge.messages()).await?;
         Ok(Self {
             lane,
-            consumer,
+            intake: lane.engine.open(gauge.messages()).await?,
             gauge,
-            writer: None,
-            dead_letters: lane.dead_letter_office(),
             held: None,
             cancelled: false,
             has_stored: false,
@@ -87,9 +99,9 @@ impl<'a> Session<'a> {
         self.has_stored
     }
 
-    /// Closes the channel: what was not acknowledged goes back to the queue.
+    /// Closes the intake: what was not acknowledged goes back to the queue.
     pub(crate) async fn close(self) {
-        self.consumer.close().await;
+        self.intake.close().await;
     }
 
     /// Works until the worker drains: then it stores what was delivered already, and ends.
@@ -99,7 +111,7 @@ impl<'a> Session<'a> {
             if let Some(last) = gathered.messages.last() {
                 let through = last.tag;
                 self.store(&gathered.messages).await?;
-                self.consumer.ack_through(through).await?;
+                self.intake.ack_through(through).await?;
                 self.has_stored = true;
                 self.gauge.saw(gathered.messages.len(), gathered.rides);
             }
@@ -108,10 +120,10 @@ impl<'a> Session<'a> {
             } else if self.lane.draining.is_cancelled() {
                 return Ok(());
             } else if self.cancelled {
-                self.consumer.resume(self.gauge.messages()).await?;
+                self.intake.resume(self.gauge.messages()).await?;
                 self.cancelled = false;
             } else {
-                return Err(BrokerError::ConsumerCancelled.into());
+                return Err(Interrupted::Cancelled);
             }
         }
     }
@@ -142,7 +154,7 @@ impl<'a> Session<'a> {
             gathered.rides += count_rides(&message);
             gathered.messages.push(message);
             let full = gathered.rides >= self.lane.config.batch_rides;
-            if full || alone || gathered.messages.len() >= usize::from(self.consumer.prefetch()) {
+            if full || alone || gathered.messages.len() >= usize::from(self.intake.prefetch()) {
                 return Ok(gathered);
             }
             leave_at.get_or_insert_with(|| Instant::now() + self.lane.config.linger);
@@ -160,7 +172,7 @@ impl<'a> Session<'a> {
             // The drain first: while messages are waiting there is always a next one.
             biased;
             () = self.lane.draining.cancelled(), if !self.cancelled => {}
-            next = self.consumer.next() => match next {
+            next = self.intake.next() => match next {
                 Some(Ok(message)) => return Ok(Next::Message(message)),
                 Some(Err(error)) => return Err(error.into()),
                 None => return Ok(Next::Exhausted),
@@ -171,15 +183,15 @@ impl<'a> Session<'a> {
         Ok(Next::Linger)
     }
 
-    async fn cancel(&mut self) -> Result<(), BrokerError> {
+    async fn cancel(&mut self) -> Result<(), QueueError> {
         self.cancelled = true;
-        self.consumer.cancel().await
+        self.intake.cancel().await
     }
 
     /// Asks for no more messages when the prefetch no longer fits their size; once those delivered are stored, the lane
     /// consumes again with one that does.
-    async fn follow_message_size(&mut self) -> Result<(), BrokerError> {
-        let current = self.consumer.prefetch();
+    async fn follow_message_size(&mut self) -> Result<(), QueueError> {
+        let current = self.intake.prefetch();
         if !self.cancelled && self.gauge.change_from(current, Instant::now()).is_some() {
             self.cancel().await?;
         }
@@ -201,6 +213,7 @@ impl<'a> Session<'a> {
         decoded.dead.extend(refused);
         let dead = decoded.dead.len();
         self.put_away(decoded.dead).await?;
+        self.lane.counts.add(&applied, dead as u64);
         record(messages, &applied, dead);
         Ok(())
     }
@@ -210,7 +223,7 @@ impl<'a> Session<'a> {
         let started = Instant::now();
         let mut pauses = retry::pauses();
         loop {
-            let error = match self.apply_once(&batch).await {
+            let error = match self.intake.apply(&batch).await {
                 Ok(applied) => {
                     self.lane.state.working();
                     metrics::histogram!("skilift_apply_duration_seconds").record(started.elapsed());
@@ -219,7 +232,7 @@ impl<'a> Session<'a> {
                 Err(error) => error,
             };
             metrics::counter!("skilift_store_retries_total").increment(1);
-            if self.gives_up(started) {
+            if error.is_fatal() || self.gives_up(started) {
                 return Err(Interrupted::Store { batch, error });
             }
             let text = chain(&error);
@@ -229,27 +242,16 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// A writer that failed is not used again: the next attempt looks anew whether Redis is as it must be.
-    async fn apply_once(&mut self, batch: &Batch) -> Result<Applied, StoreError> {
-        let mut writer = match self.writer.take() {
-            Some(writer) => writer,
-            None => self.lane.store.writer().await?,
-        };
-        let applied = writer.apply(batch).await?;
-        self.writer = Some(writer);
-        Ok(applied)
-    }
-
     /// Puts dead letters away, again and again until they are safe or were held for too long.
     async fn put_away(&mut self, mut letters: Vec<DeadLetter>) -> Result<(), Interrupted> {
         let started = Instant::now();
         let mut pauses = retry::pauses();
         while !letters.is_empty() {
-            let Err(error) = self.dead_letters.put_away(&mut letters).await else {
+            let Err(error) = self.intake.put_away(&mut letters).await else {
                 self.lane.state.working();
                 return Ok(());
             };
-            if self.gives_up(started) {
+            if error.is_fatal() || self.gives_up(started) {
                 return Err(Interrupted::DeadLetters { letters, error });
             }
             let text = chain(&error);

@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use skilift_core::catalogue::NotListed;
 use skilift_core::message::{LineError, MAX_LINE_BYTES};
-use skilift_core::queue::rabbit::PublishError;
+use skilift_core::queue::PublishError;
 use utoipa::ToSchema;
 
 use super::chunks::MAX_BYTES;

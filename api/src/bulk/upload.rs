@@ -4,7 +4,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesOrdered;
 use futures_util::{FutureExt, StreamExt};
 use skilift_core::message::{LineError, MessageBody, parse_line};
-use skilift_core::queue::rabbit::PublishError;
+use skilift_core::queue::PublishError;
 use skilift_core::ride::Ride;
 
 use super::answer::{BulkAnswer, LineRefusal, Stop, Tally};

@@ -2,29 +2,71 @@
 //!
 //! - [`broker`]: one connection, whose loss is noticed and never papered over.
 //! - [`topology`]: the queues and their arguments.
-//! - [`publisher`]: rides in, confirmed messages out. Behind it `waiting_room` gathers rides into messages and `lane` sends
-//!   them; [`admission`] says when to refuse, `backlog` watches how much is waiting.
+//! - [`publish`]: starts a publisher; its `lane`s send messages and wait for their confirms, `backlog` watches how much is
+//!   waiting.
 //! - [`consumer`]: messages in the order of their tags, acknowledged by prefix.
 //! - [`dead_letters`]: where a line goes that cannot be applied.
 //!
 //! lapin's automatic recovery stays off: a lost connection ends channel, buffer and batch alike, because a tag of the
 //! old channel must never acknowledge a message of the new one.
 
-pub mod admission;
 mod backlog;
 pub mod broker;
 mod confirmed;
 pub mod consumer;
 pub mod dead_letters;
 mod lane;
-mod publish_error;
-pub mod publisher;
 pub mod topology;
-mod waiting_room;
 
-pub use admission::{Admission, Shed};
+use std::sync::Arc;
+
+use super::admission::Admission;
+use super::publisher::{Publisher, PublisherConfig};
+use crate::lifecycle::{Lifecycle, chain};
+use crate::stack::StackName;
 pub use broker::{Broker, BrokerError};
-pub use consumer::{Consumer, Delivery};
-pub use dead_letters::{DeadLetter, DeadLetters};
-pub use publish_error::PublishError;
-pub use publisher::{Publisher, PublisherConfig};
+pub use consumer::Consumer;
+pub use dead_letters::DeadLetters;
+use lane::Lane;
+
+/// Declares the queues and starts a publisher that sends to them.
+///
+/// A broker that is merely absent is waited for by the lanes; until it is there every ride is refused.
+///
+/// # Errors
+/// When RabbitMQ refuses us or has the queues with other arguments: waiting would not help.
+pub async fn publish(
+    config: &PublisherConfig,
+    broker: Arc<Broker>,
+    stack: &StackName,
+    admission: Arc<Admission>,
+    life: &Lifecycle,
+) -> Result<Publisher, BrokerError> {
+    if let Err(error) = topology::check(&broker, stack).await {
+        if error.is_permanent() {
+            return Err(error);
+        }
+        tracing::warn!("{}; trying again", chain(&error));
+    }
+    let publisher = Publisher::new(config, admission);
+    for (number, room) in (0..).zip(publisher.rooms()) {
+        let lane = Lane {
+            number,
+            room: Arc::clone(room),
+            broker: Arc::clone(&broker),
+            stack: stack.clone(),
+            closing: publisher.closing(),
+        };
+        life.spawn("publisher lane", lane.run());
+    }
+    let watching = backlog::watch(
+        // A connection of its own: RabbitMQ does not listen to one that it has blocked.
+        broker.another("backlog"),
+        broker,
+        stack.ride_queue(),
+        publisher.clone(),
+        life.draining(),
+    );
+    life.spawn("backlog watch", watching);
+    Ok(publisher)
+}

@@ -1,12 +1,11 @@
 //! The data model in Redis, whose one thread is the narrowest place of the system: a batch costs it few, large commands.
 //!
-//! - [`keys`]: the names of the keys. [`counters`]: what stands where in a day's counters.
+//! - [`keys`]: the names of the keys.
 //! - [`durability`]: whether Redis keeps what it was told.
 //! - [`writer`]: stores batches by `apply.lua` and keeps the indexes; [`reader`] answers questions.
 //!
 //! The ledger (`rides:{R:S:D}`) is the data. Counters and indexes follow from it, and everything else is derived on read.
 
-pub mod counters;
 pub mod durability;
 pub mod keys;
 pub mod reader;
@@ -17,10 +16,10 @@ use std::time::Duration;
 use deadpool_redis::{Manager, Pool};
 use redis::AsyncConnectionConfig;
 
-use self::durability::Weakness;
 use self::keys::Keys;
-use self::reader::Reader;
+use self::reader::RedisReader;
 use self::writer::Writer;
+use super::StoreError;
 use crate::service_url::ServiceUrl;
 use crate::stack::StackName;
 
@@ -31,96 +30,6 @@ pub const FORMAT: u32 = 1;
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a connection attempt may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-
-/// What went wrong with the store, and with what.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// The URL has a part that Redis does not know.
-    #[error("the Redis URL cannot be used")]
-    Url(#[source] redis::RedisError),
-    /// No connection.
-    #[error("cannot reach Redis at {url}")]
-    Connect {
-        /// Where, without the password.
-        url: String,
-        /// Why.
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
-    /// Redis does not want us.
-    #[error("Redis at {url} refused user or password; check --redis-url")]
-    Refused {
-        /// Where, without the password.
-        url: String,
-        /// Redis' own words.
-        source: redis::RedisError,
-    },
-    /// A call failed.
-    #[error("Redis did not {doing}")]
-    Call {
-        /// What was asked, as a verb: "store a batch".
-        doing: &'static str,
-        /// Why.
-        source: redis::RedisError,
-    },
-    /// Redis would forget rides that it acknowledged.
-    #[error(
-        "Redis at {url} would lose acknowledged rides: {}. Set this right (in redis.conf, or by CONFIG SET), \
-         or accept the loss with --accept-loss-window",
-        durability::list(.weaknesses)
-    )]
-    NotDurable {
-        /// Where, without the password.
-        url: String,
-        /// What would have to change.
-        weaknesses: Vec<Weakness>,
-    },
-    /// The data was written by a newer version of Skilift.
-    #[error(
-        "the data in Redis has format {found}, which is newer than this version's {FORMAT}; \
-         run a version that knows it, or use another --stack"
-    )]
-    NewerFormat {
-        /// What the store says.
-        found: String,
-    },
-    /// The script's answer does not speak of every ride: nothing may be acknowledged on its word.
-    #[error("Redis' answer does not account for every ride of {key}")]
-    Unaccounted {
-        /// The resort day.
-        key: String,
-    },
-    /// Bytes in the ledger that no worker of ours wrote.
-    #[error("the key {key} holds something that Skilift did not write")]
-    Corrupt {
-        /// The key.
-        key: String,
-        /// What is wrong with it.
-        source: crate::packed::CorruptLedger,
-    },
-}
-
-impl StoreError {
-    /// Whether trying again is useless until somebody changes something.
-    #[must_use]
-    pub fn is_permanent(&self) -> bool {
-        matches!(
-            self,
-            Self::Url(_)
-                | Self::Refused { .. }
-                | Self::NotDurable { .. }
-                | Self::NewerFormat { .. }
-        )
-    }
-
-    /// The code with which Redis itself refused a call, such as `WRONGTYPE`; `None` when it did not answer.
-    #[must_use]
-    pub fn refusal(&self) -> Option<&str> {
-        match self {
-            Self::Refused { source, .. } | Self::Call { source, .. } => source.code(),
-            _ => None,
-        }
-    }
-}
 
 /// Names the call that failed.
 fn failed(doing: &'static str) -> impl FnOnce(redis::RedisError) -> StoreError {
@@ -184,8 +93,8 @@ impl Store {
     ///
     /// # Errors
     /// When the client cannot be set up.
-    pub fn reader(&self) -> Result<Reader, StoreError> {
-        Reader::new(self.client.clone(), self.keys.clone())
+    pub fn reader(&self) -> Result<RedisReader, StoreError> {
+        RedisReader::new(self.client.clone(), self.keys.clone())
     }
 
     /// Makes sure that a reader understands what is stored. A store that cannot be asked now is taken for one that does.

@@ -6,19 +6,17 @@ use std::time::Duration;
 use lapin::Channel;
 use tokio_util::sync::CancellationToken;
 
-use super::admission::{Admission, Shed};
 use super::broker::{Broker, BrokerError};
-
 use super::topology;
-use super::waiting_room::WaitingRoom;
 use crate::lifecycle::TaskError;
+use crate::queue::admission::Shed;
+use crate::queue::publisher::Publisher;
+use crate::queue::waiting_room::WaitingRoom;
 
 /// How often it looks.
 const INTERVAL: Duration = Duration::from_secs(1);
-/// Rides are accepted again when the backlog has fallen to this share of the mark.
-const REOPEN_SHARE: f64 = 0.9;
 
-/// Sets and clears [`Shed::Backlog`] and [`Shed::BrokerBlocked`] until `end`.
+/// Keeps the publisher's backlog and [`Shed::BrokerBlocked`] true until `end`.
 ///
 /// RabbitMQ counts messages, not rides: the backlog is taken as its count times the mean rides of the messages that this
 /// process has published of late.
@@ -26,32 +24,24 @@ pub(super) async fn watch(
     broker: Arc<Broker>,
     publishing: Arc<Broker>,
     queue: String,
-    rooms: Arc<[Arc<WaitingRoom>]>,
-    admission: Arc<Admission>,
-    high_water_rides: u64,
+    publisher: Publisher,
     end: CancellationToken,
 ) -> Result<(), TaskError> {
     let mut channel = None;
     loop {
-        admission.set(Shed::BrokerBlocked, publishing.is_blocked());
+        let blocked = publishing.is_blocked();
+        publisher.admission().set(Shed::BrokerBlocked, blocked);
         let looking = end.run_until_cancelled(ready(&broker, &queue, &mut channel));
         let Some(looked) = looking.await else { break };
-        let backlog = metrics::gauge!("skilift_backlog_rides");
-        match looked {
-            Ok(messages) => {
-                let rides = f64::from(messages) * mean_rides(&rooms);
-                backlog.set(rides);
-                let mark = high_water_rides as f64;
-                let reopens = mark * REOPEN_SHARE;
-                let holds = admission.holds(Shed::Backlog);
-                admission.set(Shed::Backlog, rides > if holds { reopens } else { mark });
-            }
+        let rides = match looked {
+            Ok(messages) => Some(f64::from(messages) * mean_rides(publisher.rooms())),
             Err(error) => {
-                backlog.set(f64::NAN);
                 // The lanes find the same out, refuse rides and say why.
                 tracing::debug!("looking at the backlog: {error}");
+                None
             }
-        }
+        };
+        publisher.backlog().saw(rides);
         if end
             .run_until_cancelled(tokio::time::sleep(INTERVAL))
             .await

@@ -7,7 +7,7 @@ use lapin::types::{AMQPValue, FieldTable, ShortString};
 
 use super::broker::{Broker, BrokerError, within_timeout};
 use super::topology;
-use crate::message::MessageId;
+use crate::queue::delivery::Delivery;
 use crate::stack::StackName;
 
 /// One consumer on one channel. Its tags mean nothing on any other.
@@ -17,25 +17,6 @@ pub struct Consumer {
     queue: String,
     messages: lapin::Consumer,
     prefetch: u16,
-}
-
-/// A message as it was delivered.
-#[derive(Debug)]
-pub struct Delivery {
-    /// Its number on this channel, ascending.
-    pub tag: u64,
-    /// The lines.
-    pub body: Vec<u8>,
-    /// Who sent it; `None` on a message that no publisher of ours sent.
-    pub id: Option<MessageId>,
-    /// The version of the body's format; `None` where it is not said.
-    pub format: Option<u32>,
-    /// How many rides it says it holds.
-    pub rides: Option<u32>,
-    /// When its oldest ride was accepted, in milliseconds since 1970.
-    pub accepted_at_ms: Option<u64>,
-    /// How often it was delivered before and came back.
-    pub returns: u64,
 }
 
 impl Consumer {
@@ -76,7 +57,7 @@ impl Consumer {
             doing: "deliver",
             source,
         };
-        Some(delivered.map(Delivery::from_amqp).map_err(lost))
+        Some(delivered.map(read).map_err(lost))
     }
 
     /// Acknowledges every message up to and including `tag`.
@@ -138,27 +119,25 @@ async fn consume(
     within_timeout("start a consumer", consuming).await
 }
 
-impl Delivery {
-    fn from_amqp(delivery: lapin::message::Delivery) -> Self {
-        let headers = delivery.properties.headers().as_ref();
-        let header = |name: &str| headers?.inner().get(name);
-        let number = |name: &str| header(name).and_then(to_u64);
-        let id = match header("id") {
-            Some(AMQPValue::LongString(text)) => std::str::from_utf8(text.as_bytes())
-                .ok()
-                .and_then(|text| text.parse().ok()),
-            _ => None,
-        };
-        Self {
-            tag: delivery.delivery_tag,
-            id,
-            format: number("v").map(|version| u32::try_from(version).unwrap_or(u32::MAX)),
-            rides: number("rides").and_then(|rides| rides.try_into().ok()),
-            accepted_at_ms: number("accepted-at"),
-            // Set by quorum queues: https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling
-            returns: number("x-delivery-count").unwrap_or(0),
-            body: delivery.data,
-        }
+fn read(delivery: lapin::message::Delivery) -> Delivery {
+    let headers = delivery.properties.headers().as_ref();
+    let header = |name: &str| headers?.inner().get(name);
+    let number = |name: &str| header(name).and_then(to_u64);
+    let id = match header("id") {
+        Some(AMQPValue::LongString(text)) => std::str::from_utf8(text.as_bytes())
+            .ok()
+            .and_then(|text| text.parse().ok()),
+        _ => None,
+    };
+    Delivery {
+        tag: delivery.delivery_tag,
+        id,
+        format: number("v").map(|version| u32::try_from(version).unwrap_or(u32::MAX)),
+        rides: number("rides").and_then(|rides| rides.try_into().ok()),
+        accepted_at_ms: number("accepted-at"),
+        // Set by quorum queues: https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling
+        returns: number("x-delivery-count").unwrap_or(0),
+        body: delivery.data,
     }
 }
 

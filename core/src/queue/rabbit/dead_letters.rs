@@ -8,35 +8,9 @@ use lapin::{Channel, Confirmation};
 
 use super::broker::{Broker, BrokerError};
 use super::confirmed::{open_channel, publish};
-use crate::message::MessageId;
+use crate::queue::QueueError;
+use crate::queue::dead_letter::{DeadLetter, DeadLetterError};
 use crate::stack::StackName;
-
-/// A line that could not be applied.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DeadLetter {
-    /// The line alone.
-    pub line: Vec<u8>,
-    /// Why, for a person to read.
-    pub reason: String,
-    /// The message that held it; `None` on a message that no publisher of ours sent.
-    pub message: Option<MessageId>,
-    /// The line's number in it, from 1.
-    pub line_number: usize,
-}
-
-/// Why dead letters could not be put away. Nothing may be acknowledged then.
-#[derive(Debug, thiserror::Error)]
-pub enum DeadLetterError {
-    /// Their queue holds as much as it may.
-    #[error("the queue {0} is full: read, replay or discard dead letters to make room")]
-    Full(String),
-    /// RabbitMQ has no such queue.
-    #[error("the queue {0} is gone")]
-    NoQueue(String),
-    /// RabbitMQ could not be asked.
-    #[error(transparent)]
-    Broker(#[from] BrokerError),
-}
 
 /// The way into the queue of dead letters.
 #[derive(Debug)]
@@ -72,9 +46,12 @@ impl DeadLetters {
             let id = format!("{message}:{}", letter.line_number);
             headers.insert("id".into(), AMQPValue::LongString(id.into()));
         }
-        match publish(&self.channel, &self.queue, &letter.line, headers).await? {
+        let published = publish(&self.channel, &self.queue, &letter.line, headers).await;
+        match published.map_err(QueueError::Broker)? {
             Confirmation::Ack(None) => Ok(()),
-            Confirmation::Nack(_) => Err(DeadLetterError::Full(self.queue.clone())),
+            Confirmation::Nack(_) => {
+                Err(DeadLetterError::Full(format!("the queue {}", self.queue)))
+            }
             Confirmation::Ack(Some(_)) | Confirmation::NotRequested => {
                 Err(DeadLetterError::NoQueue(self.queue.clone()))
             }

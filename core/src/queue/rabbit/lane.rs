@@ -14,10 +14,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::broker::Broker;
 use super::confirmed::{open_channel, publish};
-use super::waiting_room::{Pending, WaitingRoom};
 use crate::clock::epoch_ms;
 use crate::lifecycle::{TaskError, chain};
 use crate::message::{FORMAT, MessageId};
+use crate::queue::waiting_room::{Pending, WaitingRoom};
 use crate::retry;
 use crate::stack::StackName;
 
@@ -97,8 +97,7 @@ impl Lane {
             tokio::select! {
                 Some((message, confirmed)) = in_flight.next() => match confirmed {
                     Ok(()) => {
-                        count(&self.room, message.body.rides());
-                        message.confirm();
+                        self.room.confirm(message);
                     }
                     Err(why) => {
                         message.refuse(&why);
@@ -115,12 +114,6 @@ impl Lane {
             }
         }
     }
-}
-
-fn count(room: &WaitingRoom, rides: usize) {
-    room.count_sent(rides);
-    metrics::counter!("skilift_rides_accepted_total").increment(rides as u64);
-    metrics::histogram!("skilift_message_rides").record(rides as f64);
 }
 
 /// Publishes one message and waits for its confirm.

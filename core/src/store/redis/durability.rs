@@ -41,7 +41,7 @@ impl fmt::Display for Weakness {
 }
 
 /// All weaknesses in one line.
-pub(super) fn list(weaknesses: &[Weakness]) -> String {
+pub(in crate::store) fn list(weaknesses: &[Weakness]) -> String {
     let texts: Vec<String> = weaknesses.iter().map(ToString::to_string).collect();
     texts.join("; ")
 }

@@ -22,7 +22,7 @@ impl Keys {
         format!("{}rides:{{{day}}}", self.prefix)
     }
 
-    /// STRING of counters of a day; see [`super::counters`].
+    /// STRING of counters of a day; see [`crate::store::counters`].
     #[must_use]
     pub fn counts(&self, day: ResortDay) -> String {
         format!("{}counts:{{{day}}}", self.prefix)

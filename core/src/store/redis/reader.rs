@@ -2,14 +2,17 @@
 
 use std::time::Duration;
 
+use async_trait::async_trait;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::{Client, Cmd, FromRedisValue, Pipeline, RedisResult};
 
-use super::counters::{COUNTER_BYTES, DayCounters, lift_position};
+use super::failed;
 use super::keys::Keys;
-use super::{StoreError, failed};
-use crate::packed::{Boarding, unpack_all};
+use crate::packed::{Boarding, unpack_sorted};
+use crate::queue::Shed;
 use crate::ride::{LiftId, ResortDay, ResortId, Season, SkierId};
+use crate::store::counters::{COUNTER_BYTES, DayCounters, lift_position};
+use crate::store::{Capacity, Reader, StoreError};
 
 /// How long a question may take.
 const READ_TIMEOUT: Duration = Duration::from_secs(3);
@@ -19,22 +22,13 @@ const SCAN_COUNT: usize = 1000;
 /// Connections that read: one for the short questions of all requests, whose commands share it without waiting for each
 /// other, and one for long scans, so that no short question waits behind one.
 #[derive(Clone)]
-pub struct Reader {
+pub struct RedisReader {
     questions: ConnectionManager,
     scans: ConnectionManager,
     keys: Keys,
 }
 
-/// How much memory Redis uses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Memory {
-    /// Bytes in use.
-    pub used_bytes: u64,
-    /// Bytes that it may use at most; `None` where there is no limit.
-    pub limit_bytes: Option<u64>,
-}
-
-impl Reader {
+impl RedisReader {
     pub(super) fn new(client: Client, keys: Keys) -> Result<Self, StoreError> {
         let connect = || {
             let config = ConnectionManagerConfig::new()
@@ -49,197 +43,6 @@ impl Reader {
             questions: connect()?,
             scans: connect()?,
             keys,
-        })
-    }
-
-    /// A skier's rides of one day by time; `None` when there are none.
-    ///
-    /// # Errors
-    /// When Redis cannot be asked, or the ledger is damaged.
-    pub async fn skier_day(
-        &self,
-        day: ResortDay,
-        skier: SkierId,
-    ) -> Result<Option<Vec<Boarding>>, StoreError> {
-        let mut command = redis::cmd("HGET");
-        command.arg(self.keys.rides(day)).arg(skier.get());
-        let packed: Option<Vec<u8>> = self.ask("find a skier's rides", &command).await?;
-        packed.map(|packed| self.unpack(day, &packed)).transpose()
-    }
-
-    /// A skier's rides of each of these days.
-    ///
-    /// # Errors
-    /// When Redis cannot be asked, or the ledger is damaged.
-    pub async fn skier_on_days(
-        &self,
-        skier: SkierId,
-        days: &[ResortDay],
-    ) -> Result<Vec<Vec<Boarding>>, StoreError> {
-        if days.is_empty() {
-            return Ok(Vec::new());
-        }
-        let mut pipeline = Pipeline::with_capacity(days.len());
-        for day in days {
-            pipeline
-                .cmd("HGET")
-                .arg(self.keys.rides(*day))
-                .arg(skier.get());
-        }
-        let packed: Vec<Option<Vec<u8>>> = pipeline
-            .query_async(&mut self.questions.clone())
-            .await
-            .map_err(failed("find a skier's rides"))?;
-        let unpack = |(day, packed): (&ResortDay, Option<Vec<u8>>)| {
-            self.unpack(*day, packed.as_deref().unwrap_or_default())
-        };
-        days.iter().zip(packed).map(unpack).collect()
-    }
-
-    /// The days on which a skier was anywhere, in order.
-    ///
-    /// # Errors
-    /// When Redis cannot be asked.
-    pub async fn days_of_skier(&self, skier: SkierId) -> Result<Vec<ResortDay>, StoreError> {
-        let mut command = redis::cmd("SMEMBERS");
-        command.arg(self.keys.skier(skier));
-        let indexes: Vec<u64> = self.ask("list a skier's days", &command).await?;
-        let mut days: Vec<ResortDay> = indexes
-            .into_iter()
-            .filter_map(|index| ResortDay::from_index(index).ok())
-            .collect();
-        days.sort_unstable();
-        Ok(days)
-    }
-
-    /// How many skiers were at the resort that day.
-    ///
-    /// # Errors
-    /// When Redis cannot be asked.
-    pub async fn skiers_on(&self, day: ResortDay) -> Result<u64, StoreError> {
-        let mut command = redis::cmd("HLEN");
-        command.arg(self.keys.rides(day));
-        self.ask("count a day's skiers", &command).await
-    }
-
-    /// A day's counters; all 0 when it has no rides.
-    ///
-    /// # Errors
-    /// When Redis cannot be asked.
-    pub async fn counters(&self, day: ResortDay) -> Result<DayCounters, StoreError> {
-        let mut command = redis::cmd("GET");
-        command.arg(self.keys.counts(day));
-        let bytes: Option<Vec<u8>> = self.ask("tell a day's counters", &command).await?;
-        Ok(DayCounters::parse(bytes.as_deref().unwrap_or_default()))
-    }
-
-    /// Rides on one lift that day.
-    ///
-    /// # Errors
-    /// When Redis cannot be asked.
-    pub async fn lift_rides(&self, day: ResortDay, lift: LiftId) -> Result<u32, StoreError> {
-        let start = lift_position(lift) * COUNTER_BYTES;
-        let mut command = redis::cmd("GETRANGE");
-        command
-            .arg(self.keys.counts(day))
-            .arg(start)
-            .arg(start + COUNTER_BYTES - 1);
-        let bytes: Vec<u8> = self.ask("tell a lift's counter", &command).await?;
-        Ok(bytes.try_into().map_or(0, u32::from_be_bytes))
-    }
-
-    /// The resorts that have seasons, in order.
-    ///
-    /// # Errors
-    /// When Redis cannot be asked.
-    pub async fn resorts(&self) -> Result<Vec<ResortId>, StoreError> {
-        self.ranged_set("list the resorts", self.keys.resorts(), ResortId::new)
-            .await
-    }
-
-    /// The seasons of a resort, in order.
-    ///
-    /// # Errors
-    /// When Redis cannot be asked.
-    pub async fn seasons(&self, resort: ResortId) -> Result<Vec<Season>, StoreError> {
-        self.ranged_set(
-            "list a resort's seasons",
-            self.keys.seasons(resort),
-            Season::new,
-        )
-        .await
-    }
-
-    /// Adds a season to a resort; nothing happens when it is there.
-    ///
-    /// # Errors
-    /// When Redis cannot be asked. Adding it again is safe.
-    pub async fn add_season(&self, resort: ResortId, season: Season) -> Result<(), StoreError> {
-        let mut pipeline = redis::pipe();
-        pipeline
-            .cmd("SADD")
-            .arg(self.keys.seasons(resort))
-            .arg(season.get())
-            .ignore();
-        pipeline
-            .cmd("SADD")
-            .arg(self.keys.resorts())
-            .arg(resort.get())
-            .ignore();
-        let added: RedisResult<()> = pipeline.query_async(&mut self.questions.clone()).await;
-        added.map_err(failed("add a season"))
-    }
-
-    /// Hands every skier's rides of a day to `visit`; a skier may come twice.
-    ///
-    /// # Errors
-    /// When Redis cannot be asked, or the ledger is damaged.
-    pub async fn scan_day(
-        &self,
-        day: ResortDay,
-        mut visit: impl FnMut(SkierId, Vec<Boarding>) + Send,
-    ) -> Result<(), StoreError> {
-        let mut cursor = 0_u64;
-        loop {
-            let mut command = redis::cmd("HSCAN");
-            command
-                .arg(self.keys.rides(day))
-                .arg(cursor)
-                .arg("COUNT")
-                .arg(SCAN_COUNT);
-            let (next, found): (u64, Vec<(u64, Vec<u8>)>) = command
-                .query_async(&mut self.scans.clone())
-                .await
-                .map_err(failed("scan a day"))?;
-            for (skier, packed) in found {
-                if let Ok(skier) = SkierId::new(skier) {
-                    visit(skier, self.unpack(day, &packed)?);
-                }
-            }
-            if next == 0 {
-                return Ok(());
-            }
-            cursor = next;
-        }
-    }
-
-    /// How much memory Redis uses.
-    ///
-    /// # Errors
-    /// When Redis cannot be asked.
-    pub async fn memory(&self) -> Result<Memory, StoreError> {
-        let mut command = redis::cmd("INFO");
-        command.arg("memory");
-        let text: String = self.ask("tell its memory", &command).await?;
-        let number = |name: &str| {
-            let line = text
-                .lines()
-                .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-            line.and_then(|value| value.trim().parse::<u64>().ok())
-        };
-        Ok(Memory {
-            used_bytes: number("used_memory").unwrap_or(0),
-            limit_bytes: number("maxmemory").filter(|&limit| limit > 0),
         })
     }
 
@@ -273,8 +76,161 @@ impl Reader {
             key: self.keys.rides(day),
             source,
         };
-        let mut rides = unpack_all(packed).map_err(corrupt)?;
-        rides.sort_unstable();
-        Ok(rides)
+        unpack_sorted(packed).map_err(corrupt)
+    }
+}
+
+#[async_trait]
+impl Reader for RedisReader {
+    fn name(&self) -> &'static str {
+        "Redis"
+    }
+
+    async fn skier_day(
+        &self,
+        day: ResortDay,
+        skier: SkierId,
+    ) -> Result<Option<Vec<Boarding>>, StoreError> {
+        let mut command = redis::cmd("HGET");
+        command.arg(self.keys.rides(day)).arg(skier.get());
+        let packed: Option<Vec<u8>> = self.ask("find a skier's rides", &command).await?;
+        packed.map(|packed| self.unpack(day, &packed)).transpose()
+    }
+
+    async fn skier_on_days(
+        &self,
+        skier: SkierId,
+        days: &[ResortDay],
+    ) -> Result<Vec<Vec<Boarding>>, StoreError> {
+        if days.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut pipeline = Pipeline::with_capacity(days.len());
+        for day in days {
+            pipeline
+                .cmd("HGET")
+                .arg(self.keys.rides(*day))
+                .arg(skier.get());
+        }
+        let packed: Vec<Option<Vec<u8>>> = pipeline
+            .query_async(&mut self.questions.clone())
+            .await
+            .map_err(failed("find a skier's rides"))?;
+        let unpack = |(day, packed): (&ResortDay, Option<Vec<u8>>)| {
+            self.unpack(*day, packed.as_deref().unwrap_or_default())
+        };
+        days.iter().zip(packed).map(unpack).collect()
+    }
+
+    async fn days_of_skier(&self, skier: SkierId) -> Result<Vec<ResortDay>, StoreError> {
+        let mut command = redis::cmd("SMEMBERS");
+        command.arg(self.keys.skier(skier));
+        let indexes: Vec<u64> = self.ask("list a skier's days", &command).await?;
+        let mut days: Vec<ResortDay> = indexes
+            .into_iter()
+            .filter_map(|index| ResortDay::from_index(index).ok())
+            .collect();
+        days.sort_unstable();
+        Ok(days)
+    }
+
+    async fn skiers_on(&self, day: ResortDay) -> Result<u64, StoreError> {
+        let mut command = redis::cmd("HLEN");
+        command.arg(self.keys.rides(day));
+        self.ask("count a day's skiers", &command).await
+    }
+
+    async fn counters(&self, day: ResortDay) -> Result<DayCounters, StoreError> {
+        let mut command = redis::cmd("GET");
+        command.arg(self.keys.counts(day));
+        let bytes: Option<Vec<u8>> = self.ask("tell a day's counters", &command).await?;
+        Ok(DayCounters::parse(bytes.as_deref().unwrap_or_default()))
+    }
+
+    async fn lift_rides(&self, day: ResortDay, lift: LiftId) -> Result<u32, StoreError> {
+        let start = lift_position(lift) * COUNTER_BYTES;
+        let mut command = redis::cmd("GETRANGE");
+        command
+            .arg(self.keys.counts(day))
+            .arg(start)
+            .arg(start + COUNTER_BYTES - 1);
+        let bytes: Vec<u8> = self.ask("tell a lift's counter", &command).await?;
+        Ok(bytes.try_into().map_or(0, u32::from_be_bytes))
+    }
+
+    async fn resorts(&self) -> Result<Vec<ResortId>, StoreError> {
+        self.ranged_set("list the resorts", self.keys.resorts(), ResortId::new)
+            .await
+    }
+
+    async fn seasons(&self, resort: ResortId) -> Result<Vec<Season>, StoreError> {
+        self.ranged_set(
+            "list a resort's seasons",
+            self.keys.seasons(resort),
+            Season::new,
+        )
+        .await
+    }
+
+    async fn add_season(&self, resort: ResortId, season: Season) -> Result<(), StoreError> {
+        let mut pipeline = redis::pipe();
+        pipeline
+            .cmd("SADD")
+            .arg(self.keys.seasons(resort))
+            .arg(season.get())
+            .ignore();
+        pipeline
+            .cmd("SADD")
+            .arg(self.keys.resorts())
+            .arg(resort.get())
+            .ignore();
+        let added: RedisResult<()> = pipeline.query_async(&mut self.questions.clone()).await;
+        added.map_err(failed("add a season"))
+    }
+
+    async fn scan_day(
+        &self,
+        day: ResortDay,
+        visit: &mut (dyn FnMut(SkierId, Vec<Boarding>) + Send),
+    ) -> Result<(), StoreError> {
+        let mut cursor = 0_u64;
+        loop {
+            let mut command = redis::cmd("HSCAN");
+            command
+                .arg(self.keys.rides(day))
+                .arg(cursor)
+                .arg("COUNT")
+                .arg(SCAN_COUNT);
+            let (next, found): (u64, Vec<(u64, Vec<u8>)>) = command
+                .query_async(&mut self.scans.clone())
+                .await
+                .map_err(failed("scan a day"))?;
+            for (skier, packed) in found {
+                if let Ok(skier) = SkierId::new(skier) {
+                    visit(skier, self.unpack(day, &packed)?);
+                }
+            }
+            if next == 0 {
+                return Ok(());
+            }
+            cursor = next;
+        }
+    }
+
+    async fn capacity(&self) -> Result<Capacity, StoreError> {
+        let mut command = redis::cmd("INFO");
+        command.arg("memory");
+        let text: String = self.ask("tell its memory", &command).await?;
+        let number = |name: &str| {
+            let line = text
+                .lines()
+                .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+            line.and_then(|value| value.trim().parse::<u64>().ok())
+        };
+        Ok(Capacity {
+            used_bytes: number("used_memory").unwrap_or(0),
+            limit_bytes: number("maxmemory").filter(|&limit| limit > 0),
+            when_full: Shed::StoreMemory,
+        })
     }
 }

@@ -9,27 +9,17 @@ use std::sync::LazyLock;
 use deadpool_redis::Connection;
 use redis::{Pipeline, RedisResult, Script, Value};
 
+use super::failed;
 use super::keys::Keys;
-use super::{StoreError, failed};
 use crate::packed::{Boarding, MAX_RIDES_PER_SKIER_DAY, PACKED_BYTES, unpack_all};
 use crate::ride::{ResortDay, Ride, SkierId};
 use crate::store::batch::{Batch, DayCall};
+use crate::store::{Applied, StoreError};
 
 static APPLY: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("apply.lua")));
 
 /// What the script returns: new rides, duplicates, positions to index, and positions with refused rides.
 type ScriptAnswer = (u64, u64, Vec<usize>, Vec<Value>);
-
-/// What became of a batch. Every ride in it was new, a duplicate, or is listed as refused.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Applied {
-    /// Rides that were not there before.
-    pub new: u64,
-    /// Rides that were there before, and copies within the batch.
-    pub duplicates: u64,
-    /// Rides that cannot be stored, each with the reason.
-    pub refused: Vec<(Ride, String)>,
-}
 
 /// One connection that writes.
 pub struct Writer {

@@ -12,10 +12,17 @@ pub enum Shed {
     Backlog = 2,
     /// Redis has nearly used the memory that it may use.
     StoreMemory = 4,
+    /// The data folder has nearly used the disk that it may use.
+    DiskSpace = 8,
 }
 
 impl Shed {
-    const ALL: [Self; 3] = [Self::BrokerBlocked, Self::Backlog, Self::StoreMemory];
+    const ALL: [Self; 4] = [
+        Self::BrokerBlocked,
+        Self::Backlog,
+        Self::StoreMemory,
+        Self::DiskSpace,
+    ];
 
     /// What to tell a client.
     #[must_use]
@@ -25,7 +32,10 @@ impl Shed {
             Self::Backlog => {
                 "too many rides are waiting to be stored; the workers must catch up first"
             }
-            Self::StoreMemory => "Redis has used 85 % of the memory that it may use (maxmemory)",
+            Self::StoreMemory => "Redis has nearly used the memory that it may use (maxmemory)",
+            Self::DiskSpace => {
+                "the disk that holds the data folder is nearly full; make room on it"
+            }
         }
     }
 }

@@ -21,7 +21,7 @@ const WORTH_SENDING: usize = 4;
 const WEIGHT: f64 = 1.0 / 64.0;
 /// What a client learns when nothing is known of its ride's fate.
 const UNCONFIRMED: &str =
-    "RabbitMQ did not confirm the ride: it may be stored or not, and sending it again is safe";
+    "the queue did not confirm the ride: it may be stored or not, and sending it again is safe";
 
 /// The rides of one lane that are not on their way yet.
 #[derive(Debug)]
@@ -34,6 +34,7 @@ pub(super) struct WaitingRoom {
     /// Rides without an answer, of all lanes.
     in_flight: Arc<AtomicUsize>,
     messages_sent: AtomicU64,
+    rides_sent: AtomicU64,
     /// The bits of an `f64`: the mean rides of the messages of late, 0 before the first.
     mean_rides: AtomicU64,
 }
@@ -91,11 +92,6 @@ impl Outcome {
 }
 
 impl Pending {
-    /// RabbitMQ has the message safe.
-    pub(super) fn confirm(self) {
-        self.outcome.settle(Ok(()));
-    }
-
     /// The rides are not accepted.
     pub(super) fn refuse(self, why: &Arc<str>) {
         let refusal = PublishError::Unavailable(Arc::clone(why));
@@ -116,7 +112,7 @@ impl Drop for Pending {
 impl WaitingRoom {
     /// An empty room, closed until its lane opens it.
     pub(super) fn new(message_rides: usize, in_flight: Arc<AtomicUsize>) -> Self {
-        let closed = Some("the server is still connecting to RabbitMQ".into());
+        let closed = Some("the server is still connecting to its queue".into());
         Self {
             message_rides,
             worth_sending: message_rides.div_ceil(WORTH_SENDING),
@@ -127,6 +123,7 @@ impl WaitingRoom {
             arrived: Notify::new(),
             in_flight,
             messages_sent: AtomicU64::new(0),
+            rides_sent: AtomicU64::new(0),
             mean_rides: AtomicU64::new(0),
         }
     }
@@ -206,9 +203,18 @@ impl WaitingRoom {
         }
     }
 
-    /// Remembers a confirmed message.
-    pub(super) fn count_sent(&self, rides: usize) {
+    /// Tells everybody who waits for it that the queue has this message safe.
+    pub(super) fn confirm(&self, message: Pending) {
+        let rides = message.body.rides();
+        self.count_sent(rides);
+        metrics::counter!("skilift_rides_accepted_total").increment(rides as u64);
+        metrics::histogram!("skilift_message_rides").record(rides as f64);
+        message.outcome.settle(Ok(()));
+    }
+
+    fn count_sent(&self, rides: usize) {
         // Only the lane's own task counts.
+        self.rides_sent.fetch_add(rides as u64, Ordering::Relaxed);
         let first = self.messages_sent.fetch_add(1, Ordering::Relaxed) == 0;
         let rides = rides as f64;
         let mean = f64::from_bits(self.mean_rides.load(Ordering::Relaxed));
@@ -218,6 +224,11 @@ impl WaitingRoom {
             mean + (rides - mean) * WEIGHT
         };
         self.mean_rides.store(mean.to_bits(), Ordering::Relaxed);
+    }
+
+    /// Rides that were confirmed so far.
+    pub(super) fn rides_sent(&self) -> u64 {
+        self.rides_sent.load(Ordering::Relaxed)
     }
 
     /// Messages that were confirmed so far.
@@ -297,7 +308,7 @@ mod tests {
     async fn everybody_gets_an_answer_whatever_happens() {
         let room = room();
         let (confirmed, dropped) = (room.add(&ride()), room.next_message(0).unwrap());
-        dropped.confirm();
+        room.confirm(dropped);
         assert_eq!(confirmed.wait().await, Ok(()));
         let forgotten = room.add(&ride());
         drop(room.next_message(0));

@@ -1,7 +1,8 @@
 //! A day's counters: one string of unsigned 32-bit numbers, big endian, as Redis' `BITFIELD` counts them.
 //!
-//! `apply.lua` writes them by the same positions.
+//! `redis/apply.lua` writes them by the same positions.
 
+use crate::packed::Boarding;
 use crate::ride::{LiftId, Minute};
 
 /// Bytes of one counter.
@@ -56,6 +57,49 @@ impl DayCounters {
             hours: std::array::from_fn(|hour| counter(FIRST_HOUR + hour)),
             lifts: lifts.collect(),
         }
+    }
+}
+
+/// A day's counters on their way to being written.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CounterBytes(Vec<u8>);
+
+impl From<&[u8]> for CounterBytes {
+    fn from(bytes: &[u8]) -> Self {
+        Self(bytes.to_vec())
+    }
+}
+
+impl CounterBytes {
+    /// Counts a ride that was not there before.
+    pub fn count_ride(&mut self, ride: Boarding) {
+        self.add(RIDES, 1);
+        self.add(FIRST_HOUR + hour_of(ride.minute), 1);
+        self.add(lift_position(ride.lift), 1);
+    }
+
+    /// Counts rides that came again.
+    pub fn count_duplicates(&mut self, rides: u32) {
+        if rides > 0 {
+            self.add(DUPLICATES, rides);
+        }
+    }
+
+    /// The string, for [`DayCounters::parse`].
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// A counter stops at its end instead of beginning anew.
+    fn add(&mut self, position: usize, by: u32) {
+        let start = position * COUNTER_BYTES;
+        let end = start + COUNTER_BYTES;
+        if self.0.len() < end {
+            self.0.resize(end, 0);
+        }
+        let sum = counter_at(&self.0, position).saturating_add(by);
+        self.0[start..end].copy_from_slice(&sum.to_be_bytes());
     }
 }
 

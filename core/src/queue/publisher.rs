@@ -1,4 +1,4 @@
-//! Accepts rides for the queue. A ride is accepted when RabbitMQ has confirmed the message that it is in.
+//! Accepts rides for the queue. A ride is accepted when the queue has the message that it is in safe.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -6,21 +6,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio_util::sync::CancellationToken;
 
 use super::admission::Admission;
-use super::backlog;
-use super::broker::{Broker, BrokerError};
-use super::lane::Lane;
+use super::backlog::Backlog;
 use super::publish_error::PublishError;
-use super::topology;
 use super::waiting_room::WaitingRoom;
-use crate::lifecycle::Lifecycle;
 use crate::message::MessageBody;
 use crate::ride::Ride;
-use crate::stack::StackName;
 
 /// How a publisher works.
 #[derive(Debug, Clone)]
 pub struct PublisherConfig {
-    /// Lanes, each one AMQP channel.
+    /// Lanes, each one AMQP channel. The embedded queue has one, whatever is said here.
     pub lanes: u16,
     /// Most rides in one message.
     pub message_rides: usize,
@@ -36,6 +31,7 @@ pub struct Publisher {
     rooms: Arc<[Arc<WaitingRoom>]>,
     next_room: Arc<AtomicUsize>,
     admission: Arc<Admission>,
+    backlog: Arc<Backlog>,
     in_flight: Arc<AtomicUsize>,
     max_in_flight: usize,
     message_rides: usize,
@@ -43,65 +39,59 @@ pub struct Publisher {
 }
 
 impl Publisher {
-    /// Declares the queues and starts the lanes.
-    ///
-    /// A broker that is merely absent is waited for by the lanes; until it is there every ride is refused.
-    ///
-    /// # Errors
-    /// When RabbitMQ refuses us or has the queues with other arguments: waiting would not help.
-    pub async fn start(
-        config: PublisherConfig,
-        broker: Arc<Broker>,
-        stack: &StackName,
-        admission: Arc<Admission>,
-        life: &Lifecycle,
-    ) -> Result<Self, BrokerError> {
-        if let Err(error) = topology::check(&broker, stack).await {
-            if error.is_permanent() {
-                return Err(error);
-            }
-            tracing::warn!("{}; trying again", crate::lifecycle::chain(&error));
-        }
-        let closing = CancellationToken::new();
+    /// A publisher whose rooms are still closed: the lanes that send what waits in them open them.
+    pub(super) fn new(config: &PublisherConfig, admission: Arc<Admission>) -> Self {
         let in_flight = Arc::new(AtomicUsize::new(0));
-        let room = || {
-            let room = WaitingRoom::new(config.message_rides.max(1), Arc::clone(&in_flight));
-            Arc::new(room)
-        };
-        let rooms: Arc<[Arc<WaitingRoom>]> = (0..config.lanes.max(1)).map(|_| room()).collect();
-        for (number, room) in (0..).zip(rooms.iter()) {
-            let lane = Lane {
-                number,
-                room: Arc::clone(room),
-                broker: Arc::clone(&broker),
-                stack: stack.clone(),
-                closing: closing.clone(),
-            };
-            life.spawn("publisher lane", lane.run());
-        }
-        let watching = backlog::watch(
-            // A connection of its own: RabbitMQ does not listen to one that it has blocked.
-            broker.another("backlog"),
-            Arc::clone(&broker),
-            stack.ride_queue(),
-            Arc::clone(&rooms),
-            Arc::clone(&admission),
-            config.high_water_rides,
-            life.draining(),
-        );
-        life.spawn("backlog watch", watching);
-        Ok(Self {
-            rooms,
+        let message_rides = config.message_rides.max(1);
+        let room = || Arc::new(WaitingRoom::new(message_rides, Arc::clone(&in_flight)));
+        let backlog = Backlog::new(config.high_water_rides, Arc::clone(&admission));
+        Self {
+            rooms: (0..config.lanes.max(1)).map(|_| room()).collect(),
             next_room: Arc::default(),
             admission,
+            backlog: Arc::new(backlog),
             in_flight,
             max_in_flight: config.max_in_flight,
-            message_rides: config.message_rides.max(1),
-            closing,
-        })
+            message_rides,
+            closing: CancellationToken::new(),
+        }
     }
 
-    /// Sends one ride together with those that arrive meanwhile, and waits until RabbitMQ has it safe.
+    /// Where rides wait, one room for each lane.
+    pub(super) fn rooms(&self) -> &[Arc<WaitingRoom>] {
+        &self.rooms
+    }
+
+    /// Ready when no more rides will come.
+    pub(super) fn closing(&self) -> CancellationToken {
+        self.closing.clone()
+    }
+
+    /// Why rides are refused now, if they are.
+    #[must_use]
+    pub fn admission(&self) -> &Admission {
+        &self.admission
+    }
+
+    /// How many rides wait.
+    #[must_use]
+    pub fn backlog(&self) -> &Backlog {
+        &self.backlog
+    }
+
+    /// Rides that were accepted since the start.
+    #[must_use]
+    pub fn accepted(&self) -> u64 {
+        self.rooms.iter().map(|room| room.rides_sent()).sum()
+    }
+
+    /// Most rides that wait for their confirm at once.
+    #[must_use]
+    pub fn max_in_flight(&self) -> usize {
+        self.max_in_flight
+    }
+
+    /// Sends one ride together with those that arrive meanwhile, and waits until the queue has it safe.
     ///
     /// # Errors
     /// When it was refused, or nothing is known of its fate.

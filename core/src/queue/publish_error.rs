@@ -12,9 +12,9 @@ pub enum PublishError {
     #[error("{}", .0.message())]
     Shed(Shed),
     /// As many rides wait for their confirm as may.
-    #[error("too many rides are waiting for RabbitMQ's confirm")]
+    #[error("too many rides are waiting until the queue has them safe")]
     TooManyInFlight,
-    /// RabbitMQ did not take the message, or could not be asked.
+    /// The queue did not take the message, or could not be asked.
     #[error("{0}")]
     Unavailable(Arc<str>),
 }

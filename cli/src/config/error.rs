@@ -1,0 +1,76 @@
+//! A configuration that cannot be used, and why.
+
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use skilift_core::service_url::InvalidServiceUrl;
+
+/// A configuration that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConfigError {
+    #[error("{0}")]
+    Layers(Box<figment::Error>),
+    #[error("there is no configuration file {}", .0.display())]
+    NoFile(PathBuf),
+    #[error("{0}")]
+    Stack(#[from] skilift_core::stack::InvalidStackName),
+    #[error(
+        "say where RabbitMQ and Redis are: --amqp-url URL and --redis-url URL, or their -file forms, or SKI_AMQP_URL and \
+             SKI_REDIS_URL, or amqp_url and redis_url in a configuration file; `skictl up` needs neither"
+    )]
+    NoServers,
+    #[error("{given} is set and {missing} is not: RabbitMQ and Redis are used together")]
+    Half {
+        given: &'static str,
+        missing: &'static str,
+    },
+    #[error("cannot tell where data belong: HOME is not set; say it with --data")]
+    NoHome,
+    #[error("simulate must be a number from 0 to {most}, not {got}")]
+    Simulate { most: f64, got: f64 },
+    #[error("both {0} and {0}_file are set; keep one")]
+    Twice(&'static str),
+    #[error("{key}")]
+    Url {
+        key: &'static str,
+        source: InvalidServiceUrl,
+    },
+    #[error("cannot read {key} {}", path.display())]
+    Secret {
+        key: &'static str,
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    #[error("{key} must be from {} to {}, not {got}", range.start(), range.end())]
+    Range {
+        key: &'static str,
+        range: RangeInclusive<u64>,
+        got: u64,
+    },
+    #[error(
+        "message_rides ({message_rides}) must not be more than max_in_flight ({max_in_flight}): no full message could ever leave"
+    )]
+    MessageTooLarge {
+        message_rides: u64,
+        max_in_flight: u64,
+    },
+    #[error("{} is not TOML: line {line}: {message}", path.display())]
+    Syntax {
+        path: PathBuf,
+        line: usize,
+        message: String,
+    },
+    #[error("{key} must be at most {}, not {}", humantime::format_duration(*most), humantime::format_duration(*got))]
+    TooLong {
+        key: &'static str,
+        most: Duration,
+        got: Duration,
+    },
+    #[error(
+        "{0} can be reached from other machines: list the resorts with --catalogue, or say --open to let anybody there \
+         write rides for any resort"
+    )]
+    OpenToStrangers(SocketAddr),
+}

@@ -1,0 +1,185 @@
+//! The keys of the file, the variables and the flags, with their defaults and ranges.
+
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use skilift_core::service_url::ServiceUrl;
+use skilift_core::stack::StackName;
+
+use super::{Config, ConfigError, Servers};
+
+/// Most rides a second that are simulated: more is load, for which there is `skictl load`.
+const MOST_SIMULATED_RATE: f64 = 1000.0;
+
+/// The keys of the file, the variables and the flags.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Keys {
+    stack: String,
+    data: Option<PathBuf>,
+    simulate: f64,
+    amqp_url: Option<String>,
+    amqp_url_file: Option<PathBuf>,
+    redis_url: Option<String>,
+    redis_url_file: Option<PathBuf>,
+    metrics_listen: SocketAddr,
+    #[serde(with = "humantime_serde")]
+    drain_deadline: Duration,
+    log: String,
+
+    api_listen: SocketAddr,
+    lanes: u64,
+    message_rides: u64,
+    max_in_flight: u64,
+    high_water: u64,
+    catalogue: Option<PathBuf>,
+    open: bool,
+
+    threads: u64,
+    prefetch: u64,
+    batch: u64,
+    #[serde(with = "humantime_serde")]
+    linger: Duration,
+    accept_loss_window: bool,
+}
+
+impl Default for Keys {
+    fn default() -> Self {
+        Self {
+            stack: StackName::default().to_string(),
+            data: None,
+            simulate: 0.0,
+            amqp_url: None,
+            amqp_url_file: None,
+            redis_url: None,
+            redis_url_file: None,
+            metrics_listen: SocketAddr::from(([127, 0, 0, 1], 9464)),
+            drain_deadline: Duration::from_secs(30),
+            log: "info".to_owned(),
+            api_listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            lanes: 1,
+            message_rides: 256,
+            max_in_flight: 20_000,
+            high_water: 1_000_000,
+            catalogue: None,
+            open: false,
+            threads: 2,
+            prefetch: 4_000,
+            batch: 1_000,
+            linger: Duration::from_millis(25),
+            accept_loss_window: false,
+        }
+    }
+}
+
+impl Keys {
+    /// Checks every value.
+    pub(super) fn check(self) -> Result<Config, ConfigError> {
+        if self.message_rides > self.max_in_flight {
+            let Self {
+                message_rides,
+                max_in_flight,
+                ..
+            } = self;
+            return Err(ConfigError::MessageTooLarge {
+                message_rides,
+                max_in_flight,
+            });
+        }
+        Ok(Config {
+            stack: self.stack.parse()?,
+            servers: servers(
+                one_of("amqp_url", self.amqp_url, self.amqp_url_file)?,
+                one_of("redis_url", self.redis_url, self.redis_url_file)?,
+            )?,
+            data: self.data,
+            simulate: simulated_rate(self.simulate)?,
+            metrics_listen: self.metrics_listen,
+            drain_deadline: at_most(
+                "drain_deadline",
+                self.drain_deadline,
+                Duration::from_secs(3600),
+            )?,
+            log: self.log,
+            api_listen: self.api_listen,
+            lanes: within("lanes", self.lanes, 1..=64)?,
+            message_rides: within("message_rides", self.message_rides, 1..=10_000)?,
+            max_in_flight: within("max_in_flight", self.max_in_flight, 1..=1_000_000)?,
+            high_water_rides: within("high_water", self.high_water, 1..=1_000_000_000)?,
+            catalogue: self.catalogue,
+            threads: within("threads", self.threads, 1..=256)?,
+            prefetch_rides: within("prefetch", self.prefetch, 1..=1_000_000)?,
+            batch_rides: within("batch", self.batch, 1..=100_000)?,
+            linger: at_most("linger", self.linger, Duration::from_secs(10))?,
+            accept_loss_window: self.accept_loss_window,
+            open: self.open,
+        })
+    }
+}
+
+/// Where RabbitMQ and Redis are; `None` when neither is said.
+fn servers(
+    amqp_url: Option<String>,
+    redis_url: Option<String>,
+) -> Result<Option<Servers>, ConfigError> {
+    let half = |given, missing| ConfigError::Half { given, missing };
+    let (amqp_url, redis_url) = match (amqp_url, redis_url) {
+        (None, None) => return Ok(None),
+        (Some(_), None) => return Err(half("amqp_url", "redis_url")),
+        (None, Some(_)) => return Err(half("redis_url", "amqp_url")),
+        (Some(amqp_url), Some(redis_url)) => (amqp_url, redis_url),
+    };
+    let wrong = |key| move |source| ConfigError::Url { key, source };
+    Ok(Some(Servers {
+        amqp_url: ServiceUrl::amqp(&amqp_url).map_err(wrong("amqp_url"))?,
+        redis_url: ServiceUrl::redis(&redis_url).map_err(wrong("redis_url"))?,
+    }))
+}
+
+/// Rides a second; not a number is no rate.
+fn simulated_rate(rate: f64) -> Result<f64, ConfigError> {
+    let (most, got) = (MOST_SIMULATED_RATE, rate);
+    if (0.0..=most).contains(&rate) {
+        Ok(rate)
+    } else {
+        Err(ConfigError::Simulate { most, got })
+    }
+}
+
+/// A secret, given as itself or as a file that holds it.
+fn one_of(
+    key: &'static str,
+    value: Option<String>,
+    file: Option<PathBuf>,
+) -> Result<Option<String>, ConfigError> {
+    match (value, file) {
+        (Some(_), Some(_)) => Err(ConfigError::Twice(key)),
+        (value, None) => Ok(value),
+        (None, Some(path)) => match std::fs::read_to_string(&path) {
+            Ok(text) => Ok(Some(text.trim().to_owned())),
+            Err(source) => Err(ConfigError::Secret { key, path, source }),
+        },
+    }
+}
+
+fn within<T: TryFrom<u64>>(
+    key: &'static str,
+    got: u64,
+    range: RangeInclusive<u64>,
+) -> Result<T, ConfigError> {
+    match T::try_from(got) {
+        Ok(value) if range.contains(&got) => Ok(value),
+        _ => Err(ConfigError::Range { key, range, got }),
+    }
+}
+
+fn at_most(key: &'static str, got: Duration, most: Duration) -> Result<Duration, ConfigError> {
+    if got <= most {
+        Ok(got)
+    } else {
+        Err(ConfigError::TooLong { key, most, got })
+    }
+}

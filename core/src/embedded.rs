@@ -1,0 +1,167 @@
+//! The data folder: queue and store of a single process, in one database.
+//!
+//! - [`Database`]: opens the folder, keeps a second process out, and writes atomically. `keys`: what stands under which key.
+//!   [`DiskError`]: what goes wrong.
+//!
+//! Its queue is [`crate::queue::embedded`], its store [`crate::store::embedded`], and what ties them together
+//! [`crate::engine::embedded`].
+//!
+//! Nothing here goes on after a failed write or sync: what the system did with the pages is not known then
+//! (<https://www.usenix.org/conference/atc20/presentation/rebello>), so that the process ends, and finds out at its next start
+//! what the disk has.
+
+mod error;
+pub(crate) mod keys;
+
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use fjall::{Keyspace, KeyspaceCreateOptions, PersistMode};
+use nix::sys::statvfs::statvfs;
+
+pub use error::DiskError;
+
+/// The version of the data's layout. A folder of a newer one is refused.
+pub const FORMAT: u32 = 1;
+
+/// The folder of the database within the data folder.
+const SUBFOLDER: &str = "rides";
+/// Owner only: rides say where somebody was.
+const FOLDER_MODE: u32 = 0o700;
+/// Memory for blocks of tables that were read.
+const CACHE_BYTES: u64 = 32 << 20;
+/// Size at which the rides in memory of one table are written out. There may be several of these for each table.
+const MEMTABLE_BYTES: u64 = 8 << 20;
+/// Size of the journals that are read again at start, the least that the database allows.
+const JOURNALS_BYTES: u64 = 64 << 20;
+/// Threads that write tables out and merge them.
+const MAINTENANCE_THREADS: usize = 2;
+
+/// An open data folder. It is this process' alone until it is dropped.
+pub struct Database {
+    folder: PathBuf,
+    database: fjall::Database,
+    /// Resort day and skier to packed rides: the ledger.
+    pub(crate) rides: Keyspace,
+    /// Skier and resort day, without a value.
+    pub(crate) skiers: Keyspace,
+    /// What is known of resort days and seasons, and the format.
+    pub(crate) days: Keyspace,
+    /// Messages and the queue's positions.
+    pub(crate) queue: Keyspace,
+    /// Dead letters.
+    pub(crate) dead: Keyspace,
+}
+
+impl Database {
+    /// Opens a data folder, which is created when it is not there. It reads the journals, so that it may take a second or two.
+    ///
+    /// # Errors
+    /// When another process has it open, it cannot be written, it is damaged, or its layout is newer.
+    pub fn open(folder: &Path) -> Result<Self, DiskError> {
+        let failed = |error: fjall::Error| DiskError::open(folder, error);
+        let mut builder = DirBuilder::new();
+        let created = builder.recursive(true).mode(FOLDER_MODE).create(folder);
+        created.map_err(|error| failed(error.into()))?;
+        let database = fjall::Database::builder(folder.join(SUBFOLDER))
+            .cache_size(CACHE_BYTES)
+            .max_journaling_size(JOURNALS_BYTES)
+            .worker_threads(MAINTENANCE_THREADS)
+            .open()
+            .map_err(failed)?;
+        let options = || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES);
+        let table = |name| database.keyspace(name, options).map_err(failed);
+        let opened = Self {
+            folder: folder.to_owned(),
+            rides: table("rides")?,
+            skiers: table("skiers")?,
+            days: table("days")?,
+            queue: table("queue")?,
+            dead: table("dead")?,
+            database,
+        };
+        opened.check_format()?;
+        Ok(opened)
+    }
+
+    fn check_format(&self) -> Result<(), DiskError> {
+        let failed = |error| DiskError::open(&self.folder, error);
+        match self.days.get(keys::FORMAT).map_err(failed)? {
+            Some(found) => match <[u8; 4]>::try_from(&*found).map(u32::from_be_bytes) {
+                Ok(version) if version <= FORMAT => Ok(()),
+                _ => Err(DiskError::NewerFormat {
+                    folder: self.folder.clone(),
+                }),
+            },
+            None => {
+                let mut batch = self.batch();
+                batch.insert(&self.days, keys::FORMAT, FORMAT.to_be_bytes());
+                self.commit_synced("write its format", batch)
+            }
+        }
+    }
+
+    /// The folder.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// A write that happens as a whole or not at all.
+    pub(crate) fn batch(&self) -> fjall::OwnedWriteBatch {
+        self.database.batch()
+    }
+
+    /// Writes so that a crash of this process loses nothing; one of the machine may.
+    pub(crate) fn commit(
+        &self,
+        doing: &'static str,
+        batch: fjall::OwnedWriteBatch,
+    ) -> Result<(), DiskError> {
+        let batch = batch.durability(Some(PersistMode::Buffer));
+        batch.commit().map_err(|error| self.failed(doing, error))
+    }
+
+    /// Writes so that no crash loses anything: it returns after `fdatasync`.
+    pub(crate) fn commit_synced(
+        &self,
+        doing: &'static str,
+        batch: fjall::OwnedWriteBatch,
+    ) -> Result<(), DiskError> {
+        let batch = batch.durability(Some(PersistMode::SyncData));
+        batch.commit().map_err(|error| self.failed(doing, error))
+    }
+
+    /// Names what failed.
+    pub(crate) fn failed(&self, doing: &'static str, error: fjall::Error) -> DiskError {
+        DiskError::failed(&self.folder, doing, error)
+    }
+
+    /// Runs what may wait for the disk where nothing else waits for it.
+    pub(crate) async fn off_thread<T: Send + 'static, E: From<DiskError> + Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Self) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E> {
+        let database = Arc::clone(self);
+        match tokio::task::spawn_blocking(move || work(&database)).await {
+            Ok(outcome) => outcome,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(_) => Err(DiskError::Ending.into()),
+            },
+        }
+    }
+
+    /// Bytes that the database takes, and that it may take in all: the disk's free space comes on top.
+    pub(crate) fn space(&self) -> Result<(u64, u64), DiskError> {
+        let doing = "tell its size";
+        let used = self.database.disk_space();
+        let used = used.map_err(|error| self.failed(doing, error))?;
+        let disk = statvfs(&self.folder)
+            .map_err(|errno| self.failed(doing, std::io::Error::from(errno).into()))?;
+        let free = disk.blocks_available().saturating_mul(disk.fragment_size());
+        Ok((used, used.saturating_add(free)))
+    }
+}

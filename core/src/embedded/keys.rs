@@ -1,0 +1,90 @@
+//! What stands under which key. Numbers are big endian, so that keys sort as numbers do.
+//!
+//! | table | key | value |
+//! |---|---|---|
+//! | rides | resort day (5 bytes), skier (4) | packed rides, 3 bytes each, in the order of their arrival |
+//! | skiers | skier (4), resort day (5) | nothing |
+//! | days | `d`, resort day (5) | number of skiers (4), then [`counters`](crate::store::counters) |
+//! | days | `s`, resort (2), season (2) | nothing |
+//! | days | `f` | version of this layout (4) |
+//! | queue | `m`, number (8) | a message |
+//! | queue | `c` | number of the oldest message (8), number that the next one gets (8) |
+//! | queue | `h` | number of the first message that was not handed out yet (8) |
+//! | queue | `r`, number (8) | how often this message came back (4) |
+//! | dead | epoch (8), lane (2) and sequence (8) of the message, line in it (4) | a dead letter |
+
+use crate::ride::{ResortDay, ResortId, Season, SkierId};
+
+/// The version of the layout, in `days`.
+pub(crate) const FORMAT: [u8; 1] = *b"f";
+/// The oldest message and the next number, in `queue`.
+pub(crate) const CURSOR: [u8; 1] = *b"c";
+/// How far messages were handed out, in `queue`.
+pub(crate) const HANDED_OUT: [u8; 1] = *b"h";
+/// Begins the keys of messages in `queue`.
+pub(crate) const MESSAGE: u8 = b'm';
+/// Begins the keys of messages' returns in `queue`.
+pub(crate) const RETURNS: u8 = b'r';
+/// Begins the keys of seasons in `days`.
+const SEASON: u8 = b's';
+
+/// Bytes of a resort day: its index has 36 bits.
+pub(crate) const DAY_BYTES: usize = 5;
+/// Bytes of a skier.
+pub(crate) const SKIER_BYTES: usize = 4;
+
+/// A resort day, as it begins the keys of its rides.
+pub(crate) fn day(day: ResortDay) -> [u8; DAY_BYTES] {
+    let [_, _, _, key @ ..] = day.to_index().to_be_bytes();
+    key
+}
+
+/// Reads back what [`day`] wrote; `None` where it is no day.
+pub(crate) fn read_day(key: [u8; DAY_BYTES]) -> Option<ResortDay> {
+    let mut index = [0; 8];
+    index[8 - DAY_BYTES..].copy_from_slice(&key);
+    ResortDay::from_index(u64::from_be_bytes(index)).ok()
+}
+
+/// A skier's rides of a day.
+pub(crate) fn rides(on: ResortDay, skier: SkierId) -> [u8; DAY_BYTES + SKIER_BYTES] {
+    joined(day(on), skier.get().to_be_bytes())
+}
+
+/// A day of a skier.
+pub(crate) fn skier_day(skier: SkierId, on: ResortDay) -> [u8; SKIER_BYTES + DAY_BYTES] {
+    joined(skier.get().to_be_bytes(), day(on))
+}
+
+/// What is known of a day.
+pub(crate) fn day_counters(on: ResortDay) -> [u8; 1 + DAY_BYTES] {
+    joined(*b"d", day(on))
+}
+
+/// A season of a resort.
+pub(crate) fn season(resort: ResortId, season: Season) -> [u8; 5] {
+    joined(seasons_of(resort), season.get().to_be_bytes())
+}
+
+/// Begins the keys of a resort's seasons.
+pub(crate) fn seasons_of(resort: ResortId) -> [u8; 3] {
+    joined([SEASON], resort.get().to_be_bytes())
+}
+
+/// Begins the keys of all seasons.
+pub(crate) fn seasons() -> [u8; 1] {
+    [SEASON]
+}
+
+/// A message, or its returns.
+pub(crate) fn numbered(kind: u8, number: u64) -> [u8; 9] {
+    joined([kind], number.to_be_bytes())
+}
+
+fn joined<const A: usize, const B: usize, const C: usize>(a: [u8; A], b: [u8; B]) -> [u8; C] {
+    const { assert!(A + B == C) };
+    let mut key = [0; C];
+    key[..A].copy_from_slice(&a);
+    key[A..].copy_from_slice(&b);
+    key
+}

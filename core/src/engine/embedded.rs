@@ -1,0 +1,200 @@
+//! A data folder: what a batch stores, the letters it puts away and the messages that leave are one atomic write, and the
+//! acknowledgement is what writes it.
+//!
+//! There is one intake at a time. It reads the ledger before it writes, and two would overwrite each other; and one feeds
+//! the disk as fast as many, which has one journal.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use tokio::sync::OwnedMutexGuard;
+use tokio::task::JoinHandle;
+
+use super::{Engine, EngineError, Intake};
+use crate::embedded::{Database, DiskError};
+use crate::queue::embedded::EmbeddedQueue;
+use crate::queue::{DeadLetter, DeadLetterError, Delivery, QueueError};
+use crate::store::batch::Batch;
+use crate::store::embedded::ledger;
+use crate::store::{Applied, StoreError};
+
+/// A data folder's queue and store.
+pub struct Embedded {
+    database: Arc<Database>,
+    queue: Arc<EmbeddedQueue>,
+}
+
+impl Embedded {
+    /// The engine of an open folder.
+    #[must_use]
+    pub fn new(database: Arc<Database>, queue: Arc<EmbeddedQueue>) -> Self {
+        Self { database, queue }
+    }
+}
+
+impl Engine for Embedded {
+    type Intake = EmbeddedIntake;
+
+    const MOST_INTAKES: usize = 1;
+
+    /// Opening the folder has found out all.
+    async fn check(&self) -> Result<(), EngineError> {
+        Ok(())
+    }
+
+    /// Waits until no other intake is open.
+    async fn open(&self, prefetch: u16) -> Result<EmbeddedIntake, EngineError> {
+        Ok(EmbeddedIntake {
+            database: Arc::clone(&self.database),
+            queue: Arc::clone(&self.queue),
+            prefetch,
+            cancelled: false,
+            delivered: VecDeque::new(),
+            taking: None,
+            staged: Staged::default(),
+            _seat: Arc::clone(&self.queue.seat).lock_owned().await,
+        })
+    }
+
+    async fn apply(&self, batch: &Batch) -> Result<(), StoreError> {
+        let _seat = self.queue.seat.lock().await;
+        let rides = batch.clone();
+        let applying = move |database: &Database| {
+            let mut batch = database.batch();
+            ledger::apply(database, &rides, &mut batch)?;
+            Ok(database.commit("store a batch", batch)?)
+        };
+        self.database.off_thread(applying).await
+    }
+
+    async fn put_away(&self, letters: &mut Vec<DeadLetter>) -> Result<(), DeadLetterError> {
+        let _seat = self.queue.seat.lock().await;
+        self.queue.check_room(letters.len())?;
+        let mut batch = self.database.batch();
+        self.queue.add_letters(letters, &mut batch);
+        let putting = move |database: &Database| database.commit("put letters away", batch);
+        let put = self.database.off_thread(putting).await;
+        put.map_err(QueueError::Disk)?;
+        self.queue.has_put_away(letters.len() as u64);
+        letters.clear();
+        Ok(())
+    }
+}
+
+/// The one intake of a data folder.
+pub struct EmbeddedIntake {
+    database: Arc<Database>,
+    queue: Arc<EmbeddedQueue>,
+    prefetch: u16,
+    cancelled: bool,
+    /// Messages that were taken from the queue and not handed out yet.
+    delivered: VecDeque<Delivery>,
+    /// Messages on their way from the disk: kept here, so that none is lost when nobody waits for them any more.
+    taking: Option<JoinHandle<Result<Vec<Delivery>, DiskError>>>,
+    /// What the next acknowledgement writes.
+    staged: Staged,
+    _seat: OwnedMutexGuard<()>,
+}
+
+/// What is to be written with the acknowledgement.
+#[derive(Default)]
+struct Staged {
+    /// A batch's changes, once it was applied.
+    changes: Option<fjall::OwnedWriteBatch>,
+    letters: Vec<DeadLetter>,
+}
+
+impl EmbeddedIntake {
+    /// Waits for messages from the disk.
+    async fn taken(&mut self) -> Option<Result<Vec<Delivery>, DiskError>> {
+        let taking = self.taking.as_mut()?;
+        let taken = taking.await;
+        self.taking = None;
+        Some(match taken {
+            Ok(taken) => taken,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(_) => Err(DiskError::Ending),
+            },
+        })
+    }
+}
+
+impl Intake for EmbeddedIntake {
+    fn prefetch(&self) -> u16 {
+        self.prefetch
+    }
+
+    async fn next(&mut self) -> Option<Result<Delivery, QueueError>> {
+        loop {
+            if let Some(delivery) = self.delivered.pop_front() {
+                return Some(Ok(delivery));
+            }
+            match self.taken().await {
+                Some(Ok(taken)) => self.delivered = taken.into(),
+                Some(Err(error)) => return Some(Err(error.into())),
+                None if self.cancelled => return None,
+                None => {
+                    self.queue.arrived().await;
+                    let (queue, prefetch) = (Arc::clone(&self.queue), self.prefetch);
+                    let take = move || queue.take(usize::from(prefetch));
+                    self.taking = Some(tokio::task::spawn_blocking(take));
+                }
+            }
+        }
+    }
+
+    async fn apply(&mut self, batch: &Batch) -> Result<Applied, StoreError> {
+        let rides = batch.clone();
+        let applying = move |database: &Database| -> Result<_, StoreError> {
+            let mut changes = database.batch();
+            let applied = ledger::apply(database, &rides, &mut changes)?;
+            Ok((changes, applied))
+        };
+        let (changes, applied) = self.database.off_thread(applying).await?;
+        self.staged.changes = Some(changes);
+        Ok(applied)
+    }
+
+    async fn put_away(&mut self, letters: &mut Vec<DeadLetter>) -> Result<(), DeadLetterError> {
+        self.queue.check_room(letters.len())?;
+        self.staged.letters.append(letters);
+        Ok(())
+    }
+
+    async fn ack_through(&mut self, tag: u64) -> Result<(), QueueError> {
+        let staged = std::mem::take(&mut self.staged);
+        let queue = Arc::clone(&self.queue);
+        let acknowledging = move |database: &Database| {
+            let mut batch = staged.changes.unwrap_or_else(|| database.batch());
+            queue.add_letters(&staged.letters, &mut batch);
+            queue.remove_through(tag, &mut batch);
+            database.commit("store a batch", batch)?;
+            queue.has_put_away(staged.letters.len() as u64);
+            queue.removed_through(tag);
+            Ok(())
+        };
+        self.database.off_thread(acknowledging).await
+    }
+
+    async fn cancel(&mut self) -> Result<(), QueueError> {
+        self.cancelled = true;
+        Ok(())
+    }
+
+    async fn resume(&mut self, prefetch: u16) -> Result<(), QueueError> {
+        self.prefetch = prefetch;
+        self.cancelled = false;
+        Ok(())
+    }
+
+    async fn close(mut self) {
+        // What is on its way was handed out as well.
+        let _ = self.taken().await;
+        let queue = Arc::clone(&self.queue);
+        let giving_back = move |_: &Database| queue.give_back();
+        if let Err(error) = self.database.off_thread(giving_back).await {
+            tracing::debug!("closing an intake: {error}");
+        }
+    }
+}

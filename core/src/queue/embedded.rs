@@ -1,0 +1,268 @@
+//! The queue in a data folder: messages by ascending number, taken from the head.
+//!
+//! - `lane` appends messages, many at once under one `fdatasync`; [`publish`] starts it.
+//! - `positions`: where the head is, how far messages were handed out, and how much waits. `stored`: the form of a message and
+//!   of a dead letter.
+//!
+//! One consumer takes messages in order and acknowledges them by prefix, so that a cursor says all: nothing searches through
+//! messages that are gone.
+
+mod lane;
+mod positions;
+mod stored;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use super::admission::Admission;
+use super::dead_letter::{DeadLetter, DeadLetterError};
+use super::delivery::Delivery;
+use super::publisher::{Publisher, PublisherConfig};
+use crate::embedded::{Database, DiskError, keys};
+use crate::lifecycle::{Lifecycle, TaskError};
+use positions::{Positions, Size};
+use stored::StoredMessage;
+
+/// Bytes of messages that may wait; more are refused. RabbitMQ's queue has the same bound.
+const MOST_BYTES: u64 = 1 << 30;
+/// Dead letters that are kept; with more the worker waits.
+const MOST_LETTERS: u64 = 1_000_000;
+/// How often the backlog is looked at.
+const BACKLOG_INTERVAL: Duration = Duration::from_millis(500);
+
+/// The queue of a data folder.
+pub struct EmbeddedQueue {
+    database: Arc<Database>,
+    positions: Mutex<Positions>,
+    letters: AtomicU64,
+    /// Told when there is a message to take.
+    arrived: Notify,
+    /// Held by the one consumer that there may be.
+    pub(crate) seat: Arc<tokio::sync::Mutex<()>>,
+}
+
+impl EmbeddedQueue {
+    /// Reads what waits in the folder. Messages that were handed out when the process before this one ended came back by
+    /// that.
+    ///
+    /// # Errors
+    /// When the folder cannot be read or written, or messages are missing.
+    pub fn open(database: Arc<Database>) -> Result<Arc<Self>, DiskError> {
+        let positions = Positions::read(&database)?;
+        let letters = database.dead.iter().count() as u64;
+        if positions.waiting_messages() > 0 {
+            tracing::info!("{} rides wait to be stored", positions.waiting_rides());
+        }
+        Ok(Arc::new(Self {
+            database,
+            positions: Mutex::new(positions),
+            letters: AtomicU64::new(letters),
+            arrived: Notify::new(),
+            seat: Arc::default(),
+        }))
+    }
+
+    /// Rides that are not acknowledged.
+    #[must_use]
+    pub fn waiting_rides(&self) -> u64 {
+        self.positions().waiting_rides()
+    }
+
+    /// Dead letters that are kept.
+    #[must_use]
+    pub fn dead_letters(&self) -> u64 {
+        self.letters.load(Ordering::Relaxed)
+    }
+
+    /// Waits until there is a message that was not handed out.
+    pub(crate) async fn arrived(&self) {
+        loop {
+            // Taken before the look, so that a message between the two is not missed.
+            let arrived = self.arrived.notified();
+            if self.positions().has_more() {
+                return;
+            }
+            arrived.await;
+        }
+    }
+
+    /// Hands out messages, so that at most `prefetch` are not acknowledged.
+    pub(crate) fn take(&self, prefetch: usize) -> Result<Vec<Delivery>, DiskError> {
+        let taken = self.positions().hand_out(prefetch);
+        if taken.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut batch = self.database.batch();
+        batch.insert(
+            &self.database.queue,
+            keys::HANDED_OUT,
+            taken.end.to_be_bytes(),
+        );
+        self.database.commit("mark messages as handed out", batch)?;
+        taken.map(|number| self.read(number)).collect()
+    }
+
+    fn read(&self, number: u64) -> Result<Delivery, DiskError> {
+        let key = keys::numbered(keys::MESSAGE, number);
+        let found = self.database.queue.get(key);
+        let found = found.map_err(|error| self.database.failed("read a message", error))?;
+        let message = found.as_deref().and_then(StoredMessage::read);
+        let message = message.ok_or_else(|| DiskError::Damaged {
+            folder: self.database.folder().to_owned(),
+            what: format!("message {number} is missing or unreadable"),
+        })?;
+        let returns = self.positions().returns(number);
+        Ok(message.into_delivery(number, returns))
+    }
+
+    /// Takes back what was handed out and not acknowledged.
+    pub(crate) fn give_back(&self) -> Result<(), DiskError> {
+        let mut batch = self.database.batch();
+        {
+            let mut positions = self.positions();
+            for (number, returns) in positions.give_back() {
+                let key = keys::numbered(keys::RETURNS, number);
+                batch.insert(&self.database.queue, key, returns.to_be_bytes());
+            }
+            batch.remove(&self.database.queue, keys::HANDED_OUT);
+        }
+        let given_back = self.database.commit("take messages back", batch);
+        self.arrived.notify_one();
+        given_back
+    }
+
+    /// Adds to `batch` what makes the messages through `last` leave the queue.
+    pub(crate) fn remove_through(&self, last: u64, batch: &mut fjall::OwnedWriteBatch) {
+        let queue = &self.database.queue;
+        let positions = self.positions();
+        for number in positions.through(last) {
+            batch.remove(queue, keys::numbered(keys::MESSAGE, number));
+            if positions.returns(number) > 0 {
+                batch.remove(queue, keys::numbered(keys::RETURNS, number));
+            }
+        }
+        batch.insert(queue, keys::CURSOR, positions.cursor_after(last));
+    }
+
+    /// Forgets the messages through `last`, once they have left.
+    pub(crate) fn removed_through(&self, last: u64) {
+        self.positions().remove_through(last);
+    }
+
+    /// Whether so many more letters may be put away.
+    ///
+    /// # Errors
+    /// When there are as many as may be kept.
+    pub(crate) fn check_room(&self, letters: usize) -> Result<(), DeadLetterError> {
+        if self.dead_letters() + letters as u64 > MOST_LETTERS {
+            let folder = self.database.folder().display();
+            return Err(DeadLetterError::Full(format!(
+                "the store of dead letters in {folder}"
+            )));
+        }
+        Ok(())
+    }
+
+    /// Adds letters to `batch`. A letter is known by its message and line, so that it stands there once, however often it is
+    /// put away.
+    pub(crate) fn add_letters(&self, letters: &[DeadLetter], batch: &mut fjall::OwnedWriteBatch) {
+        for letter in letters {
+            let (key, value) = stored::letter(letter);
+            batch.insert(&self.database.dead, key, value);
+        }
+    }
+
+    /// Remembers letters that were put away.
+    pub(crate) fn has_put_away(&self, letters: u64) {
+        self.letters.fetch_add(letters, Ordering::Relaxed);
+    }
+
+    /// The dead letters, oldest first.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn letters(&self) -> Result<Vec<DeadLetter>, DiskError> {
+        let failed = |error| self.database.failed("list the dead letters", error);
+        let values = self.database.dead.iter().map(|entry| entry.value());
+        let read = values.map(|value| value.map_err(failed));
+        read.map(|value| {
+            value.and_then(|value| {
+                stored::read_letter(&value).ok_or_else(|| DiskError::Damaged {
+                    folder: self.database.folder().to_owned(),
+                    what: "a dead letter is unreadable".to_owned(),
+                })
+            })
+        })
+        .collect()
+    }
+
+    /// Appends messages and returns when they are on disk.
+    fn append(&self, messages: &[StoredMessage<'_>]) -> Result<(), DiskError> {
+        let first = self.positions().next();
+        let mut batch = self.database.batch();
+        let mut sizes = Vec::with_capacity(messages.len());
+        for (number, message) in (first..).zip(messages) {
+            let value = message.write();
+            sizes.push(Size {
+                rides: message.rides,
+                bytes: u32::try_from(value.len()).unwrap_or(u32::MAX),
+            });
+            let key = keys::numbered(keys::MESSAGE, number);
+            batch.insert(&self.database.queue, key, value);
+        }
+        self.database.commit_synced("append a message", batch)?;
+        self.positions().append(sizes);
+        self.arrived.notify_one();
+        Ok(())
+    }
+
+    fn is_full(&self) -> bool {
+        self.positions().waiting_bytes() >= MOST_BYTES
+    }
+
+    fn positions(&self) -> MutexGuard<'_, Positions> {
+        // Nothing that holds the lock can panic half-way through a change.
+        self.positions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Starts a publisher that appends to the queue. It has one lane: one `fdatasync` at a time serves everybody who waits.
+pub fn publish(
+    config: &PublisherConfig,
+    queue: &Arc<EmbeddedQueue>,
+    admission: Arc<Admission>,
+    life: &Lifecycle,
+) -> Publisher {
+    let one_lane = PublisherConfig {
+        lanes: 1,
+        ..config.clone()
+    };
+    let publisher = Publisher::new(&one_lane, admission);
+    for room in publisher.rooms() {
+        let appending = lane::run(Arc::clone(queue), Arc::clone(room), publisher.closing());
+        life.spawn("publisher lane", appending);
+    }
+    let watching = watch_backlog(Arc::clone(queue), publisher.clone(), life.draining());
+    life.spawn("backlog watch", watching);
+    publisher
+}
+
+async fn watch_backlog(
+    queue: Arc<EmbeddedQueue>,
+    publisher: Publisher,
+    end: CancellationToken,
+) -> Result<(), TaskError> {
+    loop {
+        publisher.backlog().saw(Some(queue.waiting_rides() as f64));
+        let pause = tokio::time::sleep(BACKLOG_INTERVAL);
+        if end.run_until_cancelled(pause).await.is_none() {
+            return Ok(());
+        }
+    }
+}

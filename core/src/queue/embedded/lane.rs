@@ -1,0 +1,97 @@
+//! The lane that appends messages: group commit of whatever arrived while the disk was busy.
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use super::EmbeddedQueue;
+use super::stored::StoredMessage;
+use crate::clock::epoch_ms;
+use crate::embedded::DiskError;
+use crate::lifecycle::{TaskError, chain};
+use crate::message::MessageId;
+use crate::queue::waiting_room::{Pending, WaitingRoom};
+
+/// Most rides in one write: a bound for its memory and for the time that the next write waits.
+const MOST_RIDES: usize = 20_000;
+
+/// Appends until `closing`, and then what is left. A failed write is the end: what it left on disk is not known.
+pub(super) async fn run(
+    queue: Arc<EmbeddedQueue>,
+    room: Arc<WaitingRoom>,
+    closing: CancellationToken,
+) -> Result<(), TaskError> {
+    let mut id = MessageId {
+        epoch: MessageId::new_epoch(epoch_ms()),
+        lane: 0,
+        sequence: 0,
+    };
+    room.open();
+    loop {
+        // Requests that are ready to run put their rides in first: a write costs as much as dozens of rides in it do.
+        tokio::task::yield_now().await;
+        let messages = next_messages(&room);
+        if messages.is_empty() {
+            if closing.is_cancelled() {
+                return Ok(());
+            }
+            tokio::select! {
+                () = room.arrived() => {}
+                () = closing.cancelled() => {}
+            }
+            continue;
+        }
+        if queue.is_full() {
+            let why = "the queue of rides is full: the worker must catch up first".into();
+            messages
+                .into_iter()
+                .for_each(|message| message.refuse(&why));
+            continue;
+        }
+        let count = messages.len() as u64;
+        match append(&queue, id, messages).await {
+            Ok(messages) => messages
+                .into_iter()
+                .for_each(|message| room.confirm(message)),
+            Err(error) => {
+                room.close(&chain(&error).into());
+                return Err(error.into());
+            }
+        }
+        id.sequence += count;
+    }
+}
+
+fn next_messages(room: &WaitingRoom) -> Vec<Pending> {
+    let mut messages = Vec::new();
+    let mut rides = 0;
+    while rides < MOST_RIDES
+        && let Some(message) = room.next_message(0)
+    {
+        rides += message.body.rides();
+        messages.push(message);
+    }
+    messages
+}
+
+/// Appends messages, numbered from after `before` on. When it fails nobody learns that his rides are safe.
+async fn append(
+    queue: &Arc<EmbeddedQueue>,
+    before: MessageId,
+    messages: Vec<Pending>,
+) -> Result<Vec<Pending>, DiskError> {
+    let appended_to = Arc::clone(queue);
+    let appending = move |_: &_| {
+        let stored: Vec<StoredMessage<'_>> = (before.sequence + 1..)
+            .zip(&messages)
+            .map(|(sequence, message)| {
+                let id = MessageId { sequence, ..before };
+                let body = &message.body;
+                StoredMessage::new(id, body.rides(), message.accepted_at_ms, body.as_bytes())
+            })
+            .collect();
+        appended_to.append(&stored)?;
+        Ok(messages)
+    };
+    queue.database.off_thread(appending).await
+}

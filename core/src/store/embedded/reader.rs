@@ -1,0 +1,204 @@
+//! Answers questions from a data folder.
+//!
+//! A short question is answered where it is asked: it finds its blocks in memory or in the system's cache, in less time than
+//! handing it to another thread takes. A scan runs off the thread.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::ledger::split_day;
+use crate::embedded::{Database, DiskError, keys};
+use crate::packed::{Boarding, unpack_sorted};
+use crate::queue::Shed;
+use crate::ride::{LiftId, ResortDay, ResortId, Season, SkierId};
+use crate::store::counters::DayCounters;
+use crate::store::{Capacity, Reader, StoreError};
+
+/// Skiers that one turn of a scan looks at.
+const SCAN_SKIERS: usize = 1000;
+
+/// Reads a data folder.
+#[derive(Clone)]
+pub struct EmbeddedReader {
+    database: Arc<Database>,
+}
+
+/// A skier and his packed rides of the day that is scanned.
+type ScannedSkier = (SkierId, Vec<u8>);
+
+impl EmbeddedReader {
+    /// A reader of this folder.
+    #[must_use]
+    pub fn new(database: Arc<Database>) -> Self {
+        Self { database }
+    }
+
+    fn day(&self, on: ResortDay) -> Result<(u32, DayCounters), StoreError> {
+        let stored = self.database.days.get(keys::day_counters(on));
+        let stored = stored.map_err(|error| self.failed("read a day's counters", error))?;
+        let (skiers, counters) = split_day(stored.as_deref().unwrap_or_default());
+        Ok((skiers, DayCounters::parse(counters)))
+    }
+
+    fn failed(&self, doing: &'static str, error: fjall::Error) -> DiskError {
+        self.database.failed(doing, error)
+    }
+}
+
+fn unpack(on: ResortDay, packed: &[u8]) -> Result<Vec<Boarding>, StoreError> {
+    unpack_sorted(packed).map_err(|source| StoreError::Corrupt {
+        key: on.to_string(),
+        source,
+    })
+}
+
+/// Some skiers of a day, those after `last`.
+fn scan_on(
+    database: &Database,
+    on: ResortDay,
+    last: Option<SkierId>,
+) -> Result<Vec<ScannedSkier>, DiskError> {
+    let failed = |error| database.failed("scan a day", error);
+    let first = last.map_or(0, |skier| skier.get().saturating_add(1));
+    let day = keys::day(on);
+    let range = [&day[..], &first.to_be_bytes()].concat()..=[&day[..], &[u8::MAX; 4]].concat();
+    let mut found = Vec::new();
+    if last.is_some_and(|skier| skier.get() == u32::MAX) {
+        return Ok(found);
+    }
+    for entry in database.rides.range(range).take(SCAN_SKIERS) {
+        let (key, value) = entry.into_inner().map_err(failed)?;
+        let number = key
+            .get(keys::DAY_BYTES..)
+            .and_then(|key| key.try_into().ok());
+        let skier = number.map(u32::from_be_bytes).map(u64::from);
+        if let Some(Ok(skier)) = skier.map(SkierId::new) {
+            found.push((skier, value.to_vec()));
+        }
+    }
+    Ok(found)
+}
+
+#[async_trait]
+impl Reader for EmbeddedReader {
+    fn name(&self) -> &'static str {
+        "the data folder"
+    }
+
+    async fn skier_day(
+        &self,
+        day: ResortDay,
+        skier: SkierId,
+    ) -> Result<Option<Vec<Boarding>>, StoreError> {
+        let packed = self.database.rides.get(keys::rides(day, skier));
+        let packed = packed.map_err(|error| self.failed("find a skier's rides", error))?;
+        packed.map(|packed| unpack(day, &packed)).transpose()
+    }
+
+    async fn skier_on_days(
+        &self,
+        skier: SkierId,
+        days: &[ResortDay],
+    ) -> Result<Vec<Vec<Boarding>>, StoreError> {
+        let mut rides = Vec::with_capacity(days.len());
+        for day in days {
+            rides.push(self.skier_day(*day, skier).await?.unwrap_or_default());
+        }
+        Ok(rides)
+    }
+
+    async fn days_of_skier(&self, skier: SkierId) -> Result<Vec<ResortDay>, StoreError> {
+        let days = self.database.skiers.prefix(skier.get().to_be_bytes());
+        let day = |entry: fjall::Guard| {
+            let key = entry.key();
+            let key = key.map_err(|error| self.failed("list a skier's days", error))?;
+            let day = key
+                .get(keys::SKIER_BYTES..)
+                .and_then(|day| day.try_into().ok());
+            Ok(day.and_then(keys::read_day))
+        };
+        days.filter_map(|entry| day(entry).transpose()).collect()
+    }
+
+    async fn skiers_on(&self, day: ResortDay) -> Result<u64, StoreError> {
+        Ok(self.day(day)?.0.into())
+    }
+
+    async fn counters(&self, day: ResortDay) -> Result<DayCounters, StoreError> {
+        Ok(self.day(day)?.1)
+    }
+
+    async fn lift_rides(&self, day: ResortDay, lift: LiftId) -> Result<u32, StoreError> {
+        let counters = self.day(day)?.1;
+        let of_lift = counters.lifts.iter().find(|(found, _)| *found == lift);
+        Ok(of_lift.map_or(0, |(_, rides)| *rides))
+    }
+
+    async fn resorts(&self) -> Result<Vec<ResortId>, StoreError> {
+        let failed = |error| self.failed("list the resorts", error);
+        let mut resorts = Vec::new();
+        for entry in self.database.days.prefix(keys::seasons()) {
+            let key = entry.key().map_err(failed)?;
+            let number = key.get(1..3).and_then(|key| key.try_into().ok());
+            let resort = number.map(u16::from_be_bytes).map(u64::from);
+            if let Some(Ok(resort)) = resort.map(ResortId::new) {
+                resorts.push(resort);
+            }
+        }
+        resorts.dedup();
+        Ok(resorts)
+    }
+
+    async fn seasons(&self, resort: ResortId) -> Result<Vec<Season>, StoreError> {
+        let failed = |error| self.failed("list a resort's seasons", error);
+        let mut seasons = Vec::new();
+        for entry in self.database.days.prefix(keys::seasons_of(resort)) {
+            let key = entry.key().map_err(failed)?;
+            let number = key.get(3..).and_then(|key| key.try_into().ok());
+            let season = number.map(u16::from_be_bytes).map(u64::from);
+            if let Some(Ok(season)) = season.map(Season::new) {
+                seasons.push(season);
+            }
+        }
+        Ok(seasons)
+    }
+
+    async fn add_season(&self, resort: ResortId, season: Season) -> Result<(), StoreError> {
+        let add = move |database: &Database| {
+            let mut batch = database.batch();
+            batch.insert(&database.days, keys::season(resort, season), []);
+            Ok(database.commit_synced("add a season", batch)?)
+        };
+        self.database.off_thread(add).await
+    }
+
+    async fn scan_day(
+        &self,
+        day: ResortDay,
+        visit: &mut (dyn FnMut(SkierId, Vec<Boarding>) + Send),
+    ) -> Result<(), StoreError> {
+        let mut last = None;
+        loop {
+            let scan = move |database: &Database| scan_on(database, day, last);
+            let found = self.database.off_thread(scan).await?;
+            let is_end = found.len() < SCAN_SKIERS;
+            last = found.last().map(|(skier, _)| *skier);
+            for (skier, packed) in found {
+                visit(skier, unpack(day, &packed)?);
+            }
+            if is_end {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn capacity(&self) -> Result<Capacity, StoreError> {
+        let space = self.database.off_thread(Database::space).await?;
+        Ok(Capacity {
+            used_bytes: space.0,
+            limit_bytes: Some(space.1),
+            when_full: Shed::DiskSpace,
+        })
+    }
+}
