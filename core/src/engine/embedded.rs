@@ -42,8 +42,12 @@ impl Engine for Embedded {
         Ok(())
     }
 
-    /// Waits until no other intake is open.
+    /// Waits until no other intake is open, and takes back what that one, or the process before, did not acknowledge.
     async fn open(&self, prefetch: u16) -> Result<EmbeddedIntake, EngineError> {
+        let seat = Arc::new(Arc::clone(&self.queue.seat).lock_owned().await);
+        let queue = Arc::clone(&self.queue);
+        let giving_back = self.database.off_thread(move |_| queue.give_back());
+        giving_back.await.map_err(QueueError::Disk)?;
         Ok(EmbeddedIntake {
             database: Arc::clone(&self.database),
             queue: Arc::clone(&self.queue),
@@ -52,7 +56,7 @@ impl Engine for Embedded {
             delivered: VecDeque::new(),
             taking: None,
             staged: Staged::default(),
-            _seat: Arc::clone(&self.queue.seat).lock_owned().await,
+            seat,
         })
     }
 
@@ -70,12 +74,16 @@ impl Engine for Embedded {
     async fn put_away(&self, letters: &mut Vec<DeadLetter>) -> Result<(), DeadLetterError> {
         let _seat = self.queue.seat.lock().await;
         self.queue.check_room(letters.len())?;
-        let mut batch = self.database.batch();
-        self.queue.add_letters(letters, &mut batch);
-        let putting = move |database: &Database| database.commit("put letters away", batch);
+        let (queue, put) = (Arc::clone(&self.queue), letters.clone());
+        let putting = move |database: &Database| {
+            let mut batch = database.batch();
+            let new = queue.add_letters(&put, &mut batch)?;
+            database.commit("put letters away", batch)?;
+            queue.has_put_away(new);
+            Ok(())
+        };
         let put = self.database.off_thread(putting).await;
         put.map_err(QueueError::Disk)?;
-        self.queue.has_put_away(letters.len() as u64);
         letters.clear();
         Ok(())
     }
@@ -93,7 +101,8 @@ pub struct EmbeddedIntake {
     taking: Option<JoinHandle<Result<Vec<Delivery>, DiskError>>>,
     /// What the next acknowledgement writes.
     staged: Staged,
-    _seat: OwnedMutexGuard<()>,
+    /// Whatever still writes for this intake holds it too.
+    seat: Arc<OwnedMutexGuard<()>>,
 }
 
 /// What is to be written with the acknowledgement.
@@ -137,7 +146,11 @@ impl Intake for EmbeddedIntake {
                 None => {
                     self.queue.arrived().await;
                     let (queue, prefetch) = (Arc::clone(&self.queue), self.prefetch);
-                    let take = move || queue.take(usize::from(prefetch));
+                    let seat = Arc::clone(&self.seat);
+                    let take = move || {
+                        let _seat = seat;
+                        queue.take(usize::from(prefetch))
+                    };
                     self.taking = Some(tokio::task::spawn_blocking(take));
                 }
             }
@@ -164,13 +177,14 @@ impl Intake for EmbeddedIntake {
 
     async fn ack_through(&mut self, tag: u64) -> Result<(), QueueError> {
         let staged = std::mem::take(&mut self.staged);
-        let queue = Arc::clone(&self.queue);
+        let (queue, seat) = (Arc::clone(&self.queue), Arc::clone(&self.seat));
         let acknowledging = move |database: &Database| {
+            let _seat = seat;
             let mut batch = staged.changes.unwrap_or_else(|| database.batch());
-            queue.add_letters(&staged.letters, &mut batch);
+            let new_letters = queue.add_letters(&staged.letters, &mut batch)?;
             queue.remove_through(tag, &mut batch);
             database.commit("store a batch", batch)?;
-            queue.has_put_away(staged.letters.len() as u64);
+            queue.has_put_away(new_letters);
             queue.removed_through(tag);
             Ok(())
         };
@@ -188,13 +202,8 @@ impl Intake for EmbeddedIntake {
         Ok(())
     }
 
+    /// The next intake takes back what this one leaves.
     async fn close(mut self) {
-        // What is on its way was handed out as well.
         let _ = self.taken().await;
-        let queue = Arc::clone(&self.queue);
-        let giving_back = move |_: &Database| queue.give_back();
-        if let Err(error) = self.database.off_thread(giving_back).await {
-            tracing::debug!("closing an intake: {error}");
-        }
     }
 }

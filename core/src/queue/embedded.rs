@@ -46,8 +46,7 @@ pub struct EmbeddedQueue {
 }
 
 impl EmbeddedQueue {
-    /// Reads what waits in the folder. Messages that were handed out when the process before this one ended came back by
-    /// that.
+    /// Reads what waits in the folder.
     ///
     /// # Errors
     /// When the folder cannot be read or written, or messages are missing.
@@ -119,20 +118,18 @@ impl EmbeddedQueue {
         Ok(message.into_delivery(number, returns))
     }
 
-    /// Takes back what was handed out and not acknowledged.
+    /// Takes back what was handed out and not acknowledged, and counts that it came back.
     pub(crate) fn give_back(&self) -> Result<(), DiskError> {
         let mut batch = self.database.batch();
-        {
-            let mut positions = self.positions();
-            for (number, returns) in positions.give_back() {
-                let key = keys::numbered(keys::RETURNS, number);
-                batch.insert(&self.database.queue, key, returns.to_be_bytes());
-            }
-            batch.remove(&self.database.queue, keys::HANDED_OUT);
+        for (number, returns) in self.positions().give_back() {
+            let key = keys::numbered(keys::RETURNS, number);
+            batch.insert(&self.database.queue, key, returns.to_be_bytes());
         }
-        let given_back = self.database.commit("take messages back", batch);
-        self.arrived.notify_one();
-        given_back
+        if batch.is_empty() {
+            return Ok(());
+        }
+        batch.remove(&self.database.queue, keys::HANDED_OUT);
+        self.database.commit("take messages back", batch)
     }
 
     /// Adds to `batch` what makes the messages through `last` leave the queue.
@@ -167,13 +164,24 @@ impl EmbeddedQueue {
         Ok(())
     }
 
-    /// Adds letters to `batch`. A letter is known by its message and line, so that it stands there once, however often it is
-    /// put away.
-    pub(crate) fn add_letters(&self, letters: &[DeadLetter], batch: &mut fjall::OwnedWriteBatch) {
+    /// Adds letters to `batch` and says how many of them are new. A letter is known by its message and line, so that it
+    /// stands there once, however often it is put away.
+    pub(crate) fn add_letters(
+        &self,
+        letters: &[DeadLetter],
+        batch: &mut fjall::OwnedWriteBatch,
+    ) -> Result<u64, DiskError> {
+        let dead = &self.database.dead;
+        let mut new = 0;
         for letter in letters {
             let (key, value) = stored::letter(letter);
-            batch.insert(&self.database.dead, key, value);
+            let is_there = dead.contains_key(&key);
+            let is_there =
+                is_there.map_err(|error| self.database.failed("look for a dead letter", error))?;
+            new += u64::from(!is_there);
+            batch.insert(dead, key, value);
         }
+        Ok(new)
     }
 
     /// Remembers letters that were put away.

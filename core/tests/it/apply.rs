@@ -1,20 +1,137 @@
-//! The apply script against a model: any interleaving of copies, redeliveries and crashes.
+//! Storing batches against a model, in both stores: any interleaving of copies, redeliveries and crashes.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
+use skilift_core::engine::{Embedded, Engine, Intake};
 use skilift_core::packed::{Boarding, MAX_RIDES_PER_SKIER_DAY};
 use skilift_core::ride::{ResortDay, Ride, SkierId};
 use skilift_core::service_url::ServiceUrl;
 use skilift_core::store::batch::Batch;
+use skilift_core::store::counters::{DayCounters, hour_of};
+use skilift_core::store::embedded::EmbeddedReader;
 use skilift_core::store::redis::Store;
-use skilift_core::store::redis::counters::{DayCounters, hour_of};
-use skilift_core::store::redis::reader::Reader;
-use skilift_core::store::redis::writer::Applied;
+use skilift_core::store::{Applied, Reader};
 use skilift_servers::{RedisOptions, RedisServer};
 
+use crate::engines::{Folder, Ground};
 use crate::shared::{fresh_stack, ride};
+
+/// A store of its own.
+trait TestStore: Sized {
+    /// What several of them stand on.
+    type Server;
+
+    async fn start() -> Self::Server;
+
+    fn on(server: &Self::Server) -> Self;
+
+    async fn apply(&self, rides: &[Ride]) -> Applied;
+
+    fn reader(&self) -> Arc<dyn Reader>;
+
+    /// Makes the store forget what it may forget.
+    async fn forget(&self) {}
+}
+
+struct InRedis {
+    url: String,
+    store: Store,
+}
+
+impl TestStore for InRedis {
+    type Server = RedisServer;
+
+    async fn start() -> RedisServer {
+        RedisServer::start(RedisOptions::default()).await.unwrap()
+    }
+
+    fn on(server: &RedisServer) -> Self {
+        let url = ServiceUrl::redis(&server.url()).unwrap();
+        Self {
+            url: server.url(),
+            store: Store::new(url, &fresh_stack("apply"), 4, false).unwrap(),
+        }
+    }
+
+    async fn apply(&self, rides: &[Ride]) -> Applied {
+        let mut writer = self.store.writer().await.unwrap();
+        writer.apply(&Batch::new(rides.to_vec())).await.unwrap()
+    }
+
+    fn reader(&self) -> Arc<dyn Reader> {
+        Arc::new(self.store.reader().unwrap())
+    }
+
+    async fn forget(&self) {
+        let client = redis::Client::open(self.url.as_str()).unwrap();
+        let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+        let mut flush = redis::cmd("SCRIPT");
+        let flushed = flush.arg("FLUSH").exec_async(&mut connection).await;
+        flushed.unwrap();
+    }
+}
+
+struct InFolder {
+    folder: Folder,
+    engine: Embedded,
+}
+
+impl TestStore for InFolder {
+    type Server = ();
+
+    async fn start() {}
+
+    fn on((): &()) -> Self {
+        let folder = Folder::new();
+        Self {
+            engine: folder.engine(),
+            folder,
+        }
+    }
+
+    async fn apply(&self, rides: &[Ride]) -> Applied {
+        let mut intake = self.engine.open(1).await.unwrap();
+        let applied = intake.apply(&Batch::new(rides.to_vec())).await.unwrap();
+        // No message: the acknowledgement writes what was applied.
+        intake.ack_through(0).await.unwrap();
+        applied
+    }
+
+    fn reader(&self) -> Arc<dyn Reader> {
+        Arc::new(EmbeddedReader::new(Arc::clone(&self.folder.database)))
+    }
+}
+
+/// Writes each of these functions, which are generic over the store, as a test of each store.
+macro_rules! on_both_stores {
+    ($($test:ident)+) => {
+        mod in_redis {
+            $(#[tokio::test] async fn $test() { super::$test::<super::InRedis>().await; })+
+
+            #[test]
+            fn any_interleaving_stores_every_ride_once() {
+                super::any_interleaving_stores_every_ride_once::<super::InRedis>();
+            }
+        }
+        mod in_a_data_folder {
+            $(#[tokio::test] async fn $test() { super::$test::<super::InFolder>().await; })+
+
+            #[test]
+            fn any_interleaving_stores_every_ride_once() {
+                super::any_interleaving_stores_every_ride_once::<super::InFolder>();
+            }
+        }
+    };
+}
+
+on_both_stores! {
+    two_writers_at_once_store_every_ride_once
+    a_full_skier_day_refuses_what_comes_on_top_and_keeps_the_rest
+    a_day_of_many_skiers_is_counted_once_though_it_comes_in_parts
+}
 
 /// What happens to one batch.
 #[derive(Debug, Clone)]
@@ -22,8 +139,8 @@ struct Step {
     rides: Vec<(u64, u64, u64, u64, u64)>,
     /// How often the worker dies while it applies the batch, and after how many turns each time.
     deaths: Vec<u8>,
-    /// Whether Redis forgets its scripts first.
-    flush_scripts: bool,
+    /// Whether the store forgets what it may first.
+    forget: bool,
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -39,42 +156,16 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         prop::collection::vec(0..12_u8, 0..3),
         any::<bool>(),
     );
-    let step = step.prop_map(|(rides, deaths, flush_scripts)| Step {
+    let step = step.prop_map(|(rides, deaths, forget)| Step {
         rides,
         deaths,
-        flush_scripts,
+        forget,
     });
     prop::collection::vec(step, 1..8)
 }
 
-async fn redis() -> RedisServer {
-    RedisServer::start(RedisOptions::default()).await.unwrap()
-}
-
-fn store_on(server: &RedisServer) -> Store {
-    Store::new(
-        ServiceUrl::redis(&server.url()).unwrap(),
-        &fresh_stack("apply"),
-        4,
-        false,
-    )
-    .unwrap()
-}
-
-async fn apply(store: &Store, rides: &[Ride]) -> Applied {
-    store
-        .writer()
-        .await
-        .unwrap()
-        .apply(&Batch::new(rides.to_vec()))
-        .await
-        .unwrap()
-}
-
-/// Applies a batch and dies after some turns of the loop: what was sent is done by Redis all the same, what was not is not.
-async fn apply_and_die(store: &Store, rides: &[Ride], turns: u8) {
-    let mut writer = store.writer().await.unwrap();
-    let batch = Batch::new(rides.to_vec());
+/// Applies a batch and dies after some turns of the loop: what was sent is done all the same, what was not is not.
+async fn apply_and_die(store: &impl TestStore, rides: &[Ride], turns: u8) {
     let death = async {
         for _ in 0..turns {
             tokio::task::yield_now().await;
@@ -82,13 +173,13 @@ async fn apply_and_die(store: &Store, rides: &[Ride], turns: u8) {
     };
     tokio::select! {
         biased;
-        _ = writer.apply(&batch) => {}
+        _ = store.apply(rides) => {}
         () = death => {}
     }
 }
 
 /// What the store must hold for these rides: no more, no less, and found by every way.
-async fn check_against(reader: &Reader, expected: &BTreeSet<Ride>) {
+pub(crate) async fn check_against(reader: &dyn Reader, expected: &BTreeSet<Ride>) {
     let mut by_day: BTreeMap<ResortDay, BTreeMap<SkierId, Vec<Boarding>>> = BTreeMap::new();
     for ride in expected {
         let boarding = Boarding {
@@ -107,7 +198,7 @@ async fn check_against(reader: &Reader, expected: &BTreeSet<Ride>) {
         let mut ledger = BTreeMap::new();
         let mut scanned = BTreeMap::new();
         reader
-            .scan_day(*day, |skier, rides| drop(scanned.insert(skier, rides)))
+            .scan_day(*day, &mut |skier, rides| drop(scanned.insert(skier, rides)))
             .await
             .unwrap();
         let mut recount = DayCounters::default();
@@ -156,14 +247,12 @@ async fn check_against(reader: &Reader, expected: &BTreeSet<Ride>) {
     }
 }
 
-#[test]
-fn any_interleaving_of_copies_redeliveries_and_crashes_stores_every_ride_once() {
+fn any_interleaving_stores_every_ride_once<S: TestStore>() {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .unwrap();
-    let server = runtime.block_on(redis());
-    let client = redis::Client::open(server.url()).unwrap();
+    let server = runtime.block_on(S::start());
     let mut runner = TestRunner::new(Config {
         cases: 100,
         failure_persistence: None,
@@ -171,18 +260,13 @@ fn any_interleaving_of_copies_redeliveries_and_crashes_stores_every_ride_once() 
     });
     let outcome = runner.run(&steps(), |steps| {
         runtime.block_on(async {
-            let store = store_on(&server);
+            let store = S::on(&server);
             let mut expected = BTreeSet::new();
             let mut new = 0;
             let mut died = false;
             for step in steps {
-                if step.flush_scripts {
-                    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
-                    redis::cmd("SCRIPT")
-                        .arg("FLUSH")
-                        .exec_async(&mut connection)
-                        .await
-                        .unwrap();
+                if step.forget {
+                    store.forget().await;
                 }
                 let rides: Vec<Ride> = step
                     .rides
@@ -193,7 +277,7 @@ fn any_interleaving_of_copies_redeliveries_and_crashes_stores_every_ride_once() 
                     apply_and_die(&store, &rides, turns).await;
                     died = true;
                 }
-                let applied = apply(&store, &rides).await;
+                let applied = store.apply(&rides).await;
                 assert_eq!(applied.new + applied.duplicates, rides.len() as u64);
                 assert!(applied.refused.is_empty());
                 new += applied.new;
@@ -202,45 +286,43 @@ fn any_interleaving_of_copies_redeliveries_and_crashes_stores_every_ride_once() 
             if !died {
                 assert_eq!(new, expected.len() as u64);
             }
-            check_against(&store.reader().unwrap(), &expected).await;
+            check_against(&*store.reader(), &expected).await;
         });
         Ok(())
     });
     outcome.unwrap();
 }
 
-#[tokio::test]
-async fn two_writers_at_once_store_every_ride_once() {
-    let server = redis().await;
-    let store = store_on(&server);
+async fn two_writers_at_once_store_every_ride_once<S: TestStore>() {
+    let server = S::start().await;
+    let store = S::on(&server);
     let rides: Vec<Ride> = (0..3000)
         .map(|n| ride(1 + n % 2, 1, 1 + n % 700, 1 + n % 900, 1 + n % 40))
         .collect();
-    let (left, right) = tokio::join!(apply(&store, &rides[..2000]), apply(&store, &rides[1000..]));
+    let (left, right) = tokio::join!(store.apply(&rides[..2000]), store.apply(&rides[1000..]));
     let expected: BTreeSet<Ride> = rides.iter().copied().collect();
     assert_eq!(left.new + right.new, expected.len() as u64);
     assert_eq!(
         left.new + left.duplicates + right.new + right.duplicates,
         4000
     );
-    check_against(&store.reader().unwrap(), &expected).await;
+    check_against(&*store.reader(), &expected).await;
 }
 
-#[tokio::test]
-async fn a_full_skier_day_refuses_what_comes_on_top_and_keeps_the_rest() {
-    let server = redis().await;
-    let store = store_on(&server);
+async fn a_full_skier_day_refuses_what_comes_on_top_and_keeps_the_rest<S: TestStore>() {
+    let server = S::start().await;
+    let store = S::on(&server);
     let day: Vec<Ride> = (1..=MAX_RIDES_PER_SKIER_DAY as u64)
         .map(|minute| ride(1, 1, 7, minute, 1))
         .collect();
-    assert_eq!(apply(&store, &day[..1439]).await.new, 1439);
+    assert_eq!(store.apply(&day[..1439]).await.new, 1439);
     let more = [
         ride(1, 1, 7, 1, 2),
         ride(1, 1, 7, 2, 2),
         ride(1, 1, 7, 5, 1),
         ride(1, 1, 8, 1, 1),
     ];
-    let applied = apply(&store, &more).await;
+    let applied = store.apply(&more).await;
     assert_eq!((applied.new, applied.duplicates), (2, 1));
     let [(refused, reason)] = &applied.refused[..] else {
         panic!("{applied:?}")
@@ -249,63 +331,17 @@ async fn a_full_skier_day_refuses_what_comes_on_top_and_keeps_the_rest() {
     assert!(reason.contains("1440 rides"), "{reason}");
 }
 
-#[tokio::test]
-async fn a_key_of_another_type_spoils_only_its_own_day() {
-    let server = redis().await;
-    let stack = fresh_stack("wrongtype");
-    let store = Store::new(ServiceUrl::redis(&server.url()).unwrap(), &stack, 1, false).unwrap();
-    let client = redis::Client::open(server.url()).unwrap();
-    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
-    let key = format!("{stack}:counts:{{1:2025:2}}");
-    redis::cmd("SADD")
-        .arg(&key)
-        .arg(1)
-        .exec_async(&mut connection)
+async fn a_day_of_many_skiers_is_counted_once_though_it_comes_in_parts<S: TestStore>() {
+    let server = S::start().await;
+    let store = S::on(&server);
+    let rides: Vec<Ride> = (1..=2500).map(|skier| ride(1, 1, skier, 30, 2)).collect();
+    assert_eq!(store.apply(&rides).await.new, 2500);
+    assert_eq!(store.apply(&rides[..1500]).await.duplicates, 1500);
+    let counters = store
+        .reader()
+        .counters(rides[0].resort_day())
         .await
         .unwrap();
-    let rides = [
-        ride(1, 1, 7, 1, 1),
-        ride(1, 2, 7, 1, 1),
-        ride(1, 3, 7, 1, 1),
-    ];
-    let applied = apply(&store, &rides).await;
-    assert_eq!(applied.new, 2);
-    let [(refused, reason)] = &applied.refused[..] else {
-        panic!("{applied:?}")
-    };
-    assert_eq!(*refused, rides[1]);
-    assert!(
-        reason.contains(&key) && reason.contains("set instead of a string"),
-        "{reason}"
-    );
-    check_against(
-        &store.reader().unwrap(),
-        &BTreeSet::from([rides[0], rides[2]]),
-    )
-    .await;
-}
-
-#[tokio::test]
-async fn memory_for_a_ride_stays_below_24_bytes() {
-    let server = redis().await;
-    let store = store_on(&server);
-    let reader = store.reader().unwrap();
-    let before = reader.memory().await.unwrap();
-    let mut writer = store.writer().await.unwrap();
-    let mut rides = 0;
-    for day in 1..=3 {
-        for first in (1..=20_000).step_by(1000) {
-            let batch = (first..first + 1000)
-                .flat_map(|skier| (0..12).map(move |n| ride(1, day, skier, 10 + n * 30, 1 + n)));
-            rides += writer
-                .apply(&Batch::new(batch.collect()))
-                .await
-                .unwrap()
-                .new;
-        }
-    }
-    let used = reader.memory().await.unwrap().used_bytes - before.used_bytes;
-    assert_eq!((rides, before.limit_bytes), (720_000, None));
-    let bytes_per_ride = used as f64 / rides as f64;
-    assert!(bytes_per_ride < 24.0, "{bytes_per_ride:.1} bytes a ride");
+    assert_eq!((counters.rides, counters.duplicates), (2500, 1500));
+    check_against(&*store.reader(), &rides.into_iter().collect()).await;
 }

@@ -2,7 +2,8 @@
 
 use skilift_core::lifecycle::chain;
 use skilift_core::service_url::ServiceUrl;
-use skilift_core::store::redis::{Store, StoreError};
+use skilift_core::store::StoreError;
+use skilift_core::store::redis::Store;
 use skilift_servers::{AppendFsync, RedisOptions, RedisServer};
 
 use crate::shared::fresh_stack;

@@ -1,8 +1,15 @@
-//! The queue and the store against real servers.
+//! Queue and store on both engines: RabbitMQ and Redis as real servers, and data folders.
 //!
-//! Redis is started by each test file that needs one; RabbitMQ is the shared one that `make test` starts.
+//! - `engines`: both engines. `queue`, `apply`: what must hold on either. `rabbit`, `redis`, `durability`, `folder`: what is
+//!   particular to one.
+//!
+//! Redis is started by each test that may disturb it; otherwise it and RabbitMQ are the shared ones that `make test` starts.
 
 mod apply;
 mod durability;
+mod engines;
+mod folder;
 mod queue;
+mod rabbit;
+mod redis;
 mod shared;

@@ -1,98 +1,33 @@
-//! The publisher and the consumer against a real RabbitMQ.
+//! The way from the publisher to the worker, on both engines.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use skilift_core::lifecycle::{Lifecycle, Signals};
-use skilift_core::message::{MessageBody, lines, parse_line};
-use skilift_core::queue::rabbit::{
-    Admission, Broker, Consumer, DeadLetter, DeadLetters, Delivery, PublishError, Publisher,
-    PublisherConfig, Shed,
-};
+use skilift_core::engine::Intake;
+use skilift_core::lifecycle::Signals;
+use skilift_core::message::MessageBody;
+use skilift_core::queue::{PublishError, PublisherConfig, Shed};
 use skilift_core::ride::Ride;
-use skilift_core::service_url::ServiceUrl;
-use skilift_core::stack::StackName;
-use skilift_servers::shared_amqp_url;
 
-use crate::shared::{fresh_stack, ride};
+use crate::engines::{CONFIG, Ground, Setup, eventually, on_both_engines, rides_of, take};
+use crate::shared::ride;
 
-const CONFIG: PublisherConfig = PublisherConfig {
-    lanes: 1,
-    message_rides: 10,
-    max_in_flight: 1000,
-    high_water_rides: 1_000_000,
-};
-
-struct Setup {
-    broker: Arc<Broker>,
-    stack: StackName,
-    admission: Arc<Admission>,
-    life: Lifecycle,
-    publisher: Publisher,
+on_both_engines! {
+    rides_that_arrive_together_leave_together_numbered_without_gaps
+    what_is_not_acknowledged_comes_back_and_says_how_often
+    a_cancelled_consumer_hands_out_what_was_delivered_and_can_go_on
+    shedding_and_the_bound_in_flight_refuse_at_once
+    above_the_high_water_mark_rides_are_refused_until_the_queue_empties
+    closing_sends_what_was_accepted_and_ends_the_lanes
 }
 
-async fn setup(config: PublisherConfig) -> Setup {
-    let broker = connect();
-    let (stack, admission, life) = (
-        fresh_stack("queue"),
-        Arc::<Admission>::default(),
-        Lifecycle::new(),
-    );
-    let publisher = Publisher::start(
-        config,
-        Arc::clone(&broker),
-        &stack,
-        Arc::clone(&admission),
-        &life,
-    )
-    .await
-    .unwrap();
-    eventually("the lane opens", || publisher.check_open().is_ok()).await;
-    Setup {
-        broker,
-        stack,
-        admission,
-        life,
-        publisher,
-    }
-}
-
-fn connect() -> Arc<Broker> {
-    Arc::new(Broker::new(ServiceUrl::amqp(&shared_amqp_url()).unwrap(), "test").unwrap())
-}
-
-async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    for _ in 0..500 {
-        if holds() {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    panic!("waited in vain until {what}");
-}
-
-async fn take(consumer: &mut Consumer) -> Delivery {
-    let next = tokio::time::timeout(Duration::from_secs(10), consumer.next());
-    next.await.expect("a message within 10 s").unwrap().unwrap()
-}
-
-fn rides_of(delivery: &Delivery) -> Vec<Ride> {
-    lines(&delivery.body)
-        .map(|(_, line)| parse_line(line).unwrap())
-        .collect()
-}
-
-#[tokio::test]
-async fn rides_that_arrive_together_leave_together_numbered_without_gaps() {
-    let setup = setup(CONFIG).await;
+async fn rides_that_arrive_together_leave_together_numbered_without_gaps<G: Ground>() {
+    let setup = Setup::<G>::new(CONFIG).await;
     let rides: Vec<Ride> = (1..=95).map(|skier| ride(1, 1, skier, 1, 1)).collect();
     let all = rides.iter().map(|ride| setup.publisher.publish(ride));
     for accepted in futures_util::future::join_all(all).await {
         accepted.unwrap();
     }
-    let mut consumer = Consumer::open(&setup.broker, &setup.stack, 100)
-        .await
-        .unwrap();
+    let mut consumer = setup.intake(100).await;
     let mut received = Vec::new();
     let mut ids = Vec::new();
     while received.len() < rides.len() {
@@ -117,9 +52,8 @@ async fn rides_that_arrive_together_leave_together_numbered_without_gaps() {
     assert_eq!(ids[0].sequence, 1);
 }
 
-#[tokio::test]
-async fn what_is_not_acknowledged_comes_back_and_says_how_often() {
-    let setup = setup(CONFIG).await;
+async fn what_is_not_acknowledged_comes_back_and_says_how_often<G: Ground>() {
+    let setup = Setup::<G>::new(CONFIG).await;
     for skier in 1..=3 {
         setup
             .publisher
@@ -127,9 +61,7 @@ async fn what_is_not_acknowledged_comes_back_and_says_how_often() {
             .await
             .unwrap();
     }
-    let mut first = Consumer::open(&setup.broker, &setup.stack, 10)
-        .await
-        .unwrap();
+    let mut first = setup.intake(10).await;
     let tags = [
         take(&mut first).await.tag,
         take(&mut first).await.tag,
@@ -137,9 +69,7 @@ async fn what_is_not_acknowledged_comes_back_and_says_how_often() {
     ];
     first.ack_through(tags[1]).await.unwrap();
     first.close().await;
-    let mut second = Consumer::open(&setup.broker, &setup.stack, 10)
-        .await
-        .unwrap();
+    let mut second = setup.intake(10).await;
     let back = take(&mut second).await;
     assert_eq!(
         (rides_of(&back), back.returns),
@@ -147,9 +77,8 @@ async fn what_is_not_acknowledged_comes_back_and_says_how_often() {
     );
 }
 
-#[tokio::test]
-async fn a_cancelled_consumer_hands_out_what_was_delivered_and_can_go_on() {
-    let setup = setup(CONFIG).await;
+async fn a_cancelled_consumer_hands_out_what_was_delivered_and_can_go_on<G: Ground>() {
+    let setup = Setup::<G>::new(CONFIG).await;
     for skier in 1..=5 {
         setup
             .publisher
@@ -157,9 +86,7 @@ async fn a_cancelled_consumer_hands_out_what_was_delivered_and_can_go_on() {
             .await
             .unwrap();
     }
-    let mut consumer = Consumer::open(&setup.broker, &setup.stack, 2)
-        .await
-        .unwrap();
+    let mut consumer = setup.intake(2).await;
     let first = take(&mut consumer).await;
     tokio::time::sleep(Duration::from_millis(200)).await;
     consumer.cancel().await.unwrap();
@@ -176,9 +103,8 @@ async fn a_cancelled_consumer_hands_out_what_was_delivered_and_can_go_on() {
     assert!(rest.iter().all(|message| message.returns == 0));
 }
 
-#[tokio::test]
-async fn shedding_and_the_bound_in_flight_refuse_at_once() {
-    let setup = setup(PublisherConfig {
+async fn shedding_and_the_bound_in_flight_refuse_at_once<G: Ground>() {
+    let setup = Setup::<G>::new(PublisherConfig {
         max_in_flight: 5,
         ..CONFIG
     })
@@ -196,9 +122,8 @@ async fn shedding_and_the_bound_in_flight_refuse_at_once() {
     setup.publisher.publish(&ride(1, 1, 1, 1, 1)).await.unwrap();
 }
 
-#[tokio::test]
-async fn above_the_high_water_mark_rides_are_refused_until_the_queue_empties() {
-    let setup = setup(PublisherConfig {
+async fn above_the_high_water_mark_rides_are_refused_until_the_queue_empties<G: Ground>() {
+    let setup = Setup::<G>::new(PublisherConfig {
         high_water_rides: 3,
         ..CONFIG
     })
@@ -210,46 +135,21 @@ async fn above_the_high_water_mark_rides_are_refused_until_the_queue_empties() {
         setup.admission.shedding() == Some(Shed::Backlog)
     })
     .await;
-    let mut consumer = Consumer::open(&setup.broker, &setup.stack, 10)
-        .await
-        .unwrap();
+    let mut consumer = setup.intake(10).await;
+    let mut rides = 0;
+    while rides < 4 {
+        let message = take(&mut consumer).await;
+        rides += rides_of(&message).len();
+        consumer.ack_through(message.tag).await.unwrap();
+    }
     eventually("the queue is empty", || {
         setup.admission.shedding().is_none()
     })
     .await;
-    let message = take(&mut consumer).await;
-    consumer.ack_through(message.tag).await.unwrap();
 }
 
-#[tokio::test]
-async fn a_deleted_queue_refuses_the_ride_and_is_there_again_for_the_next() {
-    let setup = setup(CONFIG).await;
-    let channel = setup.broker.channel().await.unwrap();
-    let queue = setup.stack.ride_queue();
-    channel
-        .queue_delete(
-            queue.as_str().into(),
-            lapin::options::QueueDeleteOptions::default(),
-        )
-        .await
-        .unwrap();
-    let refused = setup
-        .publisher
-        .publish(&ride(1, 1, 1, 1, 1))
-        .await
-        .unwrap_err()
-        .to_string();
-    assert!(refused.contains("no queue"), "{refused}");
-    eventually("the lane opens again", || {
-        setup.publisher.check_open().is_ok()
-    })
-    .await;
-    setup.publisher.publish(&ride(1, 1, 1, 1, 1)).await.unwrap();
-}
-
-#[tokio::test]
-async fn closing_sends_what_was_accepted_and_ends_the_lanes() {
-    let setup = setup(CONFIG).await;
+async fn closing_sends_what_was_accepted_and_ends_the_lanes<G: Ground>() {
+    let setup = Setup::<G>::new(CONFIG).await;
     let ride = ride(1, 1, 1, 1, 1);
     let sending = setup.publisher.publish(&ride);
     let closing = async {
@@ -265,70 +165,5 @@ async fn closing_sends_what_was_accepted_and_ends_the_lanes() {
     assert_eq!(
         format!("{code:?}"),
         format!("{:?}", std::process::ExitCode::SUCCESS)
-    );
-}
-
-#[tokio::test]
-async fn a_dead_letter_keeps_line_reason_and_origin() {
-    let stack = fresh_stack("dead");
-    let broker = connect();
-    let letters = DeadLetters::open(&broker, &stack).await.unwrap();
-    let letter = DeadLetter {
-        line: b"poison".to_vec(),
-        reason: "not a ride".to_owned(),
-        message: "00000000000000ff-1-9".parse().ok(),
-        line_number: 4,
-    };
-    letters.put(&letter).await.unwrap();
-    let channel = broker.channel().await.unwrap();
-    let queue = stack.dead_letter_queue();
-    let got = channel
-        .basic_get(
-            queue.as_str().into(),
-            lapin::options::BasicGetOptions::default(),
-        )
-        .await;
-    let message = got.unwrap().unwrap().delivery;
-    assert_eq!(message.data, b"poison");
-    let headers = message.properties.headers().as_ref().unwrap();
-    let text = |name: &str| headers.inner()[name].as_long_string().unwrap().to_string();
-    assert_eq!(
-        (text("reason"), text("id")),
-        ("not a ride".into(), "00000000000000ff-1-9:4".into())
-    );
-}
-
-#[tokio::test]
-async fn a_queue_with_other_arguments_is_refused_in_words() {
-    let stack = fresh_stack("other");
-    let broker = connect();
-    let channel = broker.channel().await.unwrap();
-    let durable = lapin::options::QueueDeclareOptions::durable();
-    let queue = stack.ride_queue();
-    channel
-        .queue_declare(queue.as_str().into(), durable, Default::default())
-        .await
-        .unwrap();
-    let error = Consumer::open(&broker, &stack, 1).await.unwrap_err();
-    assert!(error.is_permanent());
-    assert!(
-        error
-            .to_string()
-            .contains(&format!("the queue {queue} exists with other arguments")),
-        "{error}"
-    );
-}
-
-#[tokio::test]
-async fn a_wrong_password_is_refused_without_being_shown() {
-    let url = shared_amqp_url();
-    let (_, host) = url.rsplit_once('@').unwrap();
-    let wrong = format!("amqp://someone:s3cret@{host}");
-    let broker = Broker::new(ServiceUrl::amqp(&wrong).unwrap(), "test").unwrap();
-    let error = broker.channel().await.unwrap_err();
-    let text = skilift_core::lifecycle::chain(&error);
-    assert!(
-        error.is_permanent() && text.contains("refused") && !text.contains("s3cret"),
-        "{text}"
     );
 }

@@ -28,7 +28,7 @@ pub(super) struct Positions {
 }
 
 impl Positions {
-    /// Reads the positions of a queue that nobody consumes.
+    /// Reads the positions as the process before this one left them.
     pub(super) fn read(database: &Database) -> Result<Self, DiskError> {
         let failed = |error| database.failed("read the queue", error);
         let queue = &database.queue;
@@ -70,20 +70,8 @@ impl Positions {
             let handed_out =
                 read_number(&handed_out).ok_or_else(|| damaged(database, "its positions"))?;
             positions.handed_out = handed_out.clamp(positions.head, positions.next());
-            positions.write_returns(database)?;
         }
         Ok(positions)
-    }
-
-    /// What was handed out when the process before this one ended comes back.
-    fn write_returns(&mut self, database: &Database) -> Result<(), DiskError> {
-        let mut batch = database.batch();
-        for (number, returns) in self.give_back() {
-            let key = keys::numbered(keys::RETURNS, number);
-            batch.insert(&database.queue, key, returns.to_be_bytes());
-        }
-        batch.remove(&database.queue, keys::HANDED_OUT);
-        database.commit_synced("take messages back", batch)
     }
 
     /// The number of the message that comes next.

@@ -1,0 +1,216 @@
+//! What only a data folder must promise: what is synced stays, whatever the disk has of the rest.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use skilift_core::embedded::{Database, DiskError};
+use skilift_core::engine::{Embedded, Engine, Intake};
+use skilift_core::lifecycle::Lifecycle;
+use skilift_core::queue::embedded::{self, EmbeddedQueue};
+use skilift_core::queue::{Admission, DeadLetter, DeadLetterError};
+use skilift_core::ride::Ride;
+use skilift_core::store::Reader;
+use skilift_core::store::batch::Batch;
+use skilift_core::store::embedded::EmbeddedReader;
+use tempfile::TempDir;
+
+use crate::engines::{CONFIG, Folder, Setup, eventually, rides_of, take};
+use crate::shared::ride;
+
+fn open(folder: &Path) -> (Arc<Database>, Arc<EmbeddedQueue>) {
+    let database = Arc::new(Database::open(folder).unwrap());
+    let queue = EmbeddedQueue::open(Arc::clone(&database)).unwrap();
+    (database, queue)
+}
+
+/// Publishes rides one by one, each of which is synced when this returns.
+async fn publish(queue: &Arc<EmbeddedQueue>, rides: &[Ride]) {
+    let life = Lifecycle::new();
+    let admission = Arc::<Admission>::default();
+    let publisher = embedded::publish(&CONFIG, queue, admission, &life);
+    eventually("the lane opens", || publisher.check_open().is_ok()).await;
+    for ride in rides {
+        publisher.publish(ride).await.unwrap();
+    }
+    publisher.close();
+    life.drain();
+}
+
+/// All rides that wait in the queue.
+async fn waiting(database: Arc<Database>, queue: Arc<EmbeddedQueue>) -> Vec<Ride> {
+    let expected = queue.waiting_rides();
+    let mut intake = Embedded::new(database, queue).open(10_000).await.unwrap();
+    let mut rides = Vec::new();
+    while (rides.len() as u64) < expected {
+        rides.extend(rides_of(&take(&mut intake).await));
+    }
+    rides
+}
+
+fn rides(count: u64) -> Vec<Ride> {
+    (1..=count).map(|skier| ride(1, 1, skier, 1, 1)).collect()
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy_folder(&entry.path(), &target);
+        } else if target
+            .extension()
+            .is_none_or(|extension| extension != "jnl")
+        {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+/// The one journal, and its bytes up to the last that is not 0.
+fn journal(folder: &Path) -> (PathBuf, Vec<u8>) {
+    let folder = folder.join("rides");
+    let entries = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let mut journals = entries.filter(|path| path.extension().is_some_and(|end| end == "jnl"));
+    let path = journals.next().unwrap();
+    assert!(journals.next().is_none());
+    let mut bytes = std::fs::read(&path).unwrap();
+    let end = bytes.iter().rposition(|&byte| byte != 0).unwrap() + 1;
+    bytes.truncate(end);
+    (path, bytes)
+}
+
+#[tokio::test]
+async fn a_journal_that_ends_anywhere_after_the_last_sync_opens_with_all_that_was_synced() {
+    let folder = TempDir::new().unwrap();
+    let (database, queue) = open(folder.path());
+    publish(&queue, &rides(3)).await;
+    let synced = journal(folder.path()).1.len();
+    // What the worker writes is not synced: it can be done again.
+    let engine = Embedded::new(Arc::clone(&database), Arc::clone(&queue));
+    let mut intake = engine.open(2).await.unwrap();
+    let last = [take(&mut intake).await, take(&mut intake).await][1].tag;
+    intake.apply(&Batch::new(rides(2))).await.unwrap();
+    intake.ack_through(last).await.unwrap();
+    let (path, bytes) = journal(folder.path());
+    assert!(bytes.len() > synced + 100, "{} {synced}", bytes.len());
+    let full_length = std::fs::metadata(&path).unwrap().len();
+
+    for end in synced..=bytes.len() {
+        // A file may end there, or go on with zeros, as it was made.
+        for length in [end as u64, full_length] {
+            let copy = TempDir::new().unwrap();
+            copy_folder(folder.path(), copy.path());
+            let copied = copy.path().join("rides").join(path.file_name().unwrap());
+            let file = File::create(copied).unwrap();
+            file.write_all_at(&bytes[..end], 0).unwrap();
+            file.set_len(length).unwrap();
+            drop(file);
+
+            let (database, queue) = open(copy.path());
+            let reader = EmbeddedReader::new(Arc::clone(&database));
+            let day = rides(1)[0].resort_day();
+            let stored = reader.skiers_on(day).await.unwrap();
+            let waiting = waiting(database, queue).await;
+            // The batch is there as a whole or not at all.
+            match stored {
+                0 => assert_eq!(waiting, rides(3), "cut at {end} of {}", bytes.len()),
+                2 => assert_eq!(waiting, rides(3)[2..], "cut at {end} of {}", bytes.len()),
+                other => panic!("{other} skiers, cut at {end}"),
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_was_handed_out_when_the_process_died_comes_back_counted() {
+    let folder = TempDir::new().unwrap();
+    {
+        let (database, queue) = open(folder.path());
+        publish(&queue, &rides(3)).await;
+        let engine = Embedded::new(database, queue);
+        let mut intake = engine.open(2).await.unwrap();
+        take(&mut intake).await;
+        // Neither acknowledged nor closed.
+    }
+    let (database, queue) = open(folder.path());
+    assert_eq!(queue.waiting_rides(), 3);
+    let mut intake = Embedded::new(database, queue).open(10).await.unwrap();
+    let mut returns = Vec::new();
+    for _ in 0..3 {
+        returns.push(take(&mut intake).await.returns);
+    }
+    assert_eq!(returns, [1, 1, 0]);
+}
+
+#[tokio::test]
+async fn a_second_opening_is_refused_in_words() {
+    let folder = TempDir::new().unwrap();
+    let (database, queue) = open(folder.path());
+    let Err(error) = Database::open(folder.path()) else {
+        panic!("it was opened twice")
+    };
+    assert!(matches!(error, DiskError::InUse(_)), "{error}");
+    assert!(error.to_string().contains("in use by another process"));
+    drop((database, queue));
+    open(folder.path());
+}
+
+#[tokio::test]
+async fn a_dead_letter_is_there_once_however_often_it_is_put_away() {
+    let setup = Setup::<Folder>::new(CONFIG).await;
+    let letter = |line_number| DeadLetter {
+        line: b"poison \xff".to_vec(),
+        reason: "not a ride".to_owned(),
+        message: "00000000000000ff-1-9".parse().ok(),
+        line_number,
+    };
+    let mut intake = setup.intake(1).await;
+    for _ in 0..2 {
+        intake
+            .put_away(&mut vec![letter(4), letter(5)])
+            .await
+            .unwrap();
+        intake.ack_through(0).await.unwrap();
+    }
+    let queue = &setup.ground.queue;
+    assert_eq!(queue.letters().unwrap(), [letter(4), letter(5)]);
+    assert_eq!(queue.dead_letters(), 2);
+}
+
+#[tokio::test]
+async fn dead_letters_are_bounded() {
+    let setup = Setup::<Folder>::new(CONFIG).await;
+    let mut intake = setup.intake(1).await;
+    let letter = DeadLetter {
+        line: Vec::new(),
+        reason: String::new(),
+        message: None,
+        line_number: 1,
+    };
+    let mut letters = vec![letter; 1_000_001];
+    let error = intake.put_away(&mut letters).await.unwrap_err();
+    assert!(matches!(error, DeadLetterError::Full(_)), "{error}");
+    assert_eq!(letters.len(), 1_000_001);
+}
+
+#[test]
+fn a_folder_that_cannot_be_one_is_refused_in_words() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    for path in [file.clone(), file.join("below")] {
+        let Err(error) = Database::open(&path) else {
+            panic!("{} was opened", path.display())
+        };
+        let text = error.to_string();
+        assert!(
+            text.contains("cannot be written") && text.contains("--data"),
+            "{text}"
+        );
+    }
+}

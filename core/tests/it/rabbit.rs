@@ -1,0 +1,100 @@
+//! What only RabbitMQ can do to a publisher and a worker.
+
+use skilift_core::queue::DeadLetter;
+use skilift_core::queue::rabbit::{Broker, Consumer, DeadLetters};
+use skilift_core::service_url::ServiceUrl;
+use skilift_servers::shared_amqp_url;
+
+use crate::engines::{CONFIG, Servers, Setup, connect, eventually};
+use crate::shared::{fresh_stack, ride};
+
+#[tokio::test]
+async fn a_deleted_queue_refuses_the_ride_and_is_there_again_for_the_next() {
+    let setup = Setup::<Servers>::new(CONFIG).await;
+    let channel = setup.ground.broker.channel().await.unwrap();
+    let queue = setup.ground.stack.ride_queue();
+    channel
+        .queue_delete(
+            queue.as_str().into(),
+            lapin::options::QueueDeleteOptions::default(),
+        )
+        .await
+        .unwrap();
+    let refused = setup
+        .publisher
+        .publish(&ride(1, 1, 1, 1, 1))
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(refused.contains("no queue"), "{refused}");
+    eventually("the lane opens again", || {
+        setup.publisher.check_open().is_ok()
+    })
+    .await;
+    setup.publisher.publish(&ride(1, 1, 1, 1, 1)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_dead_letter_keeps_line_reason_and_origin() {
+    let stack = fresh_stack("dead");
+    let broker = connect();
+    let letters = DeadLetters::open(&broker, &stack).await.unwrap();
+    let letter = DeadLetter {
+        line: b"poison".to_vec(),
+        reason: "not a ride".to_owned(),
+        message: "00000000000000ff-1-9".parse().ok(),
+        line_number: 4,
+    };
+    letters.put(&letter).await.unwrap();
+    let channel = broker.channel().await.unwrap();
+    let queue = stack.dead_letter_queue();
+    let got = channel
+        .basic_get(
+            queue.as_str().into(),
+            lapin::options::BasicGetOptions::default(),
+        )
+        .await;
+    let message = got.unwrap().unwrap().delivery;
+    assert_eq!(message.data, b"poison");
+    let headers = message.properties.headers().as_ref().unwrap();
+    let text = |name: &str| headers.inner()[name].as_long_string().unwrap().to_string();
+    assert_eq!(
+        (text("reason"), text("id")),
+        ("not a ride".into(), "00000000000000ff-1-9:4".into())
+    );
+}
+
+#[tokio::test]
+async fn a_queue_with_other_arguments_is_refused_in_words() {
+    let stack = fresh_stack("other");
+    let broker = connect();
+    let channel = broker.channel().await.unwrap();
+    let durable = lapin::options::QueueDeclareOptions::durable();
+    let queue = stack.ride_queue();
+    channel
+        .queue_declare(queue.as_str().into(), durable, Default::default())
+        .await
+        .unwrap();
+    let error = Consumer::open(&broker, &stack, 1).await.unwrap_err();
+    assert!(error.is_permanent());
+    assert!(
+        error
+            .to_string()
+            .contains(&format!("the queue {queue} exists with other arguments")),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_refused_without_being_shown() {
+    let url = shared_amqp_url();
+    let (_, host) = url.rsplit_once('@').unwrap();
+    let wrong = format!("amqp://someone:s3cret@{host}");
+    let broker = Broker::new(ServiceUrl::amqp(&wrong).unwrap(), "test").unwrap();
+    let error = broker.channel().await.unwrap_err();
+    let text = skilift_core::lifecycle::chain(&error);
+    assert!(
+        error.is_permanent() && text.contains("refused") && !text.contains("s3cret"),
+        "{text}"
+    );
+}
