@@ -4,9 +4,11 @@
 //! - `wrk`: the client. `usage`: CPU time and memory of processes.
 //! - `requests`: rates of POST and GET as shares of the ceiling, in interleaved rounds. `drain`: bulk ingest, and the
 //!   worker from a full queue.
+//! - `embedded`: the same questions of `skictl up` on a data folder of ten million rides.
 //! - `table`: medians with their ranges.
 
 mod drain;
+mod embedded;
 mod preload;
 mod requests;
 mod setup;
@@ -36,6 +38,7 @@ async fn bench() -> anyhow::Result<()> {
     preload::preload(&setup, &mut table).await?;
     requests::measure(&mut setup, &mut table).await?;
     drain::measure(&mut setup, &mut table).await?;
+    embedded::measure(&setup, &mut table).await?;
     table.print();
     Ok(())
 }

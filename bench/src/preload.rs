@@ -3,6 +3,7 @@
 use anyhow::ensure;
 use skilift_core::packed::Boarding;
 use skilift_core::ride::{Day, LiftId, Minute, ResortDay, ResortId, Season, SkierId};
+use skilift_core::store::Reader;
 
 use crate::setup::Setup;
 use crate::table::Table;
@@ -24,7 +25,7 @@ pub(crate) async fn preload(setup: &Setup, table: &mut Table) -> anyhow::Result<
     let client = redis::Client::open(setup.redis.url())?;
     let mut connection = client.get_multiplexed_async_connection().await?;
     let reader = setup.store()?.reader()?;
-    let before = reader.memory().await?.used_bytes;
+    let before = reader.capacity().await?.used_bytes;
     config(&mut connection, "appendonly", "no").await?;
     for resort in 1..=RESORTS {
         for day in 1..=DAYS {
@@ -33,7 +34,7 @@ pub(crate) async fn preload(setup: &Setup, table: &mut Table) -> anyhow::Result<
         write_skiers(&mut connection, setup, resort).await?;
     }
     let rides = RESORTS * DAYS * SKIERS_PER_RESORT * RIDES_PER_SKIER_DAY;
-    let used = reader.memory().await?.used_bytes - before;
+    let used = reader.capacity().await?.used_bytes - before;
     table.once(
         "Redis, bytes a ride (12 a skier day, 3 days a skier)",
         "bytes",
@@ -49,7 +50,7 @@ pub(crate) async fn preload(setup: &Setup, table: &mut Table) -> anyhow::Result<
     Ok(())
 }
 
-fn resort_day(resort: u64, day: u64) -> anyhow::Result<ResortDay> {
+pub(crate) fn resort_day(resort: u64, day: u64) -> anyhow::Result<ResortDay> {
     Ok(ResortDay {
         resort: ResortId::new(resort)?,
         season: "2025".parse::<Season>()?,
@@ -58,7 +59,7 @@ fn resort_day(resort: u64, day: u64) -> anyhow::Result<ResortDay> {
 }
 
 /// The skiers of a resort: each has one home resort.
-fn skiers_of(resort: u64) -> impl Iterator<Item = u64> {
+pub(crate) fn skiers_of(resort: u64) -> impl Iterator<Item = u64> {
     (1..=SKIERS_PER_RESORT).map(move |number| (resort - 1) * SKIERS_PER_RESORT + number)
 }
 

@@ -21,38 +21,15 @@ const QUESTIONS: [(&str, &str, &str); 3] = [
     ),
 ];
 
-/// What one round measured of one kind of request.
-#[derive(Default)]
-struct Rates {
-    per_second: Vec<f64>,
-    share: Vec<f64>,
-    p99_ms: Vec<f64>,
-}
-
-impl Rates {
-    fn add(&mut self, run: &wrk::Run, ceiling: f64) {
-        self.per_second.push(run.per_second);
-        self.share.push(run.per_second / ceiling);
-        self.p99_ms.push(run.p99_ms);
-    }
-
-    fn put(&self, table: &mut Table, name: &str, share_bar: &str, p99_bar: &str) {
-        table.rounds(name, "/s", &self.per_second, "");
-        table.rounds(
-            &format!("{name}, share of the ceiling"),
-            "x",
-            &self.share,
-            share_bar,
-        );
-        table.rounds(&format!("{name}, p99"), "ms", &self.p99_ms, p99_bar);
-    }
-}
-
 pub(crate) async fn measure(setup: &mut Setup, table: &mut Table) -> anyhow::Result<()> {
     eprintln!("{ROUNDS} rounds of POST and GET, {} s each", wrk::SECONDS);
     let mut ceilings = Vec::new();
-    let mut posts = Rates::default();
-    let mut gets = [Rates::default(), Rates::default(), Rates::default()];
+    let mut posts = wrk::Rates::default();
+    let mut gets = [
+        wrk::Rates::default(),
+        wrk::Rates::default(),
+        wrk::Rates::default(),
+    ];
     let (mut cpu_us, mut behind_s) = (Vec::new(), Vec::new());
     let mut cpu_by_process = [const { Vec::new() }; 4];
     for _ in 0..ROUNDS {

@@ -159,14 +159,17 @@ fn servers(rabbit: &RabbitServer, redis: &RedisServer) -> [(&'static str, String
 }
 
 impl Process {
-    async fn start(
+    pub(crate) async fn start(
         folder: &TempDir,
         program: &str,
         arguments: &[&str],
         environment: &[(&str, String)],
         says: &str,
     ) -> anyhow::Result<Self> {
-        let role = arguments.get(1).unwrap_or(&program);
+        let role = match arguments {
+            ["serve", role, ..] | [role, ..] => role,
+            [] => program,
+        };
         let log = folder.path().join(format!("{role}.log"));
         let mut child = Command::new(built(program)?)
             .args(arguments)
@@ -214,6 +217,11 @@ impl Process {
             .lines()
             .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         Ok(value.map_or(Ok(0.0), str::parse)?)
+    }
+
+    /// Ends the process as a power cut would.
+    pub(crate) async fn kill_9(&mut self) -> anyhow::Result<()> {
+        Ok(self.child.kill().await?)
     }
 
     pub(crate) fn pid(&self) -> anyhow::Result<u32> {

@@ -6,6 +6,8 @@ use std::process::Stdio;
 use anyhow::{Context, bail};
 use tokio::process::Command;
 
+use crate::table::Table;
+
 /// Seconds of one run.
 pub(crate) const SECONDS: u64 = 6;
 
@@ -17,6 +19,33 @@ pub(crate) struct Run {
     pub(crate) p99_ms: f64,
     /// Answers other than 2xx, and broken connections.
     pub(crate) failed: f64,
+}
+
+/// What several rounds saw of one kind of request.
+#[derive(Default)]
+pub(crate) struct Rates {
+    per_second: Vec<f64>,
+    share: Vec<f64>,
+    p99_ms: Vec<f64>,
+}
+
+impl Rates {
+    pub(crate) fn add(&mut self, run: &Run, ceiling: f64) {
+        self.per_second.push(run.per_second);
+        self.share.push(run.per_second / ceiling);
+        self.p99_ms.push(run.p99_ms);
+    }
+
+    pub(crate) fn put(&self, table: &mut Table, name: &str, share_bar: &str, p99_bar: &str) {
+        table.rounds(name, "/s", &self.per_second, "");
+        table.rounds(
+            &format!("{name}, share of the ceiling"),
+            "x",
+            &self.share,
+            share_bar,
+        );
+        table.rounds(&format!("{name}, p99"), "ms", &self.p99_ms, p99_bar);
+    }
 }
 
 /// Runs a script of `bench/wrk` against a server.

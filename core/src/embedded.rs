@@ -18,6 +18,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use fjall::config::PartitioningPolicy;
 use fjall::{Keyspace, KeyspaceCreateOptions, PersistMode};
 use nix::sys::statvfs::statvfs;
 
@@ -71,7 +72,13 @@ impl Database {
             .worker_threads(MAINTENANCE_THREADS)
             .open()
             .map_err(failed)?;
-        let options = || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES);
+        let options = || {
+            KeyspaceCreateOptions::default()
+                .max_memtable_size(MEMTABLE_BYTES)
+                // Whole, the filter of a large table is read again for each question as soon as the cache does not hold it.
+                .filter_block_partitioning_policy(PartitioningPolicy::all(true))
+                .index_block_partitioning_policy(PartitioningPolicy::all(true))
+        };
         let table = |name| database.keyspace(name, options).map_err(failed);
         let opened = Self {
             folder: folder.to_owned(),
