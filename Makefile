@@ -17,11 +17,11 @@ tests := cargo test --release --locked --workspace --no-fail-fast
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: ## (the default) build and run an API and a worker on a private RabbitMQ and Redis, until Ctrl-C
-	@infra/install-test-tools redis-server rabbitmq-server
-	@$(build)
+run: ## (the default) build skictl and run everything on ./.data with simulated rides, until Ctrl-C
+	@[ -x $(bin)/skictl ] || echo "Compiling skictl with all its libraries. On two cores this takes four to five minutes, the first time only."
+	@cargo build --release --locked --package skilift-cli --bin skictl
 	@# A job of its own: Ctrl-C reaches what runs and not make, which would report it as a failure.
-	@set -m; $(bin)/with-servers -- infra/run-local $(bin)/skictl; exit $$?
+	@set -m; $(bin)/skictl up --data ./.data --simulate 50; exit $$?
 
 # `step NAME COMMAND...` runs the command and keeps its wall time. All of them are printed at the end, whatever happens, and how
 # many tests were run.

@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use fjall::config::PartitioningPolicy;
-use fjall::{Keyspace, KeyspaceCreateOptions, PersistMode};
+use fjall::{CompressionType, Keyspace, KeyspaceCreateOptions, PersistMode};
 use nix::sys::statvfs::statvfs;
 
 pub use error::DiskError;
@@ -70,6 +70,8 @@ impl Database {
             .cache_size(CACHE_BYTES)
             .max_journaling_size(JOURNALS_BYTES)
             .worker_threads(MAINTENANCE_THREADS)
+            // Recovery compresses a journal's values again to check them: another version of the library may do it differently.
+            .journal_compression(CompressionType::None)
             .open()
             .map_err(failed)?;
         let options = || {
