@@ -1,7 +1,7 @@
 //! The data folder: queue and store of a single process, in one database.
 //!
 //! - [`Database`]: opens the folder, keeps a second process out, and writes atomically. `keys`: what stands under which key.
-//!   [`DiskError`]: what goes wrong.
+//!   `torn`: what a power cut leaves of a journal's end. [`DiskError`]: what goes wrong.
 //!
 //! Its queue is [`crate::queue::embedded`], its store [`crate::store::embedded`], and what ties them together
 //! [`crate::engine::embedded`].
@@ -12,6 +12,7 @@
 
 mod error;
 pub(crate) mod keys;
+mod torn;
 
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
@@ -56,6 +57,34 @@ pub struct Database {
     pub(crate) dead: Keyspace,
 }
 
+fn open_database(folder: &Path) -> fjall::Result<fjall::Database> {
+    fjall::Database::builder(folder.join(SUBFOLDER))
+        .cache_size(CACHE_BYTES)
+        .max_journaling_size(JOURNALS_BYTES)
+        .worker_threads(MAINTENANCE_THREADS)
+        // Recovery compresses a journal's values again to check them: another version of the library may do it differently.
+        .journal_compression(CompressionType::None)
+        .open()
+}
+
+/// Cuts a torn end off the journal. All that was synced stays.
+fn mend(folder: &Path, why: fjall::JournalRecoveryError) -> Result<(), DiskError> {
+    let damaged = fjall::Error::JournalRecovery(why);
+    let cut = torn::cut_torn_end(&folder.join(SUBFOLDER));
+    match cut.map_err(|error| DiskError::open(folder, error.into()))? {
+        Some(cut) => {
+            tracing::warn!(
+                "the journal's end was torn, as by a power cut: {} bytes that were not synced are dropped; nothing that was \
+                 answered 201 was in them. The journal is kept as {}",
+                cut.bytes,
+                cut.kept.display()
+            );
+            Ok(())
+        }
+        None => Err(DiskError::open(folder, damaged)),
+    }
+}
+
 impl Database {
     /// Opens a data folder, which is created when it is not there. It reads the journals, so that it may take a second or two.
     ///
@@ -66,14 +95,14 @@ impl Database {
         let mut builder = DirBuilder::new();
         let created = builder.recursive(true).mode(FOLDER_MODE).create(folder);
         created.map_err(|error| failed(error.into()))?;
-        let database = fjall::Database::builder(folder.join(SUBFOLDER))
-            .cache_size(CACHE_BYTES)
-            .max_journaling_size(JOURNALS_BYTES)
-            .worker_threads(MAINTENANCE_THREADS)
-            // Recovery compresses a journal's values again to check them: another version of the library may do it differently.
-            .journal_compression(CompressionType::None)
-            .open()
-            .map_err(failed)?;
+        let database = match open_database(folder) {
+            Err(fjall::Error::JournalRecovery(why)) => {
+                mend(folder, why)?;
+                open_database(folder)
+            }
+            opened => opened,
+        };
+        let database = database.map_err(failed)?;
         let options = || {
             KeyspaceCreateOptions::default()
                 .max_memtable_size(MEMTABLE_BYTES)

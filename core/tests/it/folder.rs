@@ -8,8 +8,9 @@ use std::sync::Arc;
 use skilift_core::embedded::{Database, DiskError};
 use skilift_core::engine::{Embedded, Engine, Intake};
 use skilift_core::lifecycle::Lifecycle;
+use skilift_core::message::MessageBody;
 use skilift_core::queue::embedded::{self, EmbeddedQueue};
-use skilift_core::queue::{Admission, DeadLetter, DeadLetterError};
+use skilift_core::queue::{Admission, DeadLetter, DeadLetterError, Publisher};
 use skilift_core::ride::Ride;
 use skilift_core::store::Reader;
 use skilift_core::store::batch::Batch;
@@ -27,15 +28,27 @@ fn open(folder: &Path) -> (Arc<Database>, Arc<EmbeddedQueue>) {
 
 /// Publishes rides one by one, each of which is synced when this returns.
 async fn publish(queue: &Arc<EmbeddedQueue>, rides: &[Ride]) {
-    let life = Lifecycle::new();
-    let admission = Arc::<Admission>::default();
-    let publisher = embedded::publish(&CONFIG, queue, admission, &life);
-    eventually("the lane opens", || publisher.check_open().is_ok()).await;
+    let (publisher, life) = open_publisher(queue).await;
     for ride in rides {
         publisher.publish(ride).await.unwrap();
     }
     publisher.close();
     life.drain();
+}
+
+async fn publish_message(queue: &Arc<EmbeddedQueue>, body: MessageBody) {
+    let (publisher, life) = open_publisher(queue).await;
+    publisher.publish_message(body).await.unwrap();
+    publisher.close();
+    life.drain();
+}
+
+async fn open_publisher(queue: &Arc<EmbeddedQueue>) -> (Publisher, Lifecycle) {
+    let life = Lifecycle::new();
+    let admission = Arc::<Admission>::default();
+    let publisher = embedded::publish(&CONFIG, queue, admission, &life);
+    eventually("the lane opens", || publisher.check_open().is_ok()).await;
+    (publisher, life)
 }
 
 /// All rides that wait in the queue.
@@ -101,16 +114,10 @@ async fn a_journal_that_ends_anywhere_after_the_last_sync_opens_with_all_that_wa
     let full_length = std::fs::metadata(&path).unwrap().len();
 
     for end in synced..=bytes.len() {
-        // A file may end there, or go on with zeros, as it was made.
-        for length in [end as u64, full_length] {
-            let copy = TempDir::new().unwrap();
-            copy_folder(folder.path(), copy.path());
-            let copied = copy.path().join("rides").join(path.file_name().unwrap());
-            let file = File::create(copied).unwrap();
-            file.write_all_at(&bytes[..end], 0).unwrap();
-            file.set_len(length).unwrap();
-            drop(file);
-
+        // A file may end there; and sometimes it is tried as it was made, going on with zeros.
+        let lengths = [Some(end as u64), (end % 8 == 0).then_some(full_length)];
+        for length in lengths.into_iter().flatten() {
+            let copy = copy_with_journal(folder.path(), &bytes[..end], length);
             let (database, queue) = open(copy.path());
             let reader = EmbeddedReader::new(Arc::clone(&database));
             let day = rides(1)[0].resort_day();
@@ -124,6 +131,59 @@ async fn a_journal_that_ends_anywhere_after_the_last_sync_opens_with_all_that_wa
             }
         }
     }
+}
+
+/// A copy of `folder` whose journal has these bytes, followed by zeros up to `length`.
+fn copy_with_journal(folder: &Path, bytes: &[u8], length: u64) -> TempDir {
+    let copy = TempDir::new().unwrap();
+    copy_folder(folder, copy.path());
+    let (path, _) = journal(folder);
+    let copied = copy.path().join("rides").join(path.file_name().unwrap());
+    let file = File::create(copied).unwrap();
+    file.write_all_at(bytes, 0).unwrap();
+    file.set_len(length).unwrap();
+    copy
+}
+
+#[tokio::test]
+async fn a_journal_with_a_hole_after_the_last_sync_opens_with_all_that_was_synced() {
+    let folder = TempDir::new().unwrap();
+    let (database, queue) = open(folder.path());
+    publish(&queue, &rides(3)).await;
+    let synced = journal(folder.path()).1.len();
+    // A power cut comes while this message is being synced, of which the disk has written some pages and not others.
+    let mut body = MessageBody::default();
+    rides(300).iter().for_each(|ride| body.push(ride));
+    publish_message(&queue, body).await;
+    let bytes = journal(folder.path()).1;
+    for hole in (synced..bytes.len() - 512).step_by(512) {
+        let mut torn = bytes.clone();
+        torn[hole..hole + 512].fill(0);
+        let copy = copy_with_journal(folder.path(), &torn, 64 << 20);
+        let (database, queue) = open(copy.path());
+        assert_eq!(waiting(database, queue).await, rides(3), "hole at {hole}");
+    }
+    drop((database, queue));
+}
+
+#[tokio::test]
+async fn a_journal_that_is_damaged_where_it_was_synced_is_refused() {
+    let folder = TempDir::new().unwrap();
+    let (database, queue) = open(folder.path());
+    publish(&queue, &rides(3)).await;
+    let mut bytes = journal(folder.path()).1;
+    // A digit of the first ride, whose message was synced before the second was written.
+    let at = bytes
+        .windows(9)
+        .position(|text| text == b"\"skierID\"")
+        .unwrap();
+    bytes[at + 10] ^= 1;
+    let copy = copy_with_journal(folder.path(), &bytes, 64 << 20);
+    let Err(error) = Database::open(copy.path()) else {
+        panic!("a damaged folder was opened")
+    };
+    assert!(matches!(error, DiskError::Damaged { .. }), "{error}");
+    drop((database, queue));
 }
 
 #[tokio::test]
