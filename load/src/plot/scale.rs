@@ -90,12 +90,15 @@ impl Axis {
         let within = |value: &f64| (low..=high).contains(value);
         let mut marked: Vec<f64> = round.into_iter().filter(within).collect();
         if marked.len() as f64 > about * 1.5 {
-            let every = ((high / low).log10() / about).ceil().max(1.0) as i32;
+            let every = (decades(low, high) / about).ceil().max(1.0) as i32;
             let powers = (first..=last).filter(|power| power.rem_euclid(every) == 0);
             marked = powers
                 .map(|power| 10_f64.powi(power))
                 .filter(within)
                 .collect();
+        }
+        if marked.len() < 2 {
+            marked = vec![low, high];
         }
         let ticks = marked.into_iter().map(|value| Tick {
             value,
@@ -128,13 +131,19 @@ impl Axis {
     /// Where a value stands, 0 at the low end of the axis to 1 at its high end. What a log axis cannot hold stands at its low end.
     pub(super) fn place(&self, value: f64) -> f64 {
         let place = if self.log {
-            (value.max(self.low) / self.low).log10() / (self.high / self.low).log10()
+            decades(self.low, value.max(self.low)) / decades(self.low, self.high)
         } else {
             // Halves, so that not even the widest axis overflows.
             (value / 2.0 - self.low / 2.0) / (self.high / 2.0 - self.low / 2.0)
         };
         place.clamp(0.0, 1.0)
     }
+}
+
+/// How many times ten lie between two values above zero.
+fn decades(low: f64, high: f64) -> f64 {
+    // Not of their quotient, which can be too large for a number.
+    high.log10() - low.log10()
 }
 
 /// The smallest of 1, 2 and 5 times a power of ten that is no smaller than `value`, which is above zero.
@@ -201,6 +210,8 @@ pub(super) fn since_start(at: usize, total: usize) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn labels(axis: &Axis) -> Vec<&str> {
@@ -268,5 +279,34 @@ mod tests {
             labels(&Axis::seconds(20 * DAY, 5.0)),
             ["0", "5", "10", "15", "20"]
         );
+    }
+
+    proptest! {
+        #[test]
+        fn ticks_rise_are_few_and_hold_the_values(values in prop::collection::vec(-1e300..1e300_f64, 1..5), exponent in -300..1, about in 2.0..9.0_f64) {
+            let values: Vec<f64> = values.iter().map(|value| value * 10_f64.powi(exponent)).collect();
+            let sizes: Vec<f64> = values.iter().map(|value| value.abs()).collect();
+            for axis in [
+                Axis::linear(values.iter().copied(), Quantity::Milliseconds, about),
+                Axis::linear(sizes.iter().copied(), Quantity::Count, about),
+                Axis::log_when_wide(sizes.iter().copied(), Quantity::Milliseconds, about),
+            ] {
+                let places: Vec<f64> = axis.ticks.iter().map(|tick| axis.place(tick.value)).collect();
+                prop_assert!(places.len() >= 2 && places.len() as f64 <= 2.0 * about + 3.0, "{axis:?}");
+                prop_assert!(places.is_sorted_by(|one, other| one < other), "{axis:?}");
+                let held = if axis.ticks[0].value < 0.0 { &values } else { &sizes };
+                prop_assert!(held.iter().all(|value| *value <= axis.high * (1.0 + 1e-9)), "{axis:?}");
+                let lowest = if axis.log { 0.0 } else { axis.low * (1.0 + 1e-9) };
+                prop_assert!(held.iter().all(|value| *value >= lowest), "{axis:?}");
+            }
+        }
+
+        #[test]
+        fn times_rise_and_are_few(seconds in 0..4_000_000_000_usize, about in 2.0..12.0_f64) {
+            let ticks = Axis::seconds(seconds, about).ticks;
+            prop_assert!((1..=14).contains(&ticks.len()), "{ticks:?}");
+            let labels: std::collections::BTreeSet<_> = ticks.iter().map(|tick| &tick.label).collect();
+            prop_assert_eq!(labels.len(), ticks.len(), "{:?}", ticks);
+        }
     }
 }

@@ -76,7 +76,7 @@ pub struct Series {
 pub enum Shape {
     /// From the middle of one second to that of the next.
     Line,
-    /// A line with the area below it filled.
+    /// A line with the area below it filled; in a long chart the band takes the area's place.
     Area,
     /// Level over each second, with the area below filled.
     Steps,

@@ -115,14 +115,12 @@ fn errors(run: &Run, timeline: &Timeline) -> TimeChart {
         counted("failed", "requests given up", Tone::Orange, |second| {
             second.failed
         }),
-        counted("retried", "tries after the first", Tone::Ochre, |second| {
-            second.retried
-        }),
+        counted("retried", "retries", Tone::Ochre, |second| second.retried),
     ];
     if had_breaker(run, timeline) {
         panels.push(counted(
             "held back",
-            "times that the breaker refused a sender",
+            "refusals by the breaker",
             Tone::Purple,
             |second| second.held_back,
         ));

@@ -1,4 +1,5 @@
 //! Reports of runs as they happen, and of runs that hardly happened.
 
+mod plot;
 mod report;
 mod runs;

@@ -4,7 +4,7 @@ use svg::Node;
 use svg::node::element::Element;
 
 use super::marks::Area;
-use super::{Panel, TimeChart, YScale, range_of};
+use super::{Panel, Series, TimeChart, YScale, range_of};
 use crate::plot::document::{
     Heading, MARGIN, TEXT_SIZE, element, fitted, group, line, picture, px, text, width_of,
 };
@@ -94,13 +94,13 @@ pub(super) fn draw(chart: &TimeChart, stands_alone: bool) -> String {
         y += LEADING;
         body.push(text(
             MARGIN,
-            y + 4.0,
+            y + 8.0,
             "start",
             "plot-muted",
             &fitted(note, TEXT_SIZE, width - 2.0 * MARGIN),
         ));
     }
-    picture(&heading, (width, y + MARGIN), body, stands_alone)
+    picture(&heading, (width, y + MARGIN + 4.0), body, stands_alone)
 }
 
 /// What a point and a band stand for, where a point is not just a second.
@@ -147,16 +147,27 @@ fn y_axis(panel: &Panel) -> Axis {
     }
 }
 
-fn names(panel: &Panel) -> impl Iterator<Item = &str> {
-    let series = panel.series.iter().map(|series| &series.name);
-    let thresholds = panel.thresholds.iter().map(|threshold| &threshold.name);
-    let shades = panel.shades.iter().map(|shade| &shade.name);
-    series.chain(thresholds).chain(shades).map(String::as_str)
+/// All that stands beside the panel.
+fn names(panel: &Panel) -> impl Iterator<Item = String> {
+    let series = panel.series.iter().map(name_of);
+    let thresholds = panel
+        .thresholds
+        .iter()
+        .map(|threshold| threshold.name.clone());
+    let shades = panel.shades.iter().map(|shade| shade.name.clone());
+    series.chain(thresholds).chain(shades)
 }
 
-fn widest<'a>(contents: impl Iterator<Item = &'a str>) -> f64 {
+fn name_of(series: &Series) -> String {
+    match range_of(&series.values) {
+        Some(_) => series.name.clone(),
+        None => format!("{} (unknown)", series.name),
+    }
+}
+
+fn widest(contents: impl Iterator<Item = impl AsRef<str>>) -> f64 {
     contents
-        .map(|content| width_of(content, TEXT_SIZE))
+        .map(|content| width_of(content.as_ref(), TEXT_SIZE))
         .fold(0.0, f64::max)
 }
 
@@ -176,16 +187,12 @@ fn draw_panel(panel: &Panel, area: &Area, for_names: f64) -> Vec<Element> {
     for series in &panel.series {
         let drawn = area.series(series);
         body.push(drawn.marks);
-        let name = match drawn.end {
-            Some(_) => series.name.clone(),
-            None => format!("{} (unknown)", series.name),
-        };
         if let Some((x, y)) = drawn.end {
             ends.push(group(series.tone.class(), [series.tone.marker(x, y)]));
         }
         let wished = drawn.end.map_or(area.bottom, |(_, y)| y);
         labels.push(Label {
-            name,
+            name: name_of(series),
             wished,
             tone: Some(series.tone),
         });

@@ -59,11 +59,10 @@ impl Area<'_> {
         let runs = self.runs(&reduce(&series.values, self.every, series.middle));
         let mut marks = group(series.tone.class(), []);
         let mut add = |mark: Option<Element>| mark.into_iter().for_each(|mark| marks.append(mark));
-        if series.shape != Shape::Line {
-            add(path(&self.areas(&runs, series.shape), &FAINT));
-        }
         if self.every > 1 {
             add(path(&bands(&runs, series.shape), &BAND));
+        } else if series.shape != Shape::Line {
+            add(path(&self.areas(&runs, series.shape), &FAINT));
         }
         // What is filled is told apart by that already, and dashes would break up its outline.
         let dash = match series.shape {
@@ -161,7 +160,7 @@ const FAINT: [(&str, &str); 2] = [("stroke", "none"), ("fill-opacity", "0.14")];
 /// Around a line: its edge is drawn too, so that a lone peak is seen.
 const BAND: [(&str, &str); 4] = [
     ("fill-opacity", "0.2"),
-    ("stroke-opacity", "0.5"),
+    ("stroke-opacity", "0.8"),
     ("stroke-width", "0.75"),
     ("stroke-linejoin", "round"),
 ];
