@@ -2,4 +2,5 @@
 
 pub mod plot;
 pub mod report;
+pub mod simulation;
 pub mod timeline;
