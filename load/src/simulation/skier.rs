@@ -152,3 +152,21 @@ pub(super) fn outings(rate: Rate, seed: u64, number: u64, random: &mut StdRng) -
     }
     outings
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_day_has_as_many_rides_as_asked_for_and_no_two_skiers_with_one_number() {
+        let rate = Rate::new(Rate::MAX).unwrap();
+        // Of 38,000 skiers two draw the same number on every sixth day or so.
+        for number in 0..40 {
+            let today = outings(rate, 1, number, &mut stream(1, Purpose::Day, number, 0));
+            let rides: u32 = today.iter().map(|outing| outing.rides).sum();
+            assert_eq!(f64::from(rides), rate.rides_a_day());
+            let skiers: HashSet<_> = today.iter().map(|outing| outing.id).collect();
+            assert_eq!(skiers.len(), today.len(), "day {number}");
+        }
+    }
+}
