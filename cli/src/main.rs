@@ -1,12 +1,13 @@
 //! `skictl`: Skilift's services and tools in one binary.
 //!
 //! - `args`: the command line. `config`: flags, environment and file, merged and checked.
-//! - `serve`: one role of a fleet. `documents`: completions and man pages.
+//! - `serve`: one role of a fleet. `load`: the test client. `documents`: completions and man pages.
 //! - `logging`: one line per event on stderr.
 
 mod args;
 mod config;
 mod documents;
+mod load;
 mod logging;
 mod serve;
 
@@ -23,6 +24,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Serve(role) => serve::run(*role),
+        Command::Load(args) => load::run(&args),
         Command::Completions { shell } => documents::completions(shell),
         Command::Man { folder } => documents::man(folder.as_deref()),
     };
