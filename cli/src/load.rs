@@ -5,6 +5,7 @@
 mod progress;
 mod table;
 
+use std::fmt::Display;
 use std::io::{self, ErrorKind, Write};
 use std::path::Path;
 use std::process::ExitCode;
@@ -14,6 +15,7 @@ use anyhow::Context;
 use skilift_core::lifecycle::Signals;
 use skilift_load::breaker::BreakerLimits;
 use skilift_load::plan::{LoadConfig, Schedule, Until};
+use skilift_load::report;
 use skilift_load::run::{self, LoadError, Outcome};
 use skilift_load::summary::{Ended, Summary};
 use skilift_load::workload::{Ranges, random_seed};
@@ -37,13 +39,15 @@ const GIVE_UP_AFTER: Duration = Duration::from_secs(30);
 /// Loads the target until the run is over, and prints the summary.
 pub(crate) fn run(args: &LoadArgs) -> anyhow::Result<ExitCode> {
     let config = config(args);
-    let usage = check(args).err().or_else(|| config.check().err().map(Into::into));
+    let usage = check(args)
+        .err()
+        .or_else(|| config.check().err().map(Into::into));
     if let Some(error) = usage {
         eprintln!("skictl: {error:#}");
         return Ok(ExitCode::from(USAGE));
     }
     if let Some(folder) = &args.report {
-        check_writable(folder)?;
+        report::check_writable(folder)?;
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -119,7 +123,11 @@ async fn until_over(config: LoadConfig) -> anyhow::Result<Option<Outcome>> {
     raise_file_limit();
     let stop = CancellationToken::new();
     let bar = Bar::new(config.seed);
-    let mut running = std::pin::pin!(run::run(config, |progress| bar.show(progress), stop.clone()));
+    let mut running = std::pin::pin!(run::run(
+        config,
+        |progress| bar.show(progress),
+        stop.clone()
+    ));
     let outcome = loop {
         tokio::select! {
             outcome = &mut running => break outcome,
@@ -155,7 +163,11 @@ fn print(summary: &Summary, output: Output) -> anyhow::Result<()> {
 
 /// Says on stderr what is wrong with a run, and gives its exit code.
 fn judge(args: &LoadArgs, summary: &Summary) -> u8 {
-    let broken: Vec<String> = args.fail_if.iter().filter_map(|threshold| threshold.broken_by(summary)).collect();
+    let broken: Vec<String> = args
+        .fail_if
+        .iter()
+        .filter_map(|threshold| threshold.broken_by(summary))
+        .collect();
     for condition in &broken {
         eprintln!("skictl: --fail-if {condition}");
     }
@@ -184,11 +196,56 @@ fn judge(args: &LoadArgs, summary: &Summary) -> u8 {
     0
 }
 
-/// Finds out before the run whether the report can be written after it.
-fn check_writable(folder: &Path) -> anyhow::Result<()> {
-    let unwritable = || format!("the report cannot be written into {}", folder.display());
-    std::fs::create_dir_all(folder).with_context(unwritable)?;
-    let probe = folder.join(".skictl-load");
-    std::fs::write(&probe, b"").with_context(unwritable)?;
-    std::fs::remove_file(&probe).with_context(unwritable)
+/// Writes the report of a run: the one place where its files are made.
+fn write_report(folder: &Path, args: &LoadArgs, outcome: &Outcome) -> anyhow::Result<()> {
+    let Outcome { summary, timeline } = outcome;
+    let pace = match (args.rate, &args.profile) {
+        (Some(rate), _) => format!("{rate} requests/s"),
+        (None, Some(_)) => "a rate over time".to_owned(),
+        (None, None) => "as fast as answers come".to_owned(),
+    };
+    let breaker = args.breaker_open.zip(args.breaker_close);
+    let run = report::Run {
+        caption: format!(
+            "{} rides sent, {} connections, {pace}",
+            table::grouped(summary.rides.sent),
+            summary.connections
+        ),
+        elapsed: Duration::try_from_secs_f64(summary.elapsed_s).unwrap_or_default(),
+        breaker: breaker.map(|(open, close)| report::Breaker {
+            open,
+            close,
+            interval: args.breaker_interval,
+        }),
+    };
+    report::write(folder, &run, timeline, &parameters(args, summary), summary)?;
+    Ok(())
+}
+
+/// What the run was asked to do, for its report.
+fn parameters(args: &LoadArgs, summary: &Summary) -> serde_json::Value {
+    let range = |first: &dyn Display, last: &dyn Display| format!("{first}-{last}");
+    serde_json::json!({
+        "target": summary.target,
+        "seed": summary.seed,
+        "rides": args.rides,
+        "duration_s": args.duration.map(|time| time.as_secs_f64()),
+        "rate_per_s": args.rate,
+        "profile": args.profile.as_ref().map(ToString::to_string),
+        "threads": summary.connections,
+        "reads_share": args.reads,
+        "bulk_lines": args.bulk,
+        "resorts": range(args.resorts.start(), args.resorts.end()),
+        "season": args.season,
+        "days": range(args.days.start(), args.days.end()),
+        "skiers": range(args.skiers.start(), args.skiers.end()),
+        "lifts": range(args.lifts.start(), args.lifts.end()),
+        "minutes": range(args.minutes.start(), args.minutes.end()),
+        "breaker_open": args.breaker_open,
+        "breaker_close": args.breaker_close,
+        "breaker_interval_s": args.breaker_open.map(|_| args.breaker_interval.as_secs_f64()),
+        "timeout_s": args.timeout.as_secs_f64(),
+        "verify": args.verify,
+        "fail_if": args.fail_if.iter().map(ToString::to_string).collect::<Vec<_>>(),
+    })
 }

@@ -6,6 +6,7 @@
 //!   what holds them back. `sender`, [`retry`], `judge`, [`trouble`]: one request until it succeeded or is given up.
 //! - `measure`, `backlog`: what is counted. [`summary`], [`timeline`]: what it comes to. [`threshold`]: when that is failure.
 //! - `fates`, [`verify`]: what became of each ride, and whether the server agrees.
+//! - [`report`], [`plot`]: a run as files.
 //!
 //! Nothing here prints or reads the environment. `skictl load` is this library with a command line.
 
@@ -14,6 +15,8 @@ pub mod connection;
 pub mod pace;
 pub mod path;
 pub mod plan;
+pub mod plot;
+pub mod report;
 pub mod retry;
 pub mod run;
 pub mod summary;

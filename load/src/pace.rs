@@ -3,6 +3,7 @@
 //! In a **closed loop** each sender sends as soon as it has the last answer: the server sets the pace. In an **open loop** a
 //! schedule sets it, and a request that is late because the server is slow is late from its intended start on.
 
+use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -160,6 +161,16 @@ impl Profile {
         let discriminant = (from.rate * from.rate + 2.0 * slope * missing).max(0.0);
         let passed = 2.0 * missing / (from.rate + discriminant.sqrt());
         Duration::from_secs_f64(from.at_s + passed.clamp(0.0, length))
+    }
+}
+
+impl fmt::Display for Profile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (position, Point { at_s, rate, .. }) in self.points.iter().enumerate() {
+            let comma = if position > 0 { "," } else { "" };
+            write!(f, "{comma}{at_s}s:{rate}")?;
+        }
+        Ok(())
     }
 }
 

@@ -10,9 +10,9 @@ use skilift_load::verify::{MethodName, Verification};
 pub(super) fn render(summary: &Summary) -> String {
     let mut text = String::new();
     // Writing to memory cannot fail.
-    let _ = writeln!(text, "{}\n", figures(summary));
+    let _ = writeln!(text, "{}\n", figures(summary).trim_fmt());
     if let Some(latencies) = latencies(summary) {
-        let _ = writeln!(text, "{latencies}\n");
+        let _ = writeln!(text, "{}\n", latencies.trim_fmt());
     }
     if !summary.errors.is_empty() {
         let mut errors = table(["errors", "tries", "the first said"]);
@@ -20,10 +20,10 @@ pub(super) fn render(summary: &Summary) -> String {
             errors.add_row([&error.kind, &grouped(error.count), &error.example]);
         }
         right(&mut errors, 1..2);
-        let _ = writeln!(text, "{errors}\n");
+        let _ = writeln!(text, "{}\n", errors.trim_fmt());
     }
     if let Some(verify) = &summary.verify {
-        let _ = writeln!(text, "{}", verified(verify));
+        let _ = writeln!(text, "{}", verified(verify).trim_fmt());
         for example in &verify.examples {
             let _ = writeln!(text, "  {example}");
         }
@@ -35,7 +35,7 @@ pub(super) fn render(summary: &Summary) -> String {
 
 fn table<const N: usize>(header: [&str; N]) -> Table {
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_header(header);
+    table.load_style(presets::NOTHING).set_header(header);
     table
 }
 
@@ -56,13 +56,16 @@ fn figures(summary: &Summary) -> Table {
         PaceKind::OpenLoop => "open loop",
     };
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING);
+    table.load_style(presets::NOTHING);
     let mut row = |name: &str, value: String| {
         table.add_row([name, &value]);
     };
     row(
         "target",
-        format!("{}, {pace}, {} connections", summary.target, summary.connections),
+        format!(
+            "{}, {pace}, {} connections",
+            summary.target, summary.connections
+        ),
     );
     row("seed", summary.seed.to_string());
     let ended = match summary.ended {
@@ -76,16 +79,28 @@ fn figures(summary: &Summary) -> Table {
         0 => String::new(),
         reads => format!(", {} of them reads", grouped(reads)),
     };
-    row("sent", format!("{} requests{reads}", grouped(requests.sent)));
+    row(
+        "sent",
+        format!("{} requests{reads}", grouped(requests.sent)),
+    );
     row("succeeded", grouped(requests.succeeded));
     let share = summary.failed_share.filter(|share| *share > 0.0);
     let share = share.map_or_else(String::new, |share| format!(", {:.3} %", share * 100.0));
     row("failed", grouped(requests.failed) + &share);
-    row("retried", format!("{} tries after the first", grouped(requests.retried)));
+    row(
+        "retried",
+        format!("{} tries after the first", grouped(requests.retried)),
+    );
     if let Some(breaker) = &summary.breaker {
         let (opens, open_s) = (grouped(breaker.opens), breaker.open_s);
-        row("breaker", format!("opened {opens} times, open for {open_s:.2} s"));
-        row("held back", format!("{} times", grouped(requests.held_back)));
+        row(
+            "breaker",
+            format!("opened {opens} times, open for {open_s:.2} s"),
+        );
+        row(
+            "held back",
+            format!("{} times", grouped(requests.held_back)),
+        );
     }
     row("unsent", grouped(requests.unsent));
     row(
@@ -98,11 +113,13 @@ fn figures(summary: &Summary) -> Table {
             grouped(rides.unknown)
         ),
     );
-    if let (Some(requests), Some(rides)) =
-        (summary.throughput_per_s, summary.accepted_rides_per_s)
+    if let (Some(requests), Some(rides)) = (summary.throughput_per_s, summary.accepted_rides_per_s)
     {
         let (requests, rides) = (grouped(requests as u64), grouped(rides as u64));
-        row("throughput", format!("{requests} requests/s, {rides} accepted rides/s"));
+        row(
+            "throughput",
+            format!("{requests} requests/s, {rides} accepted rides/s"),
+        );
     }
     table
 }
@@ -142,18 +159,34 @@ fn verified(verify: &Verification) -> Table {
         MethodName::DayVerticals => "by day verticals before and after",
     };
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING);
+    table.load_style(presets::NOTHING);
     let mut row = |name: &str, value: String| {
         table.add_row([name, &value]);
     };
     let days = grouped(verify.skier_days);
-    row("verified", format!("{method}, {days} skier days, {:.2} s", verify.took_s));
-    row("accepted", format!("{}, {} found", grouped(verify.accepted), grouped(verify.found)));
+    row(
+        "verified",
+        format!("{method}, {days} skier days, {:.2} s", verify.took_s),
+    );
+    row(
+        "accepted",
+        format!(
+            "{}, {} found",
+            grouped(verify.accepted),
+            grouped(verify.found)
+        ),
+    );
     row("lost", grouped(verify.lost));
     let compared = grouped(verify.verticals_compared);
-    row("wrong", format!("{} ({compared} verticals compared)", grouped(verify.wrong)));
+    row(
+        "wrong",
+        format!("{} ({compared} verticals compared)", grouped(verify.wrong)),
+    );
     row("pending", grouped(verify.pending));
-    row("unknown", format!("{} rides that may be there", grouped(verify.unknown)));
+    row(
+        "unknown",
+        format!("{} rides that may be there", grouped(verify.unknown)),
+    );
     row("foreign", grouped(verify.foreign));
     if let Some(note) = &verify.note {
         row("note", note.clone());
@@ -162,7 +195,7 @@ fn verified(verify: &Verification) -> Table {
 }
 
 /// In groups of thousands.
-fn grouped(number: u64) -> String {
+pub(super) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut grouped = String::new();
     for (position, digit) in digits.chars().enumerate() {

@@ -1,0 +1,272 @@
+//! From values to places on an axis, with ticks at round numbers.
+
+use super::quantity::Quantity;
+
+/// How often a log axis must hold its lowest value before it is worth its price, which is that heights no longer add up.
+const WIDE: f64 = 20.0;
+
+/// A scale and the values that are written beside it.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Axis {
+    low: f64,
+    high: f64,
+    log: bool,
+    pub(super) ticks: Vec<Tick>,
+}
+
+/// A mark on an axis.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Tick {
+    pub(super) value: f64,
+    pub(super) label: String,
+}
+
+impl Axis {
+    /// An axis from zero that holds all values, with about as many steps.
+    pub(super) fn linear(
+        values: impl Iterator<Item = f64>,
+        quantity: Quantity,
+        about: f64,
+    ) -> Self {
+        let (least, most) = values.fold((0.0_f64, 0.0_f64), |(least, most), value| {
+            (least.min(value), most.max(value))
+        });
+        let most = if least == most { 1.0 } else { most };
+        let step = round_up((most - least) / about).max(quantity.least_step());
+        // Counted in steps rather than added up, so that no error gathers.
+        let (first, last) = ((least / step).floor(), (most / step).ceil());
+        let steps = (first as i64)..=(last as i64);
+        let ticks = steps.map(|at| at as f64 * step).map(|value| Tick {
+            value,
+            label: quantity.tick(value, last * step, step),
+        });
+        Axis {
+            low: first * step,
+            high: last * step,
+            log: false,
+            ticks: ticks.collect(),
+        }
+    }
+
+    /// An axis for parts of a whole.
+    pub(super) fn share() -> Self {
+        let ticks = [0.0, 0.5, 1.0].map(|value| Tick {
+            value,
+            label: Quantity::Share.tick(value, 1.0, 0.5),
+        });
+        Axis {
+            low: 0.0,
+            high: 1.0,
+            log: false,
+            ticks: ticks.into(),
+        }
+    }
+
+    /// A logarithmic axis where the values above zero are far apart, else one from zero.
+    pub(super) fn log_when_wide(
+        values: impl Iterator<Item = f64> + Clone,
+        quantity: Quantity,
+        about: f64,
+    ) -> Self {
+        let above = values.clone().filter(|value| *value > 0.0);
+        let (least, most) = above.fold((f64::INFINITY, 0.0_f64), |(least, most), value| {
+            (least.min(value), most.max(value))
+        });
+        if most <= least * WIDE {
+            return Self::linear(values, quantity, about);
+        }
+        let (first, last) = (
+            least.log10().floor() as i32 - 1,
+            most.log10().ceil() as i32 + 1,
+        );
+        let round: Vec<f64> = (first..=last)
+            .flat_map(|power| [1.0, 2.0, 5.0].map(|digit| digit * 10_f64.powi(power)))
+            .collect();
+        let low = *round
+            .iter()
+            .rfind(|value| **value <= least)
+            .unwrap_or(&least);
+        let high = *round.iter().find(|value| **value >= most).unwrap_or(&most);
+        let within = |value: &f64| (low..=high).contains(value);
+        let mut marked: Vec<f64> = round.into_iter().filter(within).collect();
+        if marked.len() as f64 > about * 1.5 {
+            let every = ((high / low).log10() / about).ceil().max(1.0) as i32;
+            let powers = (first..=last).filter(|power| power.rem_euclid(every) == 0);
+            marked = powers
+                .map(|power| 10_f64.powi(power))
+                .filter(within)
+                .collect();
+        }
+        let ticks = marked.into_iter().map(|value| Tick {
+            value,
+            label: quantity.tick(value, value, value),
+        });
+        Axis {
+            low,
+            high,
+            log: true,
+            ticks: ticks.collect(),
+        }
+    }
+
+    /// An axis of `seconds` since a start.
+    pub(super) fn seconds(seconds: usize, about: f64) -> Self {
+        let high = seconds.max(1);
+        let step = time_step(high as f64 / about);
+        let ticks = (0..=high / step).map(|at| Tick {
+            value: (at * step) as f64,
+            label: since_start(at * step, high),
+        });
+        Axis {
+            low: 0.0,
+            high: high as f64,
+            log: false,
+            ticks: ticks.collect(),
+        }
+    }
+
+    /// Where a value stands, 0 at the low end of the axis to 1 at its high end. What a log axis cannot hold stands at its low end.
+    pub(super) fn place(&self, value: f64) -> f64 {
+        let place = if self.log {
+            (value.max(self.low) / self.low).log10() / (self.high / self.low).log10()
+        } else {
+            // Halves, so that not even the widest axis overflows.
+            (value / 2.0 - self.low / 2.0) / (self.high / 2.0 - self.low / 2.0)
+        };
+        place.clamp(0.0, 1.0)
+    }
+}
+
+/// The smallest of 1, 2 and 5 times a power of ten that is no smaller than `value`, which is above zero.
+fn round_up(value: f64) -> f64 {
+    let power = 10_f64.powf(value.log10().floor());
+    let digits = [1.0, 2.0, 5.0, 10.0];
+    // A hair of tolerance: 0.3 / 0.1 is not quite 3.
+    let digit = digits
+        .into_iter()
+        .find(|digit| digit * power >= value * (1.0 - 1e-9));
+    digit.unwrap_or(10.0) * power
+}
+
+const MINUTE: usize = 60;
+const HOUR: usize = 3_600;
+const DAY: usize = 86_400;
+
+/// The smallest step that clocks count in and that is no smaller than `least`, in whole seconds.
+fn time_step(least: f64) -> usize {
+    const STEPS: [usize; 19] = [
+        1,
+        2,
+        5,
+        10,
+        20,
+        30,
+        MINUTE,
+        2 * MINUTE,
+        5 * MINUTE,
+        10 * MINUTE,
+        15 * MINUTE,
+        30 * MINUTE,
+        HOUR,
+        2 * HOUR,
+        3 * HOUR,
+        6 * HOUR,
+        12 * HOUR,
+        DAY,
+        2 * DAY,
+    ];
+    let fits = STEPS.into_iter().find(|step| *step as f64 >= least);
+    fits.unwrap_or_else(|| round_up(least / DAY as f64) as usize * DAY)
+}
+
+/// The form in which times up to `total` seconds are written.
+pub(super) fn time_form(total: usize) -> &'static str {
+    match total {
+        ..=180 => "seconds",
+        181..7_200 => "minutes:seconds",
+        7_200..864_000 => "hours:minutes",
+        864_000.. => "days",
+    }
+}
+
+/// A time since the start, in the form for a run of `total` seconds.
+pub(super) fn since_start(at: usize, total: usize) -> String {
+    match time_form(total) {
+        "seconds" => at.to_string(),
+        "minutes:seconds" => format!("{}:{:02}", at / MINUTE, at % MINUTE),
+        "hours:minutes" => format!("{}:{:02}", at / HOUR, at % HOUR / MINUTE),
+        _ => (at / DAY).to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn labels(axis: &Axis) -> Vec<&str> {
+        axis.ticks.iter().map(|tick| tick.label.as_str()).collect()
+    }
+
+    #[test]
+    fn ticks_are_round_and_hold_the_values() {
+        let axis = |most: f64| Axis::linear([most].into_iter(), Quantity::Count, 5.0);
+        assert_eq!(
+            labels(&axis(3812.0)),
+            ["0", "1,000", "2,000", "3,000", "4,000"]
+        );
+        assert_eq!(labels(&axis(0.0)), ["0", "1"]);
+        assert_eq!(labels(&axis(2.0)), ["0", "1", "2"]);
+        assert_eq!(
+            labels(&axis(-30.0)),
+            ["\u{2212}30", "\u{2212}20", "\u{2212}10", "0"]
+        );
+        assert_eq!(axis(4000.0).place(1000.0), 0.25);
+    }
+
+    #[test]
+    fn an_axis_is_logarithmic_only_where_values_are_far_apart() {
+        let axis =
+            |values: [f64; 2]| Axis::log_when_wide(values.into_iter(), Quantity::Milliseconds, 6.0);
+        assert_eq!(
+            labels(&axis([3.0, 9.0])),
+            ["0", "2 ms", "4 ms", "6 ms", "8 ms", "10 ms"]
+        );
+        assert_eq!(
+            labels(&axis([0.0, 0.0])),
+            ["0", "0.2 ms", "0.4 ms", "0.6 ms", "0.8 ms", "1.0 ms"]
+        );
+        assert_eq!(
+            labels(&axis([0.7, 90.0])),
+            [
+                "500 µs", "1 ms", "2 ms", "5 ms", "10 ms", "20 ms", "50 ms", "100 ms"
+            ]
+        );
+        assert_eq!(
+            labels(&axis([0.7, 9000.0])),
+            ["1 ms", "10 ms", "100 ms", "1 s", "10 s"]
+        );
+        assert_eq!(axis([1.0, 100.0]).place(10.0), 0.5);
+        assert_eq!(axis([1.0, 100.0]).place(0.0), 0.0);
+    }
+
+    #[test]
+    fn times_are_written_as_clocks_do() {
+        assert_eq!(labels(&Axis::seconds(0, 10.0)), ["0", "1"]);
+        assert_eq!(
+            labels(&Axis::seconds(45, 5.0)),
+            ["0", "10", "20", "30", "40"]
+        );
+        assert_eq!(
+            labels(&Axis::seconds(600, 5.0)),
+            ["0:00", "2:00", "4:00", "6:00", "8:00", "10:00"]
+        );
+        assert_eq!(
+            labels(&Axis::seconds(36_000, 6.0)),
+            ["0:00", "2:00", "4:00", "6:00", "8:00", "10:00"]
+        );
+        assert_eq!(
+            labels(&Axis::seconds(20 * DAY, 5.0)),
+            ["0", "5", "10", "15", "20"]
+        );
+    }
+}
