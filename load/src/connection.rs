@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::Body;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::header::{CONTENT_TYPE, HOST, HeaderMap, HeaderValue, RETRY_AFTER, USER_AGENT};
 use hyper::{Method, Request, Uri};
@@ -187,16 +188,32 @@ impl Connection {
         content_type: Option<HeaderValue>,
         body: Bytes,
     ) -> Result<Answer, CallError> {
-        let request = self.request(method, path, content_type, body)?;
-        self.open().await?;
-        // Taken out: a request that is given up, here or by whoever drops this future, leaves no half-read answer behind.
-        let Some(mut wire) = self.wire.take() else {
-            return Err(CallError::Timeout(self.timeout));
-        };
-        let answered = tokio::time::timeout(self.timeout, wire.call(request)).await;
-        let answer = answered.map_err(|_| CallError::Timeout(self.timeout))??;
-        self.wire = Some(wire);
-        Ok(answer)
+        let mut request = self.request(method, path, content_type, body)?;
+        let mut fresh = self.wire.is_none();
+        loop {
+            self.open().await?;
+            // Taken out: a request that is given up, here or by whoever drops this future, leaves no half-read answer behind.
+            let Some(mut wire) = self.wire.take() else {
+                return Err(CallError::Timeout(self.timeout));
+            };
+            let answered = tokio::time::timeout(self.timeout, wire.call(request)).await;
+            match answered.map_err(|_| CallError::Timeout(self.timeout))? {
+                Ok(answer) => {
+                    self.wire = Some(wire);
+                    return Ok(answer);
+                }
+                // The server closed the resting connection just now, and nothing was sent: that is no failed try.
+                Err(Failure::Unsent(back, _)) if !fresh => request = *back,
+                Err(Failure::Unsent(_, error)) => {
+                    return Err(CallError::Connect {
+                        target: self.target.to_string(),
+                        source: std::io::Error::other(error),
+                    });
+                }
+                Err(Failure::Call(error)) => return Err(error),
+            }
+            fresh = true;
+        }
     }
 
     fn request(
@@ -250,18 +267,35 @@ async fn connect(target: &Target) -> Result<Wire, CallError> {
     })
 }
 
+/// Why a wire gave no answer.
+enum Failure {
+    /// It was closed before the request, given back here, was sent.
+    Unsent(Box<Request<Full<Bytes>>>, hyper::Error),
+    /// Anything else.
+    Call(CallError),
+}
+
 impl Wire {
-    async fn call(&mut self, request: Request<Full<Bytes>>) -> Result<Answer, CallError> {
+    async fn call(&mut self, request: Request<Full<Bytes>>) -> Result<Answer, Failure> {
         let sender = &mut self.sender;
         let mut answering = std::pin::pin!(async {
-            let response = sender.send_request(request).await.map_err(describe)?;
+            let sent = sender.try_send_request(request).await;
+            let response = sent.map_err(|mut error| match error.take_message() {
+                Some(request) => Failure::Unsent(Box::new(request), error.into_error()),
+                None => Failure::Call(describe(error.into_error())),
+            })?;
             let (head, body) = response.into_parts();
+            if body.size_hint().lower() > MAX_ANSWER_BYTES as u64 {
+                return Err(Failure::Call(CallError::TooLarge));
+            }
             let body = Limited::new(body, MAX_ANSWER_BYTES).collect().await;
-            let body = body.map_err(|error| match error.downcast::<hyper::Error>() {
-                Ok(error) => describe(*error),
-                Err(other) if other.is::<LengthLimitError>() => CallError::TooLarge,
-                // `Limited` knows no third kind.
-                Err(_) => CallError::TooLarge,
+            let body = body.map_err(|error| {
+                Failure::Call(match error.downcast::<hyper::Error>() {
+                    Ok(error) => describe(*error),
+                    Err(other) if other.is::<LengthLimitError>() => CallError::TooLarge,
+                    // `Limited` knows no third kind.
+                    Err(_) => CallError::TooLarge,
+                })
             })?;
             Ok(Answer {
                 status: head.status.as_u16(),

@@ -233,3 +233,96 @@ impl Unit {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::summary::{Ended, PaceKind, Requests, Rides};
+
+    fn summary() -> Summary {
+        Summary {
+            target: "http://x".to_owned(),
+            seed: 1,
+            pace: PaceKind::ClosedLoop,
+            connections: 1,
+            ended: Ended::Complete,
+            elapsed_s: 2.0,
+            requests: Requests {
+                sent: 200,
+                failed: 2,
+                ..Requests::default()
+            },
+            rides: Rides::default(),
+            failed_share: Some(0.01),
+            throughput_per_s: Some(99.0),
+            accepted_rides_per_s: None,
+            latency: Some(Latency {
+                mean_ms: 10.0,
+                min_ms: 1.0,
+                p50_ms: 5.0,
+                p95_ms: 20.0,
+                p99_ms: 50.0,
+                max_ms: 60.0,
+            }),
+            latency_from_send: None,
+            send_lateness: None,
+            breaker: None,
+            errors: Vec::new(),
+            verify: None,
+        }
+    }
+
+    #[test]
+    fn a_condition_compares_a_figure_in_its_own_unit() {
+        for (text, broken) in [
+            ("p99>50ms", false),
+            ("p99>=50ms", true),
+            ("p99 > 49ms", true),
+            ("p99<=0.05s", true),
+            ("mean<10ms", false),
+            ("median>4ms 900us", true),
+            ("throughput<100", true),
+            ("failed>1", true),
+            ("sent<200", false),
+            ("errors>1%", false),
+            ("errors>=0.01", true),
+        ] {
+            let threshold: Threshold = text.parse().unwrap();
+            assert_eq!(threshold.broken_by(&summary()).is_some(), broken, "{text}");
+            assert!(!threshold.needs_verify(), "{text}");
+        }
+        let told = "p99>=50ms"
+            .parse::<Threshold>()
+            .unwrap()
+            .broken_by(&summary());
+        assert_eq!(told.unwrap(), "p99>=50ms: p99 was 50.000 ms");
+    }
+
+    #[test]
+    fn what_cannot_be_told_is_not_well() {
+        let lost: Threshold = "lost>0".parse().unwrap();
+        assert!(lost.needs_verify());
+        let told = lost.broken_by(&summary()).unwrap();
+        assert!(told.contains("no such figure"), "{told}");
+    }
+
+    #[test]
+    fn what_is_no_condition_is_refused_with_words() {
+        for (text, says) in [
+            ("p99", "is no condition"),
+            ("", "is no condition"),
+            ("p42>1ms", "the figures are mean, median, p50"),
+            (
+                "p99>50",
+                "compared with a duration such as 50ms, not \"50\"",
+            ),
+            ("lost>many", "compared with a number"),
+            ("errors>1.5", "compared with a share"),
+            ("errors>101%", "compared with a share"),
+            ("failed>NaN", "compared with a number"),
+        ] {
+            let error = text.parse::<Threshold>().unwrap_err().to_string();
+            assert!(error.contains(says), "{text}: {error}");
+        }
+    }
+}

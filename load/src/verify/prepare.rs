@@ -12,7 +12,7 @@ use super::verticals::Baseline;
 use crate::connection::{CallError, Connection};
 use crate::judge::{RideVerdict, judge_ride};
 use crate::path;
-use crate::plan::{LoadConfig, Plan};
+use crate::plan::{ConfigError, LoadConfig, Plan};
 use crate::retry::Pauses;
 use crate::run::Progress;
 
@@ -75,6 +75,9 @@ pub enum PrepareError {
         "the target lists no rides, and the day verticals of {0} rides are too many to read before the run; the most are {MOST_BY_VERTICALS}"
     )]
     TooMany(u64),
+    /// The run cannot be meant.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// It was stopped.
     #[error("stopped")]
     Stopped,
@@ -107,7 +110,8 @@ pub(crate) async fn prepare(
             already_sent,
         });
     };
-    let rides = plan.rides.ok_or(PrepareError::RidesUnknown)?;
+    let planned = Plan::new(config, already_sent)?.rides;
+    let rides = planned.ok_or(PrepareError::RidesUnknown)?;
     if rides > MOST_BY_VERTICALS {
         return Err(PrepareError::TooMany(rides));
     }
@@ -185,7 +189,7 @@ async fn refuses_skier_zero(
     };
     let mut status = async |path: String| {
         let answer = connection.get(&path).await.map_err(PrepareError::Call)?;
-        Ok(answer.status)
+        Ok::<_, PrepareError>(answer.status)
     };
     let known = status(format!("{skiers}/0/rides")).await?;
     let unknown = status(format!("{skiers}/0/no-such-list")).await?;
