@@ -85,7 +85,7 @@ pub(super) struct State {
     pub(super) day: SkierDay,
     /// Its rides.
     from: u32,
-    rides: u16,
+    rides: u32,
     pub(super) standing: Standing,
     /// How much of what was accepted is there: rides, or metres. What it is compared by.
     pub(super) there: u32,
@@ -142,7 +142,7 @@ impl SkierDays {
     pub(super) fn rides(&self, at: usize) -> impl Iterator<Item = Boarded> {
         let day = &self.days[at];
         let from = day.from as usize;
-        let rides = &self.rides[from..from + usize::from(day.rides)];
+        let rides = &self.rides[from..from + day.rides as usize];
         rides.iter().map(|(_, ride)| *ride)
     }
 
@@ -150,7 +150,7 @@ impl SkierDays {
     pub(super) fn entry(&mut self, at: usize) -> (&mut State, &mut [(SkierDay, Boarded)]) {
         let day = &mut self.days[at];
         let from = day.from as usize;
-        let rides = &mut self.rides[from..from + usize::from(day.rides)];
+        let rides = &mut self.rides[from..from + day.rides as usize];
         (day, rides)
     }
 }

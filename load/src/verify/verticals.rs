@@ -68,8 +68,9 @@ pub(super) fn judge(days: &mut SkierDays, heard: &Heard, baseline: &Baseline) {
     };
     let (accepted, unknown) = (sum(true), sum(false));
     let risen = after.saturating_sub(before);
-    state.there = risen.min(accepted) as u32;
-    state.foreign = risen.saturating_sub(accepted + unknown) as u32;
+    let metres = |metres: u64| u32::try_from(metres).unwrap_or(u32::MAX);
+    state.there = metres(risen.min(accepted));
+    state.foreign = metres(risen.saturating_sub(accepted + unknown));
     state.standing = if after < before || risen < accepted {
         Standing::Missing
     } else if state.foreign > 0 {
