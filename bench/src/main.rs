@@ -2,11 +2,13 @@
 //!
 //! - `setup`: servers, `skictl` processes and the ceiling. `preload`: a store as it is in mid-season.
 //! - `wrk`: the client. `usage`: CPU time and memory of processes.
+//! - `load`: our own client beside wrk.
 //! - `requests`: rates of POST and GET as shares of the ceiling, in interleaved rounds. `drain`: bulk ingest, and the
 //!   worker from a full queue.
 //! - `table`: medians with their ranges.
 
 mod drain;
+mod load;
 mod preload;
 mod requests;
 mod setup;

@@ -3,6 +3,7 @@
 
 use anyhow::ensure;
 
+use crate::load::Client;
 use crate::setup::Setup;
 use crate::table::Table;
 use crate::usage::{cpu_seconds, peak_resident_mib};
@@ -51,6 +52,7 @@ impl Rates {
 pub(crate) async fn measure(setup: &mut Setup, table: &mut Table) -> anyhow::Result<()> {
     eprintln!("{ROUNDS} rounds of POST and GET, {} s each", wrk::SECONDS);
     let mut ceilings = Vec::new();
+    let mut client = Client::default();
     let mut posts = Rates::default();
     let mut gets = [Rates::default(), Rates::default(), Rates::default()];
     let (mut cpu_us, mut behind_s) = (Vec::new(), Vec::new());
@@ -64,6 +66,7 @@ pub(crate) async fn measure(setup: &mut Setup, table: &mut Table) -> anyhow::Res
         );
         let ceiling = bare.per_second;
         ceilings.push(ceiling);
+        client.measure(&setup.ceiling.url, ceiling).await?;
 
         let before = cpu_of_each(setup)?;
         let post = wrk::run("post.lua", &setup.api.url).await?;
@@ -99,6 +102,7 @@ pub(crate) async fn measure(setup: &mut Setup, table: &mut Table) -> anyhow::Res
         }
     }
     table.rounds("Ceiling, bare axum POST", "/s", &ceilings, "");
+    client.put(table);
     posts.put(table, "POST", ">= 0.33, aimed 0.45", "<= 20");
     table.rounds(
         "POST, CPU a ride of all processes but wrk",

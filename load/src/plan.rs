@@ -13,6 +13,8 @@ const CLOSED_CONNECTIONS: usize = 64;
 /// How much of its highest rate an open loop can have under way when it is not said: as many connections as answers of
 /// this mean latency need.
 const OPEN_LATENCY: Duration = Duration::from_millis(50);
+/// Connections with which an open loop begins.
+const OPEN_AWAKE: usize = 64;
 /// Most connections that an open loop takes when it is not said.
 const OPEN_CONNECTIONS: usize = 1024;
 /// Most connections at all: a client has no more ports than this to one server.
@@ -113,6 +115,8 @@ pub(crate) struct Plan {
     pub(crate) workload: Workload,
     pub(crate) pace: Pace,
     pub(crate) connections: usize,
+    /// Those that send from the beginning; the others wait until they are needed.
+    pub(crate) awake: usize,
     /// Requests in all; in a closed loop with a deadline, as many as there are rides for.
     pub(crate) total: u64,
     /// When nothing new is sent any more, since the start.
@@ -182,8 +186,13 @@ impl Plan {
         if let (Some(rides), Until::Time(_)) = (rides, until) {
             workload.limit(already_sent..rides.max(already_sent))?;
         }
+        let connections = connections(config, &pace);
         let plan = Self {
-            connections: connections(config, &pace),
+            connections,
+            awake: match pace {
+                Pace::Closed => connections,
+                Pace::Open(_) => connections.min(OPEN_AWAKE),
+            },
             deadline: match until {
                 Until::Rides(_) => None,
                 Until::Time(length) => Some(length),
@@ -229,7 +238,7 @@ fn connections(config: &LoadConfig, pace: &Pace) -> usize {
         Pace::Closed => CLOSED_CONNECTIONS,
         Pace::Open(profile) => {
             let under_way = (profile.highest_rate() * OPEN_LATENCY.as_secs_f64()).ceil() as usize;
-            under_way.clamp(CLOSED_CONNECTIONS, OPEN_CONNECTIONS)
+            under_way.clamp(OPEN_AWAKE, OPEN_CONNECTIONS)
         }
     })
 }

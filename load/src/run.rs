@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Barrier, oneshot};
+use tokio::sync::{Barrier, Semaphore, oneshot};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -130,6 +130,7 @@ pub async fn run(
         fates,
         stop: stop.child_token(),
         silent_since_ms: AtomicU64::new(0),
+        reserve: Semaphore::new(0),
     });
     let target_lost = send(&config, &plan, &shared, &progress).await?;
     let interrupted = stop.is_cancelled();
@@ -184,8 +185,9 @@ async fn send(
     let _abandon_when_dropped = abandon.clone().drop_guard();
     let mut ends = JoinSet::new();
     for thread in 0..threads {
-        let connections =
-            plan.connections / threads + usize::from(thread < plan.connections % threads);
+        // Each thread's part of so many.
+        let part = |all: usize| all / threads + usize::from(thread < all % threads);
+        let (connections, awake) = (part(plan.connections), part(plan.awake));
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -195,6 +197,7 @@ async fn send(
             (0..connections)
                 .map(move |_| connection.another())
                 .collect(),
+            awake,
             Arc::clone(shared),
             Arc::clone(&ready),
             Arc::clone(&started),
@@ -219,6 +222,7 @@ async fn send(
 
 async fn run_senders(
     connections: Vec<Connection>,
+    awake: usize,
     shared: Arc<Shared>,
     ready: Arc<Barrier>,
     started: Arc<OnceLock<Instant>>,
@@ -236,9 +240,13 @@ async fn run_senders(
     ready.wait().await;
     let start = *started.get_or_init(Instant::now);
     let mut senders = JoinSet::new();
-    for connection in connections {
+    for (number, connection) in connections.into_iter().enumerate() {
         let sender = Sender::new(connection, Arc::clone(&shared), start);
-        senders.spawn(sender.run(abandon.clone()));
+        if number < awake {
+            senders.spawn(sender.run(abandon.clone()));
+        } else {
+            senders.spawn(sender.run_when_needed(abandon.clone()));
+        }
     }
     senders.join_all().await;
 }

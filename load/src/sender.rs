@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::breaker::Verdict;
@@ -38,7 +39,13 @@ pub(crate) struct Shared {
     pub(crate) stop: CancellationToken,
     /// Since when no try has got any answer, in ms since the start and one more; 0 while answers come.
     pub(crate) silent_since_ms: AtomicU64,
+    /// A permit wakes a sender of the reserve. An open loop uses as few connections as do: each of many costs both sides
+    /// more than one of few.
+    pub(crate) reserve: Semaphore,
 }
+
+/// How late a request is when it is taken, from which on another sender is woken.
+const TOO_LATE: Duration = Duration::from_millis(1);
 
 /// One sender.
 #[derive(Debug)]
@@ -66,12 +73,23 @@ impl Sender {
         }
     }
 
+    /// Waits until the senders so far are too few, and sends then like one of them.
+    pub(crate) async fn run_when_needed(self, abandon: CancellationToken) {
+        let shared = Arc::clone(&self.shared);
+        // It is closed when there is nothing more to send.
+        if let Ok(woken) = shared.reserve.acquire().await {
+            woken.forget();
+            self.run(abandon).await;
+        }
+    }
+
     /// Sends requests until there are no more to send; those under way at `abandon` are given up.
     pub(crate) async fn run(mut self, abandon: CancellationToken) {
         tokio::select! {
             _ = self.send_all() => {}
             () = abandon.cancelled() => {}
         }
+        self.shared.reserve.close();
         if let Some(mut abandoned) = self.current.take() {
             self.shared.measure.trouble(Trouble::Abandoned, || {
                 "no answer when the run was ended; its rides may be there or not".to_owned()
@@ -129,6 +147,10 @@ impl Sender {
             Pace::Closed => None,
             Pace::Open(profile) => {
                 let due = profile.due(number);
+                if self.now().saturating_sub(due) > TOO_LATE {
+                    // Permits beyond the reserve wake nobody.
+                    shared.reserve.add_permits(1);
+                }
                 self.wait_until(due).await?;
                 Some(due)
             }

@@ -38,7 +38,7 @@ pub(crate) struct LoadArgs {
     /// Open loop: send so many requests a second, whatever the server does [default: closed loop, each thread waits for its answer]
     #[arg(long, value_name = "R")]
     pub(crate) rate: Option<f64>,
-    /// Connections, each with one request at a time [default: 64; with a rate, as many as answers of 50 ms need, 64 to 1024]
+    /// Connections, each with one request at a time [default: 64; with a rate at most as many as answers of 50 ms need, 64 to 1024]
     #[arg(long, value_name = "N")]
     pub(crate) threads: Option<usize>,
     /// Share of requests that read: day verticals, season verticals and skiers of a resort day, 0 to 1

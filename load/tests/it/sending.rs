@@ -108,6 +108,37 @@ async fn an_open_loop_counts_a_late_send_as_latency() {
 }
 
 #[tokio::test]
+async fn an_open_loop_takes_more_connections_when_they_are_needed() {
+    // 400 a second that take 400 ms each are 160 at a time, more than it begins with.
+    let server = Foreign::start(Behaviour {
+        post_takes: |_| Duration::from_millis(400),
+        ..Behaviour::default()
+    })
+    .await;
+    let run = async |connections| {
+        summary(LoadConfig {
+            schedule: Schedule::Rate(400.0, Until::Time(2 * SECOND)),
+            connections: Some(connections),
+            ..rides(&server.target, 1)
+        })
+        .await
+    };
+    let enough = run(300).await;
+    assert_eq!((enough.requests.sent, enough.requests.unsent), (800, 0));
+    assert!(
+        enough.send_lateness.unwrap().p50_ms < 200.0,
+        "{:?}",
+        enough.send_lateness
+    );
+    let few = run(64).await;
+    assert!(
+        few.requests.sent < 450 && few.requests.unsent > 350,
+        "{:?}",
+        few.requests
+    );
+}
+
+#[tokio::test]
 async fn an_open_loop_keeps_to_its_schedule() {
     let server = Foreign::start(Behaviour::default()).await;
     let outcome = outcome(LoadConfig {
@@ -185,6 +216,36 @@ async fn the_breaker_holds_senders_back_and_that_is_no_latency() {
     .await;
     assert!(paced.breaker.unwrap().opens >= 2, "{paced:?}");
     assert!(paced.latency.unwrap().p95_ms < 250.0, "{:?}", paced.latency);
+}
+
+#[tokio::test]
+async fn the_backlog_of_a_server_of_ours_is_in_the_timeline() {
+    let run = async |backlog| {
+        let server = Foreign::start(Behaviour {
+            backlog,
+            ..Behaviour::default()
+        })
+        .await;
+        let config = LoadConfig {
+            schedule: Schedule::Rate(50.0, Until::Time(Duration::from_millis(1200))),
+            ..rides(&server.target, 1)
+        };
+        let outcome = outcome(config).await.unwrap();
+        assert_eq!(
+            (
+                outcome.summary.requests.sent,
+                outcome.summary.requests.reads
+            ),
+            (60, 0)
+        );
+        let seconds = outcome.timeline.seconds;
+        seconds
+            .iter()
+            .map(|second| second.backlog_rides)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(run(Some(12)).await, [Some(12.0), Some(12.0)]);
+    assert_eq!(run(None).await, [None, None]);
 }
 
 #[tokio::test]
