@@ -2,6 +2,7 @@
 //!
 //! - `setup`: servers, `skictl` processes and the ceiling. `preload`: a store as it is in mid-season.
 //! - `wrk`: the client. `usage`: CPU time and memory of processes.
+//! - `load`: our own client beside wrk.
 //! - `requests`: rates of POST and GET as shares of the ceiling, in interleaved rounds. `drain`: bulk ingest, and the
 //!   worker from a full queue.
 //! - `embedded`: the same questions of `skictl up` on a data folder of ten million rides.
@@ -9,6 +10,7 @@
 
 mod drain;
 mod embedded;
+mod load;
 mod preload;
 mod requests;
 mod setup;

@@ -3,6 +3,7 @@
 
 use anyhow::ensure;
 
+use crate::load::Client;
 use crate::setup::Setup;
 use crate::table::Table;
 use crate::usage::{cpu_seconds, peak_resident_mib};
@@ -24,6 +25,7 @@ const QUESTIONS: [(&str, &str, &str); 3] = [
 pub(crate) async fn measure(setup: &mut Setup, table: &mut Table) -> anyhow::Result<()> {
     eprintln!("{ROUNDS} rounds of POST and GET, {} s each", wrk::SECONDS);
     let mut ceilings = Vec::new();
+    let mut client = Client::default();
     let mut posts = wrk::Rates::default();
     let mut gets = [
         wrk::Rates::default(),
@@ -41,6 +43,7 @@ pub(crate) async fn measure(setup: &mut Setup, table: &mut Table) -> anyhow::Res
         );
         let ceiling = bare.per_second;
         ceilings.push(ceiling);
+        client.measure(&setup.ceiling.url, ceiling).await?;
 
         let before = cpu_of_each(setup)?;
         let post = wrk::run("post.lua", &setup.api.url).await?;
@@ -76,6 +79,7 @@ pub(crate) async fn measure(setup: &mut Setup, table: &mut Table) -> anyhow::Res
         }
     }
     table.rounds("Ceiling, bare axum POST", "/s", &ceilings, "");
+    client.put(table);
     posts.put(table, "POST", ">= 0.33, aimed 0.45", "<= 20");
     table.rounds(
         "POST, CPU a ride of all processes but wrk",

@@ -240,7 +240,7 @@ impl Process {
 }
 
 /// A program that was built beside this one.
-fn built(program: &str) -> anyhow::Result<PathBuf> {
+pub(crate) fn built(program: &str) -> anyhow::Result<PathBuf> {
     let path = std::env::current_exe()?.with_file_name(program);
     if !path.is_file() {
         bail!(

@@ -1,5 +1,7 @@
 //! The command line. Every option is also a key of the configuration file and a `SKI_*` variable, by the same name.
 
+pub(crate) mod load;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -30,6 +32,9 @@ pub(crate) enum Command {
     /// Run one role of a fleet, on RabbitMQ and Redis
     #[command(subcommand)]
     Serve(Box<Role>),
+    /// Load a server that speaks the API, and prove what became of every ride
+    #[command(after_help = load::EXIT_CODES)]
+    Load(Box<load::LoadArgs>),
     /// Print a completion script for a shell
     Completions {
         /// The shell

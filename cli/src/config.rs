@@ -12,6 +12,7 @@ use figment::providers::{Env, Format, Serialized, Toml};
 use serde::Serialize;
 use skilift_core::service_url::ServiceUrl;
 use skilift_core::stack::StackName;
+use skilift_load::simulation::Rate;
 
 pub(crate) use error::ConfigError;
 use keys::Keys;
@@ -25,8 +26,8 @@ pub(crate) struct Config {
     pub(crate) stack: StackName,
     /// `None` where the data folder is queue and store.
     pub(crate) servers: Option<Servers>,
-    /// Rides a second that are simulated.
-    pub(crate) simulate: f64,
+    /// The traffic to simulate.
+    pub(crate) simulate: Option<Rate>,
     pub(crate) metrics_listen: SocketAddr,
     pub(crate) drain_deadline: Duration,
     pub(crate) log: String,

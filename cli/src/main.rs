@@ -1,16 +1,18 @@
 //! `skictl`: Skilift's services and tools in one binary.
 //!
 //! - `args`: the command line. `config`: flags, environment and file, merged and checked.
-//! - `up`: everything in one process, with its `summary` line. `serve`: one role of a fleet. `process`: what both have in common.
-//! - `documents`: completions and man pages.
+//! - `up`: everything in one process, with its `summary` line and its `simulate`d traffic. `serve`: one role of a fleet. `process`: what both have in common.
+//! - `load`: the test client. `documents`: completions and man pages.
 //! - `logging`: one line per event on stderr.
 
 mod args;
 mod config;
 mod documents;
+mod load;
 mod logging;
 mod process;
 mod serve;
+mod simulate;
 mod summary;
 mod up;
 
@@ -28,6 +30,7 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Up(args) => up::run(&args),
         Command::Serve(role) => serve::run(*role),
+        Command::Load(args) => load::run(&args),
         Command::Completions { shell } => documents::completions(shell),
         Command::Man { folder } => documents::man(folder.as_deref()),
     };

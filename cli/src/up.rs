@@ -16,7 +16,7 @@ use tokio::net::TcpListener;
 use crate::args::UpArgs;
 use crate::process::{self, Process, publisher_config, unless_signalled, worker_config};
 use crate::serve::{self, RunningApi};
-use crate::summary;
+use crate::{simulate, summary};
 
 /// Runs until it is asked to end.
 pub(crate) fn run(args: &UpArgs) -> anyhow::Result<ExitCode> {
@@ -47,6 +47,10 @@ async fn up(args: &UpArgs) -> anyhow::Result<ExitCode> {
     let life = &process.life;
     let showing = summary::show(api.publisher, worker.counts, life.draining());
     life.spawn("summary line", showing);
+    if let Some(rate) = process.config.simulate {
+        let simulating = simulate::run(api.address, rate, life.draining());
+        life.spawn("simulated traffic", simulating);
+    }
     let check = both(api.health, worker.health);
     let farewell = async {
         if let Some(broker) = broker {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use skilift_core::service_url::InvalidServiceUrl;
+use skilift_load::simulation::RateError;
 
 /// A configuration that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -28,8 +29,8 @@ pub(crate) enum ConfigError {
     },
     #[error("cannot tell where data belong: HOME is not set; say it with --data")]
     NoHome,
-    #[error("simulate must be a number from 0 to {most}, not {got}")]
-    Simulate { most: f64, got: f64 },
+    #[error(transparent)]
+    Simulate(#[from] RateError),
     #[error("both {0} and {0}_file are set; keep one")]
     Twice(&'static str),
     #[error("{key}")]

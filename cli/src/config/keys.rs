@@ -8,11 +8,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use skilift_core::service_url::ServiceUrl;
 use skilift_core::stack::StackName;
+use skilift_load::simulation::Rate;
 
 use super::{Config, ConfigError, Servers};
-
-/// Most rides a second that are simulated: more is load, for which there is `skictl load`.
-const MOST_SIMULATED_RATE: f64 = 1000.0;
 
 /// The keys of the file, the variables and the flags.
 #[derive(Debug, Deserialize, Serialize)]
@@ -96,7 +94,9 @@ impl Keys {
                 one_of("redis_url", self.redis_url, self.redis_url_file)?,
             )?,
             data: self.data,
-            simulate: simulated_rate(self.simulate)?,
+            simulate: (self.simulate != 0.0)
+                .then(|| Rate::new(self.simulate))
+                .transpose()?,
             metrics_listen: self.metrics_listen,
             drain_deadline: at_most(
                 "drain_deadline",
@@ -137,16 +137,6 @@ fn servers(
         amqp_url: ServiceUrl::amqp(&amqp_url).map_err(wrong("amqp_url"))?,
         redis_url: ServiceUrl::redis(&redis_url).map_err(wrong("redis_url"))?,
     }))
-}
-
-/// Rides a second; not a number is no rate.
-fn simulated_rate(rate: f64) -> Result<f64, ConfigError> {
-    let (most, got) = (MOST_SIMULATED_RATE, rate);
-    if (0.0..=most).contains(&rate) {
-        Ok(rate)
-    } else {
-        Err(ConfigError::Simulate { most, got })
-    }
 }
 
 /// A secret, given as itself or as a file that holds it.

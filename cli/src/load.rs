@@ -1,0 +1,251 @@
+//! `skictl load`: loads a server and says what came of it.
+//!
+//! - `progress`: the bar on a terminal. `table`: the summary for people.
+
+mod progress;
+mod table;
+
+use std::fmt::Display;
+use std::io::{self, ErrorKind, Write};
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context;
+use skilift_core::lifecycle::Signals;
+use skilift_load::breaker::BreakerLimits;
+use skilift_load::plan::{LoadConfig, Schedule, Until};
+use skilift_load::report;
+use skilift_load::run::{self, LoadError, Outcome};
+use skilift_load::summary::{Ended, Summary};
+use skilift_load::workload::{Ranges, random_seed};
+use tokio_util::sync::CancellationToken;
+
+use self::progress::Bar;
+use crate::args::load::{LoadArgs, Output};
+use crate::process::raise_file_limit;
+
+/// Nothing could be sent, nothing succeeded, or the target stopped answering.
+const FAILED: u8 = 1;
+/// The options cannot be meant.
+const USAGE: u8 = 2;
+/// A condition of `--fail-if` holds.
+const THRESHOLD: u8 = 8;
+/// Ended by a signal.
+const INTERRUPTED: u8 = 130;
+/// How long the target may give no answer at all.
+const GIVE_UP_AFTER: Duration = Duration::from_secs(30);
+
+/// Loads the target until the run is over, and prints the summary.
+pub(crate) fn run(args: &LoadArgs) -> anyhow::Result<ExitCode> {
+    let config = config(args);
+    let usage = check(args)
+        .err()
+        .or_else(|| config.check().err().map(Into::into));
+    if let Some(error) = usage {
+        eprintln!("skictl: {error:#}");
+        return Ok(ExitCode::from(USAGE));
+    }
+    if let Some(folder) = &args.report {
+        report::check_writable(folder)?;
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    let outcome = runtime.block_on(until_over(config));
+    // After a second signal nothing is waited for.
+    runtime.shutdown_background();
+    let Some(outcome) = outcome? else {
+        return Ok(ExitCode::from(INTERRUPTED));
+    };
+    if let Some(folder) = &args.report {
+        write_report(folder, args, &outcome)?;
+    }
+    print(&outcome.summary, args.output)?;
+    Ok(ExitCode::from(judge(args, &outcome.summary)))
+}
+
+fn config(args: &LoadArgs) -> LoadConfig {
+    let until = match (args.rides, args.duration) {
+        (Some(rides), _) => Until::Rides(rides),
+        (None, duration) => Until::Time(duration.unwrap_or_default()),
+    };
+    let schedule = match (&args.profile, args.rate) {
+        (Some(profile), _) => Schedule::Profile(profile.clone()),
+        (None, Some(rate)) => Schedule::Rate(rate, until),
+        (None, None) => Schedule::Closed(until),
+    };
+    let limits = |(open, close)| BreakerLimits {
+        open,
+        close,
+        open_interval: args.breaker_interval,
+        close_interval: args.breaker_interval,
+    };
+    LoadConfig {
+        target: args.target.clone(),
+        schedule,
+        connections: args.threads,
+        ranges: Ranges {
+            resorts: args.resorts.clone(),
+            season: args.season,
+            days: args.days.clone(),
+            skiers: args.skiers.clone(),
+            lifts: args.lifts.clone(),
+            minutes: args.minutes.clone(),
+        },
+        seed: args.seed.unwrap_or_else(random_seed),
+        reads: args.reads,
+        bulk: args.bulk,
+        breaker: args.breaker_open.zip(args.breaker_close).map(limits),
+        timeout: args.timeout,
+        verify: args.verify.then_some(args.verify_timeout),
+        give_up_after: GIVE_UP_AFTER.max(args.timeout),
+    }
+}
+
+/// Checks what the run itself does not know of.
+fn check(args: &LoadArgs) -> anyhow::Result<()> {
+    for threshold in &args.fail_if {
+        anyhow::ensure!(
+            args.verify || !threshold.needs_verify(),
+            "--fail-if {threshold:?}: only a run with --verify can tell",
+            threshold = threshold.to_string()
+        );
+    }
+    anyhow::ensure!(!args.timeout.is_zero(), "--timeout must be longer than 0s");
+    Ok(())
+}
+
+/// Runs to the end; none when a second signal ended it at once, or a first one before anything was sent.
+async fn until_over(config: LoadConfig) -> anyhow::Result<Option<Outcome>> {
+    let mut signals = Signals::install()?;
+    raise_file_limit();
+    let stop = CancellationToken::new();
+    let bar = Bar::new(config.seed);
+    let mut running = std::pin::pin!(run::run(
+        config,
+        |progress| bar.show(progress),
+        stop.clone()
+    ));
+    let outcome = loop {
+        tokio::select! {
+            outcome = &mut running => break outcome,
+            name = signals.next() => {
+                if stop.is_cancelled() {
+                    eprintln!("skictl: {name} again: ended at once");
+                    return Ok(None);
+                }
+                bar.clear();
+                eprintln!("skictl: {name}: no more is sent; what is under way is waited for, at most 5 s; a second signal ends at once");
+                stop.cancel();
+            }
+        }
+    };
+    bar.clear();
+    match outcome {
+        Err(LoadError::Verify(_)) if stop.is_cancelled() => Ok(None),
+        outcome => Ok(Some(outcome?)),
+    }
+}
+
+fn print(summary: &Summary, output: Output) -> anyhow::Result<()> {
+    let text = match output {
+        Output::Table => table::render(summary),
+        Output::Json => serde_json::to_string_pretty(summary)? + "\n",
+    };
+    match io::stdout().write_all(text.as_bytes()) {
+        // A reader that has seen enough is no failure.
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error).context("cannot write"),
+        _ => Ok(()),
+    }
+}
+
+/// Says on stderr what is wrong with a run, and gives its exit code.
+fn judge(args: &LoadArgs, summary: &Summary) -> u8 {
+    let broken: Vec<String> = args
+        .fail_if
+        .iter()
+        .filter_map(|threshold| threshold.broken_by(summary))
+        .collect();
+    for condition in &broken {
+        eprintln!("skictl: --fail-if {condition}");
+    }
+    if summary.ended == Ended::Interrupted {
+        eprintln!("skictl: interrupted: the summary is of a part of the run");
+        return INTERRUPTED;
+    }
+    if !broken.is_empty() {
+        return THRESHOLD;
+    }
+    if summary.ended == Ended::TargetLost {
+        eprintln!(
+            "skictl: the target gave no answer any more, so that the run was ended: {} requests were not sent",
+            summary.requests.unsent
+        );
+        return FAILED;
+    }
+    if summary.requests.succeeded == 0 {
+        let why = summary.errors.first().map_or_else(
+            || "nothing was sent".to_owned(),
+            |error| format!("{}: {}", error.kind, error.example),
+        );
+        eprintln!("skictl: no request succeeded ({why})");
+        return FAILED;
+    }
+    0
+}
+
+/// Writes the report of a run: the one place where its files are made.
+fn write_report(folder: &Path, args: &LoadArgs, outcome: &Outcome) -> anyhow::Result<()> {
+    let Outcome { summary, timeline } = outcome;
+    let pace = match (args.rate, &args.profile) {
+        (Some(rate), _) => format!("{rate} requests/s"),
+        (None, Some(_)) => "a rate over time".to_owned(),
+        (None, None) => "as fast as answers come".to_owned(),
+    };
+    let breaker = args.breaker_open.zip(args.breaker_close);
+    let run = report::Run {
+        caption: format!(
+            "{} rides sent, {} connections, {pace}",
+            table::grouped(summary.rides.sent),
+            summary.connections
+        ),
+        elapsed: Duration::try_from_secs_f64(summary.elapsed_s).unwrap_or_default(),
+        breaker: breaker.map(|(open, close)| report::Breaker {
+            open,
+            close,
+            interval: args.breaker_interval,
+        }),
+    };
+    report::write(folder, &run, timeline, &parameters(args, summary), summary)?;
+    Ok(())
+}
+
+/// What the run was asked to do, for its report.
+fn parameters(args: &LoadArgs, summary: &Summary) -> serde_json::Value {
+    let range = |first: &dyn Display, last: &dyn Display| format!("{first}-{last}");
+    serde_json::json!({
+        "target": summary.target,
+        "seed": summary.seed,
+        "rides": args.rides,
+        "duration_s": args.duration.map(|time| time.as_secs_f64()),
+        "rate_per_s": args.rate,
+        "profile": args.profile.as_ref().map(ToString::to_string),
+        "threads": summary.connections,
+        "reads_share": args.reads,
+        "bulk_lines": args.bulk,
+        "resorts": range(args.resorts.start(), args.resorts.end()),
+        "season": args.season,
+        "days": range(args.days.start(), args.days.end()),
+        "skiers": range(args.skiers.start(), args.skiers.end()),
+        "lifts": range(args.lifts.start(), args.lifts.end()),
+        "minutes": range(args.minutes.start(), args.minutes.end()),
+        "breaker_open": args.breaker_open,
+        "breaker_close": args.breaker_close,
+        "breaker_interval_s": args.breaker_open.map(|_| args.breaker_interval.as_secs_f64()),
+        "timeout_s": args.timeout.as_secs_f64(),
+        "verify": args.verify,
+        "fail_if": args.fail_if.iter().map(ToString::to_string).collect::<Vec<_>>(),
+    })
+}

@@ -1,0 +1,208 @@
+//! The summary of a run for people. It may change; the JSON form does not.
+
+use std::fmt::Write;
+
+use comfy_table::{CellAlignment, Table, presets};
+use skilift_load::summary::{Ended, Latency, PaceKind, Summary};
+use skilift_load::verify::{MethodName, Verification};
+
+/// Writes it as text, with a line end.
+pub(super) fn render(summary: &Summary) -> String {
+    let mut text = String::new();
+    // Writing to memory cannot fail.
+    let _ = writeln!(text, "{}\n", figures(summary).trim_fmt());
+    if let Some(latencies) = latencies(summary) {
+        let _ = writeln!(text, "{}\n", latencies.trim_fmt());
+    }
+    if !summary.errors.is_empty() {
+        let mut errors = table(["errors", "tries", "the first said"]);
+        for error in &summary.errors {
+            errors.add_row([&error.kind, &grouped(error.count), &error.example]);
+        }
+        right(&mut errors, 1..2);
+        let _ = writeln!(text, "{}\n", errors.trim_fmt());
+    }
+    if let Some(verify) = &summary.verify {
+        let _ = writeln!(text, "{}", verified(verify).trim_fmt());
+        for example in &verify.examples {
+            let _ = writeln!(text, "  {example}");
+        }
+    }
+    text.truncate(text.trim_end().len());
+    text.push('\n');
+    text
+}
+
+fn table<const N: usize>(header: [&str; N]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header(header);
+    table
+}
+
+fn right(table: &mut Table, columns: std::ops::Range<usize>) {
+    for column in columns {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+}
+
+fn figures(summary: &Summary) -> Table {
+    let Summary {
+        requests, rides, ..
+    } = summary;
+    let pace = match summary.pace {
+        PaceKind::ClosedLoop => "closed loop",
+        PaceKind::OpenLoop => "open loop",
+    };
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    let mut row = |name: &str, value: String| {
+        table.add_row([name, &value]);
+    };
+    row(
+        "target",
+        format!(
+            "{}, {pace}, {} connections",
+            summary.target, summary.connections
+        ),
+    );
+    row("seed", summary.seed.to_string());
+    let ended = match summary.ended {
+        Ended::Complete => "complete",
+        Ended::Interrupted => "INTERRUPTED: this is a part of the run",
+        Ended::TargetLost => "TARGET LOST: it gave no answer any more; this is a part of the run",
+        Ended::RidesUsedUp => "EARLY: all distinct rides of the ranges were sent",
+    };
+    row("run", format!("{ended}, {:.2} s", summary.elapsed_s));
+    let reads = match requests.reads {
+        0 => String::new(),
+        reads => format!(", {} of them reads", grouped(reads)),
+    };
+    row(
+        "sent",
+        format!("{} requests{reads}", grouped(requests.sent)),
+    );
+    row("succeeded", grouped(requests.succeeded));
+    let share = summary.failed_share.filter(|share| *share > 0.0);
+    let share = share.map_or_else(String::new, |share| format!(", {:.3} %", share * 100.0));
+    row("failed", grouped(requests.failed) + &share);
+    row(
+        "retried",
+        format!("{} tries after the first", grouped(requests.retried)),
+    );
+    if let Some(breaker) = &summary.breaker {
+        let (opens, open_s) = (grouped(breaker.opens), breaker.open_s);
+        row(
+            "breaker",
+            format!("opened {opens} times, open for {open_s:.2} s"),
+        );
+        row(
+            "held back",
+            format!("{} times", grouped(requests.held_back)),
+        );
+    }
+    row("unsent", grouped(requests.unsent));
+    row(
+        "rides",
+        format!(
+            "{} sent, {} accepted, {} refused, {} unknown",
+            grouped(rides.sent),
+            grouped(rides.accepted),
+            grouped(rides.refused),
+            grouped(rides.unknown)
+        ),
+    );
+    if let (Some(requests), Some(rides)) = (summary.throughput_per_s, summary.accepted_rides_per_s)
+    {
+        let (requests, rides) = (grouped(requests as u64), grouped(rides as u64));
+        row(
+            "throughput",
+            format!("{requests} requests/s, {rides} accepted rides/s"),
+        );
+    }
+    table
+}
+
+fn latencies(summary: &Summary) -> Option<Table> {
+    let mut latencies = table(["in ms", "mean", "median", "p95", "p99", "min", "max"]);
+    let mut row = |name: &str, latency: &Latency| {
+        let of = |ms: f64| format!("{ms:.3}");
+        latencies.add_row([
+            name.to_owned(),
+            of(latency.mean_ms),
+            of(latency.p50_ms),
+            of(latency.p95_ms),
+            of(latency.p99_ms),
+            of(latency.min_ms),
+            of(latency.max_ms),
+        ]);
+    };
+    let name = match summary.pace {
+        PaceKind::ClosedLoop => "latency, from the send",
+        PaceKind::OpenLoop => "latency, from the intended start (what a user waits)",
+    };
+    row(name, summary.latency.as_ref()?);
+    if let Some(raw) = &summary.latency_from_send {
+        row("raw latency, from the send (blind to a late send)", raw);
+    }
+    if let Some(lateness) = &summary.send_lateness {
+        row("lateness of the send", lateness);
+    }
+    right(&mut latencies, 1..7);
+    Some(latencies)
+}
+
+fn verified(verify: &Verification) -> Table {
+    let method = match verify.method {
+        MethodName::RideLists => "by ride lists",
+        MethodName::DayVerticals => "by day verticals before and after",
+    };
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    let mut row = |name: &str, value: String| {
+        table.add_row([name, &value]);
+    };
+    let days = grouped(verify.skier_days);
+    row(
+        "verified",
+        format!("{method}, {days} skier days, {:.2} s", verify.took_s),
+    );
+    row(
+        "accepted",
+        format!(
+            "{}, {} found",
+            grouped(verify.accepted),
+            grouped(verify.found)
+        ),
+    );
+    row("lost", grouped(verify.lost));
+    let compared = grouped(verify.verticals_compared);
+    row(
+        "wrong",
+        format!("{} ({compared} verticals compared)", grouped(verify.wrong)),
+    );
+    row("pending", grouped(verify.pending));
+    row(
+        "unknown",
+        format!("{} rides that may be there", grouped(verify.unknown)),
+    );
+    row("foreign", grouped(verify.foreign));
+    if let Some(note) = &verify.note {
+        row("note", note.clone());
+    }
+    table
+}
+
+/// In groups of thousands.
+pub(super) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::new();
+    for (position, digit) in digits.chars().enumerate() {
+        if position > 0 && (digits.len() - position).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}

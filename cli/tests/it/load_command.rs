@@ -1,0 +1,385 @@
+//! `skictl load` against an API and a worker of ours: exit codes, JSON, report, and how it ends.
+
+use std::process::{Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+use skilift_servers::{shared_amqp_url, shared_redis_url};
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::process::{Child, Command};
+
+use crate::service::Service;
+
+/// An API and a worker on the shared servers, in a stack of their own.
+struct Ours {
+    url: String,
+    folder: TempDir,
+    _api: Service,
+    _worker: Service,
+}
+
+impl Ours {
+    async fn start(settings: &[(&str, &str)]) -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let folder = TempDir::new().unwrap();
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let stack = format!("load-{}-{number}", std::process::id());
+        let (amqp, redis) = (shared_amqp_url(), shared_redis_url());
+        let servers = [
+            ("SKI_AMQP_URL", amqp.as_str()),
+            ("SKI_REDIS_URL", &redis),
+            ("SKI_STACK", &stack),
+            ("SKI_METRICS_LISTEN", "127.0.0.1:0"),
+        ];
+        let environment = [&servers[..], &[("SKI_API_LISTEN", "127.0.0.1:0")], settings].concat();
+        let mut api = Service::start(folder.path(), "api", &["serve", "api"], &environment);
+        let url = api.logged_after("public API on ").await;
+        let worker = ["serve", "worker", "--accept-loss-window"];
+        let mut worker = Service::start(folder.path(), "worker", &worker, &servers);
+        worker.logged_after("health and metrics on ").await;
+        Self {
+            url,
+            folder,
+            _api: api,
+            _worker: worker,
+        }
+    }
+}
+
+fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_skictl"));
+    command
+        .arg("load")
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    command
+}
+
+/// Runs `skictl load` to its end.
+async fn load(arguments: &[&str]) -> Output {
+    let ended = tokio::time::timeout(Duration::from_secs(60), command(arguments).output()).await;
+    ended.expect("skictl load ends").unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// The JSON on stdout, once the exit code is as expected.
+fn json(output: &Output, code: i32) -> Value {
+    assert_eq!(output.status.code(), Some(code), "{}", stderr(output));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[tokio::test]
+async fn our_own_server_is_loaded_and_loses_nothing() {
+    let ours = Ours::start(&[]).await;
+    let report = ours.folder.path().join("run 1");
+    let arguments = [
+        "--target",
+        &ours.url,
+        "--rides=3000",
+        "--threads=8",
+        "--reads=0.25",
+        "--seed=11",
+        "--verify",
+        "--fail-if=lost>0",
+        "--fail-if=errors>0%",
+        "--output=json",
+        "--report",
+        report.to_str().unwrap(),
+    ];
+    let output = load(&arguments).await;
+    let summary = json(&output, 0);
+    assert_eq!(stderr(&output), "", "nothing but a terminal gets a bar");
+    assert_eq!(
+        (&summary["seed"], &summary["ended"]),
+        (&11.into(), &"complete".into())
+    );
+    assert_eq!(summary["requests"]["sent"], 3999);
+    assert_eq!(summary["requests"]["reads"], 999);
+    assert_eq!(
+        (&summary["rides"]["accepted"], &summary["rides"]["refused"]),
+        (&3000.into(), &0.into())
+    );
+    assert!(summary["latency"]["p99_ms"].as_f64().unwrap() > 0.0);
+    let verify = &summary["verify"];
+    assert_eq!(verify["method"], "ride_lists");
+    assert_eq!(verify["found"], 3000);
+    for word in ["lost", "wrong", "pending", "foreign"] {
+        assert_eq!(verify[word], 0, "{word}: {verify}");
+    }
+    for file in [
+        "summary.json",
+        "timeline.csv",
+        "timeline.json",
+        "throughput.svg",
+        "latency.svg",
+    ] {
+        assert!(report.join(file).is_file(), "{file}");
+    }
+
+    // The same seed sends the same rides, which are there already and stay there once.
+    let bulk = [
+        &arguments[..2],
+        &[
+            "--rides=3000",
+            "--bulk=500",
+            "--threads=2",
+            "--seed=11",
+            "--verify",
+        ],
+    ]
+    .concat();
+    let again = load(&bulk).await;
+    assert_eq!(again.status.code(), Some(0), "{}", stderr(&again));
+    let table = String::from_utf8_lossy(&again.stdout).into_owned();
+    assert!(
+        table.contains("3,000 sent, 3,000 accepted, 0 refused, 0 unknown"),
+        "{table}"
+    );
+    assert!(
+        table.contains("6 requests") && table.contains("3,000 found"),
+        "{table}"
+    );
+}
+
+#[tokio::test]
+async fn a_condition_that_holds_is_named_with_its_value() {
+    let ours = Ours::start(&[]).await;
+    let output = load(&[
+        "--target",
+        &ours.url,
+        "--rate=200",
+        "--duration=1s",
+        "--fail-if=p99>1h",
+        "--fail-if=sent>=200",
+        "--output=json",
+    ])
+    .await;
+    let summary = json(&output, 8);
+    assert_eq!(summary["pace"], "open_loop");
+    assert!(
+        summary["latency_from_send"]["p50_ms"].is_number() && summary["send_lateness"].is_object()
+    );
+    let said = stderr(&output);
+    assert!(
+        said.contains("--fail-if sent>=200: sent was 200") && !said.contains("p99"),
+        "{said}"
+    );
+}
+
+#[tokio::test]
+async fn rides_that_a_catalogue_refuses_are_told_apart() {
+    let folder = TempDir::new().unwrap();
+    let catalogue = folder.path().join("resorts.toml");
+    std::fs::write(
+        &catalogue,
+        "[[resort]]\nid = 1\nname = 'Zermatt'\nlifts = { 1 = 420, 2 = 380 }\n",
+    )
+    .unwrap();
+    let ours = Ours::start(&[("SKI_CATALOGUE", catalogue.to_str().unwrap())]).await;
+    let common = [
+        "--target",
+        &ours.url,
+        "--rides=200",
+        "--resorts=2",
+        "--output=json",
+        "--verify",
+    ];
+    let output = load(&[&common[..], &["--lifts=2"]].concat()).await;
+    let summary = json(&output, 0);
+    let (accepted, refused) = (&summary["rides"]["accepted"], &summary["rides"]["refused"]);
+    assert_eq!(accepted.as_u64().unwrap() + refused.as_u64().unwrap(), 200);
+    assert!(refused.as_u64().unwrap() > 50, "{summary}");
+    let error = &summary["errors"][0];
+    assert_eq!(
+        (&error["kind"], &error["count"]),
+        (&"status 400".into(), refused)
+    );
+    assert!(
+        error["example"].as_str().unwrap().contains("resortID 2"),
+        "{error}"
+    );
+    assert_eq!(
+        (&summary["verify"]["lost"], &summary["verify"]["wrong"]),
+        (&0.into(), &0.into())
+    );
+    // Nobody knows this resort.
+    let none = load(&[&common[..3], &["--resorts=7-7", "--output=json"]].concat()).await;
+    assert_eq!(json(&none, 1)["requests"]["succeeded"], 0);
+    assert!(
+        stderr(&none).contains("no request succeeded (status 400: "),
+        "{}",
+        stderr(&none)
+    );
+}
+
+#[tokio::test]
+async fn what_cannot_be_meant_is_a_usage_error() {
+    let target = "--target=http://127.0.0.1:1";
+    for (arguments, says) in [
+        (&[target][..], "--rides <N>"),
+        (
+            &[target, "--rides=1", "--duration=1s"],
+            "cannot be used with",
+        ),
+        (
+            &["--target=https://x", "--rides=1"],
+            "https is not supported",
+        ),
+        (&["--target=x", "--rides=1"], "is not a URL"),
+        (&[target, "--rides=0"], "a run of no rides"),
+        (&[target, "--rides=1", "--threads=0"], "1 to 60000 threads"),
+        (&[target, "--rides=1", "--rate=-1"], "a rate must be"),
+        (&[target, "--rides=1", "--reads=1.5"], "from 0 to 1"),
+        (
+            &[target, "--rides=1", "--days=367"],
+            "dayID must be a whole number from 1 to 366",
+        ),
+        (&[target, "--rides=1", "--skiers=9-2"], "from high to low"),
+        (
+            &[target, "--profile=0s:1", "--rate=1"],
+            "at least two points",
+        ),
+        (
+            &[
+                target,
+                "--rides=9000",
+                "--skiers=1",
+                "--lifts=1",
+                "--minutes=9",
+            ],
+            "hold 270 distinct rides",
+        ),
+        (
+            &[target, "--rides=1", "--breaker-open=5"],
+            "--breaker-close",
+        ),
+        (
+            &[
+                target,
+                "--rides=1",
+                "--threads=1",
+                "--breaker-open=5",
+                "--breaker-close=6",
+            ],
+            "must not be above open",
+        ),
+        (
+            &[target, "--rides=1", "--fail-if=p98>1ms"],
+            "the figures are mean, median",
+        ),
+        (
+            &[target, "--rides=1", "--fail-if=lost>0"],
+            "only a run with --verify",
+        ),
+        (&[target, "--rides=1", "--verify-timeout=1s"], "--verify"),
+    ] {
+        let output = load(arguments).await;
+        let said = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {said}");
+        assert!(
+            said.contains(says),
+            "{arguments:?} does not say {says:?}: {said}"
+        );
+        assert!(output.stdout.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_begun_says_why() {
+    let output = load(&["--target=http://127.0.0.1:1", "--rides=1"]).await;
+    assert_eq!(output.status.code(), Some(1));
+    let said = stderr(&output);
+    assert!(
+        said.contains(
+            "cannot be reached, so that nothing was sent: cannot connect to http://127.0.0.1:1: "
+        ),
+        "{said}"
+    );
+
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let report = file.join("report");
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let target = format!("--target=http://{}", listener.local_addr().unwrap());
+    let output = load(&[&target, "--rides=1", "--report", report.to_str().unwrap()]).await;
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    assert!(stderr(&output).contains("report"), "{}", stderr(&output));
+    let connected = tokio::time::timeout(Duration::from_millis(50), listener.accept()).await;
+    assert!(
+        connected.is_err(),
+        "nothing is sent when the report cannot be written"
+    );
+}
+
+fn signal(child: &Child, signal: Signal) {
+    let pid = child.id().expect("skictl runs");
+    kill(Pid::from_raw(pid.try_into().unwrap()), signal).unwrap();
+}
+
+#[tokio::test]
+async fn ctrl_c_ends_a_run_with_its_part_of_the_summary() {
+    let ours = Ours::start(&[]).await;
+    let report = ours.folder.path().join("part");
+    let arguments = [
+        "--target",
+        &ours.url,
+        "--duration=10m",
+        "--output=json",
+        "--verify",
+        "--report",
+    ];
+    let child = command(&[&arguments[..], &[report.to_str().unwrap()]].concat())
+        .spawn()
+        .unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let pid = child.id().unwrap();
+    kill(Pid::from_raw(pid.try_into().unwrap()), Signal::SIGINT).unwrap();
+    let ended = tokio::time::timeout(Duration::from_secs(10), child.wait_with_output()).await;
+    let output = ended.expect("skictl ends").unwrap();
+    let summary = json(&output, 130);
+    assert_eq!(
+        (&summary["ended"], &summary["verify"]),
+        (&"interrupted".into(), &Value::Null)
+    );
+    assert!(summary["requests"]["succeeded"].as_u64().unwrap() > 0);
+    assert_eq!(summary["requests"]["failed"], 0);
+    assert!(stderr(&output).contains("interrupted: the summary is of a part of the run"));
+    assert!(report.join("throughput.svg").is_file());
+}
+
+#[tokio::test]
+async fn a_second_ctrl_c_ends_at_once() {
+    // Takes connections and never answers.
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let target = format!("--target=http://{}", listener.local_addr().unwrap());
+    let mut child = command(&[&target, "--rides=10", "--threads=2"])
+        .spawn()
+        .unwrap();
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    signal(&child, Signal::SIGINT);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(
+        child.try_wait().unwrap().is_none(),
+        "the first waits for what is under way"
+    );
+    let second = Instant::now();
+    signal(&child, Signal::SIGINT);
+    let status = tokio::time::timeout(Duration::from_secs(10), child.wait()).await;
+    assert_eq!(status.expect("skictl ends").unwrap().code(), Some(130));
+    assert!(
+        second.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        second.elapsed()
+    );
+}

@@ -1,0 +1,288 @@
+//! What an answer means for the rides and questions of its request.
+
+use std::ops::Range;
+
+use serde::Deserialize;
+
+use crate::connection::Answer;
+use crate::trouble::Trouble;
+use crate::workload::Question;
+
+/// What one answer to a posted ride says.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum RideVerdict {
+    /// 201: it is safe.
+    Accepted,
+    /// 4xx: it is not wanted, and is not there.
+    Refused,
+    /// 5xx: it may be there or not; sending it again is safe.
+    Again,
+    /// Anything else: it may be there or not.
+    Unclear,
+}
+
+pub(crate) fn judge_ride(answer: &Answer) -> RideVerdict {
+    match answer.status {
+        201 => RideVerdict::Accepted,
+        400..=499 => RideVerdict::Refused,
+        500..=599 => RideVerdict::Again,
+        _ => RideVerdict::Unclear,
+    }
+}
+
+/// What one answer to rides in bulk says.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct BulkVerdict {
+    /// Rides that are safe.
+    pub(crate) accepted: Vec<Range<u64>>,
+    /// Rides that were refused.
+    pub(crate) refused: Vec<Range<u64>>,
+    /// The rides behind those that are settled, for another try.
+    pub(crate) rest: Range<u64>,
+    /// What is wrong, with what the server said.
+    pub(crate) trouble: Option<(Trouble, String)>,
+}
+
+/// See the API's `BulkAnswer`.
+#[derive(Debug, Deserialize)]
+struct BulkBody {
+    accepted: u64,
+    rejected: u64,
+    #[serde(default)]
+    errors: Vec<LineProblem>,
+    #[serde(rename = "nextLine")]
+    next_line: Option<u64>,
+    message: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct LineProblem {
+    line: u64,
+    message: String,
+}
+
+/// Reads what became of the rides `sent` in one body. A ride that is in none of the lists is unclear: of more than a
+/// hundred rejected lines the server names the first hundred only.
+pub(crate) fn judge_bulk(answer: &Answer, sent: &Range<u64>) -> BulkVerdict {
+    let status = Trouble::Status(answer.status);
+    let text = || String::from_utf8_lossy(&answer.body).into_owned();
+    let nothing = |rest: Range<u64>, trouble| BulkVerdict {
+        rest,
+        trouble: Some((trouble, text())),
+        ..BulkVerdict::default()
+    };
+    let none = sent.end..sent.end;
+    let Ok(body) = serde_json::from_slice::<BulkBody>(&answer.body) else {
+        return match answer.status {
+            500..=599 => nothing(sent.clone(), status),
+            400..=499 => BulkVerdict {
+                refused: vec![sent.clone()],
+                ..nothing(none, status)
+            },
+            200..=299 => nothing(none, Trouble::Unreadable),
+            _ => nothing(none, status),
+        };
+    };
+    let lines = sent.end - sent.start;
+    let settled = body.next_line.map_or(lines, |next| next.saturating_sub(1));
+    if settled > lines || body.accepted.checked_add(body.rejected) != Some(settled) {
+        return nothing(none, Trouble::Unreadable);
+    }
+    let rest = sent.start + settled..sent.end;
+    let mut named: Vec<u64> = body.errors.iter().map(|problem| problem.line).collect();
+    named.sort_unstable();
+    named.dedup();
+    named.retain(|line| (1..=settled).contains(line));
+    let refused = named
+        .iter()
+        .map(|line| sent.start + line - 1..sent.start + line)
+        .collect();
+    // Where not all rejected lines are named, it is known of no other line.
+    let accepted = if named.len() as u64 == body.rejected {
+        between(sent.start..rest.start, &named)
+    } else {
+        Vec::new()
+    };
+    let trouble = match (answer.status, body.errors.first()) {
+        (200, None) => None,
+        (200, Some(problem)) => Some((Trouble::RejectedLines, problem.message.clone())),
+        _ => Some((status, body.message.unwrap_or_else(text))),
+    };
+    BulkVerdict {
+        accepted,
+        refused,
+        rest,
+        trouble,
+    }
+}
+
+/// The rides of a range without those on the given lines, which are sorted and counted from 1.
+fn between(rides: Range<u64>, lines: &[u64]) -> Vec<Range<u64>> {
+    let mut ranges = Vec::new();
+    let mut from = rides.start;
+    for line in lines {
+        let ride = rides.start + line - 1;
+        ranges.push(from..ride);
+        from = ride + 1;
+    }
+    ranges.push(from..rides.end);
+    ranges.retain(|range| !range.is_empty());
+    ranges
+}
+
+#[derive(Deserialize)]
+struct SeasonVertical {
+    resorts: Vec<Season>,
+}
+
+#[derive(Deserialize)]
+struct Season {
+    #[serde(rename = "totalVert")]
+    #[expect(dead_code, reason = "that it is a number is all that is asked")]
+    total_vert: u64,
+}
+
+#[derive(Deserialize)]
+struct DaySkiers {
+    #[serde(rename = "numSkiers")]
+    #[expect(dead_code, reason = "that it is a number is all that is asked")]
+    num_skiers: u64,
+}
+
+/// Whether an answer answers a question. 404 does: there are no such rides (yet).
+pub(crate) fn judge_question(question: &Question, answer: &Answer) -> Result<(), Trouble> {
+    let readable = match (answer.status, question) {
+        (404, _) => true,
+        (200, Question::DayVertical(_)) => day_vertical(answer).is_some(),
+        (200, Question::SeasonVertical(_)) => {
+            serde_json::from_slice::<SeasonVertical>(&answer.body)
+                .is_ok_and(|body| !body.resorts.is_empty())
+        }
+        (200, Question::ResortDaySkiers(_)) => {
+            serde_json::from_slice::<DaySkiers>(&answer.body).is_ok()
+        }
+        (status, _) => return Err(Trouble::Status(status)),
+    };
+    if readable {
+        Ok(())
+    } else {
+        Err(Trouble::Unreadable)
+    }
+}
+
+/// A day's vertical, in metres; `None` when the body is no number.
+pub(crate) fn day_vertical(answer: &Answer) -> Option<u64> {
+    serde_json::from_slice(&answer.body).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(status: u16, body: &str) -> Answer {
+        Answer {
+            status,
+            retry_after: None,
+            body: body.to_owned().into(),
+        }
+    }
+
+    fn bulk(status: u16, body: &str) -> BulkVerdict {
+        judge_bulk(&answer(status, body), &(100..110))
+    }
+
+    fn vec_of(range: Range<u64>) -> Vec<Range<u64>> {
+        std::iter::once(range).collect()
+    }
+
+    #[test]
+    fn a_whole_bulk_is_accepted() {
+        let verdict = bulk(200, r#"{"accepted":10,"rejected":0,"errors":[]}"#);
+        assert_eq!(verdict.accepted, vec_of(100..110));
+        assert_eq!((verdict.rest, verdict.trouble), (110..110, None));
+    }
+
+    #[test]
+    fn rejected_lines_are_told_from_accepted_ones() {
+        let body = r#"{"accepted":8,"rejected":2,"errors":[{"line":1,"message":"no"},{"line":4,"message":"no"}]}"#;
+        let verdict = bulk(200, body);
+        assert_eq!(verdict.refused, [100..101, 103..104]);
+        assert_eq!(verdict.accepted, [101..103, 104..110]);
+        assert_eq!(verdict.trouble.unwrap().0, Trouble::RejectedLines);
+    }
+
+    #[test]
+    fn unnamed_rejected_lines_leave_the_others_unclear() {
+        let body = r#"{"accepted":8,"rejected":2,"errors":[{"line":1,"message":"no"}]}"#;
+        let verdict = bulk(200, body);
+        assert_eq!((verdict.refused.len(), verdict.accepted.len()), (1, 0));
+    }
+
+    #[test]
+    fn a_stopped_upload_goes_on_behind_what_is_settled() {
+        let body = r#"{"message":"full","accepted":5,"rejected":1,"errors":[{"line":2,"message":"no"}],"nextLine":7}"#;
+        let verdict = bulk(503, body);
+        assert_eq!(verdict.accepted, [100..101, 102..106]);
+        assert_eq!(verdict.rest, 106..110);
+        assert_eq!(
+            verdict.trouble,
+            Some((Trouble::Status(503), "full".to_owned()))
+        );
+    }
+
+    #[test]
+    fn answers_that_are_none_settle_nothing() {
+        assert_eq!(bulk(503, "down").rest, 100..110);
+        assert_eq!(bulk(404, "nothing here").refused, vec_of(100..110));
+        for (status, body) in [
+            (200, "hello"),
+            (200, r#"{"accepted":11,"rejected":0}"#),
+            (200, r#"{"accepted":3,"rejected":0}"#),
+            (
+                503,
+                r#"{"accepted":18446744073709551615,"rejected":1,"nextLine":1}"#,
+            ),
+        ] {
+            let verdict = bulk(status, body);
+            assert!(
+                verdict.accepted.is_empty() && verdict.refused.is_empty(),
+                "{body}"
+            );
+            assert_eq!(verdict.trouble.unwrap().0, Trouble::Unreadable, "{body}");
+        }
+    }
+
+    #[test]
+    fn questions_are_answered_by_what_they_ask_for() {
+        let text =
+            r#"{"resortID":1,"seasonID":"2025","dayID":12,"skierID":7,"time":217,"liftID":21}"#;
+        let ride = serde_json::from_str(text).unwrap();
+        let judge = |question: fn(_) -> Question, status, body| {
+            judge_question(&question(ride), &answer(status, body))
+        };
+        assert_eq!(judge(Question::DayVertical, 200, "210"), Ok(()));
+        assert_eq!(judge(Question::DayVertical, 404, "{}"), Ok(()));
+        assert_eq!(
+            judge(Question::DayVertical, 200, "<html>"),
+            Err(Trouble::Unreadable)
+        );
+        assert_eq!(
+            judge(Question::DayVertical, 500, "210"),
+            Err(Trouble::Status(500))
+        );
+        assert_eq!(
+            judge(
+                Question::ResortDaySkiers,
+                200,
+                r#"{"time":"x","numSkiers":1}"#
+            ),
+            Ok(())
+        );
+        let season = r#"{"resorts":[{"seasonID":"2025","totalVert":5}]}"#;
+        assert_eq!(judge(Question::SeasonVertical, 200, season), Ok(()));
+        assert_eq!(
+            judge(Question::SeasonVertical, 200, "{}"),
+            Err(Trouble::Unreadable)
+        );
+    }
+}

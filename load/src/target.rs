@@ -1,0 +1,138 @@
+//! The server under load, as a URL names it.
+
+use std::fmt;
+use std::str::FromStr;
+
+use url::{Host, Url};
+
+/// A server that speaks the API: host, port, and what stands before every path. Clones are cheap enough for one a sender.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    host: String,
+    port: u16,
+    /// `host:port` as the `Host` header says it.
+    authority: String,
+    /// Empty, or `/so/and/so` without a slash at its end.
+    prefix: String,
+}
+
+/// Text that is not the URL of a target.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidTarget {
+    /// No URL at all.
+    #[error("{text:?} is not a URL ({source}); one looks like http://127.0.0.1:8080")]
+    Syntax {
+        /// What was given.
+        text: String,
+        /// What is wrong with it.
+        source: url::ParseError,
+    },
+    /// Encrypted, which this client does not speak.
+    #[error(
+        "https is not supported: give the http address behind whatever ends TLS, or put a local proxy that speaks TLS in front"
+    )]
+    Https,
+    /// A URL of something else.
+    #[error("a target begins with http://, not {0}://")]
+    Scheme(String),
+    /// A URL with a part that no request of ours could keep.
+    #[error("a target is http://HOST:PORT/PREFIX, without {0}")]
+    Part(&'static str),
+}
+
+impl Target {
+    /// What a TCP connection is opened to.
+    #[must_use]
+    pub fn address(&self) -> (&str, u16) {
+        (&self.host, self.port)
+    }
+
+    /// `host:port`, for the `Host` header.
+    #[must_use]
+    pub fn authority(&self) -> &str {
+        &self.authority
+    }
+
+    /// What stands before every path: empty, or `/so/and/so`.
+    #[must_use]
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+}
+
+impl FromStr for Target {
+    type Err = InvalidTarget;
+
+    fn from_str(text: &str) -> Result<Self, InvalidTarget> {
+        let url: Url = text
+            .trim()
+            .parse()
+            .map_err(|source| InvalidTarget::Syntax {
+                text: text.to_owned(),
+                source,
+            })?;
+        match url.scheme() {
+            "http" => {}
+            "https" => return Err(InvalidTarget::Https),
+            // `localhost:8080` is read as a URL of the scheme `localhost`.
+            other => return Err(InvalidTarget::Scheme(other.to_owned())),
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(InvalidTarget::Part("a user or password"));
+        }
+        if url.query().is_some() || url.fragment().is_some() {
+            return Err(InvalidTarget::Part("a query or fragment"));
+        }
+        let host = match url.host() {
+            Some(Host::Ipv6(address)) => address.to_string(),
+            Some(host) => host.to_string(),
+            None => return Err(InvalidTarget::Part("an empty host")),
+        };
+        let port = url.port_or_known_default().unwrap_or(80);
+        Ok(Self {
+            authority: format!("{}:{port}", url.host_str().unwrap_or_default()),
+            host,
+            port,
+            prefix: url.path().trim_end_matches('/').to_owned(),
+        })
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "http://{}{}", self.authority, self.prefix)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_is_taken_apart() {
+        let target: Target = "http://[::1]:8080/ski/".parse().unwrap();
+        assert_eq!(target.address(), ("::1", 8080));
+        assert_eq!(
+            (target.authority(), target.prefix()),
+            ("[::1]:8080", "/ski")
+        );
+        assert_eq!(target.to_string(), "http://[::1]:8080/ski");
+        let plain: Target = "http://gate.example".parse().unwrap();
+        assert_eq!((plain.address().1, plain.prefix()), (80, ""));
+    }
+
+    #[test]
+    fn what_is_no_target_is_refused_with_words() {
+        for (text, says) in [
+            ("", "not a URL"),
+            ("127.0.0.1:8080", "not a URL"),
+            ("localhost:8080", "begins with http://"),
+            ("https://x", "https is not supported"),
+            ("http://a:b@x", "without a user"),
+            ("http://x/?a=1", "without a query"),
+        ] {
+            let error = text.parse::<Target>().unwrap_err().to_string();
+            assert!(error.contains(says), "{text}: {error}");
+        }
+    }
+}

@@ -1,0 +1,284 @@
+//! Ride lists against what was sent, and day verticals against the lists.
+//!
+//! A list says which rides are there. The vertical beside it must be the sum of their lifts' verticals. What a lift rises is
+//! taken to be 10 m times its number (the rule of the system that this API comes from, and ours without a catalogue) where
+//! that fits, and is otherwise learned from the days of a single lift; a day with a lift that cannot be learned is not
+//! compared.
+
+use std::collections::HashMap;
+
+use serde::Deserialize;
+
+use super::crawl::Heard;
+use super::skier_days::{SkierDay, SkierDays, Standing};
+use crate::connection::Answer;
+use crate::judge::day_vertical;
+
+/// Metres that a lift rises for each unit of its number, as long as nothing else is known.
+pub(super) const METRES_PER_LIFT_NUMBER: u64 = 10;
+/// Most days that are remembered because their vertical does not follow the rule.
+const SUSPECTS: usize = 500_000;
+
+#[derive(Deserialize)]
+struct List {
+    rides: Vec<Listed>,
+}
+
+#[derive(Deserialize)]
+struct Listed {
+    time: u16,
+    #[serde(rename = "liftID")]
+    lift: u16,
+}
+
+/// What the verticals of many days say.
+#[derive(Debug, Default)]
+pub(super) struct Verticals {
+    /// Days that follow the rule.
+    pub(super) agreed: u64,
+    /// How often each lift took part in such a day.
+    by_rule: HashMap<(u16, u16), u64>,
+    /// Days that do not.
+    pub(super) suspects: Vec<Suspect>,
+}
+
+/// A day whose vertical does not follow the rule.
+#[derive(Debug)]
+pub(super) struct Suspect {
+    /// Its place among the skier days.
+    pub(super) at: usize,
+    pub(super) day: SkierDay,
+    lifts: Vec<u16>,
+    /// None when the server tells none.
+    vertical: Option<u64>,
+}
+
+/// Takes in what was heard of a skier day.
+pub(super) fn judge(days: &mut SkierDays, heard: Heard, verticals: &mut Verticals) {
+    let (state, rides) = days.entry(heard.at);
+    state.standing = Standing::Unasked;
+    let Some(listed) = heard
+        .list
+        .as_ref()
+        .and_then(|list| read(list.as_ref().ok()?))
+    else {
+        return;
+    };
+    for (_, ride) in rides.iter_mut() {
+        ride.set_found(false);
+    }
+    state.foreign = 0;
+    let mut doubled = 0_u32;
+    for Listed { time, lift } in &listed {
+        let what = u32::from(*time) << 10 | u32::from(*lift);
+        match rides.binary_search_by_key(&what, |(_, ride)| ride.what()) {
+            Ok(found) if rides[found].1.is_found() => doubled += 1,
+            Ok(found) => rides[found].1.set_found(true),
+            Err(_) => state.foreign += 1,
+        }
+    }
+    let accepted = || rides.iter().filter(|(_, ride)| ride.is_accepted());
+    let there = accepted().filter(|(_, ride)| ride.is_found()).count();
+    let is_complete = there == accepted().count();
+    state.there = there as u32;
+    state.doubled = doubled;
+    state.standing = if is_complete {
+        Standing::Complete
+    } else {
+        Standing::Missing
+    };
+    if state.standing == Standing::Complete
+        && let Ok(vertical) = &heard.vertical
+    {
+        let lifts = listed.iter().map(|ride| ride.lift).collect();
+        verticals.add(heard.at, state.day, lifts, told(vertical));
+    }
+}
+
+/// The rides that an answer lists; none when it is no list.
+fn read(answer: &Answer) -> Option<Vec<Listed>> {
+    match answer.status {
+        200 => Some(serde_json::from_slice::<List>(&answer.body).ok()?.rides),
+        404 => Some(Vec::new()),
+        _ => None,
+    }
+}
+
+/// The vertical that an answer tells: 0 m where there is no ride.
+pub(super) fn told(answer: &Answer) -> Option<u64> {
+    match answer.status {
+        200 => day_vertical(answer),
+        404 => Some(0),
+        _ => None,
+    }
+}
+
+impl Verticals {
+    fn add(&mut self, at: usize, day: SkierDay, lifts: Vec<u16>, vertical: Option<u64>) {
+        let by_rule: u64 =
+            lifts.iter().map(|lift| u64::from(*lift)).sum::<u64>() * METRES_PER_LIFT_NUMBER;
+        if vertical == Some(by_rule) {
+            self.agreed += 1;
+            for lift in lifts {
+                *self.by_rule.entry((day.resort(), lift)).or_default() += 1;
+            }
+        } else if self.suspects.len() < SUSPECTS {
+            self.suspects.push(Suspect {
+                at,
+                day,
+                lifts,
+                vertical,
+            });
+        }
+    }
+
+    /// What each lift rises, as most days say.
+    pub(super) fn learn(&self) -> HashMap<(u16, u16), u64> {
+        let mut votes: HashMap<(u16, u16), HashMap<u64, u64>> = HashMap::new();
+        for ((resort, lift), days) in &self.by_rule {
+            let metres = u64::from(*lift) * METRES_PER_LIFT_NUMBER;
+            votes
+                .entry((*resort, *lift))
+                .or_default()
+                .insert(metres, *days);
+        }
+        for suspect in &self.suspects {
+            if let Some((lift, metres)) = suspect.single_lift() {
+                let lift = votes.entry((suspect.day.resort(), lift)).or_default();
+                *lift.entry(metres).or_default() += 1;
+            }
+        }
+        let most =
+            |metres: HashMap<u64, u64>| metres.into_iter().max_by_key(|(m, days)| (*days, *m));
+        votes
+            .into_iter()
+            .filter_map(|(lift, metres)| Some((lift, most(metres)?.0)))
+            .collect()
+    }
+}
+
+impl Suspect {
+    /// The lift of a day with a single one, and what it rises.
+    fn single_lift(&self) -> Option<(u16, u64)> {
+        let (first, vertical) = (*self.lifts.first()?, self.vertical?);
+        let rides = self.lifts.len() as u64;
+        let single = self.lifts.iter().all(|lift| *lift == first) && vertical % rides == 0;
+        single.then_some((first, vertical / rides))
+    }
+
+    /// Whether its vertical is the sum of its rides; none when that cannot be told.
+    pub(super) fn agrees(&self, learned: &HashMap<(u16, u16), u64>) -> Option<bool> {
+        let metres = |lift: &u16| learned.get(&(self.day.resort(), *lift)).copied();
+        let sum: u64 = self.lifts.iter().map(metres).sum::<Option<u64>>()?;
+        Some(self.vertical == Some(sum))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fates::Fate;
+
+    fn answer(status: u16, body: String) -> Answer {
+        Answer {
+            status,
+            retry_after: None,
+            body: body.into(),
+        }
+    }
+
+    /// Skier days of resort 1 with one accepted ride each, at minute 5, of these lifts.
+    fn days(lifts: &[u16]) -> SkierDays {
+        let ride = |(skier, lift): (usize, &u16)| {
+            let ride = serde_json::json!({
+                "resortID": 1, "seasonID": 2025, "dayID": 1, "skierID": skier + 1, "time": 5, "liftID": lift
+            });
+            (serde_json::from_value(ride).unwrap(), Fate::Accepted)
+        };
+        SkierDays::new(lifts.iter().enumerate().map(ride))
+    }
+
+    fn hear(
+        days: &mut SkierDays,
+        verticals: &mut Verticals,
+        at: usize,
+        rides: &[(u16, u16)],
+        vertical: u64,
+    ) {
+        let rides: Vec<_> = rides
+            .iter()
+            .map(|(time, lift)| serde_json::json!({"time": time, "liftID": lift}))
+            .collect();
+        let list = serde_json::json!({ "rides": rides }).to_string();
+        let heard = Heard {
+            at,
+            list: Some(Ok(answer(200, list))),
+            vertical: Ok(answer(200, vertical.to_string())),
+        };
+        judge(days, heard, verticals);
+    }
+
+    #[test]
+    fn a_list_is_held_against_what_was_sent() {
+        let mut days = days(&[3, 3, 3, 3]);
+        let mut verticals = Verticals::default();
+        hear(&mut days, &mut verticals, 0, &[(5, 3)], 30);
+        hear(&mut days, &mut verticals, 1, &[(6, 3)], 30);
+        hear(&mut days, &mut verticals, 2, &[(5, 3), (5, 3), (9, 9)], 150);
+        let standings: Vec<_> = days
+            .days
+            .iter()
+            .map(|day| (day.standing, day.foreign, day.doubled))
+            .collect();
+        assert_eq!(
+            standings,
+            [
+                (Standing::Complete, 0, 0),
+                (Standing::Missing, 1, 0),
+                (Standing::Complete, 1, 1),
+                (Standing::Unasked, 0, 0)
+            ]
+        );
+        assert_eq!(verticals.agreed, 2);
+    }
+
+    #[test]
+    fn verticals_of_a_catalogue_are_learned_and_the_odd_one_is_seen() {
+        let lifts = [3, 3, 3, 4, 4, 5];
+        let mut days = days(&lifts);
+        let mut verticals = Verticals::default();
+        for (at, vertical) in [420, 420, 840, 380, 380, 77].into_iter().enumerate() {
+            hear(&mut days, &mut verticals, at, &[(5, lifts[at])], vertical);
+        }
+        let learned = verticals.learn();
+        assert_eq!((learned[&(1, 3)], learned[&(1, 4)]), (420, 380));
+        let agree: Vec<_> = verticals
+            .suspects
+            .iter()
+            .map(|day| day.agrees(&learned))
+            .collect();
+        let yes = Some(true);
+        assert_eq!(agree, [yes, yes, Some(false), yes, yes, yes]);
+    }
+
+    #[test]
+    fn a_lift_that_nothing_tells_of_is_not_compared() {
+        let mut days = days(&[3]);
+        let mut verticals = Verticals::default();
+        hear(&mut days, &mut verticals, 0, &[(5, 3), (6, 4)], 999);
+        assert_eq!(verticals.suspects[0].agrees(&verticals.learn()), None);
+    }
+
+    #[test]
+    fn one_odd_day_among_those_of_the_rule_is_wrong() {
+        let mut days = days(&[3, 3, 3]);
+        let mut verticals = Verticals::default();
+        for (at, vertical) in [30, 30, 60].into_iter().enumerate() {
+            hear(&mut days, &mut verticals, at, &[(5, 3)], vertical);
+        }
+        assert_eq!(
+            verticals.suspects[0].agrees(&verticals.learn()),
+            Some(false)
+        );
+    }
+}
