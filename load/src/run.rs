@@ -98,10 +98,14 @@ pub async fn run(
     let mut plan = Plan::new(&config, 0)?;
     let mut connection = Connection::new(config.target.clone(), config.timeout);
     connection.open().await.map_err(LoadError::Unreachable)?;
+    let mut connection = Some(connection);
     let fates = config.verify.map(|_| Fates::new());
     let measure = Measure::new();
     let mut prepared = None;
-    if let (Some(patience), Some(fates)) = (config.verify, &fates) {
+    // A run that is not verified has seen what it wanted of this connection.
+    if let (Some(patience), Some(fates), Some(connection)) =
+        (config.verify, &fates, connection.take())
+    {
         let preparing = verify::prepare(&config, &plan, patience, connection, &progress, &stop);
         let ready = preparing.await?;
         for number in 0..ready.already_sent {

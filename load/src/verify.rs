@@ -1,8 +1,8 @@
 //! What became of the rides: every one that was accepted is asked for, until it answers or nothing moves any more.
 //!
-//! - [`prepare`]: before the run, how this server can be asked. [`skier_days`]: the rides that may be there, by skier day.
-//! - [`crawl`]: asks for many skier days at once. [`lists`]: holds ride lists against what was sent, [`verticals`]: day
-//!   verticals, on servers without lists. [`rounds`]: asks again and again.
+//! - `prepare`: before the run, how this server can be asked. `skier_days`: the rides that may be there, by skier day.
+//! - `crawl`: asks for many skier days at once. `lists`: holds ride lists against what was sent, `verticals`: day verticals,
+//!   on servers without lists. `rounds`: asks again and again.
 //!
 //! What the words mean is defined in `docs/load.md` and at [`Verification`].
 

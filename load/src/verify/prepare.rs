@@ -143,12 +143,13 @@ async fn detect(
         return Ok(Detected::Lists { already_sent: 0 });
     }
     let most = plan.rides.map_or(TRIED, |rides| rides.min(TRIED));
-    let mut last = (0, String::new());
+    let (mut tried, mut last) = (0, (0, String::new()));
     for number in 0..most {
         let ride = plan.workload.ride(number);
         let before = vertical(connection, &ride).await?.unwrap_or(0);
         let answer = post(connection, &ride).await?;
-        if judge_ride(&answer) == RideVerdict::Accepted {
+        let verdict = judge_ride(&answer);
+        if verdict == RideVerdict::Accepted {
             let already_sent = number + 1;
             let lists = await_ride(connection, &ride, patience).await?;
             return Ok(if lists {
@@ -162,10 +163,15 @@ async fn detect(
         }
         let text = String::from_utf8_lossy(&answer.body);
         last = (answer.status, text.chars().take(200).collect());
+        tried = number + 1;
+        // Only a ride that was refused is known not to be there.
+        if verdict != RideVerdict::Refused {
+            break;
+        }
     }
     let (status, message) = last;
     Err(PrepareError::Refused {
-        tried: most,
+        tried,
         status,
         message,
     })
