@@ -3,6 +3,7 @@
 use anyhow::ensure;
 use skilift_core::packed::Boarding;
 use skilift_core::ride::{Day, LiftId, Minute, ResortDay, ResortId, Season, SkierId};
+use skilift_core::store::Reader;
 
 use crate::setup::Setup;
 use crate::table::Table;
@@ -24,7 +25,7 @@ pub(crate) async fn preload(setup: &Setup, table: &mut Table) -> anyhow::Result<
     let client = redis::Client::open(setup.redis.url())?;
     let mut connection = client.get_multiplexed_async_connection().await?;
     let reader = setup.store()?.reader()?;
-    let before = reader.memory().await?.used_bytes;
+    let before = reader.capacity().await?.used_bytes;
     config(&mut connection, "appendonly", "no").await?;
     for resort in 1..=RESORTS {
         for day in 1..=DAYS {
@@ -33,7 +34,7 @@ pub(crate) async fn preload(setup: &Setup, table: &mut Table) -> anyhow::Result<
         write_skiers(&mut connection, setup, resort).await?;
     }
     let rides = RESORTS * DAYS * SKIERS_PER_RESORT * RIDES_PER_SKIER_DAY;
-    let used = reader.memory().await?.used_bytes - before;
+    let used = reader.capacity().await?.used_bytes - before;
     table.once(
         "Redis, bytes a ride (12 a skier day, 3 days a skier)",
         "bytes",
