@@ -134,7 +134,8 @@ mod tests {
         ) {
             let id = MessageId { epoch, lane, sequence };
             let message = StoredMessage { format: 1, id, rides, accepted_at_ms, body: &body };
-            prop_assert_eq!(StoredMessage::read(&message.write()), Some(message));
+            let written = message.write();
+            prop_assert_eq!(StoredMessage::read(&written), Some(message));
             let dead = DeadLetter { line: body, reason, message: known.then_some(id), line_number: line.into() };
             prop_assert_eq!(read_letter(&letter(&dead).1), Some(dead));
         }
