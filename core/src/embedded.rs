@@ -13,7 +13,8 @@
 mod error;
 pub(crate) mod keys;
 
-use std::fs::DirBuilder;
+use std::fs::{DirBuilder, File, TryLockError};
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -28,6 +29,10 @@ pub const FORMAT: u32 = 1;
 
 /// The folder of the database within the data folder.
 const SUBFOLDER: &str = "rides";
+/// What that is called while it is made.
+const UNFINISHED_SUBFOLDER: &str = "rides.new";
+/// The file by which one process keeps others out.
+const LOCK_FILE: &str = "lock";
 /// Owner only: rides say where somebody was.
 const FOLDER_MODE: u32 = 0o700;
 /// Memory for blocks of tables that were read.
@@ -53,6 +58,61 @@ pub struct Database {
     pub(crate) queue: Keyspace,
     /// Dead letters.
     pub(crate) dead: Keyspace,
+    /// Keeps other processes out; let go last.
+    _lock: File,
+}
+
+/// Creates the folder, and those above it, so that a power cut does not take them away again.
+fn make_folder(folder: &Path) -> io::Result<()> {
+    let folder = std::path::absolute(folder)?;
+    let above = folder.ancestors();
+    let missing: Vec<&Path> = above.take_while(|above| !above.exists()).collect();
+    if missing.is_empty() && !folder.is_dir() {
+        return Err(ErrorKind::NotADirectory.into());
+    }
+    let mut builder = DirBuilder::new();
+    builder.recursive(true).mode(FOLDER_MODE).create(&folder)?;
+    let mut changed = missing.iter().filter_map(|made| made.parent());
+    changed.try_for_each(sync_folder)
+}
+
+/// Locks the folder; `None` when another process has.
+fn lock(folder: &Path) -> io::Result<Option<File>> {
+    let mut options = File::options();
+    let options = options.create(true).write(true).truncate(false);
+    let file = options.open(folder.join(LOCK_FILE))?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+/// Makes an empty database if there is none. It is made under another name: one that was half made when a process ended
+/// cannot be opened, and is made anew.
+fn make_database(folder: &Path) -> fjall::Result<()> {
+    let (making, made) = (folder.join(UNFINISHED_SUBFOLDER), folder.join(SUBFOLDER));
+    if made.try_exists()? {
+        return Ok(());
+    }
+    if making.try_exists()? {
+        std::fs::remove_dir_all(&making)?;
+    }
+    drop(open_database(&making)?);
+    std::fs::rename(making, made)?;
+    Ok(sync_folder(folder)?)
+}
+
+fn open_database(path: &Path) -> fjall::Result<fjall::Database> {
+    fjall::Database::builder(path)
+        .cache_size(CACHE_BYTES)
+        .max_journaling_size(JOURNALS_BYTES)
+        .worker_threads(MAINTENANCE_THREADS)
+        .open()
+}
+
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
 }
 
 impl Database {
@@ -62,15 +122,11 @@ impl Database {
     /// When another process has it open, it cannot be written, it is damaged, or its layout is newer.
     pub fn open(folder: &Path) -> Result<Self, DiskError> {
         let failed = |error: fjall::Error| DiskError::open(folder, error);
-        let mut builder = DirBuilder::new();
-        let created = builder.recursive(true).mode(FOLDER_MODE).create(folder);
-        created.map_err(|error| failed(error.into()))?;
-        let database = fjall::Database::builder(folder.join(SUBFOLDER))
-            .cache_size(CACHE_BYTES)
-            .max_journaling_size(JOURNALS_BYTES)
-            .worker_threads(MAINTENANCE_THREADS)
-            .open()
-            .map_err(failed)?;
+        let made = make_folder(folder).and_then(|()| lock(folder));
+        let lock = made.map_err(|error| failed(error.into()))?;
+        let lock = lock.ok_or_else(|| DiskError::InUse(folder.to_owned()))?;
+        make_database(folder).map_err(failed)?;
+        let database = open_database(&folder.join(SUBFOLDER)).map_err(failed)?;
         let options = || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES);
         let table = |name| database.keyspace(name, options).map_err(failed);
         let opened = Self {
@@ -81,6 +137,7 @@ impl Database {
             queue: table("queue")?,
             dead: table("dead")?,
             database,
+            _lock: lock,
         };
         opened.check_format()?;
         Ok(opened)
@@ -136,6 +193,11 @@ impl Database {
 
     /// Names what failed.
     pub(crate) fn failed(&self, doing: &'static str, error: fjall::Error) -> DiskError {
+        // It failed before, where nobody was told why.
+        let is_later = matches!(error, fjall::Error::Poisoned);
+        if is_later && self.free_bytes().is_ok_and(|free| free < MEMTABLE_BYTES) {
+            return DiskError::Full(self.folder.clone());
+        }
         DiskError::failed(&self.folder, doing, error)
     }
 
@@ -159,9 +221,13 @@ impl Database {
         let doing = "tell its size";
         let used = self.database.disk_space();
         let used = used.map_err(|error| self.failed(doing, error))?;
-        let disk = statvfs(&self.folder)
-            .map_err(|errno| self.failed(doing, std::io::Error::from(errno).into()))?;
-        let free = disk.blocks_available().saturating_mul(disk.fragment_size());
+        let free = self.free_bytes();
+        let free = free.map_err(|error| self.failed(doing, error.into()))?;
         Ok((used, used.saturating_add(free)))
+    }
+    /// Bytes that are free on its disk.
+    fn free_bytes(&self) -> io::Result<u64> {
+        let disk = statvfs(&self.folder)?;
+        Ok(disk.blocks_available().saturating_mul(disk.fragment_size()))
     }
 }
