@@ -140,6 +140,10 @@ impl From<&StoreError> for ApiError {
                 retry_after: Duration::from_secs(1),
             };
         }
+        if error.is_fatal() && may_warn() {
+            // Nobody else reads what this question asked for.
+            tracing::error!("a question failed: {}", chain(error));
+        }
         // The room watch logs once that the store is gone; every request would say it again.
         tracing::debug!("a question to the store failed: {}", chain(error));
         Self::Unavailable {

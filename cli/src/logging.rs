@@ -8,8 +8,9 @@ use indicatif::MultiProgress;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
-/// These libraries report the same troubles as we do, in words for their developers.
-const QUIET: [&str; 4] = ["lapin=off", "async_rs=off", "fjall=off", "lsm_tree=off"];
+/// These libraries report the same troubles as we do, in words for their developers. Only fjall has threads of its own, of
+/// whose failure we learn that there was one, and not why.
+const QUIET: [&str; 4] = ["lapin=off", "async_rs=off", "fjall=error", "lsm_tree=off"];
 
 /// What stands at the foot of the terminal: lines of the log go above it.
 pub(crate) static BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);

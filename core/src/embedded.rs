@@ -1,7 +1,8 @@
 //! The data folder: queue and store of a single process, in one database.
 //!
-//! - [`Database`]: opens the folder, keeps a second process out, and writes atomically. `keys`: what stands under which key.
-//!   `torn`: what a power cut leaves of a journal's end. [`DiskError`]: what goes wrong.
+//! - [`Database`]: what is written atomically, and how. `keys`: what stands under which key. [`DiskError`]: what goes wrong.
+//! - `folder`: makes the folder, keeps a second process out, opens the database. `journal`: tells a journal's torn end from
+//!   damage.
 //!
 //! Its queue is [`crate::queue::embedded`], its store [`crate::store::embedded`], and what ties them together
 //! [`crate::engine::embedded`].
@@ -11,16 +12,17 @@
 //! what the disk has.
 
 mod error;
+mod folder;
+mod journal;
 pub(crate) mod keys;
-mod torn;
 
-use std::fs::DirBuilder;
-use std::os::unix::fs::DirBuilderExt;
+use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use fjall::config::PartitioningPolicy;
-use fjall::{CompressionType, Keyspace, KeyspaceCreateOptions, PersistMode};
+use fjall::{Keyspace, KeyspaceCreateOptions, PersistMode};
 use nix::sys::statvfs::statvfs;
 
 pub use error::DiskError;
@@ -28,19 +30,8 @@ pub use error::DiskError;
 /// The version of the data's layout. A folder of a newer one is refused.
 pub const FORMAT: u32 = 1;
 
-/// The folder of the database within the data folder.
-const SUBFOLDER: &str = "rides";
-/// Owner only: rides say where somebody was.
-const FOLDER_MODE: u32 = 0o700;
-/// Memory for blocks of tables that were read.
-const CACHE_BYTES: u64 = 32 << 20;
 /// Size at which the rides in memory of one table are written out. There may be several of these for each table.
 const MEMTABLE_BYTES: u64 = 8 << 20;
-/// Size of the journals that are read again at start, the least that the database allows.
-const JOURNALS_BYTES: u64 = 64 << 20;
-/// Threads that write tables out and merge them.
-const MAINTENANCE_THREADS: usize = 2;
-
 /// An open data folder. It is this process' alone until it is dropped.
 pub struct Database {
     folder: PathBuf,
@@ -55,34 +46,8 @@ pub struct Database {
     pub(crate) queue: Keyspace,
     /// Dead letters.
     pub(crate) dead: Keyspace,
-}
-
-fn open_database(folder: &Path) -> fjall::Result<fjall::Database> {
-    fjall::Database::builder(folder.join(SUBFOLDER))
-        .cache_size(CACHE_BYTES)
-        .max_journaling_size(JOURNALS_BYTES)
-        .worker_threads(MAINTENANCE_THREADS)
-        // Recovery compresses a journal's values again to check them: another version of the library may do it differently.
-        .journal_compression(CompressionType::None)
-        .open()
-}
-
-/// Cuts a torn end off the journal. All that was synced stays.
-fn mend(folder: &Path, why: fjall::JournalRecoveryError) -> Result<(), DiskError> {
-    let damaged = fjall::Error::JournalRecovery(why);
-    let cut = torn::cut_torn_end(&folder.join(SUBFOLDER));
-    match cut.map_err(|error| DiskError::open(folder, error.into()))? {
-        Some(cut) => {
-            tracing::warn!(
-                "the journal's end was torn, as by a power cut: {} bytes that were not synced are dropped; nothing that was \
-                 answered 201 was in them. The journal is kept as {}",
-                cut.bytes,
-                cut.kept.display()
-            );
-            Ok(())
-        }
-        None => Err(DiskError::open(folder, damaged)),
-    }
+    /// Keeps other processes out; let go last.
+    _lock: File,
 }
 
 impl Database {
@@ -92,17 +57,9 @@ impl Database {
     /// When another process has it open, it cannot be written, it is damaged, or its layout is newer.
     pub fn open(folder: &Path) -> Result<Self, DiskError> {
         let failed = |error: fjall::Error| DiskError::open(folder, error);
-        let mut builder = DirBuilder::new();
-        let created = builder.recursive(true).mode(FOLDER_MODE).create(folder);
-        created.map_err(|error| failed(error.into()))?;
-        let database = match open_database(folder) {
-            Err(fjall::Error::JournalRecovery(why)) => {
-                mend(folder, why)?;
-                open_database(folder)
-            }
-            opened => opened,
-        };
-        let database = database.map_err(failed)?;
+        let lock = folder::make_and_lock(folder).map_err(|error| failed(error.into()))?;
+        let lock = lock.ok_or_else(|| DiskError::InUse(folder.to_owned()))?;
+        let database = folder::open_database(folder)?;
         let options = || {
             KeyspaceCreateOptions::default()
                 .max_memtable_size(MEMTABLE_BYTES)
@@ -119,6 +76,7 @@ impl Database {
             queue: table("queue")?,
             dead: table("dead")?,
             database,
+            _lock: lock,
         };
         opened.check_format()?;
         Ok(opened)
@@ -174,6 +132,11 @@ impl Database {
 
     /// Names what failed.
     pub(crate) fn failed(&self, doing: &'static str, error: fjall::Error) -> DiskError {
+        // It failed before, where nobody was told why.
+        let is_later = matches!(error, fjall::Error::Poisoned);
+        if is_later && self.free_bytes().is_ok_and(|free| free < MEMTABLE_BYTES) {
+            return DiskError::Full(self.folder.clone());
+        }
         DiskError::failed(&self.folder, doing, error)
     }
 
@@ -197,9 +160,13 @@ impl Database {
         let doing = "tell its size";
         let used = self.database.disk_space();
         let used = used.map_err(|error| self.failed(doing, error))?;
-        let disk = statvfs(&self.folder)
-            .map_err(|errno| self.failed(doing, std::io::Error::from(errno).into()))?;
-        let free = disk.blocks_available().saturating_mul(disk.fragment_size());
+        let free = self.free_bytes();
+        let free = free.map_err(|error| self.failed(doing, error.into()))?;
         Ok((used, used.saturating_add(free)))
+    }
+    /// Bytes that are free on its disk.
+    fn free_bytes(&self) -> io::Result<u64> {
+        let disk = statvfs(&self.folder)?;
+        Ok(disk.blocks_available().saturating_mul(disk.fragment_size()))
     }
 }

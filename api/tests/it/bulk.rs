@@ -10,12 +10,33 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use reqwest::Body;
 use serde_json::json;
-use skilift_core::queue::rabbit::{Admission, Shed};
+use skilift_core::queue::{Admission, Shed};
 use skilift_core::ride::Ride;
 use tokio::sync::mpsc;
 
 use crate::harness::{ALPS, Answer, MESSAGE_RIDES, TestApi, catalogue, ride, send};
+use crate::outside::{On, on_both_engines};
 use crate::raw::Connection;
+
+on_both_engines![
+    rides_are_stored_plain_and_zipped,
+    zipped_files_that_were_joined_are_one_upload,
+    a_bad_line_never_spoils_a_good_one,
+    only_the_first_hundred_errors_are_named,
+    nothing_is_an_upload_too,
+    a_line_that_is_too_long_is_rejected_alone,
+    a_bomb_is_given_up_at_the_limit,
+    a_body_at_the_limit_is_taken,
+    a_broken_body_keeps_what_came_before,
+    a_damaged_body_is_noticed,
+    other_encodings_are_not_understood,
+    rides_are_sent_on_while_the_upload_goes_on,
+    what_is_shed_in_the_middle_can_be_sent_again,
+    an_upload_that_is_refused_early_is_answered_though_it_is_large,
+    an_upload_that_breaks_off_keeps_what_came,
+    a_drain_ends_an_upload_that_does_not_end,
+    uploads_leave_room_for_gates,
+];
 
 fn line(ride: &Ride) -> String {
     serde_json::to_string(ride).unwrap() + "\n"
@@ -57,9 +78,8 @@ fn parts() -> (mpsc::UnboundedSender<String>, Body) {
     (sender, Body::wrap_stream(stream))
 }
 
-#[tokio::test]
-async fn rides_are_stored_plain_and_zipped() {
-    let api = TestApi::start().await;
+async fn rides_are_stored_plain_and_zipped(on: On) {
+    let api = TestApi::start(on).await;
     let all = rides(1..=1234);
     let (plain, zipped) = (ndjson(&all[..700]), gzip(ndjson(&all[700..])));
     for (answer, count) in [
@@ -75,18 +95,16 @@ async fn rides_are_stored_plain_and_zipped() {
     assert_eq!(api.queued(1234).await, all.into_iter().collect());
 }
 
-#[tokio::test]
-async fn zipped_files_that_were_joined_are_one_upload() {
-    let api = TestApi::start().await;
+async fn zipped_files_that_were_joined_are_one_upload(on: On) {
+    let api = TestApi::start(on).await;
     let all = rides(1..=30);
     let joined = [gzip(ndjson(&all[..10])), gzip(ndjson(&all[10..]))].concat();
     assert_eq!(upload_gzip(&api, joined).await.json["accepted"], json!(30));
     api.queued(30).await;
 }
 
-#[tokio::test]
-async fn a_bad_line_never_spoils_a_good_one() {
-    let api = TestApi::start_with(catalogue(ALPS)).await;
+async fn a_bad_line_never_spoils_a_good_one(on: On) {
+    let api = TestApi::start_with(on, catalogue(ALPS)).await;
     let good = rides(1..=3);
     let body = [
         &line(&good[0])[..],
@@ -122,9 +140,8 @@ async fn a_bad_line_never_spoils_a_good_one() {
     assert_eq!(api.queued(3).await, good.into_iter().collect());
 }
 
-#[tokio::test]
-async fn only_the_first_hundred_errors_are_named() {
-    let api = TestApi::start().await;
+async fn only_the_first_hundred_errors_are_named(on: On) {
+    let api = TestApi::start(on).await;
     let body = format!(
         "{}{}",
         "x\n".repeat(150),
@@ -141,9 +158,8 @@ async fn only_the_first_hundred_errors_are_named() {
     api.queued(1).await;
 }
 
-#[tokio::test]
-async fn nothing_is_an_upload_too() {
-    let api = TestApi::start().await;
+async fn nothing_is_an_upload_too(on: On) {
+    let api = TestApi::start(on).await;
     for body in ["", "\n\n", " "] {
         let answer = upload(&api, body).await;
         assert_eq!(answer.status, 200);
@@ -157,9 +173,8 @@ async fn nothing_is_an_upload_too() {
     }
 }
 
-#[tokio::test]
-async fn a_line_that_is_too_long_is_rejected_alone() {
-    let api = TestApi::start().await;
+async fn a_line_that_is_too_long_is_rejected_alone(on: On) {
+    let api = TestApi::start(on).await;
     let good = rides(1..=2);
     let padded = |length: usize| {
         let text = line(&good[1]);
@@ -187,9 +202,8 @@ async fn a_line_that_is_too_long_is_rejected_alone() {
     assert_eq!(api.queued(2).await, good.into_iter().collect());
 }
 
-#[tokio::test]
-async fn a_bomb_is_given_up_at_the_limit() {
-    let api = TestApi::start().await;
+async fn a_bomb_is_given_up_at_the_limit(on: On) {
+    let api = TestApi::start(on).await;
     let good = rides(1..=150);
     let zeros = format!("{}{}", ndjson(&good), "\0".repeat(100_000_000));
     let answer = upload_gzip(&api, gzip(zeros)).await;
@@ -215,9 +229,8 @@ async fn a_bomb_is_given_up_at_the_limit() {
     assert_eq!(api.queued(150).await, good.into_iter().collect());
 }
 
-#[tokio::test]
-async fn a_body_at_the_limit_is_taken() {
-    let api = TestApi::start().await;
+async fn a_body_at_the_limit_is_taken(on: On) {
+    let api = TestApi::start(on).await;
     let text = line(&ride(1, 12, 7, 1, 1));
     let body = format!("{}{text}", "\n".repeat(64 * 1024 * 1024 - text.len()));
     let answer = upload_gzip(&api, gzip(body)).await;
@@ -228,9 +241,8 @@ async fn a_body_at_the_limit_is_taken() {
     );
 }
 
-#[tokio::test]
-async fn a_broken_body_keeps_what_came_before() {
-    let api = TestApi::start().await;
+async fn a_broken_body_keeps_what_came_before(on: On) {
+    let api = TestApi::start(on).await;
     let all = rides(1..=1000);
     let whole = gzip(ndjson(&all));
     for cut in [whole.len() / 2, whole.len() - 4] {
@@ -247,9 +259,8 @@ async fn a_broken_body_keeps_what_came_before() {
     assert_eq!(api.queued(1000).await, all.into_iter().collect());
 }
 
-#[tokio::test]
-async fn a_damaged_body_is_noticed() {
-    let api = TestApi::start().await;
+async fn a_damaged_body_is_noticed(on: On) {
+    let api = TestApi::start(on).await;
     let mut damaged = gzip(ndjson(&rides(1..=1000)));
     let middle = damaged.len() / 2;
     damaged[middle..middle + 20].fill(0xff);
@@ -274,9 +285,8 @@ fn assert_broken_gzip(answer: &Answer) {
     );
 }
 
-#[tokio::test]
-async fn other_encodings_are_not_understood() {
-    let api = TestApi::start().await;
+async fn other_encodings_are_not_understood(on: On) {
+    let api = TestApi::start(on).await;
     for (encoding, status) in [
         ("br", 415),
         ("gzip, gzip", 415),
@@ -301,9 +311,8 @@ async fn other_encodings_are_not_understood() {
     }
 }
 
-#[tokio::test]
-async fn rides_are_sent_on_while_the_upload_goes_on() {
-    let api = TestApi::start().await;
+async fn rides_are_sent_on_while_the_upload_goes_on(on: On) {
+    let api = TestApi::start(on).await;
     let (sender, body) = parts();
     let all = rides(1..=2 * MESSAGE_RIDES as u64);
     let uploading = upload(&api, body);
@@ -327,10 +336,9 @@ async fn rides_are_sent_on_while_the_upload_goes_on() {
     api.queued(MESSAGE_RIDES).await;
 }
 
-#[tokio::test]
-async fn what_is_shed_in_the_middle_can_be_sent_again() {
+async fn what_is_shed_in_the_middle_can_be_sent_again(on: On) {
     let admission = Arc::<Admission>::default();
-    let api = TestApi::start_with_admission(Arc::clone(&admission)).await;
+    let api = TestApi::start_with_admission(on, Arc::clone(&admission)).await;
     let (sender, body) = parts();
     let all = rides(1..=1000);
     let text = ndjson(&all);
@@ -369,10 +377,9 @@ async fn what_is_shed_in_the_middle_can_be_sent_again() {
     assert_eq!(stored, all.into_iter().collect());
 }
 
-#[tokio::test]
-async fn an_upload_that_is_refused_early_is_answered_though_it_is_large() {
+async fn an_upload_that_is_refused_early_is_answered_though_it_is_large(on: On) {
     let admission = Arc::<Admission>::default();
-    let api = TestApi::start_with_admission(Arc::clone(&admission)).await;
+    let api = TestApi::start_with_admission(on, Arc::clone(&admission)).await;
     admission.set(Shed::StoreMemory, true);
     let body = ndjson(&rides(1..=400_000));
     assert!(body.len() > 30_000_000);
@@ -384,9 +391,8 @@ async fn an_upload_that_is_refused_early_is_answered_though_it_is_large() {
     assert_eq!(answer.json["accepted"], json!(0));
 }
 
-#[tokio::test]
-async fn an_upload_that_breaks_off_keeps_what_came() {
-    let api = TestApi::start().await;
+async fn an_upload_that_breaks_off_keeps_what_came(on: On) {
+    let api = TestApi::start(on).await;
     let mut upload = Connection::open(&api).await;
     let body = ndjson(&rides(1..=150));
     upload
@@ -399,9 +405,8 @@ async fn an_upload_that_breaks_off_keeps_what_came() {
     drop(upload);
 }
 
-#[tokio::test]
-async fn a_drain_ends_an_upload_that_does_not_end() {
-    let api = TestApi::start().await;
+async fn a_drain_ends_an_upload_that_does_not_end(on: On) {
+    let api = TestApi::start(on).await;
     let (sender, body) = parts();
     let all = rides(1..=150);
     let uploading = upload(&api, body);
@@ -421,9 +426,8 @@ async fn a_drain_ends_an_upload_that_does_not_end() {
     );
 }
 
-#[tokio::test]
-async fn uploads_leave_room_for_gates() {
-    let api = TestApi::start_with_room(4 * MESSAGE_RIDES).await;
+async fn uploads_leave_room_for_gates(on: On) {
+    let api = TestApi::start_with_room(on, 4 * MESSAGE_RIDES).await;
     let uploads = (0..6).map(|number| {
         let skiers = number * 2000 + 1..=(number + 1) * 2000;
         upload(&api, ndjson(&rides(skiers)))

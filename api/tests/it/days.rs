@@ -3,6 +3,14 @@
 use serde_json::{Value, json};
 
 use crate::harness::{ALPS, TestApi, catalogue, ride};
+use crate::outside::{On, on_both_engines};
+
+on_both_engines![
+    a_day_counts_its_skiers_lifts_and_hours,
+    a_day_without_rides_is_not_there,
+    numbers_out_of_range_are_named,
+    leaders_of_a_large_day_are_in_order_and_kept_for_seconds,
+];
 
 /// Both spellings of a day's URL.
 fn spellings(rest: &str) -> [String; 2] {
@@ -23,9 +31,8 @@ async fn with_a_day(api: &TestApi) {
     api.store(vec![ride(1, 12, 7, 1, 21)]).await;
 }
 
-#[tokio::test]
-async fn a_day_counts_its_skiers_lifts_and_hours() {
-    let api = TestApi::start_with(catalogue(ALPS)).await;
+async fn a_day_counts_its_skiers_lifts_and_hours(on: On) {
+    let api = TestApi::start_with(on, catalogue(ALPS)).await;
     with_a_day(&api).await;
     let mut hours: Vec<Value> = (0..24)
         .map(|hour| json!({"hour": hour, "rides": 0}))
@@ -62,9 +69,8 @@ async fn a_day_counts_its_skiers_lifts_and_hours() {
     }
 }
 
-#[tokio::test]
-async fn a_day_without_rides_is_not_there() {
-    let api = TestApi::start().await;
+async fn a_day_without_rides_is_not_there(on: On) {
+    let api = TestApi::start(on).await;
     with_a_day(&api).await;
     for rest in [
         "14/skiers",
@@ -82,9 +88,8 @@ async fn a_day_without_rides_is_not_there() {
     }
 }
 
-#[tokio::test]
-async fn numbers_out_of_range_are_named() {
-    let api = TestApi::start().await;
+async fn numbers_out_of_range_are_named(on: On) {
+    let api = TestApi::start(on).await;
     for (path, says) in [
         (
             "/resorts/65536/seasons/2025/day/12/skiers",
@@ -125,9 +130,8 @@ async fn numbers_out_of_range_are_named() {
     }
 }
 
-#[tokio::test]
-async fn leaders_of_a_large_day_are_in_order_and_kept_for_seconds() {
-    let api = TestApi::start().await;
+async fn leaders_of_a_large_day_are_in_order_and_kept_for_seconds(on: On) {
+    let api = TestApi::start(on).await;
     let day = (1..=5000).map(|skier| ride(1, 12, skier, 1, 1 + skier * 37 % 1000));
     api.store(day.collect()).await;
     // Same vertical as the leader's, in more rides.

@@ -4,25 +4,22 @@ use std::collections::BTreeSet;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use reqwest::header::HeaderMap;
 use reqwest::{Client, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
-use skilift_api::{Api, ApiConfig, ApiState, StartError};
+use skilift_api::{Api, ApiState};
 use skilift_core::catalogue::Catalogue;
 use skilift_core::health::{Health, HealthCheck, Readiness};
 use skilift_core::lifecycle::Lifecycle;
-use skilift_core::message::{lines, parse_line};
-use skilift_core::queue::rabbit::{Admission, Broker, Consumer, Publisher, PublisherConfig};
+use skilift_core::queue::rabbit::BrokerError;
+use skilift_core::queue::{Admission, PublisherConfig};
 use skilift_core::ride::Ride;
-use skilift_core::service_url::ServiceUrl;
-use skilift_core::stack::StackName;
 use skilift_core::store::batch::Batch;
-use skilift_core::store::redis::Store;
-use skilift_servers::{shared_amqp_url, shared_redis_url};
 use tokio::net::TcpListener;
+
+use crate::outside::{On, Outside};
 
 /// How long a test waits for what must come.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -30,6 +27,12 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) const MESSAGE_RIDES: usize = 100;
 /// Rides in flight, more than most tests have.
 const MAX_IN_FLIGHT: usize = 10_000;
+const PUBLISHER: PublisherConfig = PublisherConfig {
+    lanes: 1,
+    message_rides: MESSAGE_RIDES,
+    max_in_flight: MAX_IN_FLIGHT,
+    high_water_rides: 10_000_000,
+};
 
 /// Two resorts, one of which lists its lifts and days.
 pub(crate) const ALPS: &str = r#"
@@ -48,9 +51,7 @@ pub(crate) struct TestApi {
     pub(crate) life: Lifecycle,
     pub(crate) check: HealthCheck,
     client: Client,
-    broker: Arc<Broker>,
-    store: Store,
-    stack: StackName,
+    outside: Outside,
 }
 
 /// An answer, read to its end.
@@ -71,88 +72,63 @@ impl Answer {
     }
 }
 
-/// Where an API finds its servers.
-pub(crate) struct Urls {
-    pub(crate) amqp: String,
-    pub(crate) redis: String,
-}
-
-impl Default for Urls {
-    fn default() -> Self {
-        Self {
-            amqp: shared_amqp_url(),
-            redis: shared_redis_url(),
-        }
-    }
-}
-
 impl TestApi {
     /// An API without a catalogue.
-    pub(crate) async fn start() -> Self {
-        Self::start_with(Catalogue::default()).await
+    pub(crate) async fn start(on: On) -> Self {
+        Self::start_with(on, Catalogue::default()).await
     }
 
-    pub(crate) async fn start_with(catalogue: Catalogue) -> Self {
-        let api = Self::start_at(&Urls::default(), catalogue).await.unwrap();
+    pub(crate) async fn start_with(on: On, catalogue: Catalogue) -> Self {
+        let starting = Self::start_at(Outside::open(on), catalogue);
+        let api = starting.await.unwrap();
         api.until(Readiness::Ready).await;
         api
     }
 
     /// An API that need not become ready.
-    pub(crate) async fn start_at(urls: &Urls, catalogue: Catalogue) -> Result<Self, StartError> {
-        Self::start_as(urls, MAX_IN_FLIGHT, catalogue).await
+    pub(crate) async fn start_at(
+        outside: Outside,
+        catalogue: Catalogue,
+    ) -> Result<Self, BrokerError> {
+        Self::start_as(outside, MAX_IN_FLIGHT, catalogue).await
     }
 
     /// An API in which so many rides may be in flight.
-    pub(crate) async fn start_with_room(max_in_flight: usize) -> Self {
-        let urls = Urls::default();
-        let starting = Self::start_as(&urls, max_in_flight, Catalogue::default());
+    pub(crate) async fn start_with_room(on: On, max_in_flight: usize) -> Self {
+        let starting = Self::start_as(Outside::open(on), max_in_flight, Catalogue::default());
         let api = starting.await.unwrap();
         api.until(Readiness::Ready).await;
         api
     }
 
     async fn start_as(
-        urls: &Urls,
+        outside: Outside,
         max_in_flight: usize,
         catalogue: Catalogue,
-    ) -> Result<Self, StartError> {
-        let (broker, store, stack) = outside(urls);
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let addr = listener.local_addr().unwrap();
-        let life = Lifecycle::new();
-        let config = ApiConfig {
-            lanes: 2,
-            message_rides: MESSAGE_RIDES,
-            max_in_flight,
-            high_water_rides: 10_000_000,
-            catalogue,
-        };
-        let (its_broker, its_store) = (Arc::clone(&broker), store.clone());
-        let check =
-            skilift_api::start(config, listener, its_broker, its_store, &stack, &life).await?;
-        Ok(Self::assemble(addr, life, check, broker, store, stack))
-    }
-
-    /// An API whose admission the test itself decides, with nothing that watches Redis or the queue.
-    pub(crate) async fn start_with_admission(admission: Arc<Admission>) -> Self {
-        let (broker, store, stack) = outside(&Urls::default());
+    ) -> Result<Self, BrokerError> {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let life = Lifecycle::new();
         let config = PublisherConfig {
-            lanes: 1,
-            message_rides: MESSAGE_RIDES,
-            max_in_flight: MAX_IN_FLIGHT,
-            high_water_rides: 10_000_000,
+            lanes: 2,
+            max_in_flight,
+            ..PUBLISHER
         };
-        let publisher = Publisher::start(config, Arc::clone(&broker), &stack, admission, &life);
-        let publisher = publisher.await.unwrap();
-        let reader = store.reader().unwrap();
+        let publisher = outside.publish(&config, Arc::default(), &life).await?;
+        let check = skilift_api::start(catalogue, listener, publisher, outside.reader(), &life);
+        Ok(Self::assemble(addr, life, check, outside))
+    }
+
+    /// An API whose admission the test itself decides, with nothing that watches the store's room.
+    pub(crate) async fn start_with_admission(on: On, admission: Arc<Admission>) -> Self {
+        let outside = Outside::open(on);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        let life = Lifecycle::new();
+        let publisher = outside.publish(&PUBLISHER, admission, &life).await.unwrap();
         let state: Api = Arc::new(ApiState::new(
             publisher,
-            MAX_IN_FLIGHT,
-            reader,
+            outside.reader(),
             Catalogue::default(),
             life.draining(),
         ));
@@ -163,27 +139,18 @@ impl TestApi {
             Ok(())
         });
         let check: HealthCheck = Arc::new(move || state.health());
-        let api = Self::assemble(addr, life, check, broker, store, stack);
+        let api = Self::assemble(addr, life, check, outside);
         api.until(Readiness::Ready).await;
         api
     }
 
-    fn assemble(
-        addr: SocketAddr,
-        life: Lifecycle,
-        check: HealthCheck,
-        broker: Arc<Broker>,
-        store: Store,
-        stack: StackName,
-    ) -> Self {
+    fn assemble(addr: SocketAddr, life: Lifecycle, check: HealthCheck, outside: Outside) -> Self {
         Self {
             addr,
             life,
             check,
             client: Client::builder().no_proxy().build().unwrap(),
-            broker,
-            store,
-            stack,
+            outside,
         }
     }
 
@@ -233,31 +200,12 @@ impl TestApi {
 
     /// Stores rides as a worker would.
     pub(crate) async fn store(&self, rides: Vec<Ride>) {
-        let mut writer = self.store.writer().await.unwrap();
-        let applied = writer.apply(&Batch::new(rides)).await.unwrap();
-        assert_eq!(applied.refused, []);
+        self.outside.store(&Batch::new(rides)).await;
     }
 
     /// Takes rides from the queue until there are `count` different ones, and makes sure that no others come.
     pub(crate) async fn queued(&self, count: usize) -> BTreeSet<Ride> {
-        let mut consumer = Consumer::open(&self.broker, &self.stack, 1000)
-            .await
-            .unwrap();
-        let mut rides = BTreeSet::new();
-        loop {
-            let wait = if rides.len() < count {
-                PATIENCE
-            } else {
-                Duration::from_millis(200)
-            };
-            let Ok(delivered) = tokio::time::timeout(wait, consumer.next()).await else {
-                break;
-            };
-            let delivery = delivered.unwrap().unwrap();
-            rides.extend(lines(&delivery.body).map(|(_, line)| parse_line(line).unwrap()));
-            consumer.ack_through(delivery.tag).await.unwrap();
-        }
-        consumer.close().await;
+        let rides = self.outside.take_rides(count, PATIENCE).await;
         assert_eq!(rides.len(), count);
         rides
     }
@@ -267,21 +215,6 @@ impl Drop for TestApi {
     fn drop(&mut self) {
         self.life.drain();
     }
-}
-
-fn outside(urls: &Urls) -> (Arc<Broker>, Store, StackName) {
-    let stack = fresh_stack();
-    let broker = Broker::new(ServiceUrl::amqp(&urls.amqp).unwrap(), "api test").unwrap();
-    let store = Store::new(ServiceUrl::redis(&urls.redis).unwrap(), &stack, 1, true).unwrap();
-    (Arc::new(broker), store, stack)
-}
-
-/// A stack that no other test uses, nor one of an earlier run on the same servers.
-fn fresh_stack() -> StackName {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    let now = skilift_core::clock::epoch_ms();
-    format!("api-{now}-{number}").parse().unwrap()
 }
 
 pub(crate) async fn send(request: RequestBuilder) -> Answer {

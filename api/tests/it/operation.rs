@@ -9,12 +9,21 @@ use skilift_core::lifecycle::Signals;
 use tokio::io::AsyncReadExt;
 
 use crate::harness::{TestApi, ride};
+use crate::outside::{On, on_both_engines};
 use crate::raw::Connection;
 
-#[tokio::test]
-async fn statistics_tell_what_was_asked_in_either_spelling() {
-    let api = TestApi::start().await;
-    assert_eq!(api.ask("/statistics").await, json!({"endpointStats": []}));
+on_both_engines![
+    statistics_tell_what_was_asked_in_either_spelling,
+    statistics_tell_how_many_rides_wait,
+    the_documentation_is_served,
+    a_ready_api_says_so_without_words,
+    a_drain_finishes_what_has_begun_and_closes_what_is_idle,
+    a_body_that_does_not_come_is_not_waited_for_for_ever,
+];
+
+async fn statistics_tell_what_was_asked_in_either_spelling(on: On) {
+    let api = TestApi::start(on).await;
+    assert_eq!(api.ask("/statistics").await["endpointStats"], json!([]));
     for path in [
         "/skiers/1/seasons/2025/days/12/skiers/7",
         "/skiers/1/seasons/2025/day/13/skiers/8",
@@ -48,18 +57,38 @@ async fn statistics_tell_what_was_asked_in_either_spelling() {
     }
 }
 
-#[tokio::test]
-async fn the_documentation_is_served() {
-    let api = TestApi::start().await;
+async fn statistics_tell_how_many_rides_wait(on: On) {
+    let api = TestApi::start(on).await;
+    let path = "/skiers/1/seasons/2025/days/12/skiers/7";
+    for minute in 1..=3 {
+        let ride = json!({"time": minute, "liftID": 21});
+        assert_eq!(api.post(path, &ride).await.status, 201);
+    }
+    let until = async |expected: u64| {
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
+        while api.ask("/statistics").await["backlogRides"] != json!(expected) {
+            assert!(
+                tokio::time::Instant::now() < deadline,
+                "the backlog never is {expected}"
+            );
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    until(3).await;
+    api.queued(3).await;
+    until(0).await;
+}
+
+async fn the_documentation_is_served(on: On) {
+    let api = TestApi::start(on).await;
     let document = api.ask("/openapi.json").await;
     let served: Value = serde_json::from_str(skilift_api::openapi::json()).unwrap();
     assert_eq!(document, served);
     assert_eq!(document["openapi"], "3.1.0");
 }
 
-#[tokio::test]
-async fn a_ready_api_says_so_without_words() {
-    let api = TestApi::start().await;
+async fn a_ready_api_says_so_without_words(on: On) {
+    let api = TestApi::start(on).await;
     let answer = api.get("/readyz").await;
     assert_eq!((answer.status.as_u16(), answer.json), (200, Value::Null));
     assert_eq!(api.health().message, None);
@@ -68,9 +97,8 @@ async fn a_ready_api_says_so_without_words() {
     assert!(head.headers().contains_key("content-length"));
 }
 
-#[tokio::test]
-async fn a_drain_finishes_what_has_begun_and_closes_what_is_idle() {
-    let api = TestApi::start().await;
+async fn a_drain_finishes_what_has_begun_and_closes_what_is_idle(on: On) {
+    let api = TestApi::start(on).await;
     api.store(vec![ride(1, 12, 7, 217, 21)]).await;
     let mut silent = Connection::open(&api).await;
     let mut idle = Connection::open(&api).await;
@@ -107,9 +135,8 @@ async fn a_drain_finishes_what_has_begun_and_closes_what_is_idle() {
     assert_eq!(format!("{code:?}"), format!("{:?}", ExitCode::SUCCESS));
 }
 
-#[tokio::test]
-async fn a_body_that_does_not_come_is_not_waited_for_for_ever() {
-    let api = TestApi::start().await;
+async fn a_body_that_does_not_come_is_not_waited_for_for_ever(on: On) {
+    let api = TestApi::start(on).await;
     let mut post = Connection::open(&api).await;
     let (head, body) = post
         .exchange(

@@ -3,13 +3,23 @@
 use serde_json::json;
 
 use crate::harness::{TestApi, send};
+use crate::outside::{On, on_both_engines};
 use crate::raw::Connection;
+
+on_both_engines![
+    numbers_in_the_path_are_checked_and_named,
+    a_body_must_be_exactly_a_ride,
+    a_body_says_what_it_is,
+    a_body_has_a_limit,
+    a_large_body_is_no_reason_to_miss_the_answer,
+    a_client_that_waits_for_leave_is_answered_before_it_sends,
+    unknown_urls_and_methods_are_answered_in_json,
+];
 
 const RIDE: &str = "/skiers/1/seasons/2025/days/12/skiers/7";
 
-#[tokio::test]
-async fn numbers_in_the_path_are_checked_and_named() {
-    let api = TestApi::start().await;
+async fn numbers_in_the_path_are_checked_and_named(on: On) {
+    let api = TestApi::start(on).await;
     let (resort, season) = (
         "resortID must be a whole number from 1 to 65535",
         "seasonID must be a whole number from 1900 to 2999",
@@ -74,9 +84,8 @@ async fn numbers_in_the_path_are_checked_and_named() {
     }
 }
 
-#[tokio::test]
-async fn a_body_must_be_exactly_a_ride() {
-    let api = TestApi::start().await;
+async fn a_body_must_be_exactly_a_ride(on: On) {
+    let api = TestApi::start(on).await;
     for (body, says) in [
         (
             r#"{"time":0,"liftID":21}"#,
@@ -146,9 +155,8 @@ async fn a_body_must_be_exactly_a_ride() {
     assert_eq!(answer.status, 400);
 }
 
-#[tokio::test]
-async fn a_body_says_what_it_is() {
-    let api = TestApi::start().await;
+async fn a_body_says_what_it_is(on: On) {
+    let api = TestApi::start(on).await;
     let body = r#"{"time":1,"liftID":1}"#;
     for (path, content_type, status) in [
         (RIDE, Some("application/json; charset=utf-8"), 201),
@@ -176,9 +184,8 @@ async fn a_body_says_what_it_is() {
     }
 }
 
-#[tokio::test]
-async fn a_body_has_a_limit() {
-    let api = TestApi::start().await;
+async fn a_body_has_a_limit(on: On) {
+    let api = TestApi::start(on).await;
     let ride = r#"{"time":1,"liftID":1}"#;
     let full = format!("{}{ride}", " ".repeat(64 * 1024 - ride.len()));
     assert_eq!(api.post_text(RIDE, full.clone()).await.status, 201);
@@ -189,9 +196,8 @@ async fn a_body_has_a_limit() {
     }
 }
 
-#[tokio::test]
-async fn a_large_body_is_no_reason_to_miss_the_answer() {
-    let api = TestApi::start().await;
+async fn a_large_body_is_no_reason_to_miss_the_answer(on: On) {
+    let api = TestApi::start(on).await;
     for (path, status) in [
         (RIDE, 415),
         ("/rides", 415),
@@ -205,9 +211,8 @@ async fn a_large_body_is_no_reason_to_miss_the_answer() {
     }
 }
 
-#[tokio::test]
-async fn a_client_that_waits_for_leave_is_answered_before_it_sends() {
-    let api = TestApi::start().await;
+async fn a_client_that_waits_for_leave_is_answered_before_it_sends(on: On) {
+    let api = TestApi::start(on).await;
     let ask = |path: &str| {
         format!(
             "POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n\
@@ -220,9 +225,8 @@ async fn a_client_that_waits_for_leave_is_answered_before_it_sends() {
     }
 }
 
-#[tokio::test]
-async fn unknown_urls_and_methods_are_answered_in_json() {
-    let api = TestApi::start().await;
+async fn unknown_urls_and_methods_are_answered_in_json(on: On) {
+    let api = TestApi::start(on).await;
     for path in [
         "/",
         "/nowhere",

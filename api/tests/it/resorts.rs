@@ -3,10 +3,17 @@
 use serde_json::json;
 
 use crate::harness::{ALPS, TestApi, catalogue, ride, ride_in};
+use crate::outside::{On, on_both_engines};
 
-#[tokio::test]
-async fn resorts_are_those_with_rides_or_seasons() {
-    let api = TestApi::start().await;
+on_both_engines![
+    resorts_are_those_with_rides_or_seasons,
+    resorts_of_the_catalogue_are_there_from_the_start,
+    seasons_come_from_rides_and_from_posts,
+    a_season_that_cannot_be_is_refused_by_its_name,
+];
+
+async fn resorts_are_those_with_rides_or_seasons(on: On) {
+    let api = TestApi::start(on).await;
     assert_eq!(api.ask("/resorts").await, json!({"resorts": []}));
     api.store(vec![ride(9, 12, 7, 1, 1), ride(65_535, 12, 7, 1, 1)])
         .await;
@@ -24,9 +31,8 @@ async fn resorts_are_those_with_rides_or_seasons() {
     );
 }
 
-#[tokio::test]
-async fn resorts_of_the_catalogue_are_there_from_the_start() {
-    let api = TestApi::start_with(catalogue(ALPS)).await;
+async fn resorts_of_the_catalogue_are_there_from_the_start(on: On) {
+    let api = TestApi::start_with(on, catalogue(ALPS)).await;
     api.store(vec![ride(3, 12, 7, 1, 1)]).await;
     assert_eq!(
         api.ask("/resorts").await,
@@ -44,9 +50,8 @@ async fn resorts_of_the_catalogue_are_there_from_the_start() {
     );
 }
 
-#[tokio::test]
-async fn seasons_come_from_rides_and_from_posts() {
-    let api = TestApi::start().await;
+async fn seasons_come_from_rides_and_from_posts(on: On) {
+    let api = TestApi::start(on).await;
     assert_eq!(
         api.get("/resorts/9/seasons").await.message(),
         "Resort 9 has no seasons"
@@ -62,9 +67,8 @@ async fn seasons_come_from_rides_and_from_posts() {
     );
 }
 
-#[tokio::test]
-async fn a_season_that_cannot_be_is_refused_by_its_name() {
-    let api = TestApi::start_with(catalogue(ALPS)).await;
+async fn a_season_that_cannot_be_is_refused_by_its_name(on: On) {
+    let api = TestApi::start_with(on, catalogue(ALPS)).await;
     for (path, body, says) in [
         (
             "/resorts/1/seasons",

@@ -1,14 +1,25 @@
 //! One skier's day: posting rides, and asking for them.
 
+use std::time::Duration;
+
 use serde_json::json;
-use skilift_core::health::Readiness;
-
-use crate::harness::{ALPS, TestApi, Urls, catalogue, ride};
 use skilift_core::catalogue::Catalogue;
+use skilift_core::health::Readiness;
+use skilift_servers::{shared_amqp_url, shared_redis_url};
 
-#[tokio::test]
-async fn an_accepted_ride_is_in_the_queue() {
-    let api = TestApi::start().await;
+use crate::harness::{ALPS, TestApi, catalogue, ride};
+use crate::outside::{On, Outside, on_both_engines};
+
+on_both_engines![
+    an_accepted_ride_is_in_the_queue,
+    rides_posted_at_once_are_all_in_the_queue,
+    the_largest_and_smallest_numbers_are_rides,
+    a_day_is_its_vertical_and_its_rides,
+    a_catalogue_refuses_what_it_does_not_list_and_knows_real_verticals,
+];
+
+async fn an_accepted_ride_is_in_the_queue(on: On) {
+    let api = TestApi::start(on).await;
     for (days, minute) in [("days", 217), ("day", 218)] {
         let path = format!("/skiers/1/seasons/2025/{days}/12/skiers/7");
         let answer = api
@@ -21,9 +32,8 @@ async fn an_accepted_ride_is_in_the_queue() {
     assert_eq!(api.queued(2).await, expected.into());
 }
 
-#[tokio::test]
-async fn rides_posted_at_once_are_all_in_the_queue() {
-    let api = TestApi::start().await;
+async fn rides_posted_at_once_are_all_in_the_queue(on: On) {
+    let api = TestApi::start(on).await;
     let post = |skier: u64| {
         let request = api.request(
             "POST",
@@ -40,9 +50,8 @@ async fn rides_posted_at_once_are_all_in_the_queue() {
     assert_eq!(api.queued(500).await, expected);
 }
 
-#[tokio::test]
-async fn the_largest_and_smallest_numbers_are_rides() {
-    let api = TestApi::start().await;
+async fn the_largest_and_smallest_numbers_are_rides(on: On) {
+    let api = TestApi::start(on).await;
     for (path, body) in [
         (
             "/skiers/65535/seasons/2999/days/366/skiers/4294967295",
@@ -58,9 +67,8 @@ async fn the_largest_and_smallest_numbers_are_rides() {
     api.queued(2).await;
 }
 
-#[tokio::test]
-async fn a_day_is_its_vertical_and_its_rides() {
-    let api = TestApi::start().await;
+async fn a_day_is_its_vertical_and_its_rides(on: On) {
+    let api = TestApi::start(on).await;
     api.store(vec![
         ride(1, 12, 7, 300, 5),
         ride(1, 12, 7, 217, 22),
@@ -90,9 +98,8 @@ async fn a_day_is_its_vertical_and_its_rides() {
     }
 }
 
-#[tokio::test]
-async fn a_catalogue_refuses_what_it_does_not_list_and_knows_real_verticals() {
-    let api = TestApi::start_with(catalogue(ALPS)).await;
+async fn a_catalogue_refuses_what_it_does_not_list_and_knows_real_verticals(on: On) {
+    let api = TestApi::start_with(on, catalogue(ALPS)).await;
     let refused = async |path: &str, lift: u64| {
         let answer = api.post(path, &json!({"time": 1, "liftID": lift})).await;
         assert_eq!(answer.status, 400, "{path}");
@@ -132,11 +139,8 @@ async fn a_catalogue_refuses_what_it_does_not_list_and_knows_real_verticals() {
 
 #[tokio::test]
 async fn without_redis_rides_are_accepted_and_questions_wait() {
-    let urls = Urls {
-        redis: "redis://127.0.0.1:1".to_owned(),
-        ..Urls::default()
-    };
-    let api = TestApi::start_at(&urls, Catalogue::default())
+    let outside = Outside::at(&shared_amqp_url(), "redis://127.0.0.1:1");
+    let api = TestApi::start_at(outside, Catalogue::default())
         .await
         .unwrap();
     api.until(Readiness::Degraded).await;
@@ -172,11 +176,8 @@ async fn without_redis_rides_are_accepted_and_questions_wait() {
 
 #[tokio::test]
 async fn without_rabbitmq_rides_are_refused_and_questions_are_answered() {
-    let urls = Urls {
-        amqp: "amqp://127.0.0.1:1".to_owned(),
-        ..Urls::default()
-    };
-    let api = TestApi::start_at(&urls, Catalogue::default())
+    let outside = Outside::at("amqp://127.0.0.1:1", &shared_redis_url());
+    let api = TestApi::start_at(outside, Catalogue::default())
         .await
         .unwrap();
     assert_eq!(api.health().status, Readiness::Starting);
@@ -184,21 +185,28 @@ async fn without_rabbitmq_rides_are_refused_and_questions_are_answered() {
     api.store(vec![ride(1, 12, 7, 217, 21)]).await;
     let path = "/skiers/1/seasons/2025/days/12/skiers/7";
     assert_eq!(api.ask(path).await, json!(210));
-    let answer = api.post(path, &json!({"time": 1, "liftID": 21})).await;
-    assert_eq!(answer.status, 503);
-    assert!(answer.message().contains("RabbitMQ"), "{answer:?}");
-    assert_eq!(answer.headers["retry-after"], "1");
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+    loop {
+        let answer = api.post(path, &json!({"time": 1, "liftID": 21})).await;
+        assert_eq!(answer.status, 503);
+        assert_eq!(answer.headers["retry-after"], "1");
+        // Nothing more is known until the first attempt has failed.
+        if answer.message() != "the server is still connecting to its queue" {
+            assert!(answer.message().contains("RabbitMQ"), "{answer:?}");
+            break;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "{answer:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 #[tokio::test]
 async fn a_wrong_password_of_rabbitmq_is_said_at_once() {
-    let real = Urls::default();
-    let at = real.amqp.rfind('@').unwrap();
-    let urls = Urls {
-        amqp: format!("amqp://nobody:wrong{}", &real.amqp[at..]),
-        ..real
-    };
-    let error = TestApi::start_at(&urls, Catalogue::default())
+    let amqp_url = shared_amqp_url();
+    let (_, at_host) = amqp_url.rsplit_once('@').unwrap();
+    let amqp_url = format!("amqp://nobody:wrong@{at_host}");
+    let outside = Outside::at(&amqp_url, &shared_redis_url());
+    let error = TestApi::start_at(outside, Catalogue::default())
         .await
         .err()
         .unwrap();

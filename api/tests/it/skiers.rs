@@ -3,6 +3,15 @@
 use serde_json::json;
 
 use crate::harness::{ALPS, TestApi, catalogue, ride, ride_in};
+use crate::outside::{On, on_both_engines};
+
+on_both_engines![
+    vertical_is_summed_by_season_over_the_resorts_asked_for,
+    vertical_says_what_is_missing_or_wrong,
+    the_catalogue_names_resorts_and_their_verticals,
+    a_season_is_its_days_in_order,
+    a_skier_of_very_many_days_is_read_in_parts,
+];
 
 async fn with_three_resorts(api: &TestApi) {
     api.store(vec![
@@ -18,9 +27,8 @@ async fn with_three_resorts(api: &TestApi) {
     .await;
 }
 
-#[tokio::test]
-async fn vertical_is_summed_by_season_over_the_resorts_asked_for() {
-    let api = TestApi::start().await;
+async fn vertical_is_summed_by_season_over_the_resorts_asked_for(on: On) {
+    let api = TestApi::start(on).await;
     with_three_resorts(&api).await;
     let vertical = async |query: &str| api.ask(&format!("/skiers/7/vertical?{query}")).await;
     assert_eq!(
@@ -42,9 +50,8 @@ async fn vertical_is_summed_by_season_over_the_resorts_asked_for() {
     );
 }
 
-#[tokio::test]
-async fn vertical_says_what_is_missing_or_wrong() {
-    let api = TestApi::start().await;
+async fn vertical_says_what_is_missing_or_wrong(on: On) {
+    let api = TestApi::start(on).await;
     with_three_resorts(&api).await;
     for (query, status, says) in [
         ("", 400, "say for which resorts: ?resort="),
@@ -79,9 +86,8 @@ async fn vertical_says_what_is_missing_or_wrong() {
     assert_eq!(api.get("/skiers/9/vertical?resort=1").await.status, 404);
 }
 
-#[tokio::test]
-async fn the_catalogue_names_resorts_and_their_verticals() {
-    let api = TestApi::start_with(catalogue(ALPS)).await;
+async fn the_catalogue_names_resorts_and_their_verticals(on: On) {
+    let api = TestApi::start_with(on, catalogue(ALPS)).await;
     with_three_resorts(&api).await;
     assert_eq!(
         api.ask("/skiers/7/vertical?resort=Saas-Fee+%26+Umgebung&resort=Zermatt&season=2025")
@@ -92,9 +98,8 @@ async fn the_catalogue_names_resorts_and_their_verticals() {
     assert_eq!(answer.status, 404, "names are exact");
 }
 
-#[tokio::test]
-async fn a_season_is_its_days_in_order() {
-    let api = TestApi::start().await;
+async fn a_season_is_its_days_in_order(on: On) {
+    let api = TestApi::start(on).await;
     with_three_resorts(&api).await;
     for days in ["days", "day"] {
         let path = format!("/skiers/7/seasons/2025/{days}");
@@ -124,9 +129,8 @@ async fn a_season_is_its_days_in_order() {
     assert_eq!(api.get("/skiers/7/seasons/1999/days").await.status, 404);
 }
 
-#[tokio::test]
-async fn a_skier_of_very_many_days_is_read_in_parts() {
-    let api = TestApi::start().await;
+async fn a_skier_of_very_many_days_is_read_in_parts(on: On) {
+    let api = TestApi::start(on).await;
     let rides = (1..=8).flat_map(|resort| (1..=366).map(move |day| ride(resort, day, 7, 1, 1)));
     api.store(rides.collect()).await;
     let season = api.ask("/skiers/7/seasons/2025/days").await;

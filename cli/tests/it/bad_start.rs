@@ -10,10 +10,18 @@ use tokio::process::Command;
 
 use crate::service::Service;
 
-/// Runs `skictl` until it ends by itself.
-async fn run(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_skictl"));
+/// Runs `skictl` until it ends by itself, started by a program that becomes it, if one is named.
+async fn run(
+    launcher: &[String],
+    folder: &Path,
+    arguments: &[&str],
+    environment: &[(&str, &str)],
+) -> Output {
+    let skictl = [env!("CARGO_BIN_EXE_skictl").to_owned()];
+    let mut words = launcher.iter().chain(&skictl);
+    let mut command = Command::new(words.next().unwrap());
     command
+        .args(words)
         .args(arguments)
         .current_dir(folder)
         .kill_on_drop(true);
@@ -40,8 +48,19 @@ async fn fails_in(
     code: i32,
     says: &[&str],
 ) {
-    let output = run(folder, arguments, environment).await;
-    let stderr = String::from_utf8(output.stderr).unwrap();
+    let output = run(&[], folder, arguments, environment).await;
+    check_failure(arguments, &output, code, says);
+}
+
+/// As [`fails`], started by a program that becomes it.
+pub(crate) async fn fails_by(launcher: &[String], arguments: &[&str], code: i32, says: &[&str]) {
+    let folder = TempDir::new().unwrap();
+    let output = run(launcher, folder.path(), arguments, &[]).await;
+    check_failure(arguments, &output, code, says);
+}
+
+fn check_failure(arguments: &[&str], output: &Output, code: i32, says: &[&str]) {
+    let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(code), "{arguments:?}: {stderr}");
     for words in says {
         assert!(
@@ -156,7 +175,13 @@ async fn mistakes_in_the_configuration_are_usage_errors() {
     std::fs::write(folder.path().join("skilift.toml"), "thredas = 4\n").unwrap();
     let unknown = ["unknown field", "thredas", "skilift.toml"];
     fails_in(folder.path(), &WORKER, &urls, 2, &unknown).await;
-    fails(&WORKER, &[], 2, &["say where RabbitMQ is", "--amqp-url"]).await;
+    fails(
+        &WORKER,
+        &[],
+        2,
+        &["say where RabbitMQ and Redis are", "--amqp-url"],
+    )
+    .await;
     fails(
         &["serve", "worker", "--threads", "0"],
         &urls,
@@ -358,7 +383,7 @@ async fn help_completions_and_man_pages_are_there() {
         (vec!["completions", "fish"], "complete -c skictl"),
         (vec!["man"], ".TH skictl"),
     ] {
-        let output = run(folder.path(), &arguments, &[]).await;
+        let output = run(&[], folder.path(), &arguments, &[]).await;
         let stdout = String::from_utf8(output.stdout).unwrap();
         assert!(
             output.status.success() && stdout.contains(says),
@@ -366,7 +391,7 @@ async fn help_completions_and_man_pages_are_there() {
         );
     }
     assert!(
-        run(folder.path(), &["man", "pages"], &[])
+        run(&[], folder.path(), &["man", "pages"], &[])
             .await
             .status
             .success()

@@ -1,18 +1,26 @@
-//! The whole system as its users run it: real processes, real RabbitMQ, real Redis, and what can happen to each.
+//! The whole system as its users run it: real processes, real RabbitMQ, real Redis, real disks, and what can happen to each.
 //!
-//! - `service`: a running `skictl`. `system`: an API and a worker on servers of their own.
+//! - `service`: a running `skictl`. `system`: an API and a worker on servers of their own. `up`: one process on a data folder.
+//!   `disk`: a small disk of a test's own.
 //! - `load`: clients that send rides and remember every answer. `proof`: holds what is stored against what was answered.
 //! - `load_command`: `skictl load` against an API and a worker.
-//! - Then the crashes, one file for whom they hit, and the starts that must fail with a clear message.
+//! - Then the crashes, one file for whom they hit, and the starts that must fail with a clear message. `durability` watches
+//!   a data folder's system calls.
 
+mod disk;
 mod load;
 mod proof;
 mod service;
 mod system;
+mod up;
 
+mod bad_folder;
 mod bad_start;
 mod broker_crashes;
 mod dead_letters;
+mod durability;
+mod embedded_crashes;
+mod embedded_disk;
 mod load_command;
 mod process_crashes;
 mod store_crashes;

@@ -10,10 +10,11 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::process::{Child, Command};
 
-/// A `skictl` process and its log. It is killed when this is dropped.
+/// A `skictl` process and what it says. It is killed when this is dropped.
 pub(crate) struct Service {
     child: Child,
     log: PathBuf,
+    output: PathBuf,
     /// Where this process' lines begin: one that was started again writes behind its predecessor.
     begins_at: usize,
 }
@@ -26,19 +27,50 @@ impl Service {
         arguments: &[&str],
         environment: &[(&str, &str)],
     ) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_skictl"));
+        command.args(arguments).envs(environment.iter().copied());
+        Self::launch(folder, name, command)
+    }
+
+    /// Starts `skictl` by a program that becomes it.
+    pub(crate) fn start_by(
+        launcher: &[String],
+        folder: &Path,
+        name: &str,
+        arguments: &[&str],
+    ) -> Self {
+        let program = env!("CARGO_BIN_EXE_skictl");
+        let Some((first, rest)) = launcher.split_first() else {
+            return Self::start(folder, name, arguments, &[]);
+        };
+        let mut command = Command::new(first);
+        command.args(rest).arg(program).args(arguments);
+        Self::launch(folder, name, command)
+    }
+
+    fn launch(folder: &Path, name: &str, mut command: Command) -> Self {
         let log = folder.join(format!("{name}.log"));
+        let output = folder.join(format!("{name}.out"));
         let file = File::options()
             .create(true)
             .append(true)
             .open(&log)
             .unwrap();
         let begins_at = usize::try_from(file.metadata().unwrap().len()).unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_skictl"))
-            .args(arguments)
-            .envs(environment.iter().copied())
+        for variable in ["SKI_AMQP_URL", "SKI_REDIS_URL"] {
+            let is_given = command
+                .as_std()
+                .get_envs()
+                .any(|(given, _)| given == variable);
+            // Those of the servers that all tests share are for whoever asks for them.
+            if !is_given {
+                command.env_remove(variable);
+            }
+        }
+        let child = command
             .current_dir(folder)
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
+            .stdout(File::create(&output).unwrap())
             .stderr(file)
             .kill_on_drop(true)
             .spawn()
@@ -46,6 +78,7 @@ impl Service {
         Self {
             child,
             log,
+            output,
             begins_at,
         }
     }
@@ -61,7 +94,7 @@ impl Service {
             {
                 return found;
             }
-            let ended = self.child.try_wait().unwrap();
+            let ended = self.ended();
             assert!(
                 ended.is_none(),
                 "skictl ended with {ended:?}: {}",
@@ -76,8 +109,23 @@ impl Service {
         }
     }
 
+    /// Whether this process has logged a line with `text`.
+    pub(crate) fn has_logged(&self, text: &str) -> bool {
+        self.log()[self.begins_at..].contains(text)
+    }
+
+    /// How the process ended, if it has.
+    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().unwrap()
+    }
+
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap()
+    }
+
+    /// What this process said on stdout.
+    pub(crate) fn output(&self) -> String {
+        std::fs::read_to_string(&self.output).unwrap()
     }
 
     pub(crate) fn signal(&self, signal: Signal) {

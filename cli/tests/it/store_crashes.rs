@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use skilift_core::store::Reader;
 use skilift_servers::{CutProxy, RabbitOptions, RabbitServer, RedisOptions, RedisServer};
 
 use crate::system::{System, counting_at_once};
@@ -69,7 +70,7 @@ async fn a_full_redis_sheds_says_why_and_recovers() {
     let system = System::start().await;
     let load = system.load();
     load.accept(1000).await;
-    let used = system.reader().memory().await.unwrap().used_bytes;
+    let used = system.reader().capacity().await.unwrap().used_bytes;
     // Less than is used: nothing more can be written, and the worker holds what it has.
     set_maxmemory(&system, used * 9 / 10).await;
     tokio::time::sleep(Duration::from_secs(4)).await;

@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 use skilift_core::service_url::ServiceUrl;
 use skilift_core::stack::StackName;
 use skilift_core::store::redis::Store;
-use skilift_core::store::redis::reader::Reader;
+use skilift_core::store::redis::reader::RedisReader;
 use skilift_servers::{RabbitOptions, RabbitServer, RedisOptions, RedisServer};
 use tempfile::TempDir;
 
-use crate::load::Load;
+use crate::load::{Load, Sent};
+use crate::proof::{self, Figures};
 use crate::service::Service;
 
 pub(crate) struct System {
@@ -80,21 +81,7 @@ impl System {
     }
 
     pub(crate) async fn wait_until_ready(&self) {
-        let ready = async {
-            loop {
-                let answer = reqwest::get(format!("{}/readyz", self.url)).await;
-                if answer.is_ok_and(|answer| answer.status().is_success()) {
-                    return;
-                }
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        };
-        let waited = tokio::time::timeout(Duration::from_secs(60), ready).await;
-        assert!(
-            waited.is_ok(),
-            "the API does not become ready: {}",
-            self.api.log()
-        );
+        wait_until_ready(&self.url, &self.api).await;
     }
 
     /// Sends rides for a while; `happens` while they are under way.
@@ -102,12 +89,25 @@ impl System {
         Load::start(&self.url)
     }
 
-    pub(crate) fn reader(&self) -> Reader {
+    pub(crate) fn reader(&self) -> RedisReader {
         let url = ServiceUrl::redis(&self.redis.url()).unwrap();
         Store::new(url, &self.stack, 1, true)
             .unwrap()
             .reader()
             .unwrap()
+    }
+
+    /// Waits until everything is stored, then proves that nothing is lost and nothing doubled.
+    pub(crate) async fn prove(&self, crash: &str, sent: &Sent) {
+        self.wait_until_stored().await;
+        proof::judge(crash, sent, &self.compare(sent).await);
+    }
+
+    /// Compares what is stored with what was sent, without judging.
+    pub(crate) async fn compare(&self, sent: &Sent) -> Figures {
+        let listed = proof::ask_ride_lists(&self.url, &sent.sent).await;
+        let dead = self.messages_in(&self.stack.dead_letter_queue()).await;
+        proof::compare(sent, listed, &self.reader(), dead).await
     }
 
     /// Messages in a queue, delivered ones counted.
@@ -149,6 +149,25 @@ impl System {
             tokio::time::sleep(Duration::from_millis(500)).await;
         }
     }
+}
+
+/// Waits until the API at `url` takes rides.
+pub(crate) async fn wait_until_ready(url: &str, api: &Service) {
+    let ready = async {
+        loop {
+            let answer = reqwest::get(format!("{url}/readyz")).await;
+            if answer.is_ok_and(|answer| answer.status().is_success()) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let waited = tokio::time::timeout(Duration::from_secs(60), ready).await;
+    assert!(
+        waited.is_ok(),
+        "the API does not become ready: {}",
+        api.log()
+    );
 }
 
 /// RabbitMQ counts a quorum queue's messages every 5 s; tests want to know sooner.

@@ -56,29 +56,24 @@ pub enum DiskError {
 
 impl DiskError {
     pub(super) fn open(folder: &Path, error: fjall::Error) -> Self {
-        let folder = folder.to_owned();
         match error {
-            fjall::Error::Locked => Self::InUse(folder),
-            fjall::Error::InvalidVersion(_)
-            | fjall::Error::JournalRecovery(_)
-            | fjall::Error::Unrecoverable => Self::Damaged {
-                folder,
-                what: error.to_string(),
-            },
-            error => Self::failed(&folder, "open", error),
+            fjall::Error::Locked => Self::InUse(folder.to_owned()),
+            error => Self::failed(folder, "open", error),
         }
     }
 
     pub(super) fn failed(folder: &Path, doing: &'static str, error: fjall::Error) -> Self {
         let folder = folder.to_owned();
-        let io_error = io_error(&error);
-        match io_error.map(io::Error::kind) {
+        if is_damage(&error) {
+            let what = error.to_string();
+            return Self::Damaged { folder, what };
+        }
+        match io_error(&error).map(io::Error::kind) {
             Some(ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => Self::Full(folder),
             Some(
                 kind @ (ErrorKind::PermissionDenied
                 | ErrorKind::ReadOnlyFilesystem
-                | ErrorKind::NotADirectory
-                | ErrorKind::AlreadyExists),
+                | ErrorKind::NotADirectory),
             ) => Self::NotWritable {
                 folder,
                 reason: kind.into(),
@@ -89,6 +84,24 @@ impl DiskError {
                 source: error,
             },
         }
+    }
+}
+
+/// Whether the database found what it did not write, or misses what it did.
+fn is_damage(error: &fjall::Error) -> bool {
+    use fjall::{Error, LsmError};
+    match error {
+        Error::InvalidVersion(_)
+        | Error::JournalRecovery(_)
+        | Error::Decompress(_)
+        | Error::InvalidTrailer
+        | Error::InvalidTag(_)
+        | Error::Unrecoverable => true,
+        Error::Storage(LsmError::Io(error)) | Error::Io(error) => {
+            error.kind() == ErrorKind::UnexpectedEof
+        }
+        Error::Storage(_) => true,
+        _ => false,
     }
 }
 

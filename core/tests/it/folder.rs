@@ -170,19 +170,31 @@ async fn a_journal_with_a_hole_after_the_last_sync_opens_with_all_that_was_synce
 async fn a_journal_that_is_damaged_where_it_was_synced_is_refused() {
     let folder = TempDir::new().unwrap();
     let (database, queue) = open(folder.path());
-    publish(&queue, &rides(3)).await;
-    let mut bytes = journal(folder.path()).1;
-    // A digit of the first ride, whose message was synced before the second was written.
-    let at = bytes
-        .windows(9)
-        .position(|text| text == b"\"skierID\"")
-        .unwrap();
-    bytes[at + 10] ^= 1;
-    let copy = copy_with_journal(folder.path(), &bytes, 64 << 20);
-    let Err(error) = Database::open(copy.path()) else {
-        panic!("a damaged folder was opened")
-    };
-    assert!(matches!(error, DiskError::Damaged { .. }), "{error}");
+    let before = journal(folder.path()).1.len();
+    publish(&queue, &rides(1)).await;
+    let after = journal(folder.path()).1.len();
+    // None of these could have been written before the first was synced.
+    publish(&queue, &rides(4)[1..]).await;
+    let bytes = journal(folder.path()).1;
+    // The checksum leaves out the sequence number, bytes 5 to 12 of a batch.
+    for damage in [before, before + 1]
+        .into_iter()
+        .chain((before + 13..after - 4).step_by(3))
+    {
+        let mut damaged = bytes.clone();
+        damaged[damage..damage + 4]
+            .iter_mut()
+            .for_each(|byte| *byte ^= 0xa5);
+        let copy = copy_with_journal(folder.path(), &damaged, 64 << 20);
+        let Err(error) = Database::open(copy.path()) else {
+            panic!("a folder was opened that is damaged at {damage}")
+        };
+        assert!(matches!(error, DiskError::Damaged { .. }), "{error}");
+        assert!(
+            error.to_string().contains(&format!("at byte {before}")),
+            "{damage}: {error}"
+        );
+    }
     drop((database, queue));
 }
 

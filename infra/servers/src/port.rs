@@ -16,11 +16,11 @@ const TRIES: usize = 100;
 /// that range to any outgoing connection; a client that keeps trying to reach such a port while nobody listens on it can even end
 /// up connected to itself.
 ///
-/// Another process may take the port before the caller does: see [`is_free`].
+/// Another process may take the port before the caller does.
 ///
 /// # Errors
 /// When no port is free.
-pub(crate) fn free_port() -> anyhow::Result<u16> {
+pub fn free_port() -> anyhow::Result<u16> {
     let ephemeral = lowest_ephemeral().unwrap_or(USUAL_EPHEMERAL);
     // A kernel configured with a very low ephemeral range leaves nothing below it: take what it gives.
     let below = (ephemeral > LOWEST + 1_000).then_some(LOWEST..ephemeral);

@@ -1,0 +1,216 @@
+//! Tells a journal's torn end from damage, before the database opens it.
+//!
+//! The last writes before a crash were not synced: of these the disk may have all, a part, or one page and not the page
+//! before it. The database drops a batch that is cut short. But one that is complete and fails its checksum it refuses, and
+//! where bytes are no batch at all it drops everything that follows, synced or not. So each journal is read here first. What
+//! follows a bad place tells the two apart: a batch that appends messages is synced before anything is written after it, so
+//! that an intact one with another one behind it proves that the bad place had been synced too. Then it is damage, and for a
+//! person to decide on; else it is a torn end, and cut off.
+//!
+//! The form of a journal: <https://docs.rs/crate/fjall/3.1.13/source/src/journal/entry.rs>.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use memchr::memmem;
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::keys;
+
+/// Ends every batch of version 3 of the database's format.
+const TRAILER: &[u8] = b"FJL\x03";
+/// Bytes of a batch's start: its tag, the number of items, the sequence number.
+const START_BYTES: usize = 1 + 4 + 8;
+/// Bytes of an item before its key: tag, kind, compression, table, lengths of key, value and stored value.
+const ITEM_HEAD_BYTES: usize = 1 + 1 + 1 + 8 + 2 + 4 + 4;
+
+/// What the journals of a database are like.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Finding {
+    /// The database can open them and loses nothing that was synced.
+    Whole,
+    /// The end of the newest one was torn, and was cut off.
+    Cut {
+        /// Bytes that were dropped.
+        bytes: usize,
+        /// Where the journal is kept as it was.
+        kept: PathBuf,
+    },
+    /// Something that had been synced is not as it was written.
+    Damaged {
+        /// Where.
+        journal: PathBuf,
+        /// The first bad batch in it, in bytes.
+        at: usize,
+    },
+}
+
+/// Reads all journals of a database, and cuts a torn end off the newest one. A copy of that is kept.
+pub(super) fn check(database: &Path) -> io::Result<Finding> {
+    let mut journals = Vec::new();
+    for entry in fs::read_dir(database)? {
+        let path = entry?.path();
+        let is_journal = path.extension().is_some_and(|extension| extension == "jnl");
+        let number = path
+            .file_stem()
+            .and_then(|stem| stem.to_str()?.parse::<u64>().ok());
+        if let Some(number) = number.filter(|_| is_journal) {
+            journals.push((number, path));
+        }
+    }
+    journals.sort_unstable();
+    let newest = journals.pop();
+    // These were synced before the next one was begun.
+    for (_, journal) in journals {
+        let bytes = fs::read(&journal)?;
+        if let Some(bad) = first_bad(&bytes) {
+            let at = bad.at;
+            return Ok(Finding::Damaged { journal, at });
+        }
+    }
+    let Some((_, journal)) = newest else {
+        return Ok(Finding::Whole);
+    };
+    let bytes = fs::read(&journal)?;
+    match first_bad(&bytes) {
+        None => Ok(Finding::Whole),
+        Some(Bad {
+            at,
+            was_synced: true,
+            ..
+        }) => Ok(Finding::Damaged { journal, at }),
+        // The database drops it by itself.
+        Some(Bad {
+            is_complete: false, ..
+        }) => Ok(Finding::Whole),
+        Some(Bad { at, .. }) => cut(&journal, &bytes, at),
+    }
+}
+
+fn cut(journal: &Path, bytes: &[u8], at: usize) -> io::Result<Finding> {
+    let kept = journal.with_extension("torn");
+    fs::copy(journal, &kept)?;
+    File::open(&kept)?.sync_all()?;
+    let file = File::options().write(true).open(journal)?;
+    file.set_len(at as u64)?;
+    file.sync_all()?;
+    Ok(Finding::Cut {
+        bytes: written(bytes) - at,
+        kept,
+    })
+}
+
+/// Where the zeros begin that a journal is made of.
+fn written(bytes: &[u8]) -> usize {
+    bytes
+        .iter()
+        .rposition(|&byte| byte != 0)
+        .map_or(0, |last| last + 1)
+}
+
+/// The first place in a journal that is no intact batch.
+struct Bad {
+    at: usize,
+    /// Whether it is a batch with its end, which fails its checksum.
+    is_complete: bool,
+    /// Whether what follows proves that it had been synced.
+    was_synced: bool,
+}
+
+fn first_bad(bytes: &[u8]) -> Option<Bad> {
+    let bytes = &bytes[..written(bytes)];
+    let mut batches = Batches { bytes, at: 0 };
+    let mut at = 0;
+    let complete = loop {
+        match batches.next() {
+            Some(batch) if batch.is_intact => at = batches.at,
+            other => break other,
+        }
+    };
+    if at == bytes.len() {
+        return None;
+    }
+    let mut appended = complete.as_ref().is_some_and(|batch| batch.is_append);
+    let mut was_synced = false;
+    // Behind each trailer another batch may begin.
+    for trailer in memmem::find_iter(&bytes[at..], TRAILER) {
+        let start = at + trailer + TRAILER.len();
+        let mut following = Batches { bytes, at: start };
+        if let Some(batch) = following.next().filter(|batch| batch.is_intact) {
+            was_synced |= appended;
+            appended |= batch.is_append;
+        }
+    }
+    Some(Bad {
+        at,
+        is_complete: complete.is_some(),
+        was_synced,
+    })
+}
+
+/// A batch that has its end.
+struct Batch {
+    is_intact: bool,
+    /// Whether it appends messages. Such a batch is synced before anything is written after it.
+    is_append: bool,
+}
+
+/// The batches of a journal, up to the first bytes that are none.
+struct Batches<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl Iterator for Batches<'_> {
+    type Item = Batch;
+
+    fn next(&mut self) -> Option<Batch> {
+        let head = self.take(START_BYTES)?;
+        let items = u32::from_le_bytes(head[1..5].try_into().ok()?);
+        if head[0] != 1 {
+            return None;
+        }
+        let first_item = self.at;
+        let (mut count, mut is_append) = (0_u32, false);
+        loop {
+            match *self.bytes.get(self.at)? {
+                2 => is_append |= self.item()?,
+                // A whole table is emptied; that is none of our writes.
+                4 => drop(self.take(9)?),
+                3 => break,
+                _ => return None,
+            }
+            count += 1;
+        }
+        let checksum = xxh3_64(&self.bytes[first_item..self.at]);
+        let end = self.take(1 + 8 + TRAILER.len())?;
+        if &end[9..] != TRAILER {
+            return None;
+        }
+        Some(Batch {
+            is_intact: end[1..9] == checksum.to_le_bytes() && count == items,
+            is_append,
+        })
+    }
+}
+
+impl<'a> Batches<'a> {
+    /// Passes over an item and says whether it is a message that is appended.
+    fn item(&mut self) -> Option<bool> {
+        let head = self.take(ITEM_HEAD_BYTES)?;
+        let kind = head[1];
+        let key_bytes = u16::from_le_bytes(head[11..13].try_into().ok()?);
+        let value_bytes = u32::from_le_bytes(head[17..21].try_into().ok()?);
+        let key = self.take(key_bytes.into())?;
+        self.take(value_bytes as usize)?;
+        let is_message = key.len() == 9 && key[0] == keys::MESSAGE;
+        Some(kind == 0 && is_message)
+    }
+
+    fn take(&mut self, count: usize) -> Option<&'a [u8]> {
+        let taken = self.bytes.get(self.at..)?.get(..count)?;
+        self.at += count;
+        Some(taken)
+    }
+}
