@@ -32,6 +32,9 @@ pub const FORMAT: u32 = 1;
 
 /// Size at which the rides in memory of one table are written out. There may be several of these for each table.
 const MEMTABLE_BYTES: u64 = 8 << 20;
+/// Bytes of the disk that are left for the journal that is begun next and for merging tables.
+const RESERVED_BYTES: u64 = 64 << 20;
+
 /// An open data folder. It is this process' alone until it is dropped.
 pub struct Database {
     folder: PathBuf,
@@ -155,15 +158,16 @@ impl Database {
         }
     }
 
-    /// Bytes that the database takes, and that it may take in all: the disk's free space comes on top.
+    /// Bytes that the database takes, and that it may take in all: what is free on the disk comes on top, less a reserve.
     pub(crate) fn space(&self) -> Result<(u64, u64), DiskError> {
         let doing = "tell its size";
         let used = self.database.disk_space();
         let used = used.map_err(|error| self.failed(doing, error))?;
         let free = self.free_bytes();
         let free = free.map_err(|error| self.failed(doing, error.into()))?;
-        Ok((used, used.saturating_add(free)))
+        Ok((used, used + free.saturating_sub(RESERVED_BYTES)))
     }
+
     /// Bytes that are free on its disk.
     fn free_bytes(&self) -> io::Result<u64> {
         let disk = statvfs(&self.folder)?;

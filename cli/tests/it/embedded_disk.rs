@@ -54,11 +54,11 @@ async fn a_read_only_disk_is_named() {
 
 #[tokio::test]
 async fn a_disk_that_rides_fill_sheds_and_takes_rides_again_when_there_is_room() {
-    let disk = Disk::mount("size=100m").await;
+    let disk = Disk::mount("size=300m").await;
     let mut up = Up::start_on(&disk).await;
     // Others need room too: it shortens the test.
     let ballast = disk.outside().join("ballast");
-    take_room(&ballast, 60 << 20);
+    take_room(&ballast, 190 << 20);
     let load = up.load();
     up.service.logged_after("refusing rides: the disk").await;
     std::fs::remove_file(ballast).unwrap();
@@ -74,7 +74,7 @@ async fn a_disk_that_rides_fill_sheds_and_takes_rides_again_when_there_is_room()
 
 #[tokio::test]
 async fn a_disk_that_somebody_else_fills_in_a_moment_ends_or_sheds_and_loses_nothing() {
-    let disk = Disk::mount("size=120m").await;
+    let disk = Disk::mount("size=300m").await;
     let mut up = Up::start_on(&disk).await;
     let ballast = disk.outside().join("ballast");
     let load = up.load();
