@@ -104,6 +104,14 @@ pub(crate) struct CommonArgs {
     drain_deadline: Option<Duration>,
 }
 
+impl CommonArgs {
+    fn names_servers(&self) -> bool {
+        let urls = [&self.amqp_url, &self.redis_url];
+        let files = [&self.amqp_url_file, &self.redis_url_file];
+        urls.into_iter().any(Option::is_some) || files.into_iter().any(Option::is_some)
+    }
+}
+
 #[derive(Debug, Args, Serialize)]
 pub(crate) struct UpArgs {
     #[command(flatten)]
@@ -112,14 +120,25 @@ pub(crate) struct UpArgs {
     #[command(flatten)]
     #[serde(flatten)]
     public: PublicArgs,
-    /// Folder for all data, used unless RabbitMQ and Redis are given [default: ~/.local/share/skilift]
+    /// Folder for all data; it goes before servers that only the environment or a file names [default: ~/.local/share/skilift]
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     #[serde(skip_serializing_if = "Option::is_none")]
     data: Option<PathBuf>,
+    /// Run although Redis may forget the last rides that it acknowledged
+    #[arg(long)]
+    #[serde(skip_serializing_if = "is_false")]
+    accept_loss_window: bool,
     /// Post so many simulated rides a second, as skiers at three resorts would take them [default: 0]
     #[arg(long, value_name = "RATE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     simulate: Option<f64>,
+}
+
+impl UpArgs {
+    /// Whether the command line asks for a data folder and for nothing else.
+    pub(crate) fn wants_data_folder(&self) -> bool {
+        self.data.is_some() && !self.common.names_servers()
+    }
 }
 
 /// What serving the public API needs.

@@ -10,7 +10,12 @@ use tracing_subscriber::filter::LevelFilter;
 
 /// These libraries report the same troubles as we do, in words for their developers. Only fjall has threads of its own, of
 /// whose failure we learn that there was one, and not why.
-const QUIET: [&str; 4] = ["lapin=off", "async_rs=off", "fjall=error", "lsm_tree=off"];
+const QUIET: [(&str, &str); 4] = [
+    ("lapin", "off"),
+    ("async_rs", "off"),
+    ("fjall", "error"),
+    ("lsm_tree", "off"),
+];
 
 /// What stands at the foot of the terminal: lines of the log go above it.
 pub(crate) static BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
@@ -34,9 +39,10 @@ pub(crate) fn start(filter: &str) -> anyhow::Result<()> {
         .with_default_directive(LevelFilter::INFO.into())
         .parse(filter)
         .with_context(|| format!("the log filter {filter:?} cannot be used; one looks like info or info,skilift_worker=debug"))?;
-    if !filter.to_string().contains("lapin") {
-        for directive in QUIET {
-            filter = filter.add_directive(directive.parse()?);
+    let given = filter.to_string();
+    for (library, level) in QUIET {
+        if !given.contains(library) {
+            filter = filter.add_directive(format!("{library}={level}").parse()?);
         }
     }
     let lines = tracing_subscriber::fmt().with_env_filter(filter);

@@ -26,7 +26,9 @@ pub(crate) fn run(args: &UpArgs) -> anyhow::Result<ExitCode> {
 async fn up(args: &UpArgs) -> anyhow::Result<ExitCode> {
     let (process, mut signals) = Process::begin(args, args.common.config.as_deref()).await?;
     let public = process.open_public().await?;
+    // Whoever names a folder means it, whatever the environment says: simulated rides in a fleet's queue would be real ones.
     let servers = process.config.servers.as_ref();
+    let servers = servers.filter(|_| !args.wants_data_folder());
     let broker = servers.map(|servers| process.broker(servers, "up"));
     let broker = broker.transpose()?;
     let starting = async {
@@ -43,7 +45,12 @@ async fn up(args: &UpArgs) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     };
     let (api, worker) = started?;
-    summary::greet(api.address, process.private_address()?);
+    let data = match servers {
+        Some(servers) => format!("{} and {}", servers.amqp_url, servers.redis_url),
+        None => process.config.data()?.display().to_string(),
+    };
+    tracing::info!("queue and store: {data}");
+    summary::greet(api.address, process.private_address()?, &data);
     let life = &process.life;
     let showing = summary::show(api.publisher, worker.counts, life.draining());
     life.spawn("summary line", showing);
@@ -69,7 +76,6 @@ async fn start_on_data_folder(
     let opening = tokio::task::spawn_blocking(move || {
         let database = Arc::new(Database::open(&folder)?);
         let queue = EmbeddedQueue::open(Arc::clone(&database))?;
-        tracing::info!("data folder {}", folder.display());
         anyhow::Ok((database, queue))
     });
     let (database, queue) = opening.await??;

@@ -133,6 +133,12 @@ impl Database {
         batch.commit().map_err(|error| self.failed(doing, error))
     }
 
+    /// Finds out whether a write failed where nobody waited for it, as when tables are written out.
+    pub(crate) fn check(&self) -> Result<(), DiskError> {
+        let written = self.database.persist(PersistMode::Buffer);
+        written.map_err(|error| self.failed("write its tables", error))
+    }
+
     /// Names what failed.
     pub(crate) fn failed(&self, doing: &'static str, error: fjall::Error) -> DiskError {
         // It failed before, where nobody was told why.

@@ -60,8 +60,8 @@ pub(super) fn open_database(folder: &Path) -> Result<fjall::Database, DiskError>
     match journal::check(&database).map_err(|error| failed(error.into()))? {
         Finding::Whole => {}
         Finding::Cut { bytes, kept } => tracing::warn!(
-            "the journal's end was torn, as by a power cut: {bytes} bytes that were not synced are dropped; nothing that was \
-             answered 201 was in them. The journal is kept as {}",
+            "the journal's end is torn, as after a power cut: its last {bytes} bytes are dropped. What was synced is not in \
+             them, unless the disk itself lost it. The journal is kept as {}; delete it when nothing is missing",
             kept.display()
         ),
         Finding::Damaged { journal, at } => {
@@ -84,6 +84,7 @@ fn make_database(folder: &Path) -> fjall::Result<()> {
     if making.try_exists()? {
         std::fs::remove_dir_all(&making)?;
     }
+    DirBuilder::new().mode(FOLDER_MODE).create(&making)?;
     drop(open(&making)?);
     std::fs::rename(making, made)?;
     Ok(sync_folder(folder)?)

@@ -10,10 +10,11 @@
 //! The form of a journal: <https://docs.rs/crate/fjall/3.1.13/source/src/journal/entry.rs>.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use memchr::memmem;
+use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::keys;
@@ -28,7 +29,7 @@ const ITEM_HEAD_BYTES: usize = 1 + 1 + 1 + 8 + 2 + 4 + 4;
 /// What the journals of a database are like.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Finding {
-    /// The database can open them and loses nothing that was synced.
+    /// The database can open them. A last batch without its end, which no crash leaves of what was synced, it drops.
     Whole,
     /// The end of the newest one was torn, and was cut off.
     Cut {
@@ -63,7 +64,7 @@ pub(super) fn check(database: &Path) -> io::Result<Finding> {
     let newest = journals.pop();
     // These were synced before the next one was begun.
     for (_, journal) in journals {
-        let bytes = fs::read(&journal)?;
+        let bytes = read(&journal)?;
         if let Some(bad) = first_bad(&bytes) {
             let at = bad.at;
             return Ok(Finding::Damaged { journal, at });
@@ -72,7 +73,7 @@ pub(super) fn check(database: &Path) -> io::Result<Finding> {
     let Some((_, journal)) = newest else {
         return Ok(Finding::Whole);
     };
-    let bytes = fs::read(&journal)?;
+    let bytes = read(&journal)?;
     match first_bad(&bytes) {
         None => Ok(Finding::Whole),
         Some(Bad {
@@ -81,11 +82,18 @@ pub(super) fn check(database: &Path) -> io::Result<Finding> {
             ..
         }) => Ok(Finding::Damaged { journal, at }),
         // The database drops it by itself.
-        Some(Bad {
-            is_complete: false, ..
-        }) => Ok(Finding::Whole),
+        Some(Bad { is_end: true, .. }) => Ok(Finding::Whole),
         Some(Bad { at, .. }) => cut(&journal, &bytes, at),
     }
+}
+
+/// A journal as the disk has it. After a failed sync the system's cache may hold what the disk does not.
+fn read(journal: &Path) -> io::Result<Vec<u8>> {
+    let mut file = File::open(journal)?;
+    posix_fadvise(&file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED)?;
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 fn cut(journal: &Path, bytes: &[u8], at: usize) -> io::Result<Finding> {
@@ -112,8 +120,8 @@ fn written(bytes: &[u8]) -> usize {
 /// The first place in a journal that is no intact batch.
 struct Bad {
     at: usize,
-    /// Whether it is a batch with its end, which fails its checksum.
-    is_complete: bool,
+    /// Whether it is a batch without its end, and nothing follows.
+    is_end: bool,
     /// Whether what follows proves that it had been synced.
     was_synced: bool,
 }
@@ -132,19 +140,20 @@ fn first_bad(bytes: &[u8]) -> Option<Bad> {
         return None;
     }
     let mut appended = complete.as_ref().is_some_and(|batch| batch.is_append);
-    let mut was_synced = false;
+    let (mut was_synced, mut is_end) = (false, complete.is_none());
     // Behind each trailer another batch may begin.
     for trailer in memmem::find_iter(&bytes[at..], TRAILER) {
         let start = at + trailer + TRAILER.len();
         let mut following = Batches { bytes, at: start };
         if let Some(batch) = following.next().filter(|batch| batch.is_intact) {
+            is_end = false;
             was_synced |= appended;
             appended |= batch.is_append;
         }
     }
     Some(Bad {
         at,
-        is_complete: complete.is_some(),
+        is_end,
         was_synced,
     })
 }

@@ -46,7 +46,11 @@ impl Engine for Embedded {
     async fn open(&self, prefetch: u16) -> Result<EmbeddedIntake, EngineError> {
         let seat = Arc::new(Arc::clone(&self.queue.seat).lock_owned().await);
         let queue = Arc::clone(&self.queue);
-        let giving_back = self.database.off_thread(move |_| queue.give_back());
+        let held = Arc::clone(&seat);
+        let giving_back = self.database.off_thread(move |_| {
+            let _seat = held;
+            queue.give_back()
+        });
         giving_back.await.map_err(QueueError::Disk)?;
         Ok(EmbeddedIntake {
             database: Arc::clone(&self.database),
@@ -61,9 +65,10 @@ impl Engine for Embedded {
     }
 
     async fn apply(&self, batch: &Batch) -> Result<(), StoreError> {
-        let _seat = self.queue.seat.lock().await;
+        let seat = Arc::clone(&self.queue.seat).lock_owned().await;
         let rides = batch.clone();
         let applying = move |database: &Database| {
+            let _seat = seat;
             let mut batch = database.batch();
             ledger::apply(database, &rides, &mut batch)?;
             Ok(database.commit("store a batch", batch)?)
@@ -72,10 +77,11 @@ impl Engine for Embedded {
     }
 
     async fn put_away(&self, letters: &mut Vec<DeadLetter>) -> Result<(), DeadLetterError> {
-        let _seat = self.queue.seat.lock().await;
+        let seat = Arc::clone(&self.queue.seat).lock_owned().await;
         self.queue.check_room(letters.len())?;
         let (queue, put) = (Arc::clone(&self.queue), letters.clone());
         let putting = move |database: &Database| {
+            let _seat = seat;
             let mut batch = database.batch();
             let new = queue.add_letters(&put, &mut batch)?;
             database.commit("put letters away", batch)?;

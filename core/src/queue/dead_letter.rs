@@ -20,7 +20,7 @@ pub struct DeadLetter {
 #[derive(Debug, thiserror::Error)]
 pub enum DeadLetterError {
     /// There are as many as there may be.
-    #[error("{0} is full: read, replay or discard dead letters to make room")]
+    #[error("{0} is full: nothing is stored until there is room for more dead letters")]
     Full(String),
     /// RabbitMQ has no such queue.
     #[error("the queue {0} is gone")]

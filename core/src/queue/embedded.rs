@@ -31,7 +31,7 @@ use stored::StoredMessage;
 const MOST_BYTES: u64 = 1 << 30;
 /// Dead letters that are kept; with more the worker waits.
 const MOST_LETTERS: u64 = 1_000_000;
-/// How often the backlog is looked at.
+/// How often the backlog is looked at, and whether the disk still takes what is written.
 const BACKLOG_INTERVAL: Duration = Duration::from_millis(500);
 
 /// The queue of a data folder.
@@ -268,6 +268,8 @@ async fn watch_backlog(
 ) -> Result<(), TaskError> {
     loop {
         publisher.backlog().saw(Some(queue.waiting_rides() as f64));
+        let checked = queue.database.off_thread(Database::check).await;
+        checked?;
         let pause = tokio::time::sleep(BACKLOG_INTERVAL);
         if end.run_until_cancelled(pause).await.is_none() {
             return Ok(());

@@ -53,7 +53,7 @@ impl Positions {
                 bytes: u32::try_from(value.len()).unwrap_or(u32::MAX),
             }]);
         }
-        // Numbers are never given twice: dead letters are known by them.
+        // Numbers are never given twice, so that what is marked under one belongs to no other message.
         if positions.sizes.is_empty() {
             (positions.head, positions.handed_out) = (next, next);
         }

@@ -1,8 +1,9 @@
 //! Answers questions from a data folder.
 //!
 //! A short question is answered where it is asked: it finds its blocks in memory or in the system's cache, in less time than
-//! handing it to another thread takes. A scan runs off the thread.
+//! handing it to another thread takes. A long one, as of a day or of a skier of many days, runs off the thread.
 
+use std::ops::Bound;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -23,6 +24,9 @@ const SCAN_SKIERS: usize = 1000;
 pub struct EmbeddedReader {
     database: Arc<Database>,
 }
+
+/// Days of a skier up to which a question is short.
+const FEW_DAYS: usize = 16;
 
 /// A skier and his packed rides of the day that is scanned.
 type ScannedSkier = (SkierId, Vec<u8>);
@@ -51,6 +55,43 @@ fn unpack(on: ResortDay, packed: &[u8]) -> Result<Vec<Boarding>, StoreError> {
         key: on.to_string(),
         source,
     })
+}
+
+/// A skier's rides of a day, by time.
+fn find(
+    database: &Database,
+    on: ResortDay,
+    skier: SkierId,
+) -> Result<Option<Vec<Boarding>>, StoreError> {
+    let packed = database.rides.get(keys::rides(on, skier));
+    let packed = packed.map_err(|error| database.failed("find a skier's rides", error))?;
+    packed.map(|packed| unpack(on, &packed)).transpose()
+}
+
+/// At most so many days of a skier, those after `last`.
+fn days_after(
+    database: &Database,
+    skier: SkierId,
+    last: Option<ResortDay>,
+    most: usize,
+) -> Result<Vec<ResortDay>, StoreError> {
+    let end = [&skier.get().to_be_bytes()[..], &[u8::MAX; keys::DAY_BYTES]].concat();
+    let start = match last {
+        Some(last) => Bound::Excluded(keys::skier_day(skier, last).to_vec()),
+        None => Bound::Included(skier.get().to_be_bytes().to_vec()),
+    };
+    let day = |entry: fjall::Guard| {
+        let key = entry.key();
+        let key = key.map_err(|error| database.failed("list a skier's days", error))?;
+        let day = key
+            .get(keys::SKIER_BYTES..)
+            .and_then(|day| day.try_into().ok());
+        Ok(day.and_then(keys::read_day))
+    };
+    let days = database.skiers.range((start, Bound::Included(end)));
+    days.take(most)
+        .filter_map(|entry| day(entry).transpose())
+        .collect()
 }
 
 /// Some skiers of a day, those after `last`.
@@ -91,9 +132,7 @@ impl Reader for EmbeddedReader {
         day: ResortDay,
         skier: SkierId,
     ) -> Result<Option<Vec<Boarding>>, StoreError> {
-        let packed = self.database.rides.get(keys::rides(day, skier));
-        let packed = packed.map_err(|error| self.failed("find a skier's rides", error))?;
-        packed.map(|packed| unpack(day, &packed)).transpose()
+        find(&self.database, day, skier)
     }
 
     async fn skier_on_days(
@@ -101,24 +140,29 @@ impl Reader for EmbeddedReader {
         skier: SkierId,
         days: &[ResortDay],
     ) -> Result<Vec<Vec<Boarding>>, StoreError> {
-        let mut rides = Vec::with_capacity(days.len());
-        for day in days {
-            rides.push(self.skier_day(*day, skier).await?.unwrap_or_default());
+        let find_all = move |database: &Database, days: &[ResortDay]| {
+            let found = days.iter().map(|day| find(database, *day, skier));
+            found.map(|rides| Ok(rides?.unwrap_or_default())).collect()
+        };
+        if days.len() <= FEW_DAYS {
+            return find_all(&self.database, days);
         }
-        Ok(rides)
+        let days = days.to_vec();
+        let finding = move |database: &Database| find_all(database, &days);
+        self.database.off_thread(finding).await
     }
 
     async fn days_of_skier(&self, skier: SkierId) -> Result<Vec<ResortDay>, StoreError> {
-        let days = self.database.skiers.prefix(skier.get().to_be_bytes());
-        let day = |entry: fjall::Guard| {
-            let key = entry.key();
-            let key = key.map_err(|error| self.failed("list a skier's days", error))?;
-            let day = key
-                .get(keys::SKIER_BYTES..)
-                .and_then(|day| day.try_into().ok());
-            Ok(day.and_then(keys::read_day))
+        // Of most skiers these are all.
+        let first = days_after(&self.database, skier, None, FEW_DAYS)?;
+        let Some(last) = first.get(FEW_DAYS - 1).copied() else {
+            return Ok(first);
         };
-        days.filter_map(|entry| day(entry).transpose()).collect()
+        let listing = move |database: &Database| {
+            let rest = days_after(database, skier, Some(last), usize::MAX)?;
+            Ok([first, rest].concat())
+        };
+        self.database.off_thread(listing).await
     }
 
     async fn skiers_on(&self, day: ResortDay) -> Result<u64, StoreError> {
