@@ -22,7 +22,7 @@ const FOLDER_MODE: u32 = 0o700;
 const CACHE_BYTES: u64 = 32 << 20;
 /// Size of the journals that are read again at start, the least that the database allows.
 const JOURNALS_BYTES: u64 = 64 << 20;
-/// Threads that write tables out and merge them.
+/// Threads that write tables out and merge them: one does the first while the other does the second.
 const MAINTENANCE_THREADS: usize = 2;
 
 /// Creates the folder if it is not there, and locks it; `None` when another process has.
