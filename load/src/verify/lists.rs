@@ -57,11 +57,7 @@ pub(super) struct Suspect {
 pub(super) fn judge(days: &mut SkierDays, heard: Heard, verticals: &mut Verticals) {
     let (state, rides) = days.entry(heard.at);
     state.standing = Standing::Unasked;
-    let Some(listed) = heard
-        .list
-        .as_ref()
-        .and_then(|list| read(list.as_ref().ok()?))
-    else {
+    let Some(listed) = heard.list.as_ref().and_then(read) else {
         return;
     };
     for (_, ride) in rides.iter_mut() {
@@ -88,7 +84,7 @@ pub(super) fn judge(days: &mut SkierDays, heard: Heard, verticals: &mut Vertical
         Standing::Missing
     };
     if state.standing == Standing::Complete
-        && let Ok(vertical) = &heard.vertical
+        && let Some(vertical) = &heard.vertical
     {
         let lifts = listed.iter().map(|ride| ride.lift).collect();
         verticals.add(heard.at, state.day, lifts, told(vertical));
@@ -212,8 +208,8 @@ mod tests {
         let list = serde_json::json!({ "rides": rides }).to_string();
         let heard = Heard {
             at,
-            list: Some(Ok(answer(200, list))),
-            vertical: Ok(answer(200, vertical.to_string())),
+            list: Some(answer(200, list)),
+            vertical: Some(answer(200, vertical.to_string())),
         };
         judge(days, heard, verticals);
     }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use skilift_core::ride::Ride;
 use tokio_util::sync::CancellationToken;
 
-use super::crawl::{Ask, crawl};
+use super::crawl::{Ask, CrawlEnd, crawl};
 use super::lists::told;
 use super::skier_days::SkierDay;
 use super::verticals::Baseline;
@@ -115,8 +115,12 @@ pub(crate) async fn prepare(
     if rides > MOST_BY_VERTICALS {
         return Err(PrepareError::TooMany(rides));
     }
-    let tried = plan.workload.ride(already_sent - 1);
-    let baseline = read_baseline(config, plan, rides, &tried, before, progress, stop).await?;
+    let all = Rides {
+        rides,
+        tried: plan.workload.ride(already_sent - 1),
+        before,
+    };
+    let baseline = read_baseline(config, plan, &all, patience, progress, stop).await?;
     Ok(Prepared {
         method: Method::Verticals(baseline),
         already_sent,
@@ -254,21 +258,29 @@ async fn await_ride(
     }
 }
 
+/// What is known of the rides of a run before their verticals are read.
+struct Rides {
+    rides: u64,
+    /// The ride that is there already.
+    tried: Ride,
+    /// The vertical of its skier day, before it was posted.
+    before: u64,
+}
+
 async fn read_baseline(
     config: &LoadConfig,
     plan: &Plan,
-    rides: u64,
-    tried: &Ride,
-    before: u64,
+    of: &Rides,
+    patience: Duration,
     progress: &impl Fn(Progress),
     stop: &CancellationToken,
 ) -> Result<Baseline, PrepareError> {
-    let mut days: Vec<SkierDay> = (0..rides)
+    let mut days: Vec<SkierDay> = (0..of.rides)
         .map(|number| SkierDay::of(&plan.workload.ride(number)))
         .collect();
     days.sort_unstable();
     days.dedup();
-    let tried = days.binary_search(&SkierDay::of(tried)).ok();
+    let tried = days.binary_search(&SkierDay::of(&of.tried)).ok();
     let all = days.len() as u64;
     let mut baseline = Baseline::new(days);
     let mut done = 0;
@@ -279,10 +291,10 @@ async fn read_baseline(
             break;
         }
         let hear = |heard: super::crawl::Heard| {
-            let metres = heard.vertical.as_ref().ok().and_then(told);
+            let metres = heard.vertical.as_ref().and_then(told);
             // That day was read before the ride that was tried.
             let metres = if Some(heard.at) == tried {
-                Some(before)
+                Some(of.before)
             } else {
                 metres
             };
@@ -292,9 +304,12 @@ async fn read_baseline(
                 progress(Progress::Preparing { done, all });
             }
         };
-        crawl(config, unread, Ask::Vertical, stop, hear).await;
+        let end = crawl(config, unread, Ask::Vertical, patience, stop, hear).await;
         if stop.is_cancelled() {
             return Err(PrepareError::Stopped);
+        }
+        if end == CrawlEnd::Silent {
+            break;
         }
         if !baseline.unread().is_empty()
             && let Some(pause) = pauses.next(None)

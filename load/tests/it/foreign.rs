@@ -40,6 +40,8 @@ pub(crate) struct Behaviour {
     pub(crate) backlog: Option<u64>,
     /// How long after its post a ride can be seen.
     pub(crate) delay: Duration,
+    /// Questions that are answered, before there is silence.
+    pub(crate) answers: u64,
 }
 
 impl Default for Behaviour {
@@ -54,6 +56,7 @@ impl Default for Behaviour {
             unreadable: |_| false,
             backlog: None,
             delay: Duration::ZERO,
+            answers: u64::MAX,
         }
     }
 }
@@ -144,6 +147,10 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
     let parts: Vec<&str> = path.trim_start_matches("/prefix/").split('/').collect();
     if head.method == Method::POST {
         return post(&shared, &parts, &body).await;
+    }
+    let is_mute = shared.state.lock().unwrap().reads >= shared.behaviour.answers;
+    if is_mute {
+        return std::future::pending().await;
     }
     let mut state = shared.state.lock().unwrap();
     let posts = state.posts;
