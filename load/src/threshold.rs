@@ -117,6 +117,9 @@ pub enum InvalidThreshold {
         /// What was asked for.
         name: String,
     },
+    /// A share that no run can have.
+    #[error("{0:?} can never hold, for a share is between 0 and 1: errors>1% is one percent, failed>1 more than one request")]
+    Never(String),
     /// A bound in the wrong unit.
     #[error("{figure} is compared with {wanted}, not {got:?}")]
     Bound {
@@ -218,12 +221,18 @@ impl FromStr for Threshold {
                 wanted: figure.unit.looks_like(),
                 got: bound.to_owned(),
             })?;
-        Ok(Self {
+        let threshold = Self {
             figure,
             comparison,
             bound,
             text: text.to_owned(),
-        })
+        };
+        // All shares lie between these two.
+        let can_hold = threshold.holds_for(0.0) || threshold.holds_for(1.0);
+        if figure.unit == Unit::Share && !can_hold {
+            return Err(InvalidThreshold::Never(text.to_owned()));
+        }
+        Ok(threshold)
     }
 }
 
@@ -362,6 +371,8 @@ mod tests {
             ("lost>many", "compared with a number"),
             ("errors>1.5", "compared with a share"),
             ("errors>101%", "compared with a share"),
+            ("errors>1", "errors>1% is one percent, failed>1"),
+            ("errors<0%", "can never hold"),
             ("failed>NaN", "compared with a number"),
         ] {
             let error = text.parse::<Threshold>().unwrap_err().to_string();
