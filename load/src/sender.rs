@@ -250,9 +250,12 @@ impl Sender {
                     if let Some((trouble, text)) = verdict.trouble {
                         self.shared.measure.trouble(trouble, || text);
                     }
-                    may_be_there |= !verdict.rest.is_empty() && answer.status >= 500;
                     self.settle(&verdict.accepted, Fate::Accepted);
-                    self.settle(&verdict.refused, Fate::Absent);
+                    // What an unclear try may have stored stays unknown, whatever a later one refuses.
+                    if !may_be_there {
+                        self.settle(&verdict.refused, Fate::Absent);
+                    }
+                    may_be_there |= !verdict.rest.is_empty() && answer.status >= 500;
                     left = verdict.rest;
                     (500..=599).contains(&answer.status)
                 }

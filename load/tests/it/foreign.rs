@@ -209,8 +209,18 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
 }
 
 async fn post(shared: &Arc<Shared>, parts: &[&str], body: &[u8]) -> Response<Body> {
-    let ["skiers", resort, "seasons", _, "days", day, "skiers", skier] = parts else {
-        return respond(404, String::new(), None);
+    // A ride to its skier's day, or several.
+    let rides: Vec<(Key, (u64, u64))> = match parts {
+        ["skiers", resort, "seasons", _, "days", day, "skiers", skier] => {
+            let ride: Value = serde_json::from_slice(body).unwrap();
+            let key = [resort, day, skier].map(|text| text.parse().unwrap());
+            vec![(key.into(), boarded(&ride))]
+        }
+        ["rides"] => serde_json::Deserializer::from_slice(body)
+            .into_iter::<Ride>()
+            .map(|ride| (key(&ride.as_ref().unwrap()), boarded(&json!(ride.unwrap()))))
+            .collect(),
+        _ => return respond(404, String::new(), None),
     };
     let behaviour = &shared.behaviour;
     let number = {
@@ -220,18 +230,14 @@ async fn post(shared: &Arc<Shared>, parts: &[&str], body: &[u8]) -> Response<Bod
     };
     let (status, stores) = (behaviour.post)(number).unwrap_or((201, true));
     if stores {
-        let body: Value = serde_json::from_slice(body).unwrap();
-        let ride = (
-            body["time"].as_u64().unwrap(),
-            body["liftID"].as_u64().unwrap(),
-        );
-        let key = [resort, day, skier].map(|text| text.parse().unwrap());
         let (shared, delay) = (Arc::clone(shared), behaviour.delay);
         let store = move || {
             let mut state = shared.state.lock().unwrap();
-            let rides = state.ledger.entry(key.into()).or_default();
-            if !rides.contains(&ride) {
-                rides.push(ride);
+            for (key, ride) in rides {
+                let stored = state.ledger.entry(key).or_default();
+                if !stored.contains(&ride) {
+                    stored.push(ride);
+                }
             }
         };
         if delay.is_zero() {
@@ -247,6 +253,12 @@ async fn post(shared: &Arc<Shared>, parts: &[&str], body: &[u8]) -> Response<Bod
     }
     tokio::time::sleep((behaviour.post_takes)(number)).await;
     respond(status, format!("answer {status}"), behaviour.retry_after)
+}
+
+/// Minute and lift.
+fn boarded(ride: &Value) -> (u64, u64) {
+    let number = |name: &str| ride[name].as_u64().unwrap();
+    (number("time"), number("liftID"))
 }
 
 fn respond(status: u16, body: String, retry_after: Option<u64>) -> Response<Body> {

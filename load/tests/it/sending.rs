@@ -318,6 +318,26 @@ async fn refused_rides_are_told_apart_and_not_tried_again() {
 }
 
 #[tokio::test]
+async fn what_an_unclear_try_may_have_stored_is_not_refused() {
+    for bulk in [None, Some(5)] {
+        // Stored, and answered so that nobody can know; then refused.
+        let server = Foreign::start(Behaviour {
+            post: |number| [(503, true), (400, false)].get(number as usize).copied(),
+            ..Behaviour::default()
+        })
+        .await;
+        let rides_sent = bulk.unwrap_or(1);
+        let summary = summary(LoadConfig {
+            bulk,
+            ..rides(&server.target, rides_sent)
+        })
+        .await;
+        let counted = (summary.rides.refused, summary.rides.unknown);
+        assert_eq!(counted, (0, rides_sent), "{summary:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_run_of_a_time_ends_when_the_rides_are_used_up() {
     let server = Foreign::start(Behaviour::default()).await;
     let mut config = rides(&server.target, 1);
