@@ -59,11 +59,14 @@ pub(crate) fn run(args: &LoadArgs) -> anyhow::Result<ExitCode> {
     let Some(outcome) = outcome? else {
         return Ok(ExitCode::from(INTERRUPTED));
     };
+    // The summary first: a report that cannot be written must not take it along.
+    let printed = print(&outcome.summary, args.output);
+    let code = judge(args, &outcome.summary);
     if let Some(folder) = &args.report {
         write_report(folder, args, &outcome)?;
     }
-    print(&outcome.summary, args.output)?;
-    Ok(ExitCode::from(judge(args, &outcome.summary)))
+    printed?;
+    Ok(ExitCode::from(code))
 }
 
 fn config(args: &LoadArgs) -> LoadConfig {
