@@ -18,7 +18,7 @@ const OPEN_AWAKE: usize = 64;
 /// Most connections that an open loop takes when it is not said.
 const OPEN_CONNECTIONS: usize = 1024;
 /// Most connections at all: a client has no more ports than this to one server.
-const MOST_CONNECTIONS: usize = 60_000;
+pub(crate) const MOST_CONNECTIONS: usize = 60_000;
 
 /// What a run is asked to do.
 #[derive(Debug, Clone)]

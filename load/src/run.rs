@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{Barrier, Semaphore, oneshot};
 use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use crate::backlog;
@@ -23,6 +24,8 @@ use crate::verify::{self, PrepareError, Prepared};
 
 /// How often progress is told and the target looked after.
 const TICK: Duration = Duration::from_millis(100);
+/// How often an open loop looks whether requests are due that nobody has taken.
+const LATE_TICK: Duration = Duration::from_millis(5);
 /// How long what is under way may go on after the run was stopped.
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -267,8 +270,11 @@ async fn watch(
     ends: &mut JoinSet<Result<(), oneshot::error::RecvError>>,
 ) -> Result<bool, LoadError> {
     let mut tick = tokio::time::interval(TICK);
+    let mut late_tick = tokio::time::interval(LATE_TICK);
+    late_tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut stopped_at = None;
     let mut target_lost = false;
+    let is_open = matches!(plan.pace, Pace::Open(_));
     loop {
         tokio::select! {
             end = ends.join_next() => match end {
@@ -276,6 +282,10 @@ async fn watch(
                 Some(Ok(Ok(()))) => continue,
                 Some(_) => return Err(LoadError::Died),
             },
+            _ = late_tick.tick(), if is_open => {
+                shared.wake_for_late(start.elapsed());
+                continue;
+            }
             _ = tick.tick() => {}
         }
         let now = start.elapsed();

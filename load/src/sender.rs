@@ -16,6 +16,7 @@ use crate::judge::{RideVerdict, judge_bulk, judge_question, judge_ride};
 use crate::measure::{Finished, Measure};
 use crate::pace::Pace;
 use crate::path;
+use crate::plan::MOST_CONNECTIONS;
 use crate::retry::Pauses;
 use crate::summary::Rides;
 use crate::trouble::Trouble;
@@ -46,6 +47,24 @@ pub(crate) struct Shared {
 
 /// How late a request is when it is taken, from which on another sender is woken.
 const TOO_LATE: Duration = Duration::from_millis(1);
+
+impl Shared {
+    /// Wakes as many senders of the reserve as requests are late that nobody has taken: while every sender waits for its
+    /// answer, none of them notices.
+    pub(crate) fn wake_for_late(&self, now: Duration) {
+        let Pace::Open(profile) = &self.pace else {
+            return;
+        };
+        let due = profile.due_before(now.saturating_sub(TOO_LATE)).min(self.total);
+        let late = due.saturating_sub(self.taken.load(Ordering::Relaxed)) as usize;
+        // Those that were woken and have not taken their request yet.
+        let waking = self.reserve.available_permits();
+        let more = late.min(MOST_CONNECTIONS).saturating_sub(waking);
+        if more > 0 {
+            self.reserve.add_permits(more);
+        }
+    }
+}
 
 /// One sender.
 #[derive(Debug)]

@@ -139,6 +139,26 @@ async fn an_open_loop_takes_more_connections_when_they_are_needed() {
 }
 
 #[tokio::test]
+async fn an_open_loop_uses_all_connections_while_nobody_answers() {
+    let server = Foreign::start(Behaviour {
+        post_takes: |_| Duration::from_secs(60),
+        ..Behaviour::default()
+    })
+    .await;
+    let config = LoadConfig {
+        schedule: Schedule::Rate(400.0, Until::Time(60 * SECOND)),
+        connections: Some(300),
+        timeout: 50 * SECOND,
+        ..rides(&server.target, 1)
+    };
+    tokio::select! {
+        outcome = outcome(config) => panic!("{outcome:?}"),
+        () = tokio::time::sleep(3 * SECOND) => {}
+    }
+    assert_eq!(server.posts(), 300);
+}
+
+#[tokio::test]
 async fn an_open_loop_keeps_to_its_schedule() {
     let server = Foreign::start(Behaviour::default()).await;
     let outcome = outcome(LoadConfig {
