@@ -147,7 +147,7 @@ async fn until_over(config: LoadConfig) -> anyhow::Result<Option<Outcome>> {
     };
     bar.clear();
     match outcome {
-        Err(LoadError::Verify(_)) if stop.is_cancelled() => Ok(None),
+        Err(LoadError::Verify(_) | LoadError::Stopped) if stop.is_cancelled() => Ok(None),
         outcome => Ok(Some(outcome?)),
     }
 }

@@ -78,6 +78,9 @@ pub enum LoadError {
     /// It cannot be found out how to verify.
     #[error("the run cannot be verified, so that it was not begun")]
     Verify(#[from] PrepareError),
+    /// It was stopped before anything was sent.
+    #[error("stopped before anything was sent")]
+    Stopped,
     /// The system refuses a thread or a runtime.
     #[error("cannot start the senders")]
     Start(#[source] std::io::Error),
@@ -100,7 +103,10 @@ pub async fn run(
 ) -> Result<Outcome, LoadError> {
     let mut plan = Plan::new(&config, 0)?;
     let mut connection = Connection::new(config.target.clone(), config.timeout);
-    connection.open().await.map_err(LoadError::Unreachable)?;
+    tokio::select! {
+        opened = connection.open() => opened.map_err(LoadError::Unreachable)?,
+        () = stop.cancelled() => return Err(LoadError::Stopped),
+    }
     let mut connection = Some(connection);
     let fates = config.verify.map(|_| Fates::new());
     let measure = Measure::new();
@@ -237,9 +243,13 @@ async fn run_senders(
 ) {
     let mut opening = JoinSet::new();
     for mut connection in connections {
+        let stop = shared.stop.clone();
         opening.spawn(async move {
             // One that cannot be opened yet is opened again by its first request, which counts the error.
-            let _ = connection.open().await;
+            tokio::select! {
+                _ = connection.open() => {}
+                () = stop.cancelled() => {}
+            }
             connection
         });
     }
