@@ -219,6 +219,7 @@ fn write_report(folder: &Path, args: &LoadArgs, outcome: &Outcome) -> anyhow::Re
             open,
             close,
             interval: args.breaker_interval,
+            bulk: args.bulk.is_some_and(|lines| lines > 1),
         }),
     };
     report::write(folder, &run, timeline, &parameters(args, summary), summary)?;

@@ -140,7 +140,17 @@ fn breaker(run: &Run, timeline: &Timeline) -> TimeChart {
         values: column(timeline, |second| second.breaker_open_share),
     };
     let mut above = panel("requests per second", Quantity::Count, 240, vec![sent]);
-    above.thresholds = run.breaker.map(thresholds).into_iter().flatten().collect();
+    let mut notes = rates.notes;
+    match run.breaker {
+        // Its limits are of another unit than the axis.
+        Some(limits) if limits.bulk => notes.push(format!(
+            "The breaker counts rides, not requests: it opens above {} and closes below {} in {:?}.",
+            Quantity::Count.say(limits.open as f64),
+            Quantity::Count.say(limits.close as f64),
+            limits.interval
+        )),
+        limits => above.thresholds = limits.map(thresholds).into_iter().flatten().collect(),
+    }
     let below = panel(
         "share of each second in which the breaker was open",
         Quantity::Share,
@@ -148,7 +158,7 @@ fn breaker(run: &Run, timeline: &Timeline) -> TimeChart {
         vec![open],
     );
     TimeChart {
-        notes: rates.notes,
+        notes,
         ..chart(
             "breaker",
             "Circuit breaker",
