@@ -204,14 +204,17 @@ impl<'a> Rates<'a> {
         let seconds = timeline.seconds.len();
         let last_begins = Duration::from_secs(seconds.saturating_sub(1) as u64);
         let part = run.elapsed.saturating_sub(last_begins);
-        let is_partial = seconds > 1 && part < Duration::from_millis(999);
-        let note = format!(
-            "The last {:.2} s of the run are less than a whole second and left out of the rates.",
-            part.as_secs_f64()
-        );
+        let is_partial = part < Duration::from_millis(999);
+        let is_left_out = is_partial && seconds > 1;
+        let part_s = part.as_secs_f64();
+        let note = if is_left_out {
+            format!("The last {part_s:.2} s of the run are less than a whole second and left out of the rates.")
+        } else {
+            format!("The run took {part_s:.2} s, less than a whole second: these are counts of that time, not rates.")
+        };
         Rates {
             timeline,
-            whole_seconds: if is_partial { seconds - 1 } else { seconds },
+            whole_seconds: if is_left_out { seconds - 1 } else { seconds },
             notes: is_partial.then_some(note).into_iter().collect(),
         }
     }
