@@ -66,8 +66,7 @@ pub(super) fn judge(days: &mut SkierDays, heard: Heard, verticals: &mut Vertical
     state.foreign = 0;
     let mut doubled = 0_u32;
     for Listed { time, lift } in &listed {
-        let what = u32::from(*time) << 10 | u32::from(*lift);
-        match rides.binary_search_by_key(&what, |(_, ride)| ride.what()) {
+        match rides.binary_search_by_key(&(*time, *lift), |(_, ride)| (ride.minute(), ride.lift())) {
             Ok(found) if rides[found].1.is_found() => doubled += 1,
             Ok(found) => rides[found].1.set_found(true),
             Err(_) => state.foreign += 1,
@@ -236,6 +235,16 @@ mod tests {
             ]
         );
         assert_eq!(verticals.agreed, 2);
+    }
+
+    #[test]
+    fn a_lift_beyond_all_lifts_is_nobody_s_ride() {
+        let mut days = days(&[3]);
+        hear(&mut days, &mut Verticals::default(), 0, &[(5, 3 + 1024)], 30);
+        assert_eq!(
+            (days.days[0].standing, days.days[0].foreign),
+            (Standing::Missing, 1)
+        );
     }
 
     #[test]
