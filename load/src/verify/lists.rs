@@ -84,6 +84,8 @@ pub(super) fn judge(days: &mut SkierDays, heard: Heard, verticals: &mut Vertical
     };
     if state.standing == Standing::Complete
         && let Some(vertical) = &heard.vertical
+        // A server that fails says nothing of the sum.
+        && vertical.status < 500
     {
         let lifts = listed.iter().map(|ride| ride.lift).collect();
         verticals.add(heard.at, state.day, lifts, told(vertical));
@@ -245,6 +247,21 @@ mod tests {
             (days.days[0].standing, days.days[0].foreign),
             (Standing::Missing, 1)
         );
+    }
+
+    #[test]
+    fn a_vertical_that_cannot_be_read_is_not_compared() {
+        let mut days = days(&[3]);
+        let mut verticals = Verticals::default();
+        let list = r#"{"rides":[{"time":5,"liftID":3}]}"#.to_owned();
+        let heard = Heard {
+            at: 0,
+            list: Some(answer(200, list)),
+            vertical: Some(answer(503, "busy".to_owned())),
+        };
+        judge(&mut days, heard, &mut verticals);
+        assert_eq!(days.days[0].standing, Standing::Complete);
+        assert_eq!((verticals.agreed, verticals.suspects.len()), (0, 0));
     }
 
     #[test]
