@@ -17,7 +17,9 @@ use crate::gate::Gate;
 use crate::measure::{Counts, Measure};
 use crate::pace::Pace;
 use crate::plan::{ConfigError, LoadConfig, Plan};
+use crate::retry;
 use crate::sender::{Sender, Shared};
+use crate::silence::Silence;
 use crate::summary::{Ended, PaceKind, Requests, Rides, Summary};
 use crate::timeline::{Second, Timeline};
 use crate::verify::{self, PrepareError, Prepared};
@@ -142,7 +144,8 @@ pub async fn run(
         gate: config.breaker.map(Gate::new),
         fates,
         stop: stop.child_token(),
-        silent_since_ms: AtomicU64::new(0),
+        // A try fails after the timeout at the latest, and the next one follows after the longest pause.
+        silence: Silence::new(config.timeout + retry::LONGEST_WISH),
         reserve: Semaphore::new(0),
     });
     let target_lost = send(&config, &plan, &shared, &progress).await?;
@@ -299,12 +302,7 @@ async fn watch(
             _ = tick.tick() => {}
         }
         let now = start.elapsed();
-        let silent_ms = shared.silent_since_ms.load(Ordering::Relaxed);
-        let silent_since = Duration::from_millis(silent_ms.saturating_sub(1));
-        if silent_ms != 0
-            && now.saturating_sub(silent_since) >= config.give_up_after
-            && !shared.stop.is_cancelled()
-        {
+        if shared.silence.lasted() >= config.give_up_after && !shared.stop.is_cancelled() {
             target_lost = true;
             shared.stop.cancel();
         }

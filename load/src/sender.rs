@@ -18,6 +18,7 @@ use crate::pace::Pace;
 use crate::path;
 use crate::plan::MOST_CONNECTIONS;
 use crate::retry::Pauses;
+use crate::silence::Silence;
 use crate::summary::Rides;
 use crate::trouble::Trouble;
 use crate::workload::{Question, Work, Workload};
@@ -38,8 +39,8 @@ pub(crate) struct Shared {
     pub(crate) fates: Option<Fates>,
     /// No more requests, no more tries.
     pub(crate) stop: CancellationToken,
-    /// Since when no try has got any answer, in ms since the start and one more; 0 while answers come.
-    pub(crate) silent_since_ms: AtomicU64,
+    /// Tries that get no answer.
+    pub(crate) silence: Silence,
     /// A permit wakes a sender of the reserve. An open loop uses as few connections as do: each of many costs both sides
     /// more than one of few.
     pub(crate) reserve: Semaphore,
@@ -366,10 +367,7 @@ impl Sender {
                     });
             }
             Err(error) => {
-                let now_ms = u64::try_from(self.now().as_millis()).unwrap_or(u64::MAX);
-                let silent = &self.shared.silent_since_ms;
-                let _ =
-                    silent.compare_exchange(0, now_ms + 1, Ordering::Relaxed, Ordering::Relaxed);
+                self.shared.silence.failed(self.now());
                 self.shared
                     .measure
                     .trouble(Trouble::of(error), || skilift_core::lifecycle::chain(error));
@@ -379,10 +377,7 @@ impl Sender {
 
     /// The target has answered something.
     fn heard(&self) {
-        let silent = &self.shared.silent_since_ms;
-        if silent.load(Ordering::Relaxed) != 0 {
-            silent.store(0, Ordering::Relaxed);
-        }
+        self.shared.silence.heard();
     }
 
     /// Waits before another try; false when there is none.
