@@ -393,7 +393,20 @@ async fn what_cannot_be_meant_is_refused_before_anything_is_sent() {
     only_reads.reads = 1.0;
     let mut too_slow = config.clone();
     too_slow.schedule = Schedule::Rate(0.0, Until::Rides(5));
+    let long = Duration::MAX;
+    let mut endless = config.clone();
+    endless.schedule = Schedule::Closed(Until::Time(long));
+    let mut slow = config.clone();
+    slow.schedule = Schedule::Rate(1e-9, Until::Rides(5));
+    let mut patient = config.clone();
+    (patient.timeout, patient.give_up_after) = (long, long);
+    let mut verifying = config.clone();
+    verifying.verify = Some(long);
     for (config, says) in [
+        (endless, "the duration of a run must not be longer than 365"),
+        (slow, "a run must not last longer than 365 days"),
+        (patient, "the timeout must not be longer"),
+        (verifying, "the timeout of the verification must not"),
         (small, "hold 600000 distinct rides, fewer than the 600001"),
         (none, "1 to 60000 threads"),
         (held_open, "would never close again"),
