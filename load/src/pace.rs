@@ -261,6 +261,7 @@ mod tests {
             ("0s:-5,1s:5", "from 0 to 10000000"),
             ("0s:NaN,1s:5", "from 0 to 10000000"),
             ("0s:0,1s:0", "nothing would ever be sent"),
+            ("0s:1,18446744073709551615s:1", "longer than 365 days"),
         ] {
             let error = text.parse::<Profile>().unwrap_err().to_string();
             assert!(error.contains(says), "{text}: {error}");

@@ -148,12 +148,20 @@ impl LoadConfig {
             Schedule::Closed(Until::Time(time)) | Schedule::Rate(_, Until::Time(time)) => time,
             _ => Duration::ZERO,
         };
-        let breaker = self.breaker.map(|limits| limits.open_interval.max(limits.close_interval));
+        let breaker = self
+            .breaker
+            .map(|limits| limits.open_interval.max(limits.close_interval));
         for (what, time) in [
             ("duration of a run", run),
             ("timeout", self.timeout),
-            ("timeout of the verification", self.verify.unwrap_or_default()),
-            ("time after which a silent target is given up", self.give_up_after),
+            (
+                "timeout of the verification",
+                self.verify.unwrap_or_default(),
+            ),
+            (
+                "time after which a silent target is given up",
+                self.give_up_after,
+            ),
             ("interval of the breaker", breaker.unwrap_or_default()),
         ] {
             if time > LONGEST {

@@ -56,7 +56,9 @@ impl Shared {
         let Pace::Open(profile) = &self.pace else {
             return;
         };
-        let due = profile.due_before(now.saturating_sub(TOO_LATE)).min(self.total);
+        let due = profile
+            .due_before(now.saturating_sub(TOO_LATE))
+            .min(self.total);
         let late = due.saturating_sub(self.taken.load(Ordering::Relaxed)) as usize;
         // Those that were woken and have not taken their request yet.
         let waking = self.reserve.available_permits();

@@ -45,7 +45,11 @@ impl Silence {
     pub(crate) fn lasted(&self) -> Duration {
         let first_ms = self.first_ms.load(Ordering::Relaxed);
         let last_ms = self.last_ms.load(Ordering::Relaxed);
-        let ms = if first_ms == 0 { 0 } else { last_ms.saturating_sub(first_ms) };
+        let ms = if first_ms == 0 {
+            0
+        } else {
+            last_ms.saturating_sub(first_ms)
+        };
         Duration::from_millis(ms)
     }
 }

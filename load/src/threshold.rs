@@ -118,7 +118,9 @@ pub enum InvalidThreshold {
         name: String,
     },
     /// A share that no run can have.
-    #[error("{0:?} can never hold, for a share is between 0 and 1: errors>1% is one percent, failed>1 more than one request")]
+    #[error(
+        "{0:?} can never hold, for a share is between 0 and 1: errors>1% is one percent, failed>1 more than one request"
+    )]
     Never(String),
     /// A bound in the wrong unit.
     #[error("{figure} is compared with {wanted}, not {got:?}")]
@@ -339,7 +341,12 @@ mod tests {
     fn rides_that_could_not_be_checked_may_be_lost() {
         for (lost, pending, text, says) in [
             (0, 0, "lost>0", None),
-            (0, 7, "lost>0", Some("lost>0: lost was 0, and 7 accepted rides could not be checked")),
+            (
+                0,
+                7,
+                "lost>0",
+                Some("lost>0: lost was 0, and 7 accepted rides could not be checked"),
+            ),
             (1, 7, "lost>0", Some("lost>0: lost was 1")),
             (0, 7, "lost>=8", None),
             (0, 7, "wrong>0", None),

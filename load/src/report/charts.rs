@@ -208,9 +208,13 @@ impl<'a> Rates<'a> {
         let is_left_out = is_partial && seconds > 1;
         let part_s = part.as_secs_f64();
         let note = if is_left_out {
-            format!("The last {part_s:.2} s of the run are less than a whole second and left out of the rates.")
+            format!(
+                "The last {part_s:.2} s of the run are less than a whole second and left out of the rates."
+            )
         } else {
-            format!("The run took {part_s:.2} s, less than a whole second: these are counts of that time, not rates.")
+            format!(
+                "The run took {part_s:.2} s, less than a whole second: these are counts of that time, not rates."
+            )
         };
         Rates {
             timeline,

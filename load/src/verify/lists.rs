@@ -66,7 +66,8 @@ pub(super) fn judge(days: &mut SkierDays, heard: Heard, verticals: &mut Vertical
     state.foreign = 0;
     let mut doubled = 0_u32;
     for Listed { time, lift } in &listed {
-        match rides.binary_search_by_key(&(*time, *lift), |(_, ride)| (ride.minute(), ride.lift())) {
+        match rides.binary_search_by_key(&(*time, *lift), |(_, ride)| (ride.minute(), ride.lift()))
+        {
             Ok(found) if rides[found].1.is_found() => doubled += 1,
             Ok(found) => rides[found].1.set_found(true),
             Err(_) => state.foreign += 1,
@@ -242,7 +243,13 @@ mod tests {
     #[test]
     fn a_lift_beyond_all_lifts_is_nobody_s_ride() {
         let mut days = days(&[3]);
-        hear(&mut days, &mut Verticals::default(), 0, &[(5, 3 + 1024)], 30);
+        hear(
+            &mut days,
+            &mut Verticals::default(),
+            0,
+            &[(5, 3 + 1024)],
+            30,
+        );
         assert_eq!(
             (days.days[0].standing, days.days[0].foreign),
             (Standing::Missing, 1)

@@ -245,7 +245,10 @@ async fn await_ride(
     loop {
         // The vertical first: where it tells of a ride, the list must, too.
         let vertical = connection.get(&day).await.ok();
-        let risen = vertical.as_ref().and_then(told).is_some_and(|metres| metres > 0);
+        let risen = vertical
+            .as_ref()
+            .and_then(told)
+            .is_some_and(|metres| metres > 0);
         let listed = connection.get(&list).await;
         let is_late = Instant::now() >= deadline;
         match listed.map(|answer| answer.status) {

@@ -218,7 +218,8 @@ async fn post(shared: &Arc<Shared>, parts: &[&str], body: &[u8]) -> Response<Bod
         }
         ["rides"] => serde_json::Deserializer::from_slice(body)
             .into_iter::<Ride>()
-            .map(|ride| (key(&ride.as_ref().unwrap()), boarded(&json!(ride.unwrap()))))
+            .map(|ride| ride.unwrap())
+            .map(|ride| (key(&ride), boarded(&json!(ride))))
             .collect(),
         _ => return respond(404, String::new(), None),
     };
