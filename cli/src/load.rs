@@ -59,11 +59,14 @@ pub(crate) fn run(args: &LoadArgs) -> anyhow::Result<ExitCode> {
     let Some(outcome) = outcome? else {
         return Ok(ExitCode::from(INTERRUPTED));
     };
+    // The summary first: a report that cannot be written must not take it along.
+    let printed = print(&outcome.summary, args.output);
+    let code = judge(args, &outcome.summary);
     if let Some(folder) = &args.report {
         write_report(folder, args, &outcome)?;
     }
-    print(&outcome.summary, args.output)?;
-    Ok(ExitCode::from(judge(args, &outcome.summary)))
+    printed?;
+    Ok(ExitCode::from(code))
 }
 
 fn config(args: &LoadArgs) -> LoadConfig {
@@ -144,7 +147,7 @@ async fn until_over(config: LoadConfig) -> anyhow::Result<Option<Outcome>> {
     };
     bar.clear();
     match outcome {
-        Err(LoadError::Verify(_)) if stop.is_cancelled() => Ok(None),
+        Err(LoadError::Verify(_) | LoadError::Stopped) if stop.is_cancelled() => Ok(None),
         outcome => Ok(Some(outcome?)),
     }
 }
@@ -216,6 +219,7 @@ fn write_report(folder: &Path, args: &LoadArgs, outcome: &Outcome) -> anyhow::Re
             open,
             close,
             interval: args.breaker_interval,
+            bulk: args.bulk.is_some_and(|lines| lines > 1),
         }),
     };
     report::write(folder, &run, timeline, &parameters(args, summary), summary)?;

@@ -16,6 +16,7 @@ use hyper::{Method, Request, Uri};
 use hyper_util::rt::TokioIo;
 use skilift_core::ride::Ride;
 use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout_at};
 
 use crate::path;
 use crate::target::Target;
@@ -134,10 +135,14 @@ impl Connection {
     /// # Errors
     /// When the server cannot be reached in time.
     pub async fn open(&mut self) -> Result<(), CallError> {
+        self.open_until(Instant::now() + self.timeout).await
+    }
+
+    async fn open_until(&mut self, deadline: Instant) -> Result<(), CallError> {
         if self.is_alive().await {
             return Ok(());
         }
-        match tokio::time::timeout(self.timeout, connect(&self.target)).await {
+        match timeout_at(deadline, connect(&self.target)).await {
             Ok(wire) => {
                 self.wire = Some(wire?);
                 Ok(())
@@ -190,13 +195,14 @@ impl Connection {
     ) -> Result<Answer, CallError> {
         let mut request = self.request(method, path, content_type, body)?;
         let mut fresh = self.wire.is_none();
+        let deadline = Instant::now() + self.timeout;
         loop {
-            self.open().await?;
+            self.open_until(deadline).await?;
             // Taken out: a request that is given up, here or by whoever drops this future, leaves no half-read answer behind.
             let Some(mut wire) = self.wire.take() else {
                 return Err(CallError::Timeout(self.timeout));
             };
-            let answered = tokio::time::timeout(self.timeout, wire.call(request)).await;
+            let answered = timeout_at(deadline, wire.call(request)).await;
             match answered.map_err(|_| CallError::Timeout(self.timeout))? {
                 Ok(answer) => {
                     self.wire = Some(wire);

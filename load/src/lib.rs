@@ -3,7 +3,7 @@
 //! - [`plan`]: what a run is asked to do. [`run`](mod@run): a run from its first connection to its summary.
 //! - [`target`], [`connection`], [`path`]: the server, a connection that opens itself again, and what is said over it.
 //! - [`workload`]: distinct random rides and questions, by number. [`pace`]: when they are sent. [`breaker`] and `gate`:
-//!   what holds them back. `sender`, [`retry`], `judge`, [`trouble`]: one request until it succeeded or is given up.
+//!   what holds them back. `sender`, `silence`, [`retry`], `judge`, [`trouble`]: one request until it succeeded or is given up.
 //! - `measure`, `backlog`: what is counted. [`summary`], [`timeline`]: what it comes to. [`threshold`]: when that is failure.
 //! - `fates`, [`verify`]: what became of each ride, and whether the server agrees.
 //! - [`report`], [`plot`]: a run as files.
@@ -34,3 +34,4 @@ mod gate;
 mod judge;
 mod measure;
 mod sender;
+mod silence;

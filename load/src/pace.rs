@@ -52,11 +52,16 @@ pub enum InvalidProfile {
     /// A rate that cannot be.
     #[error("a rate must be a number of requests a second from 0 to 10000000, not {0}")]
     Rate(String),
+    /// A length that no run has.
+    #[error("a run must not last longer than 365 days")]
+    Long,
     /// A rate of zero all the time.
     #[error("nothing would ever be sent at a rate of 0")]
     Nothing,
 }
 
+/// The longest time of anything in a run.
+pub(crate) const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
 /// The highest rate that a profile may have, in requests a second.
 const MAX_RATE: f64 = 1e7;
 
@@ -78,6 +83,9 @@ impl Profile {
         for (at, rate) in points {
             if !(0.0..=MAX_RATE).contains(&rate) {
                 return Err(InvalidProfile::Rate(rate.to_string()));
+            }
+            if at > LONGEST {
+                return Err(InvalidProfile::Long);
             }
             let at_s = at.as_secs_f64();
             let before = match all.last() {
@@ -253,6 +261,7 @@ mod tests {
             ("0s:-5,1s:5", "from 0 to 10000000"),
             ("0s:NaN,1s:5", "from 0 to 10000000"),
             ("0s:0,1s:0", "nothing would ever be sent"),
+            ("0s:1,18446744073709551615s:1", "longer than 365 days"),
         ] {
             let error = text.parse::<Profile>().unwrap_err().to_string();
             assert!(error.contains(says), "{text}: {error}");

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::breaker::{BreakerLimits, InvalidLimits};
 use crate::fates::Fates;
-use crate::pace::{InvalidProfile, Pace, Profile};
+use crate::pace::{InvalidProfile, LONGEST, Pace, Profile};
 use crate::target::Target;
 use crate::workload::{InvalidWorkload, Ranges, Workload};
 
@@ -18,7 +18,7 @@ const OPEN_AWAKE: usize = 64;
 /// Most connections that an open loop takes when it is not said.
 const OPEN_CONNECTIONS: usize = 1024;
 /// Most connections at all: a client has no more ports than this to one server.
-const MOST_CONNECTIONS: usize = 60_000;
+pub(crate) const MOST_CONNECTIONS: usize = 60_000;
 
 /// What a run is asked to do.
 #[derive(Debug, Clone)]
@@ -99,6 +99,14 @@ pub enum ConfigError {
     /// A run that sends nothing.
     #[error("a run of no {0} sends nothing")]
     Nothing(&'static str),
+    /// A time beyond all clocks.
+    #[error("the {what} must not be longer than 365 days, not {time:?}")]
+    Long {
+        /// What takes this time.
+        what: &'static str,
+        /// What was asked for.
+        time: Duration,
+    },
     /// Rides that no request carries.
     #[error(
         "with nothing but reads no ride is ever sent: say how long the run is instead of how many rides"
@@ -133,11 +141,41 @@ impl LoadConfig {
     pub fn check(&self) -> Result<(), ConfigError> {
         Plan::new(self, 0).map(drop)
     }
+
+    /// A clock can count all of these times, and their sums.
+    fn check_times(&self) -> Result<(), ConfigError> {
+        let run = match self.schedule {
+            Schedule::Closed(Until::Time(time)) | Schedule::Rate(_, Until::Time(time)) => time,
+            _ => Duration::ZERO,
+        };
+        let breaker = self
+            .breaker
+            .map(|limits| limits.open_interval.max(limits.close_interval));
+        for (what, time) in [
+            ("duration of a run", run),
+            ("timeout", self.timeout),
+            (
+                "timeout of the verification",
+                self.verify.unwrap_or_default(),
+            ),
+            (
+                "time after which a silent target is given up",
+                self.give_up_after,
+            ),
+            ("interval of the breaker", breaker.unwrap_or_default()),
+        ] {
+            if time > LONGEST {
+                return Err(ConfigError::Long { what, time });
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Plan {
     /// Plans a run whose first rides, so many of all, are sent by someone else.
     pub(crate) fn new(config: &LoadConfig, already_sent: u64) -> Result<Self, ConfigError> {
+        config.check_times()?;
         let mut workload = Workload::new(
             config.ranges.clone(),
             config.seed,

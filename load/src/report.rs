@@ -44,15 +44,17 @@ pub struct Run {
     pub breaker: Option<Breaker>,
 }
 
-/// At which rates the circuit breaker opens and closes.
+/// Where the circuit breaker opens and closes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Breaker {
-    /// It opens above so many requests in an interval.
+    /// It opens above so many rides and reads in an interval.
     pub open: u64,
     /// It closes below so many.
     pub close: u64,
     /// The interval in which they are counted.
     pub interval: Duration,
+    /// Whether a request may carry several rides, so that its limits are none of the plotted requests.
+    pub bulk: bool,
 }
 
 /// Writes the report of a run into a folder, which is created if need be. Returns the files, in the order of the table above.

@@ -11,7 +11,7 @@ const FIRST: Duration = Duration::from_millis(100);
 /// The longest pause that we choose ourselves.
 const LONGEST: Duration = Duration::from_secs(2);
 /// The longest pause that a server may ask for; a longer wish is cut to this.
-const LONGEST_WISH: Duration = Duration::from_secs(10);
+pub(crate) const LONGEST_WISH: Duration = Duration::from_secs(10);
 
 /// The pauses of one request: jittered, doubling from 100 ms to 2 s, five in all.
 #[derive(Debug)]

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{Barrier, Semaphore, oneshot};
 use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use crate::backlog;
@@ -16,13 +17,17 @@ use crate::gate::Gate;
 use crate::measure::{Counts, Measure};
 use crate::pace::Pace;
 use crate::plan::{ConfigError, LoadConfig, Plan};
+use crate::retry;
 use crate::sender::{Sender, Shared};
+use crate::silence::Silence;
 use crate::summary::{Ended, PaceKind, Requests, Rides, Summary};
 use crate::timeline::{Second, Timeline};
 use crate::verify::{self, PrepareError, Prepared};
 
 /// How often progress is told and the target looked after.
 const TICK: Duration = Duration::from_millis(100);
+/// How often an open loop looks whether requests are due that nobody has taken.
+const LATE_TICK: Duration = Duration::from_millis(5);
 /// How long what is under way may go on after the run was stopped.
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -75,6 +80,9 @@ pub enum LoadError {
     /// It cannot be found out how to verify.
     #[error("the run cannot be verified, so that it was not begun")]
     Verify(#[from] PrepareError),
+    /// It was stopped before anything was sent.
+    #[error("stopped before anything was sent")]
+    Stopped,
     /// The system refuses a thread or a runtime.
     #[error("cannot start the senders")]
     Start(#[source] std::io::Error),
@@ -97,7 +105,10 @@ pub async fn run(
 ) -> Result<Outcome, LoadError> {
     let mut plan = Plan::new(&config, 0)?;
     let mut connection = Connection::new(config.target.clone(), config.timeout);
-    connection.open().await.map_err(LoadError::Unreachable)?;
+    tokio::select! {
+        opened = connection.open() => opened.map_err(LoadError::Unreachable)?,
+        () = stop.cancelled() => return Err(LoadError::Stopped),
+    }
     let mut connection = Some(connection);
     let fates = config.verify.map(|_| Fates::new());
     let measure = Measure::new();
@@ -133,7 +144,8 @@ pub async fn run(
         gate: config.breaker.map(Gate::new),
         fates,
         stop: stop.child_token(),
-        silent_since_ms: AtomicU64::new(0),
+        // A try fails after the timeout at the latest, and the next one follows after the longest pause.
+        silence: Silence::new(config.timeout + retry::LONGEST_WISH),
         reserve: Semaphore::new(0),
     });
     let target_lost = send(&config, &plan, &shared, &progress).await?;
@@ -234,9 +246,13 @@ async fn run_senders(
 ) {
     let mut opening = JoinSet::new();
     for mut connection in connections {
+        let stop = shared.stop.clone();
         opening.spawn(async move {
             // One that cannot be opened yet is opened again by its first request, which counts the error.
-            let _ = connection.open().await;
+            tokio::select! {
+                _ = connection.open() => {}
+                () = stop.cancelled() => {}
+            }
             connection
         });
     }
@@ -267,8 +283,11 @@ async fn watch(
     ends: &mut JoinSet<Result<(), oneshot::error::RecvError>>,
 ) -> Result<bool, LoadError> {
     let mut tick = tokio::time::interval(TICK);
+    let mut late_tick = tokio::time::interval(LATE_TICK);
+    late_tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut stopped_at = None;
     let mut target_lost = false;
+    let is_open = matches!(plan.pace, Pace::Open(_));
     loop {
         tokio::select! {
             end = ends.join_next() => match end {
@@ -276,15 +295,14 @@ async fn watch(
                 Some(Ok(Ok(()))) => continue,
                 Some(_) => return Err(LoadError::Died),
             },
+            _ = late_tick.tick(), if is_open => {
+                shared.wake_for_late(start.elapsed());
+                continue;
+            }
             _ = tick.tick() => {}
         }
         let now = start.elapsed();
-        let silent_ms = shared.silent_since_ms.load(Ordering::Relaxed);
-        let silent_since = Duration::from_millis(silent_ms.saturating_sub(1));
-        if silent_ms != 0
-            && now.saturating_sub(silent_since) >= config.give_up_after
-            && !shared.stop.is_cancelled()
-        {
+        if shared.silence.lasted() >= config.give_up_after && !shared.stop.is_cancelled() {
             target_lost = true;
             shared.stop.cancel();
         }

@@ -16,7 +16,9 @@ use crate::judge::{RideVerdict, judge_bulk, judge_question, judge_ride};
 use crate::measure::{Finished, Measure};
 use crate::pace::Pace;
 use crate::path;
+use crate::plan::MOST_CONNECTIONS;
 use crate::retry::Pauses;
+use crate::silence::Silence;
 use crate::summary::Rides;
 use crate::trouble::Trouble;
 use crate::workload::{Question, Work, Workload};
@@ -37,8 +39,8 @@ pub(crate) struct Shared {
     pub(crate) fates: Option<Fates>,
     /// No more requests, no more tries.
     pub(crate) stop: CancellationToken,
-    /// Since when no try has got any answer, in ms since the start and one more; 0 while answers come.
-    pub(crate) silent_since_ms: AtomicU64,
+    /// Tries that get no answer.
+    pub(crate) silence: Silence,
     /// A permit wakes a sender of the reserve. An open loop uses as few connections as do: each of many costs both sides
     /// more than one of few.
     pub(crate) reserve: Semaphore,
@@ -46,6 +48,26 @@ pub(crate) struct Shared {
 
 /// How late a request is when it is taken, from which on another sender is woken.
 const TOO_LATE: Duration = Duration::from_millis(1);
+
+impl Shared {
+    /// Wakes as many senders of the reserve as requests are late that nobody has taken: while every sender waits for its
+    /// answer, none of them notices.
+    pub(crate) fn wake_for_late(&self, now: Duration) {
+        let Pace::Open(profile) = &self.pace else {
+            return;
+        };
+        let due = profile
+            .due_before(now.saturating_sub(TOO_LATE))
+            .min(self.total);
+        let late = due.saturating_sub(self.taken.load(Ordering::Relaxed)) as usize;
+        // Those that were woken and have not taken their request yet.
+        let waking = self.reserve.available_permits();
+        let more = late.min(MOST_CONNECTIONS).saturating_sub(waking);
+        if more > 0 {
+            self.reserve.add_permits(more);
+        }
+    }
+}
 
 /// One sender.
 #[derive(Debug)]
@@ -250,9 +272,12 @@ impl Sender {
                     if let Some((trouble, text)) = verdict.trouble {
                         self.shared.measure.trouble(trouble, || text);
                     }
-                    may_be_there |= !verdict.rest.is_empty() && answer.status >= 500;
                     self.settle(&verdict.accepted, Fate::Accepted);
-                    self.settle(&verdict.refused, Fate::Absent);
+                    // What an unclear try may have stored stays unknown, whatever a later one refuses.
+                    if !may_be_there {
+                        self.settle(&verdict.refused, Fate::Absent);
+                    }
+                    may_be_there |= !verdict.rest.is_empty() && answer.status >= 500;
                     left = verdict.rest;
                     (500..=599).contains(&answer.status)
                 }
@@ -344,10 +369,7 @@ impl Sender {
                     });
             }
             Err(error) => {
-                let now_ms = u64::try_from(self.now().as_millis()).unwrap_or(u64::MAX);
-                let silent = &self.shared.silent_since_ms;
-                let _ =
-                    silent.compare_exchange(0, now_ms + 1, Ordering::Relaxed, Ordering::Relaxed);
+                self.shared.silence.failed(self.now());
                 self.shared
                     .measure
                     .trouble(Trouble::of(error), || skilift_core::lifecycle::chain(error));
@@ -357,10 +379,7 @@ impl Sender {
 
     /// The target has answered something.
     fn heard(&self) {
-        let silent = &self.shared.silent_since_ms;
-        if silent.load(Ordering::Relaxed) != 0 {
-            silent.store(0, Ordering::Relaxed);
-        }
+        self.shared.silence.heard();
     }
 
     /// Waits before another try; false when there is none.

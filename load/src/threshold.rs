@@ -117,6 +117,11 @@ pub enum InvalidThreshold {
         /// What was asked for.
         name: String,
     },
+    /// A share that no run can have.
+    #[error(
+        "{0:?} can never hold, for a share is between 0 and 1: errors>1% is one percent, failed>1 more than one request"
+    )]
+    Never(String),
     /// A bound in the wrong unit.
     #[error("{figure} is compared with {wanted}, not {got:?}")]
     Bound {
@@ -141,25 +146,44 @@ impl Threshold {
     }
 
     /// Says how a run meets the condition, and so has failed; `None` when it does not. A figure that the run does not have
-    /// fails it, too: what cannot be told is not well.
+    /// fails it, too: what cannot be told is not well. So do pending rides that may be lost, where so many would be too many.
     #[must_use]
     pub fn broken_by(&self, summary: &Summary) -> Option<String> {
         let Some(value) = (self.figure.read)(summary) else {
             return Some(format!("{}: this run has no such figure", self.text));
         };
-        let broken = match self.comparison {
-            Comparison::Above => value > self.bound,
-            Comparison::AtLeast => value >= self.bound,
-            Comparison::Below => value < self.bound,
-            Comparison::AtMost => value <= self.bound,
-        };
+        let pending = self.may_be_lost(summary);
+        if !self.holds_for(value) && self.holds_for(value + pending) {
+            return Some(format!(
+                "{}: {} was {value}, and {pending} accepted rides could not be checked",
+                self.text, self.figure.name
+            ));
+        }
         let shown = match self.figure.unit {
             Unit::Time => format!("{value:.3} ms"),
             Unit::Share => format!("{:.3} %", value * 100.0),
             Unit::Number if value.fract() == 0.0 => value.to_string(),
             Unit::Number => format!("{value:.1}"),
         };
+        let broken = self.holds_for(value);
         broken.then(|| format!("{}: {} was {shown}", self.text, self.figure.name))
+    }
+
+    fn holds_for(&self, value: f64) -> bool {
+        match self.comparison {
+            Comparison::Above => value > self.bound,
+            Comparison::AtLeast => value >= self.bound,
+            Comparison::Below => value < self.bound,
+            Comparison::AtMost => value <= self.bound,
+        }
+    }
+
+    /// How many more there may be than the figure says.
+    fn may_be_lost(&self, summary: &Summary) -> f64 {
+        match (&summary.verify, self.figure.name) {
+            (Some(verify), "lost") => verify.pending as f64,
+            _ => 0.0,
+        }
     }
 }
 
@@ -199,12 +223,18 @@ impl FromStr for Threshold {
                 wanted: figure.unit.looks_like(),
                 got: bound.to_owned(),
             })?;
-        Ok(Self {
+        let threshold = Self {
             figure,
             comparison,
             bound,
             text: text.to_owned(),
-        })
+        };
+        // All shares lie between these two.
+        let can_hold = threshold.holds_for(0.0) || threshold.holds_for(1.0);
+        if figure.unit == Unit::Share && !can_hold {
+            return Err(InvalidThreshold::Never(text.to_owned()));
+        }
+        Ok(threshold)
     }
 }
 
@@ -238,6 +268,7 @@ impl Unit {
 mod tests {
     use super::*;
     use crate::summary::{Ended, PaceKind, Requests, Rides};
+    use crate::verify::{MethodName, Verification};
 
     fn summary() -> Summary {
         Summary {
@@ -307,6 +338,34 @@ mod tests {
     }
 
     #[test]
+    fn rides_that_could_not_be_checked_may_be_lost() {
+        for (lost, pending, text, says) in [
+            (0, 0, "lost>0", None),
+            (
+                0,
+                7,
+                "lost>0",
+                Some("lost>0: lost was 0, and 7 accepted rides could not be checked"),
+            ),
+            (1, 7, "lost>0", Some("lost>0: lost was 1")),
+            (0, 7, "lost>=8", None),
+            (0, 7, "wrong>0", None),
+        ] {
+            let verify = Verification {
+                lost,
+                pending,
+                ..Verification::new(MethodName::RideLists)
+            };
+            let run = Summary {
+                verify: Some(verify),
+                ..summary()
+            };
+            let told = text.parse::<Threshold>().unwrap().broken_by(&run);
+            assert_eq!(told.as_deref(), says, "{text}");
+        }
+    }
+
+    #[test]
     fn what_is_no_condition_is_refused_with_words() {
         for (text, says) in [
             ("p99", "is no condition"),
@@ -319,6 +378,8 @@ mod tests {
             ("lost>many", "compared with a number"),
             ("errors>1.5", "compared with a share"),
             ("errors>101%", "compared with a share"),
+            ("errors>1", "errors>1% is one percent, failed>1"),
+            ("errors<0%", "can never hold"),
             ("failed>NaN", "compared with a number"),
         ] {
             let error = text.parse::<Threshold>().unwrap_err().to_string();

@@ -65,7 +65,7 @@ pub enum MethodName {
 const EXAMPLES: usize = 10;
 
 impl Verification {
-    fn new(method: MethodName) -> Self {
+    pub(crate) fn new(method: MethodName) -> Self {
         Self {
             method,
             accepted: 0,

@@ -322,6 +322,30 @@ async fn what_cannot_be_begun_says_why() {
     );
 }
 
+#[tokio::test]
+async fn a_report_that_cannot_be_written_leaves_the_summary() {
+    let ours = Ours::start(&[]).await;
+    let report = ours.folder.path().join("report");
+    // No file takes the place of a folder; that is noticed at the end only.
+    std::fs::create_dir_all(report.join("summary.json")).unwrap();
+    let output = load(&[
+        "--target",
+        &ours.url,
+        "--rides=10",
+        "--fail-if=sent>=10",
+        "--output=json",
+        "--report",
+        report.to_str().unwrap(),
+    ])
+    .await;
+    assert_eq!(json(&output, 1)["requests"]["sent"], 10);
+    let said = stderr(&output);
+    assert!(
+        said.contains("sent was 10") && said.contains("summary.json"),
+        "{said}"
+    );
+}
+
 fn signal(child: &Child, signal: Signal) {
     let pid = child.id().expect("skictl runs");
     kill(Pid::from_raw(pid.try_into().unwrap()), signal).unwrap();

@@ -140,7 +140,17 @@ fn breaker(run: &Run, timeline: &Timeline) -> TimeChart {
         values: column(timeline, |second| second.breaker_open_share),
     };
     let mut above = panel("requests per second", Quantity::Count, 240, vec![sent]);
-    above.thresholds = run.breaker.map(thresholds).into_iter().flatten().collect();
+    let mut notes = rates.notes;
+    match run.breaker {
+        // Its limits are of another unit than the axis.
+        Some(limits) if limits.bulk => notes.push(format!(
+            "The breaker counts rides, not requests: it opens above {} and closes below {} in {:?}.",
+            Quantity::Count.say(limits.open as f64),
+            Quantity::Count.say(limits.close as f64),
+            limits.interval
+        )),
+        limits => above.thresholds = limits.map(thresholds).into_iter().flatten().collect(),
+    }
     let below = panel(
         "share of each second in which the breaker was open",
         Quantity::Share,
@@ -148,7 +158,7 @@ fn breaker(run: &Run, timeline: &Timeline) -> TimeChart {
         vec![open],
     );
     TimeChart {
-        notes: rates.notes,
+        notes,
         ..chart(
             "breaker",
             "Circuit breaker",
@@ -194,14 +204,21 @@ impl<'a> Rates<'a> {
         let seconds = timeline.seconds.len();
         let last_begins = Duration::from_secs(seconds.saturating_sub(1) as u64);
         let part = run.elapsed.saturating_sub(last_begins);
-        let is_partial = seconds > 1 && part < Duration::from_millis(999);
-        let note = format!(
-            "The last {:.2} s of the run are less than a whole second and left out of the rates.",
-            part.as_secs_f64()
-        );
+        let is_partial = part < Duration::from_millis(999);
+        let is_left_out = is_partial && seconds > 1;
+        let part_s = part.as_secs_f64();
+        let note = if is_left_out {
+            format!(
+                "The last {part_s:.2} s of the run are less than a whole second and left out of the rates."
+            )
+        } else {
+            format!(
+                "The run took {part_s:.2} s, less than a whole second: these are counts of that time, not rates."
+            )
+        };
         Rates {
             timeline,
-            whole_seconds: if is_partial { seconds - 1 } else { seconds },
+            whole_seconds: if is_left_out { seconds - 1 } else { seconds },
             notes: is_partial.then_some(note).into_iter().collect(),
         }
     }

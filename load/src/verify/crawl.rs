@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use skilift_core::ride::Season;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::skier_days::SkierDay;
-use crate::connection::{Answer, CallError, Connection};
+use crate::connection::{Answer, Connection};
 use crate::path;
 use crate::plan::LoadConfig;
 
@@ -32,18 +34,31 @@ pub(super) enum Ask {
 pub(super) struct Heard {
     /// Its place among those that were asked for.
     pub(super) at: usize,
-    pub(super) list: Option<Result<Answer, CallError>>,
-    pub(super) vertical: Result<Answer, CallError>,
+    /// None where it was not asked for, or gave no answer.
+    pub(super) list: Option<Answer>,
+    /// None where it gave no answer, or was not asked for because the list gave none.
+    pub(super) vertical: Option<Answer>,
 }
 
-/// Asks for each of these skier days once, and hands every answer over. Ends early when stopped.
+/// How a crawl ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum CrawlEnd {
+    /// All were asked for, or it was stopped.
+    Over,
+    /// The target gave no answer any more.
+    Silent,
+}
+
+/// Asks for each of these skier days once, and hands every answer over. Ends early when stopped, and when the target gives
+/// no answer at all for so long as `patience`, or as one answer may take.
 pub(super) async fn crawl(
     config: &LoadConfig,
     days: Vec<(usize, SkierDay)>,
     ask: Ask,
+    patience: Duration,
     stop: &CancellationToken,
     mut hear: impl FnMut(Heard),
-) {
+) -> CrawlEnd {
     let season = config.ranges.season;
     let days: Arc<[(usize, SkierDay)]> = days.into();
     let next = Arc::new(AtomicUsize::new(0));
@@ -63,13 +78,21 @@ pub(super) async fn crawl(
         });
     }
     drop(answers);
+    let patience = patience.max(config.timeout);
+    let mut last_answer = Instant::now();
     loop {
         tokio::select! {
             answer = heard.recv() => match answer {
-                Some(answer) => hear(answer),
-                None => return,
+                Some(answer) => {
+                    if answer.list.is_some() || answer.vertical.is_some() {
+                        last_answer = Instant::now();
+                    }
+                    hear(answer);
+                }
+                None => return CrawlEnd::Over,
             },
-            () = stop.cancelled() => return,
+            () = tokio::time::sleep_until(last_answer + patience) => return CrawlEnd::Silent,
+            () = stop.cancelled() => return CrawlEnd::Over,
         }
     }
 }
@@ -84,11 +107,21 @@ async fn ask_for(
     let (on, skier) = day.place(season);
     let list = match ask {
         Ask::Vertical => None,
-        Ask::Both => Some(connection.get(&path::ride_list(on, skier)).await),
+        Ask::Both => {
+            let list = connection.get(&path::ride_list(on, skier)).await.ok();
+            if list.is_none() {
+                return Heard {
+                    at,
+                    list,
+                    vertical: None,
+                };
+            }
+            list
+        }
     };
     Heard {
         at,
         list,
-        vertical: connection.get(&path::skier_day(on, skier)).await,
+        vertical: connection.get(&path::skier_day(on, skier)).await.ok(),
     }
 }

@@ -57,11 +57,7 @@ pub(super) struct Suspect {
 pub(super) fn judge(days: &mut SkierDays, heard: Heard, verticals: &mut Verticals) {
     let (state, rides) = days.entry(heard.at);
     state.standing = Standing::Unasked;
-    let Some(listed) = heard
-        .list
-        .as_ref()
-        .and_then(|list| read(list.as_ref().ok()?))
-    else {
+    let Some(listed) = heard.list.as_ref().and_then(read) else {
         return;
     };
     for (_, ride) in rides.iter_mut() {
@@ -70,8 +66,8 @@ pub(super) fn judge(days: &mut SkierDays, heard: Heard, verticals: &mut Vertical
     state.foreign = 0;
     let mut doubled = 0_u32;
     for Listed { time, lift } in &listed {
-        let what = u32::from(*time) << 10 | u32::from(*lift);
-        match rides.binary_search_by_key(&what, |(_, ride)| ride.what()) {
+        match rides.binary_search_by_key(&(*time, *lift), |(_, ride)| (ride.minute(), ride.lift()))
+        {
             Ok(found) if rides[found].1.is_found() => doubled += 1,
             Ok(found) => rides[found].1.set_found(true),
             Err(_) => state.foreign += 1,
@@ -88,7 +84,9 @@ pub(super) fn judge(days: &mut SkierDays, heard: Heard, verticals: &mut Vertical
         Standing::Missing
     };
     if state.standing == Standing::Complete
-        && let Ok(vertical) = &heard.vertical
+        && let Some(vertical) = &heard.vertical
+        // A server that fails says nothing of the sum.
+        && vertical.status < 500
     {
         let lifts = listed.iter().map(|ride| ride.lift).collect();
         verticals.add(heard.at, state.day, lifts, told(vertical));
@@ -212,8 +210,8 @@ mod tests {
         let list = serde_json::json!({ "rides": rides }).to_string();
         let heard = Heard {
             at,
-            list: Some(Ok(answer(200, list))),
-            vertical: Ok(answer(200, vertical.to_string())),
+            list: Some(answer(200, list)),
+            vertical: Some(answer(200, vertical.to_string())),
         };
         judge(days, heard, verticals);
     }
@@ -240,6 +238,37 @@ mod tests {
             ]
         );
         assert_eq!(verticals.agreed, 2);
+    }
+
+    #[test]
+    fn a_lift_beyond_all_lifts_is_nobody_s_ride() {
+        let mut days = days(&[3]);
+        hear(
+            &mut days,
+            &mut Verticals::default(),
+            0,
+            &[(5, 3 + 1024)],
+            30,
+        );
+        assert_eq!(
+            (days.days[0].standing, days.days[0].foreign),
+            (Standing::Missing, 1)
+        );
+    }
+
+    #[test]
+    fn a_vertical_that_cannot_be_read_is_not_compared() {
+        let mut days = days(&[3]);
+        let mut verticals = Verticals::default();
+        let list = r#"{"rides":[{"time":5,"liftID":3}]}"#.to_owned();
+        let heard = Heard {
+            at: 0,
+            list: Some(answer(200, list)),
+            vertical: Some(answer(503, "busy".to_owned())),
+        };
+        judge(&mut days, heard, &mut verticals);
+        assert_eq!(days.days[0].standing, Standing::Complete);
+        assert_eq!((verticals.agreed, verticals.suspects.len()), (0, 0));
     }
 
     #[test]

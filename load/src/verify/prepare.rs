@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 use skilift_core::ride::Ride;
 use tokio_util::sync::CancellationToken;
 
-use super::crawl::{Ask, crawl};
+use super::crawl::{Ask, CrawlEnd, crawl};
 use super::lists::told;
 use super::skier_days::SkierDay;
 use super::verticals::Baseline;
-use crate::connection::{CallError, Connection};
+use crate::connection::{Answer, CallError, Connection};
 use crate::judge::{RideVerdict, judge_ride};
 use crate::path;
 use crate::plan::{ConfigError, LoadConfig, Plan};
@@ -115,8 +115,12 @@ pub(crate) async fn prepare(
     if rides > MOST_BY_VERTICALS {
         return Err(PrepareError::TooMany(rides));
     }
-    let tried = plan.workload.ride(already_sent - 1);
-    let baseline = read_baseline(config, plan, rides, &tried, before, progress, stop).await?;
+    let all = Rides {
+        rides,
+        tried: plan.workload.ride(already_sent - 1),
+        before,
+    };
+    let baseline = read_baseline(config, plan, &all, patience, progress, stop).await?;
     Ok(Prepared {
         method: Method::Verticals(baseline),
         already_sent,
@@ -129,8 +133,8 @@ enum Detected {
     },
     Verticals {
         already_sent: u64,
-        /// The vertical of the last of these rides' skier day, before it was posted.
-        before: u64,
+        /// The vertical of the last of these rides' skier day, before it was posted; none when it could not be read.
+        before: Option<u64>,
     },
 }
 
@@ -146,8 +150,13 @@ async fn detect(
     let (mut tried, mut last) = (0, (0, String::new()));
     for number in 0..most {
         let ride = plan.workload.ride(number);
-        let before = vertical(connection, &ride).await?.unwrap_or(0);
-        let answer = post(connection, &ride).await?;
+        let day = path::skier_day(ride.resort_day(), ride.skier);
+        let before = told(&get(connection, &day).await?);
+        let answer = tried_again(
+            async || connection.post_ride(&ride).await,
+            |answer| judge_ride(answer) == RideVerdict::Again,
+        )
+        .await?;
         let verdict = judge_ride(&answer);
         if verdict == RideVerdict::Accepted {
             let already_sent = number + 1;
@@ -193,24 +202,27 @@ async fn refuses_skier_zero(
     let Some((skiers, _)) = nobody else {
         return Ok(false);
     };
-    let mut status = async |path: String| {
-        let answer = connection.get(&path).await.map_err(PrepareError::Call)?;
-        Ok::<_, PrepareError>(answer.status)
-    };
-    let known = status(format!("{skiers}/0/rides")).await?;
-    let unknown = status(format!("{skiers}/0/no-such-list")).await?;
+    let known = get(connection, &format!("{skiers}/0/rides")).await?.status;
+    let unknown = get(connection, &format!("{skiers}/0/no-such-list")).await?;
+    let unknown = unknown.status;
     Ok(matches!(known, 400 | 422) && known != unknown)
 }
 
-async fn post(
-    connection: &mut Connection,
-    ride: &Ride,
-) -> Result<crate::connection::Answer, PrepareError> {
+async fn get(connection: &mut Connection, path: &str) -> Result<Answer, PrepareError> {
+    let asks = async || connection.get(path).await;
+    tried_again(asks, |answer| answer.status >= 500).await
+}
+
+/// Tries as often as a run does, as long as an answer is to be had again or the connection fails.
+async fn tried_again(
+    mut asks: impl AsyncFnMut() -> Result<Answer, CallError>,
+    again: impl Fn(&Answer) -> bool,
+) -> Result<Answer, PrepareError> {
     let mut pauses = Pauses::new();
     loop {
-        let answer = connection.post_ride(ride).await;
+        let answer = asks().await;
         let again = match &answer {
-            Ok(answer) => judge_ride(answer) == RideVerdict::Again,
+            Ok(answer) => again(answer),
             Err(error) => error.is_connection_trouble(),
         };
         let wish = answer.as_ref().ok().and_then(|answer| answer.retry_after);
@@ -221,54 +233,59 @@ async fn post(
     }
 }
 
-async fn vertical(connection: &mut Connection, ride: &Ride) -> Result<Option<u64>, PrepareError> {
-    let path = path::skier_day(ride.resort_day(), ride.skier);
-    let answer = connection.get(&path).await.map_err(PrepareError::Call)?;
-    Ok(told(&answer))
-}
-
 /// Waits until a ride is there; says whether its list answers.
 async fn await_ride(
     connection: &mut Connection,
     ride: &Ride,
     patience: Duration,
 ) -> Result<bool, PrepareError> {
+    let day = path::skier_day(ride.resort_day(), ride.skier);
     let list = path::ride_list(ride.resort_day(), ride.skier);
     let deadline = Instant::now() + patience;
     loop {
         // The vertical first: where it tells of a ride, the list must, too.
-        let risen = vertical(connection, ride)
-            .await?
+        let vertical = connection.get(&day).await.ok();
+        let risen = vertical
+            .as_ref()
+            .and_then(told)
             .is_some_and(|metres| metres > 0);
-        let listed = connection
-            .get(&list)
-            .await
-            .map_err(PrepareError::Call)?
-            .status;
-        match listed {
-            200 => return Ok(true),
-            404 | 405 if risen => return Ok(false),
-            _ if Instant::now() >= deadline => return Err(PrepareError::NeverStored(patience)),
+        let listed = connection.get(&list).await;
+        let is_late = Instant::now() >= deadline;
+        match listed.map(|answer| answer.status) {
+            Ok(200) => return Ok(true),
+            Ok(404 | 405) if risen => return Ok(false),
+            Err(error) if is_late || !error.is_connection_trouble() => {
+                return Err(PrepareError::Call(error));
+            }
+            Ok(_) if is_late => return Err(PrepareError::NeverStored(patience)),
             _ => tokio::time::sleep(LOOK_EVERY).await,
         }
     }
 }
 
+/// What is known of the rides of a run before their verticals are read.
+struct Rides {
+    rides: u64,
+    /// The ride that is there already.
+    tried: Ride,
+    /// The vertical of its skier day, before it was posted; none when it could not be read.
+    before: Option<u64>,
+}
+
 async fn read_baseline(
     config: &LoadConfig,
     plan: &Plan,
-    rides: u64,
-    tried: &Ride,
-    before: u64,
+    of: &Rides,
+    patience: Duration,
     progress: &impl Fn(Progress),
     stop: &CancellationToken,
 ) -> Result<Baseline, PrepareError> {
-    let mut days: Vec<SkierDay> = (0..rides)
+    let mut days: Vec<SkierDay> = (0..of.rides)
         .map(|number| SkierDay::of(&plan.workload.ride(number)))
         .collect();
     days.sort_unstable();
     days.dedup();
-    let tried = days.binary_search(&SkierDay::of(tried)).ok();
+    let tried = days.binary_search(&SkierDay::of(&of.tried)).ok();
     let all = days.len() as u64;
     let mut baseline = Baseline::new(days);
     let mut done = 0;
@@ -279,10 +296,10 @@ async fn read_baseline(
             break;
         }
         let hear = |heard: super::crawl::Heard| {
-            let metres = heard.vertical.as_ref().ok().and_then(told);
+            let metres = heard.vertical.as_ref().and_then(told);
             // That day was read before the ride that was tried.
             let metres = if Some(heard.at) == tried {
-                Some(before)
+                of.before
             } else {
                 metres
             };
@@ -292,9 +309,12 @@ async fn read_baseline(
                 progress(Progress::Preparing { done, all });
             }
         };
-        crawl(config, unread, Ask::Vertical, stop, hear).await;
+        let end = crawl(config, unread, Ask::Vertical, patience, stop, hear).await;
         if stop.is_cancelled() {
             return Err(PrepareError::Stopped);
+        }
+        if end == CrawlEnd::Silent {
+            break;
         }
         if !baseline.unread().is_empty()
             && let Some(pause) = pauses.next(None)

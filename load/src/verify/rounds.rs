@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
-use super::crawl::{Ask, Heard, crawl};
+use super::crawl::{Ask, CrawlEnd, Heard, crawl};
 use super::lists::{self, Verticals};
 use super::prepare::{Method, Prepared};
 use super::skier_days::{SkierDay, SkierDays, Standing};
@@ -44,6 +44,7 @@ pub(crate) async fn check(
             _ => result.unknown += 1,
         }
     }
+    let mut is_silent = false;
     let passes = (result.accepted + result.unknown).div_ceil(PASS_RIDES);
     for pass in 0..passes {
         let rides = fates
@@ -57,6 +58,7 @@ pub(crate) async fn check(
             stop,
             days: SkierDays::new(of_pass),
             verticals: Verticals::default(),
+            is_silent,
         };
         let (before, all) = (result.found, result.accepted);
         let told = |found| {
@@ -67,6 +69,7 @@ pub(crate) async fn check(
         };
         check.ask_until_settled(&told).await;
         check.conclude(&mut result).await;
+        is_silent = check.is_silent;
     }
     result.took_s = started.elapsed().as_secs_f64();
     result
@@ -79,6 +82,8 @@ struct Check<'a> {
     stop: &'a CancellationToken,
     days: SkierDays,
     verticals: Verticals,
+    /// Whether the target has stopped to answer, so that it is asked no more.
+    is_silent: bool,
 }
 
 impl Check<'_> {
@@ -86,7 +91,7 @@ impl Check<'_> {
         let mut last_progress = Instant::now();
         let mut pause = PAUSE.0;
         let mut there = 0;
-        loop {
+        while !self.is_silent {
             self.ask(told).await;
             let left = self.unsettled().len();
             let now_there = self.days.days.iter().map(|day| u64::from(day.there)).sum();
@@ -146,7 +151,8 @@ impl Check<'_> {
                 told(found);
             }
         };
-        crawl(self.config, asked, ask, self.stop, hear).await;
+        let crawling = crawl(self.config, asked, ask, self.patience, self.stop, hear);
+        self.is_silent = crawling.await == CrawlEnd::Silent;
     }
 
     async fn conclude(&mut self, result: &mut Verification) {
@@ -173,12 +179,12 @@ impl Check<'_> {
         }
     }
 
-    /// Whether rides still wait in the queue of a server of ours, or the comparison was stopped before its end.
+    /// Whether rides still wait in the queue of a server of ours, or the comparison was ended before all was asked for.
     async fn waits(&self) -> bool {
         if self.unsettled().is_empty() {
             return false;
         }
-        if self.stop.is_cancelled() {
+        if self.stop.is_cancelled() || self.is_silent {
             return true;
         }
         let mut connection = Connection::new(self.config.target.clone(), self.config.timeout);
@@ -258,6 +264,9 @@ impl Check<'_> {
     /// Holds the verticals beside the lists against their sums. A day that does not agree is asked once more: others may
     /// have written to it between list and vertical.
     async fn conclude_sums(&mut self, result: &mut Verification) {
+        if self.is_silent {
+            return;
+        }
         let learned = self.verticals.learn();
         let suspects = std::mem::take(&mut self.verticals.suspects);
         result.verticals_compared += self.verticals.agreed;
@@ -274,7 +283,15 @@ impl Check<'_> {
         let mut second = Verticals::default();
         let days = &mut self.days;
         let hear = |heard: Heard| lists::judge(days, heard, &mut second);
-        crawl(self.config, again, Ask::Both, self.stop, hear).await;
+        let crawling = crawl(
+            self.config,
+            again,
+            Ask::Both,
+            self.patience,
+            self.stop,
+            hear,
+        );
+        self.is_silent = crawling.await == CrawlEnd::Silent;
         for suspect in &second.suspects {
             if suspect.agrees(&learned) == Some(false) {
                 result.wrong += 1;

@@ -65,11 +65,6 @@ impl Boarded {
     pub(super) fn set_found(&mut self, found: bool) {
         self.0 = self.0 & !1 | u32::from(found);
     }
-
-    /// Minute and lift in one number, the order of rides.
-    pub(super) fn what(self) -> u32 {
-        self.0 >> 2
-    }
 }
 
 /// The rides of some skier days: 16 bytes a ride, 32 a skier day.

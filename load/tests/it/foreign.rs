@@ -40,6 +40,8 @@ pub(crate) struct Behaviour {
     pub(crate) backlog: Option<u64>,
     /// How long after its post a ride can be seen.
     pub(crate) delay: Duration,
+    /// Questions that are answered, before there is silence.
+    pub(crate) answers: u64,
 }
 
 impl Default for Behaviour {
@@ -54,6 +56,7 @@ impl Default for Behaviour {
             unreadable: |_| false,
             backlog: None,
             delay: Duration::ZERO,
+            answers: u64::MAX,
         }
     }
 }
@@ -145,6 +148,10 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
     if head.method == Method::POST {
         return post(&shared, &parts, &body).await;
     }
+    let is_mute = shared.state.lock().unwrap().reads >= shared.behaviour.answers;
+    if is_mute {
+        return std::future::pending().await;
+    }
     let mut state = shared.state.lock().unwrap();
     let posts = state.posts;
     if let Some((_, edit)) = state.edit.take_if(|(after, _)| *after <= posts) {
@@ -202,8 +209,19 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
 }
 
 async fn post(shared: &Arc<Shared>, parts: &[&str], body: &[u8]) -> Response<Body> {
-    let ["skiers", resort, "seasons", _, "days", day, "skiers", skier] = parts else {
-        return respond(404, String::new(), None);
+    // A ride to its skier's day, or several.
+    let rides: Vec<(Key, (u64, u64))> = match parts {
+        ["skiers", resort, "seasons", _, "days", day, "skiers", skier] => {
+            let ride: Value = serde_json::from_slice(body).unwrap();
+            let key = [resort, day, skier].map(|text| text.parse().unwrap());
+            vec![(key.into(), boarded(&ride))]
+        }
+        ["rides"] => serde_json::Deserializer::from_slice(body)
+            .into_iter::<Ride>()
+            .map(|ride| ride.unwrap())
+            .map(|ride| (key(&ride), boarded(&json!(ride))))
+            .collect(),
+        _ => return respond(404, String::new(), None),
     };
     let behaviour = &shared.behaviour;
     let number = {
@@ -213,18 +231,14 @@ async fn post(shared: &Arc<Shared>, parts: &[&str], body: &[u8]) -> Response<Bod
     };
     let (status, stores) = (behaviour.post)(number).unwrap_or((201, true));
     if stores {
-        let body: Value = serde_json::from_slice(body).unwrap();
-        let ride = (
-            body["time"].as_u64().unwrap(),
-            body["liftID"].as_u64().unwrap(),
-        );
-        let key = [resort, day, skier].map(|text| text.parse().unwrap());
         let (shared, delay) = (Arc::clone(shared), behaviour.delay);
         let store = move || {
             let mut state = shared.state.lock().unwrap();
-            let rides = state.ledger.entry(key.into()).or_default();
-            if !rides.contains(&ride) {
-                rides.push(ride);
+            for (key, ride) in rides {
+                let stored = state.ledger.entry(key).or_default();
+                if !stored.contains(&ride) {
+                    stored.push(ride);
+                }
             }
         };
         if delay.is_zero() {
@@ -240,6 +254,12 @@ async fn post(shared: &Arc<Shared>, parts: &[&str], body: &[u8]) -> Response<Bod
     }
     tokio::time::sleep((behaviour.post_takes)(number)).await;
     respond(status, format!("answer {status}"), behaviour.retry_after)
+}
+
+/// Minute and lift.
+fn boarded(ride: &Value) -> (u64, u64) {
+    let number = |name: &str| ride[name].as_u64().unwrap();
+    (number("time"), number("liftID"))
 }
 
 fn respond(status: u16, body: String, retry_after: Option<u64>) -> Response<Body> {

@@ -57,6 +57,7 @@ fn sample(
         open,
         close: open - 500,
         interval: Duration::from_secs(1),
+        bulk: false,
     });
     let run = Run {
         caption: caption.into(),

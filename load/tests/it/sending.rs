@@ -139,6 +139,26 @@ async fn an_open_loop_takes_more_connections_when_they_are_needed() {
 }
 
 #[tokio::test]
+async fn an_open_loop_uses_all_connections_while_nobody_answers() {
+    let server = Foreign::start(Behaviour {
+        post_takes: |_| Duration::from_secs(60),
+        ..Behaviour::default()
+    })
+    .await;
+    let config = LoadConfig {
+        schedule: Schedule::Rate(400.0, Until::Time(60 * SECOND)),
+        connections: Some(300),
+        timeout: 50 * SECOND,
+        ..rides(&server.target, 1)
+    };
+    tokio::select! {
+        outcome = outcome(config) => panic!("{outcome:?}"),
+        () = tokio::time::sleep(3 * SECOND) => {}
+    }
+    assert_eq!(server.posts(), 300);
+}
+
+#[tokio::test]
 async fn an_open_loop_keeps_to_its_schedule() {
     let server = Foreign::start(Behaviour::default()).await;
     let outcome = outcome(LoadConfig {
@@ -318,6 +338,26 @@ async fn refused_rides_are_told_apart_and_not_tried_again() {
 }
 
 #[tokio::test]
+async fn what_an_unclear_try_may_have_stored_is_not_refused() {
+    for bulk in [None, Some(5)] {
+        // Stored, and answered so that nobody can know; then refused.
+        let server = Foreign::start(Behaviour {
+            post: |number| [(503, true), (400, false)].get(number as usize).copied(),
+            ..Behaviour::default()
+        })
+        .await;
+        let rides_sent = bulk.unwrap_or(1);
+        let summary = summary(LoadConfig {
+            bulk,
+            ..rides(&server.target, rides_sent)
+        })
+        .await;
+        let counted = (summary.rides.refused, summary.rides.unknown);
+        assert_eq!(counted, (0, rides_sent), "{summary:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_run_of_a_time_ends_when_the_rides_are_used_up() {
     let server = Foreign::start(Behaviour::default()).await;
     let mut config = rides(&server.target, 1);
@@ -353,7 +393,20 @@ async fn what_cannot_be_meant_is_refused_before_anything_is_sent() {
     only_reads.reads = 1.0;
     let mut too_slow = config.clone();
     too_slow.schedule = Schedule::Rate(0.0, Until::Rides(5));
+    let long = Duration::MAX;
+    let mut endless = config.clone();
+    endless.schedule = Schedule::Closed(Until::Time(long));
+    let mut slow = config.clone();
+    slow.schedule = Schedule::Rate(1e-9, Until::Rides(5));
+    let mut patient = config.clone();
+    (patient.timeout, patient.give_up_after) = (long, long);
+    let mut verifying = config.clone();
+    verifying.verify = Some(long);
     for (config, says) in [
+        (endless, "the duration of a run must not be longer than 365"),
+        (slow, "a run must not last longer than 365 days"),
+        (patient, "the timeout must not be longer"),
+        (verifying, "the timeout of the verification must not"),
         (small, "hold 600000 distinct rides, fewer than the 600001"),
         (none, "1 to 60000 threads"),
         (held_open, "would never close again"),

@@ -7,8 +7,9 @@ use skilift_load::run::{LoadError, run};
 use skilift_load::summary::Ended;
 use skilift_load::target::Target;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::foreign::{Behaviour, Foreign};
@@ -47,6 +48,32 @@ async fn a_stopped_run_waits_for_what_is_under_way() {
     assert_eq!(summary.requests.succeeded, summary.requests.sent);
     assert_eq!(summary.requests.sent + summary.requests.unsent, 100_000);
     assert_eq!(summary.rides.accepted, server.posts());
+}
+
+#[tokio::test]
+async fn a_stop_does_not_wait_for_connections_that_do_not_open() {
+    // A backlog that is full: what is sent to it goes unanswered, as to a host that drops it.
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(1).unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut filling = Vec::new();
+    while let Ok(stream) = timeout(Duration::from_millis(300), TcpStream::connect(address)).await {
+        filling.push(stream.unwrap());
+    }
+    let config = LoadConfig {
+        timeout: Duration::from_secs(30),
+        ..rides(&format!("http://{address}").parse().unwrap(), 10)
+    };
+    let stop = CancellationToken::new();
+    let stopping = async {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        stop.cancel();
+    };
+    let started = Instant::now();
+    let (outcome, ()) = tokio::join!(run(config, |_| {}, stop.clone()), stopping);
+    assert!(matches!(outcome, Err(LoadError::Stopped)), "{outcome:?}");
+    assert!(started.elapsed() < Duration::from_secs(2));
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! Verify finds what was done to the rides, by their lists and by day verticals.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use skilift_load::plan::{LoadConfig, Schedule, Until};
 use skilift_load::verify::{MethodName, Verification};
@@ -195,6 +195,32 @@ async fn what_cannot_be_asked_for_is_pending() {
         [RIDES - of_seven, 0, 0, of_seven, 0],
         "{verify:?}"
     );
+}
+
+#[tokio::test]
+async fn a_target_that_freezes_is_not_waited_for_longer_than_patience() {
+    // 2,000 skier days at 32 at a time would be 60 timeouts one behind the other.
+    for (lists, read_before) in [(true, 2), (false, 2000)] {
+        let server = Foreign::start(Behaviour {
+            lists,
+            answers: read_before + 100,
+            ..Behaviour::default()
+        })
+        .await;
+        let mut config = verified(&server.target, 4000);
+        config.ranges.skiers = skilift_load::workload::parse_range("2000").unwrap();
+        config.timeout = Duration::from_millis(500);
+        let started = Instant::now();
+        let verify = summary(config).await.verify.unwrap();
+        assert!(
+            started.elapsed() < Duration::from_secs(8),
+            "{:?}",
+            started.elapsed()
+        );
+        let [found, lost, _, pending, _] = counts(&verify);
+        assert_eq!((found + pending, lost), (4000, 0), "{verify:?}");
+        assert!(pending > 3000, "{verify:?}");
+    }
 }
 
 #[tokio::test]
