@@ -21,7 +21,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use fjall::config::PartitioningPolicy;
+use fjall::config::{FilterPolicy, HashRatioPolicy, PartitioningPolicy, PinningPolicy};
 use fjall::{Keyspace, KeyspaceCreateOptions, PersistMode};
 use nix::sys::statvfs::statvfs;
 
@@ -32,6 +32,8 @@ pub const FORMAT: u32 = 1;
 
 /// Size at which the rides in memory of one table are written out. There may be several of these for each table.
 const MEMTABLE_BYTES: u64 = 8 << 20;
+/// Buckets of a block's hash index for each of its keys: with it a key is found without a search.
+const HASH_RATIO: f32 = 0.75;
 /// Bytes of the disk that are left for the journal that is begun next and for merging tables.
 const RESERVED_BYTES: u64 = 64 << 20;
 
@@ -63,20 +65,26 @@ impl Database {
         let lock = folder::make_and_lock(folder).map_err(|error| failed(error.into()))?;
         let lock = lock.ok_or_else(|| DiskError::InUse(folder.to_owned()))?;
         let database = folder::open_database(folder)?;
+        // Filters and indexes stay in memory: two bytes for each of a table's keys, and a question reads one block.
         let options = || {
             KeyspaceCreateOptions::default()
                 .max_memtable_size(MEMTABLE_BYTES)
-                // Whole, the filter of a large table is read again for each question as soon as the cache does not hold it.
-                .filter_block_partitioning_policy(PartitioningPolicy::all(true))
-                .index_block_partitioning_policy(PartitioningPolicy::all(true))
+                .filter_block_partitioning_policy(PartitioningPolicy::all(false))
+                .filter_block_pinning_policy(PinningPolicy::all(true))
+                .index_block_partitioning_policy(PartitioningPolicy::all(false))
+                .index_block_pinning_policy(PinningPolicy::all(true))
+                .data_block_hash_ratio_policy(HashRatioPolicy::all(HASH_RATIO))
         };
         let table = |name| database.keyspace(name, options).map_err(failed);
+        // Read by ranges, or by keys that are there: nobody asks whether a key is there.
+        let unfiltered = || options().filter_policy(FilterPolicy::disabled());
+        let unfiltered_table = |name| database.keyspace(name, unfiltered).map_err(failed);
         let opened = Self {
             folder: folder.to_owned(),
             rides: table("rides")?,
-            skiers: table("skiers")?,
+            skiers: unfiltered_table("skiers")?,
             days: table("days")?,
-            queue: table("queue")?,
+            queue: unfiltered_table("queue")?,
             dead: table("dead")?,
             database,
             _lock: lock,
