@@ -4,10 +4,11 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use skilift_core::embedded::{Database, DiskError};
 use skilift_core::engine::{Embedded, Engine, Intake};
-use skilift_core::lifecycle::Lifecycle;
+use skilift_core::lifecycle::{Lifecycle, Signals};
 use skilift_core::message::MessageBody;
 use skilift_core::queue::embedded::{self, EmbeddedQueue};
 use skilift_core::queue::{Admission, DeadLetter, DeadLetterError, Publisher};
@@ -32,15 +33,23 @@ async fn publish(queue: &Arc<EmbeddedQueue>, rides: &[Ride]) {
     for ride in rides {
         publisher.publish(ride).await.unwrap();
     }
-    publisher.close();
-    life.drain();
+    end(publisher, life).await;
 }
 
 async fn publish_message(queue: &Arc<EmbeddedQueue>, body: MessageBody) {
     let (publisher, life) = open_publisher(queue).await;
     publisher.publish_message(body).await.unwrap();
+    end(publisher, life).await;
+}
+
+/// Ends the publisher and all that it started: then nothing of it holds the folder any more.
+async fn end(publisher: Publisher, life: Lifecycle) {
     publisher.close();
     life.drain();
+    drop(publisher);
+    let signals = Signals::install().unwrap();
+    life.run_until_drained(signals, Duration::from_secs(10))
+        .await;
 }
 
 async fn open_publisher(queue: &Arc<EmbeddedQueue>) -> (Publisher, Lifecycle) {
