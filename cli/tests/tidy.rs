@@ -25,9 +25,10 @@ const ARROWS: [(&str, &[&str]); 7] = [
 ];
 
 /// Crates of others that only one of ours may know.
-const RESERVED: [(&str, &[&str]); 4] = [
+const RESERVED: [(&str, &[&str]); 5] = [
     ("lapin", &["skilift-core"]),
     ("deadpool-redis", &["skilift-core"]),
+    ("fjall", &["skilift-core"]),
     ("clap", &["skilift-cli", "skilift-servers"]),
     ("utoipa", &["skilift-api"]),
 ];

@@ -161,8 +161,9 @@ pub async fn run(
     if let (Some(prepared), Some(patience), Some(fates), false) =
         (prepared, config.verify, &shared.fates, interrupted)
     {
-        let verified = check(
-            &config, prepared, patience, &shared, fates, &progress, &stop,
+        let workload = &shared.workload;
+        let verified = verify::check(
+            &config, prepared, patience, workload, fates, &progress, &stop,
         );
         outcome.summary.verify = Some(verified.await);
         if stop.is_cancelled() {
@@ -170,19 +171,6 @@ pub async fn run(
         }
     }
     Ok(outcome)
-}
-
-async fn check(
-    config: &LoadConfig,
-    prepared: Prepared,
-    patience: Duration,
-    shared: &Shared,
-    fates: &Fates,
-    progress: &impl Fn(Progress),
-    stop: &CancellationToken,
-) -> verify::Verification {
-    let workload = &shared.workload;
-    verify::check(config, prepared, patience, workload, fates, progress, stop).await
 }
 
 /// Sends everything; says whether the target was lost.

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use comfy_table::{CellAlignment, Table, presets};
+use indicatif::HumanCount;
 use skilift_load::summary::{Ended, Latency, PaceKind, Summary};
 use skilift_load::verify::{MethodName, Verification};
 
@@ -196,13 +197,5 @@ fn verified(verify: &Verification) -> Table {
 
 /// In groups of thousands.
 pub(super) fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut grouped = String::new();
-    for (position, digit) in digits.chars().enumerate() {
-        if position > 0 && (digits.len() - position).is_multiple_of(3) {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    grouped
+    HumanCount(number).to_string()
 }
