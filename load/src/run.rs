@@ -22,7 +22,7 @@ use crate::sender::{Sender, Shared};
 use crate::silence::Silence;
 use crate::summary::{Ended, PaceKind, Requests, Rides, Summary};
 use crate::timeline::{Second, Timeline};
-use crate::verify::{self, PrepareError, Prepared};
+use crate::verify::{self, PrepareError};
 
 /// How often progress is told and the target looked after.
 const TICK: Duration = Duration::from_millis(100);

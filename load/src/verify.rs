@@ -16,7 +16,7 @@ mod verticals;
 use serde::Serialize;
 
 pub use self::prepare::PrepareError;
-pub(crate) use self::prepare::{Prepared, prepare};
+pub(crate) use self::prepare::prepare;
 pub(crate) use self::rounds::check;
 
 /// What was found of the rides of a run.
