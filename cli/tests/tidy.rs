@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
 
 /// What each crate of ours may depend on, of ours. Arrows point one way; `docs/architecture.md` draws them.
-const ARROWS: [(&str, &[&str]); 7] = [
+const ARROWS: [(&str, &[&str]); 8] = [
     ("skilift-core", &[]),
     ("skilift-api", &["skilift-core"]),
     ("skilift-worker", &["skilift-core"]),
@@ -19,6 +19,7 @@ const ARROWS: [(&str, &[&str]); 7] = [
             "skilift-worker",
         ],
     ),
+    ("skilift-console", &["skilift-core"]),
     ("skilift-load", &["skilift-core"]),
     ("skilift-servers", &[]),
     ("skilift-bench", &["skilift-core", "skilift-servers"]),
@@ -30,7 +31,7 @@ const RESERVED: [(&str, &[&str]); 5] = [
     ("deadpool-redis", &["skilift-core"]),
     ("fjall", &["skilift-core"]),
     ("clap", &["skilift-cli", "skilift-servers"]),
-    ("utoipa", &["skilift-api"]),
+    ("utoipa", &["skilift-api", "skilift-console"]),
 ];
 
 /// Licences under which code may be linked into the product. A dependency's expression must be met by some of these.

@@ -9,7 +9,7 @@ use axum::response::IntoResponse;
 use axum::routing::get;
 pub use metrics_exporter_prometheus::PrometheusHandle;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -29,7 +29,7 @@ const SIZE_BUCKETS: [f64; 11] = [
 const UPKEEP: Duration = Duration::from_secs(2);
 
 /// Whether a process can do its work.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Readiness {
     /// Not yet connected.
@@ -56,7 +56,7 @@ impl Readiness {
 }
 
 /// The answer of `/readyz`.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Health {
     /// Whether the process can do its work.
     pub status: Readiness,

@@ -5,6 +5,7 @@
 //! - [`ride`]: what a lift ride is, with every number's range in its type; [`packed`]: the three bytes it becomes in the
 //!   ledger; [`message`]: the lines in which it travels.
 //! - [`catalogue`]: the resorts that a deployment knows.
+//! - [`control`]: what passes between the nodes and the console. [`books`]: the proof that no ride was lost.
 //! - [`queue`]: the way of a ride from its acceptance to a worker. [`store`]: where it is kept and how questions are asked.
 //!   [`engine`]: both behind one port, as a worker sees them.
 //! - [`embedded`]: the data folder that is queue and store of a single process.
@@ -14,8 +15,10 @@
 
 pub mod ride;
 
+pub mod books;
 pub mod catalogue;
 pub mod clock;
+pub mod control;
 pub mod embedded;
 pub mod engine;
 pub mod health;

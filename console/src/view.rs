@@ -1,0 +1,105 @@
+//! What operators see: the JSON of the admin API, and what `skictl --output json` prints.
+//!
+//! The forms are stable: fields are added, never renamed or dropped. Numbers that could not be read are unknown, with the
+//! reason, and never 0.
+
+pub mod access;
+pub mod audit;
+pub mod books;
+pub mod change;
+pub mod letters;
+pub mod nodes;
+pub mod plan;
+pub mod queue;
+pub mod settings;
+pub mod stats;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// A number as it was read, or why it could not be.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Reading<T> {
+    /// The number; null while it is not known.
+    pub value: Option<T>,
+    /// How long ago it was read, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub age_ms: Option<u64>,
+    /// Whether the true number may be lower.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub at_most: bool,
+    /// Why it is not known, or no longer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unknown: Option<String>,
+}
+
+impl<T> Reading<T> {
+    /// A number that was read so long ago.
+    pub fn of(value: T, age_ms: u64) -> Self {
+        Self {
+            value: Some(value),
+            age_ms: Some(age_ms),
+            at_most: false,
+            unknown: None,
+        }
+    }
+
+    /// A bound above a number that was read so long ago.
+    pub fn at_most(value: T, age_ms: u64) -> Self {
+        Self {
+            at_most: true,
+            ..Self::of(value, age_ms)
+        }
+    }
+
+    /// A number that could not be read.
+    pub fn unknown(why: impl Into<String>) -> Self {
+        Self {
+            value: None,
+            age_ms: None,
+            at_most: false,
+            unknown: Some(why.into()),
+        }
+    }
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde asks with a reference"
+)]
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
+/// A refusal or a failure.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Problem {
+    /// What happened, to what, and what to do.
+    pub message: String,
+    /// What kind it is, for scripts.
+    pub code: ProblemCode,
+}
+
+/// Kinds of refusals and failures; `skictl` makes its exit codes of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ProblemCode {
+    /// The request cannot be understood (400).
+    Invalid,
+    /// Who asks is not known (401).
+    Unauthenticated,
+    /// Who asks may not do this (403).
+    Forbidden,
+    /// There is no such thing (404).
+    NotFound,
+    /// It was changed by somebody else meanwhile, or a plan is stale (409).
+    Conflict,
+    /// A guard refuses it (422).
+    Refused,
+    /// Too many attempts (429).
+    TooMany,
+    /// Something that it needs cannot be reached (503).
+    Unavailable,
+    /// A fault of ours (500).
+    Internal,
+}

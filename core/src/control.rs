@@ -1,0 +1,22 @@
+//! What passes between the nodes and the console: heartbeats one way; settings, switches and key hashes the other.
+//!
+//! - [`settings`]: how each role works, and by which generation it is known. [`document`]: all that a node follows.
+//! - [`heartbeat`]: what a node says of itself each second. [`identity`]: by what name.
+//! - [`ingest_key`]: who may post rides, where not everybody may.
+//! - [`plane`]: the way between the two.
+//!
+//! Nodes work without a console and without the way to it: they keep the last document that they understood.
+
+pub mod document;
+pub mod heartbeat;
+pub mod identity;
+pub mod ingest_key;
+pub mod plane;
+pub mod settings;
+
+pub use document::{Document, DrainMark, Pause};
+pub use heartbeat::Heartbeat;
+pub use identity::{BootId, NodeId, Role};
+pub use ingest_key::{IngestKey, IngestKeys};
+pub use plane::{ControlError, ControlPlane};
+pub use settings::{ApiSettings, Generation, Ingest, Versioned, WorkerSettings};

@@ -1,0 +1,60 @@
+//! All that a node follows, in one document: whoever has the newer one has all of it.
+
+use serde::{Deserialize, Serialize};
+
+use super::identity::{BootId, NodeId};
+use super::settings::{ApiSettings, Ingest, Versioned, WorkerSettings};
+
+/// What the nodes of a stack shall do. A part that is `None` was never said: each node's flags rule there.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Document {
+    /// Grows with every change, so that an older document never replaces a newer one.
+    pub serial: u64,
+    /// How workers work.
+    pub worker: Option<Versioned<WorkerSettings>>,
+    /// How API nodes publish.
+    pub api: Option<Versioned<ApiSettings>>,
+    /// Who may post rides.
+    pub ingest: Option<Versioned<Ingest>>,
+    /// Set while no worker shall consume.
+    pub pause: Option<Pause>,
+    /// The nodes that shall drain.
+    pub drains: Vec<DrainMark>,
+    /// [`IngestKeys::serial`](super::ingest_key::IngestKeys::serial) of the keys that count.
+    pub keys_serial: u64,
+}
+
+/// That consumption is paused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pause {
+    /// Since when, in milliseconds since 1970.
+    pub since_ms: u64,
+    /// Who paused it.
+    pub by: String,
+}
+
+/// That one life of a node shall drain. A mark for another life of it says nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DrainMark {
+    /// The node.
+    pub node: NodeId,
+    /// Its life.
+    pub boot: BootId,
+    /// The plan that asks for it.
+    pub plan: String,
+    /// When the mark ends unless it is renewed, in milliseconds since 1970; `None` where an operator asked for it, and
+    /// only he ends it.
+    pub until_ms: Option<u64>,
+}
+
+impl Document {
+    /// The mark that makes this life of the node drain now, if one does.
+    #[must_use]
+    pub fn drain_of(&self, node: &NodeId, boot: BootId, now_ms: u64) -> Option<&DrainMark> {
+        self.drains.iter().find(|mark| {
+            mark.node == *node
+                && mark.boot == boot
+                && mark.until_ms.is_none_or(|until| now_ms < until)
+        })
+    }
+}
