@@ -6,8 +6,10 @@
 //! - `requests`: rates of POST and GET as shares of the ceiling, in interleaved rounds. `drain`: bulk ingest, and the
 //!   worker from a full queue.
 //! - `embedded`: the same questions of `skictl up` on a data folder of ten million rides.
+//! - `control`: what operating costs, and how fast it is.
 //! - `table`: medians with their ranges.
 
+mod control;
 mod drain;
 mod embedded;
 mod load;
@@ -40,6 +42,7 @@ async fn bench() -> anyhow::Result<()> {
     preload::preload(&setup, &mut table).await?;
     requests::measure(&mut setup, &mut table).await?;
     drain::measure(&mut setup, &mut table).await?;
+    control::measure(&setup, &mut table).await?;
     embedded::measure(&setup, &mut table).await?;
     table.print();
     Ok(())

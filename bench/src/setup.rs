@@ -151,7 +151,7 @@ async fn start_worker(
     .await
 }
 
-fn servers(rabbit: &RabbitServer, redis: &RedisServer) -> [(&'static str, String); 2] {
+pub(crate) fn servers(rabbit: &RabbitServer, redis: &RedisServer) -> [(&'static str, String); 2] {
     [
         ("SKI_AMQP_URL", rabbit.amqp_url()),
         ("SKI_REDIS_URL", redis.url()),

@@ -1,0 +1,94 @@
+//! Nodes that only beat: what a console hears of a large fleet.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use skilift_core::clock::epoch_ms;
+use skilift_core::control::heartbeat::{Activity, ConsumerReport, Report, WorkerReport};
+use skilift_core::control::redis::RedisPlane;
+use skilift_core::control::{BootId, ControlPlane, Heartbeat, NodeId, Role, WorkerSettings};
+use skilift_core::health::{Health, Readiness};
+use skilift_core::service_url::ServiceUrl;
+use tokio::task::JoinSet;
+
+use crate::setup::Setup;
+
+/// Lanes of each node.
+const LANES: u32 = 16;
+/// Rides that each node says it stores in a second.
+const RIDES_PER_S: u64 = 250;
+
+pub(super) struct SimulatedNodes(JoinSet<()>);
+
+impl SimulatedNodes {
+    pub(super) fn start(setup: &Setup, nodes: usize) -> anyhow::Result<Self> {
+        let url = ServiceUrl::redis(&setup.redis.url())?;
+        let plane = Arc::new(RedisPlane::new(&url, &setup.stack)?);
+        let mut beating = JoinSet::new();
+        for number in 0..nodes {
+            let port = u16::try_from(10_000 + number).context("too many nodes")?;
+            let node = NodeId::new(Role::Worker, "simulated", port);
+            beating.spawn(beat(Arc::clone(&plane), node, BootId::random(), epoch_ms()));
+        }
+        Ok(Self(beating))
+    }
+
+    pub(super) async fn stop(mut self) {
+        self.0.shutdown().await;
+    }
+}
+
+async fn beat(plane: Arc<RedisPlane>, node: NodeId, boot: BootId, started_at_ms: u64) {
+    let mut ticks = tokio::time::interval(Duration::from_secs(1));
+    for seconds in 0.. {
+        ticks.tick().await;
+        let rides = seconds * RIDES_PER_S;
+        let lanes = (0..LANES).map(|lane| ConsumerReport {
+            lane,
+            prefetch_messages: 16,
+            held_messages: 2,
+            acked_messages: rides / 64,
+            acked_rides: rides / u64::from(LANES),
+            last_ack_at_ms: Some(epoch_ms()),
+            hindrance: None,
+        });
+        let heartbeat = Heartbeat {
+            node: node.clone(),
+            boot,
+            host: "simulated".to_owned(),
+            instance: None,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            started_at_ms,
+            sent_at_ms: epoch_ms(),
+            generation: None,
+            activity: Activity::Working,
+            health: Health::plain(Readiness::Ready),
+            cpu_ms: seconds * 100,
+            rss_bytes: 40 << 20,
+            report: Report::Worker(WorkerReport {
+                settings: WorkerSettings {
+                    threads: LANES,
+                    prefetch: 4000,
+                    batch: 1000,
+                    linger_ms: 25,
+                },
+                busy_ms: seconds * 500,
+                applied_rides: rides,
+                duplicate_rides: 0,
+                dead_lines: 0,
+                delivered_messages: rides / 64,
+                delivered_rides: rides,
+                acked_messages: rides / 64,
+                acked_rides: rides,
+                redelivered_messages: 0,
+                oldest_held_accepted_at_ms: Some(epoch_ms() - 20),
+                longest_held_ms: Some(10),
+                stored_after_ms: None,
+                lanes: lanes.collect(),
+            }),
+        };
+        // A heartbeat that is lost changes nothing.
+        let _ = plane.beat(&heartbeat).await;
+    }
+}
