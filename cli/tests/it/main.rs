@@ -2,6 +2,7 @@
 //!
 //! - `service`: a running `skictl`. `system`: an API and a worker on servers of their own. `up`: one process on a data folder.
 //!   `disk`: a small disk of a test's own.
+//! - `operator`: a console, and `skictl` against it.
 //! - `load`: clients that send rides and remember every answer. `proof`: holds what is stored against what was answered.
 //! - `load_command`: `skictl load` against an API and a worker.
 //! - Then the crashes, one file for whom they hit, and the starts that must fail with a clear message. `durability` watches
@@ -9,6 +10,7 @@
 
 mod disk;
 mod load;
+mod operator;
 mod proof;
 mod service;
 mod system;
@@ -22,5 +24,6 @@ mod durability;
 mod embedded_crashes;
 mod embedded_disk;
 mod load_command;
+mod operating;
 mod process_crashes;
 mod store_crashes;

@@ -80,6 +80,11 @@ impl System {
         self.worker = start_worker(&self.folder, &self.rabbit, &self.worker_redis_url, settings);
     }
 
+    /// Starts a second worker beside the first.
+    pub(crate) fn start_another_worker(&self) -> Service {
+        start_worker(&self.folder, &self.rabbit, &self.worker_redis_url, &[])
+    }
+
     pub(crate) async fn wait_until_ready(&self) {
         wait_until_ready(&self.url, &self.api).await;
     }

@@ -1,0 +1,192 @@
+//! Operating a fleet while rides flow: what is changed, what dies, and what the console says of it.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::operator::{Operator, all_follow, of_role};
+use crate::system::System;
+
+/// How fast every node follows a change.
+const FOLLOWED: Duration = Duration::from_secs(2);
+
+async fn system_with_two_workers() -> (System, crate::service::Service, Operator) {
+    let system = System::start().await;
+    let second = system.start_another_worker();
+    let operator = Operator::beside(&system).await;
+    let all = |nodes: &Value| of_role(nodes, "worker").count() == 2;
+    operator.waits_for(&["nodes"], all).await;
+    (system, second, operator)
+}
+
+#[tokio::test]
+async fn threads_change_while_rides_flow() {
+    let (system, _second, operator) = system_with_two_workers().await;
+    let load = system.load();
+    load.accept(1000).await;
+    for threads in ["16", "1", "4"] {
+        let set = ["settings", "set", "worker", "--threads", threads, "--yes"];
+        operator.does(&set).await;
+        let follows = |nodes: &Value| {
+            let threads: u64 = threads.parse().unwrap();
+            all_follow(nodes) && of_role(nodes, "worker").all(|node| node["threads"] == threads)
+        };
+        let (_, took) = operator.waits_for(&["nodes"], follows).await;
+        assert!(took < FOLLOWED + Duration::from_secs(1), "{threads}: {took:?}");
+        load.accept(1000).await;
+    }
+    for (option, value) in [("--lanes", "3"), ("--message-rides", "64"), ("--lanes", "1")] {
+        operator
+            .does(&["settings", "set", "api", option, value, "--yes"])
+            .await;
+        operator.waits_for(&["nodes"], all_follow).await;
+        load.accept(500).await;
+    }
+    let sent = load.stop().await;
+    assert_eq!(sent.refused + sent.unanswered, 0, "{:?}", sent.messages);
+    system.prove("threads and lanes changed under load", &sent).await;
+    operator.closes_the_books().await;
+    let history = operator
+        .sees(&["settings", "history", "worker"])
+        .await;
+    assert_eq!(history["versions"].as_array().unwrap().len(), 4);
+}
+
+#[tokio::test]
+async fn a_killed_worker_is_lost_within_five_seconds_and_its_work_is_taken_over() {
+    let (mut system, mut second, operator) = system_with_two_workers().await;
+    let load = system.load();
+    load.accept(1000).await;
+    second.kill_9().await;
+    let lost = |nodes: &Value| of_role(nodes, "worker").any(|node| node["state"] == "lost");
+    let (_, took) = operator.waits_for(&["nodes"], lost).await;
+    assert!(took < Duration::from_millis(6500), "{took:?}");
+    load.accept(1000).await;
+    system.worker.kill_9().await;
+    load.accept(500).await;
+    system.start_worker_again();
+    load.accept(500).await;
+    let sent = load.stop().await;
+    system.prove("both workers killed, one started again", &sent).await;
+    operator.closes_the_books().await;
+}
+
+#[tokio::test]
+async fn a_script_pauses_sees_the_backlog_grow_and_resumes() {
+    let system = System::start().await;
+    let operator = Operator::beside(&system).await;
+    operator
+        .waits_for(&["nodes"], |nodes| of_role(nodes, "worker").count() == 1)
+        .await;
+    // Without a terminal nobody is asked: a script says yes.
+    assert_eq!(operator.skictl(&["queue", "pause"]).await.code, 4);
+    operator.does(&["queue", "pause", "--dry-run"]).await;
+    assert_eq!(operator.sees(&["queue"]).await["paused"], Value::Null);
+    operator.does(&["queue", "pause", "--yes"]).await;
+    let paused = |nodes: &Value| of_role(nodes, "worker").all(|node| node["state"] == "paused");
+    operator.waits_for(&["nodes"], paused).await;
+
+    let load = system.load();
+    load.accept(2000).await;
+    let waits = |queue: &Value| queue["total_rides"]["value"].as_u64() >= Some(2000);
+    let (queue, _) = operator.waits_for(&["queue"], waits).await;
+    assert_eq!(queue["drain"]["is"], "never", "{queue:#}");
+    assert_eq!(queue["paused"]["not_yet"], serde_json::json!([]));
+    let sent = load.stop().await;
+
+    operator.does(&["queue", "resume", "--yes"]).await;
+    operator.does(&["queue", "resume", "--yes"]).await;
+    let empty = |queue: &Value| queue["drain"]["is"] == "empty";
+    operator.waits_for(&["queue"], empty).await;
+    system.prove("paused and resumed", &sent).await;
+    operator.closes_the_books().await;
+    let audit = operator.sees(&["audit"]).await;
+    let said = audit.to_string();
+    assert!(said.contains("pause") && said.contains("resume"), "{said}");
+}
+
+#[tokio::test]
+async fn a_drained_worker_holds_nothing_stays_and_works_again() {
+    let (system, _second, operator) = system_with_two_workers().await;
+    let load = system.load();
+    load.accept(500).await;
+    let nodes = operator.sees(&["nodes"]).await;
+    let one = of_role(&nodes, "worker").next().unwrap()["id"].as_str().unwrap().to_owned();
+    operator.does(&["nodes", "drain", &one, "--yes"]).await;
+    let is = |state: &'static str| {
+        let one = one.clone();
+        move |nodes: &Value| {
+            of_role(nodes, "worker").any(|node| node["id"] == *one && node["state"] == state)
+        }
+    };
+    let (nodes, _) = operator.waits_for(&["nodes"], is("drained")).await;
+    let node = of_role(&nodes, "worker").find(|node| node["id"] == *one).unwrap();
+    assert_eq!(node["held"], 0, "{node:#}");
+    load.accept(500).await;
+    // The last one that works is not drained by a yes alone.
+    let other = of_role(&nodes, "worker").find(|node| node["id"] != *one).unwrap();
+    let other = other["id"].as_str().unwrap();
+    let refused = operator.skictl(&["nodes", "drain", other, "--yes"]).await;
+    assert_eq!(refused.code, 4, "{refused:?}");
+    operator.does(&["nodes", "undrain", &one, "--yes"]).await;
+    operator.waits_for(&["nodes"], is("working")).await;
+    let sent = load.stop().await;
+    system.prove("a worker drained and undrained", &sent).await;
+    operator.closes_the_books().await;
+}
+
+#[tokio::test]
+async fn rides_flow_and_settings_stay_while_the_console_is_down() {
+    let system = System::start().await;
+    let mut operator = Operator::beside(&system).await;
+    operator
+        .waits_for(&["nodes"], |nodes| nodes["nodes"].as_array().unwrap().len() == 2)
+        .await;
+    operator
+        .does(&["settings", "set", "worker", "--threads", "5", "--yes"])
+        .await;
+    operator.waits_for(&["nodes"], all_follow).await;
+    let load = system.load();
+    load.accept(500).await;
+    operator.console.as_mut().unwrap().kill_9().await;
+    let said = operator.skictl(&["queue"]).await;
+    assert_eq!(said.code, 1, "{said:?}");
+    assert!(said.messages.contains(&operator.url), "{said:?}");
+    load.accept(2000).await;
+    operator.start_console_again(&system).await;
+    load.accept(500).await;
+    let sent = load.stop().await;
+    system.prove("the console killed under load", &sent).await;
+    operator.closes_the_books().await;
+    let nodes = operator.sees(&["nodes"]).await;
+    assert!(of_role(&nodes, "worker").all(|node| node["threads"] == 5), "{nodes:#}");
+    let settings = operator.sees(&["settings"]).await;
+    assert!(settings.to_string().contains("\"threads\":5"), "{settings:#}");
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_unknown_and_never_0() {
+    let mut system = System::start().await;
+    let operator = Operator::beside(&system).await;
+    let load = system.load();
+    load.accept(500).await;
+    let sent = load.stop().await;
+    system.prove("before RabbitMQ and Redis go", &sent).await;
+    operator.closes_the_books().await;
+
+    system.rabbit.stop().await.unwrap();
+    let unknown = |queue: &Value| {
+        queue["ready_messages"]["value"].is_null()
+            && queue["ready_messages"]["unknown"].as_str().is_some_and(|why| !why.is_empty())
+    };
+    let (queue, _) = operator.waits_for(&["queue"], unknown).await;
+    // What Redis knows is still told.
+    assert!(queue["books"]["applied"]["value"].as_u64() > Some(0), "{queue:#}");
+
+    system.redis.kill().await.unwrap();
+    let unknown = |queue: &Value| queue["books"]["verdict"] == "unknown";
+    let (queue, _) = operator.waits_for(&["queue"], unknown).await;
+    assert!(queue["books"]["applied"]["unknown"].is_string(), "{queue:#}");
+    let table = operator.does(&["queue"]).await;
+    assert!(table.output.contains("unknown"), "{table:?}");
+}

@@ -1,0 +1,180 @@
+//! An operator at a terminal: a console, and `skictl` against it.
+
+use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use skilift_servers::free_port;
+use tempfile::TempDir;
+use tokio::process::Command;
+
+use crate::service::Service;
+use crate::system::System;
+
+/// How long anything that an operator waits for may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+pub(crate) struct Operator {
+    /// `http://127.0.0.1:PORT`.
+    pub(crate) url: String,
+    /// The console's own process, where it has one.
+    pub(crate) console: Option<Service>,
+    token_file: String,
+    folder: TempDir,
+}
+
+/// What a command said.
+#[derive(Debug)]
+pub(crate) struct Said {
+    pub(crate) code: i32,
+    pub(crate) output: String,
+    pub(crate) messages: String,
+}
+
+impl Said {
+    /// What it printed, as JSON.
+    #[track_caller]
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.output).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+}
+
+impl Operator {
+    /// Starts a console beside an API and workers.
+    pub(crate) async fn beside(system: &System) -> Self {
+        let folder = TempDir::new().unwrap();
+        let url = format!("http://127.0.0.1:{}", free_port().unwrap());
+        let mut operator = Self {
+            token_file: token_in(&folder.path().join("data")),
+            url,
+            console: None,
+            folder,
+        };
+        operator.start_console_again(system).await;
+        operator
+    }
+
+    /// The operator of a process that has its console inside.
+    pub(crate) fn of_up(url: String, data: &Path) -> Self {
+        Self {
+            url,
+            console: None,
+            token_file: token_in(data),
+            folder: TempDir::new().unwrap(),
+        }
+    }
+
+    /// Starts the console on the folder and the port that it had.
+    pub(crate) async fn start_console_again(&mut self, system: &System) {
+        let data = self.folder.path().join("data");
+        let arguments = [
+            "serve",
+            "console",
+            "--stack",
+            system.stack.as_str(),
+            "--data",
+            data.to_str().unwrap(),
+            "--console-listen",
+            self.url.strip_prefix("http://").unwrap(),
+            "--metrics-listen",
+            "127.0.0.1:0",
+        ];
+        let environment = [
+            ("SKI_AMQP_URL", &*system.rabbit.amqp_url()),
+            ("SKI_REDIS_URL", &*system.redis.url()),
+        ];
+        let mut console =
+            Service::start(self.folder.path(), "console", &arguments, &environment);
+        console.logged_after("health and metrics on ").await;
+        self.console = Some(console);
+    }
+
+    /// Runs `skictl` without a terminal.
+    pub(crate) async fn skictl(&self, arguments: &[&str]) -> Said {
+        let output = Command::new(env!("CARGO_BIN_EXE_skictl"))
+            .args(arguments)
+            .args(["--server", &self.url, "--token-file", &self.token_file])
+            .env("XDG_CONFIG_HOME", self.folder.path())
+            .env_remove("SKI_AMQP_URL")
+            .env_remove("SKI_REDIS_URL")
+            .stdin(Stdio::null())
+            .kill_on_drop(true)
+            .output();
+        let output = tokio::time::timeout(PATIENCE, output).await;
+        let output = output.expect("skictl ends").unwrap();
+        Said {
+            code: output.status.code().unwrap(),
+            output: String::from_utf8(output.stdout).unwrap(),
+            messages: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    /// Runs a command that must succeed.
+    pub(crate) async fn does(&self, arguments: &[&str]) -> Said {
+        let said = self.skictl(arguments).await;
+        assert_eq!(said.code, 0, "{arguments:?}: {said:?}");
+        said
+    }
+
+    /// What a command shows as JSON.
+    pub(crate) async fn sees(&self, arguments: &[&str]) -> Value {
+        let arguments = [arguments, &["--output", "json"]].concat();
+        self.does(&arguments).await.json()
+    }
+
+    /// Looks until what is shown is as it should be, and says how long that took.
+    pub(crate) async fn waits_for(
+        &self,
+        arguments: &[&str],
+        is_so: impl Fn(&Value) -> bool,
+    ) -> (Value, Duration) {
+        let began = Instant::now();
+        loop {
+            let seen = self.sees(arguments).await;
+            if is_so(&seen) {
+                return (seen, began.elapsed());
+            }
+            assert!(
+                began.elapsed() < PATIENCE,
+                "{arguments:?} still shows {seen:#}"
+            );
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Waits until the books are closed, with nothing lost.
+    pub(crate) async fn closes_the_books(&self) -> Value {
+        let closed = |queue: &Value| {
+            let books = &queue["books"];
+            assert_ne!(books["verdict"], "lost", "{books:#}");
+            books["verdict"] == "closed" && books["accepted"]["value"].as_u64() > Some(0)
+        };
+        let (queue, _) = self.waits_for(&["queue"], closed).await;
+        let books = queue["books"].clone();
+        let of = |term: &str| books[term]["value"].as_i64().unwrap();
+        assert_eq!(
+            of("settled") + of("replayed") + of("foreign"),
+            of("applied") + of("duplicate") + of("dead"),
+            "{books:#}"
+        );
+        assert_eq!(of("accepted"), of("settled"), "{books:#}");
+        books
+    }
+}
+
+fn token_in(data: &Path) -> String {
+    data.join("token").to_str().unwrap().to_owned()
+}
+
+/// The nodes of one role.
+pub(crate) fn of_role<'a>(nodes: &'a Value, role: &'a str) -> impl Iterator<Item = &'a Value> {
+    let nodes = nodes["nodes"].as_array().unwrap().iter();
+    nodes.filter(move |node| node["role"] == role)
+}
+
+/// Whether every node runs what it shall.
+pub(crate) fn all_follow(nodes: &Value) -> bool {
+    let mut nodes = nodes["nodes"].as_array().unwrap().iter();
+    nodes.all(|node| node["desired"] == node["actual"])
+}
