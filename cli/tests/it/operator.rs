@@ -158,7 +158,8 @@ impl Operator {
             of("applied") + of("duplicate") + of("dead"),
             "{books:#}"
         );
-        assert_eq!(of("accepted"), of("settled"), "{books:#}");
+        // A message may be stored although its rides were answered 503.
+        assert!(of("accepted") <= of("settled"), "{books:#}");
         books
     }
 }
