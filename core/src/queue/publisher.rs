@@ -7,8 +7,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::admission::Admission;
 use super::backlog::Backlog;
+use super::lane_life::Lives;
 use super::publish_error::PublishError;
 use super::waiting_room::WaitingRoom;
+use crate::control::heartbeat::LaneConfirmed;
 use crate::message::MessageBody;
 use crate::ride::Ride;
 
@@ -33,6 +35,7 @@ pub struct Publisher {
     admission: Arc<Admission>,
     backlog: Arc<Backlog>,
     in_flight: Arc<AtomicUsize>,
+    lives: Arc<Lives>,
     max_in_flight: usize,
     message_rides: usize,
     closing: CancellationToken,
@@ -43,7 +46,11 @@ impl Publisher {
     pub(super) fn new(config: &PublisherConfig, admission: Arc<Admission>) -> Self {
         let in_flight = Arc::new(AtomicUsize::new(0));
         let message_rides = config.message_rides.max(1);
-        let room = || Arc::new(WaitingRoom::new(message_rides, Arc::clone(&in_flight)));
+        let lives = Arc::<Lives>::default();
+        let room = || {
+            let (in_flight, lives) = (Arc::clone(&in_flight), Arc::clone(&lives));
+            Arc::new(WaitingRoom::new(message_rides, in_flight, lives))
+        };
         let backlog = Backlog::new(config.high_water_rides, Arc::clone(&admission));
         Self {
             rooms: (0..config.lanes.max(1)).map(|_| room()).collect(),
@@ -51,6 +58,7 @@ impl Publisher {
             admission,
             backlog: Arc::new(backlog),
             in_flight,
+            lives,
             max_in_flight: config.max_in_flight,
             message_rides,
             closing: CancellationToken::new(),
@@ -83,6 +91,13 @@ impl Publisher {
     #[must_use]
     pub fn accepted(&self) -> u64 {
         self.rooms.iter().map(|room| room.rides_sent()).sum()
+    }
+
+    /// How far each life of each lane is confirmed: the lives that go on and the last 64 that ended, oldest first. One of
+    /// which no message was confirmed is left out.
+    #[must_use]
+    pub fn confirmed(&self) -> Vec<LaneConfirmed> {
+        self.lives.confirmed()
     }
 
     /// Most rides that wait for their confirm at once.

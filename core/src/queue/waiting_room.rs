@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use tokio::sync::Notify;
 
+use super::lane_life::Lives;
 use super::publish_error::PublishError;
 use crate::clock::epoch_ms;
 use crate::message::MessageBody;
@@ -33,6 +34,8 @@ pub(super) struct WaitingRoom {
     arrived: Notify,
     /// Rides without an answer, of all lanes.
     in_flight: Arc<AtomicUsize>,
+    /// How far each life of each lane is confirmed.
+    lives: Arc<Lives>,
     messages_sent: AtomicU64,
     rides_sent: AtomicU64,
     /// The bits of an `f64`: the mean rides of the messages of late, 0 before the first.
@@ -111,7 +114,11 @@ impl Drop for Pending {
 
 impl WaitingRoom {
     /// An empty room, closed until its lane opens it.
-    pub(super) fn new(message_rides: usize, in_flight: Arc<AtomicUsize>) -> Self {
+    pub(super) fn new(
+        message_rides: usize,
+        in_flight: Arc<AtomicUsize>,
+        lives: Arc<Lives>,
+    ) -> Self {
         let closed = Some("the server is still connecting to its queue".into());
         Self {
             message_rides,
@@ -122,10 +129,16 @@ impl WaitingRoom {
             }),
             arrived: Notify::new(),
             in_flight,
+            lives,
             messages_sent: AtomicU64::new(0),
             rides_sent: AtomicU64::new(0),
             mean_rides: AtomicU64::new(0),
         }
+    }
+
+    /// Where the lane writes how far it is confirmed.
+    pub(super) fn lives(&self) -> &Arc<Lives> {
+        &self.lives
     }
 
     /// Puts a ride into the message that leaves next.
@@ -266,7 +279,7 @@ mod tests {
     use super::*;
 
     fn room() -> WaitingRoom {
-        let room = WaitingRoom::new(256, Arc::default());
+        let room = WaitingRoom::new(256, Arc::default(), Arc::default());
         room.open();
         room
     }
