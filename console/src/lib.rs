@@ -3,5 +3,21 @@
 //! # Layout
 //!
 //! - [`view`]: what operators see, and [`view::change`] what they may ask for. It is also the JSON of the admin API.
+//! - [`console`]: the one object that all of it hangs on, and how it starts. `state`: what it keeps in its own folder.
+//! - `access`: users, tokens, login codes. `audit`: who did what.
+//! - `roster`: which nodes there are.
+//! - `admin`: the JSON API, a thin surface over these. `admin/router.rs` is its table of contents.
+//!
+//! Rides flow without a console, and a console works, and says what it does not know, without Redis and RabbitMQ.
 
 pub mod view;
+
+mod access;
+mod admin;
+mod audit;
+mod roster;
+mod state;
+
+pub mod console;
+
+pub use console::{Console, ConsoleConfig, ConsoleError, EngineKind, Seeds, Sources, serve, start};

@@ -1,6 +1,7 @@
 //! The data folder: queue and store of a single process, in one database.
 //!
 //! - [`Database`]: what is written atomically, and how. `keys`: what stands under which key. [`DiskError`]: what goes wrong.
+//! - [`records`]: a folder of JSON records with a database of its own, for who is neither queue nor store.
 //! - `folder`: makes the folder, keeps a second process out, opens the database. `journal`: tells a journal's torn end from
 //!   damage.
 //!
@@ -15,6 +16,7 @@ mod error;
 mod folder;
 mod journal;
 pub(crate) mod keys;
+pub mod records;
 
 use std::fs::File;
 use std::io;
@@ -26,10 +28,13 @@ use fjall::{Keyspace, KeyspaceCreateOptions, PersistMode};
 use nix::sys::statvfs::statvfs;
 
 pub use error::DiskError;
+use journal::Synced;
 
 /// The version of the data's layout. A folder of a newer one is refused.
 pub const FORMAT: u32 = 1;
 
+/// The folder of the database within the data folder.
+const SUBFOLDER: &str = "rides";
 /// Size at which the rides in memory of one table are written out. There may be several of these for each table.
 const MEMTABLE_BYTES: u64 = 8 << 20;
 /// Buckets of a block's hash index for each of its keys: with it a key is found without a search.
@@ -66,7 +71,7 @@ impl Database {
         let failed = |error: fjall::Error| DiskError::open(folder, error);
         let lock = folder::make_and_lock(folder).map_err(|error| failed(error.into()))?;
         let lock = lock.ok_or_else(|| DiskError::InUse(folder.to_owned()))?;
-        let database = folder::open_database(folder)?;
+        let database = folder::open_database(folder, SUBFOLDER, Synced::Appends)?;
         // Filters and indexes stay in memory: two bytes for each of a table's keys, and a question reads one block.
         let options = || {
             KeyspaceCreateOptions::default()

@@ -1,5 +1,7 @@
 //! Who may do what: users, tokens and ingest keys. No secret stands in any of these but the one that was just made.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -13,6 +15,16 @@ pub enum UserRole {
     Operator,
     /// Everything.
     Admin,
+}
+
+impl fmt::Display for UserRole {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Viewer => "viewer",
+            Self::Operator => "operator",
+            Self::Admin => "admin",
+        })
+    }
 }
 
 /// `POST /admin/v1/login`: a name with its password, or a single-use code.

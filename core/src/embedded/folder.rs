@@ -8,12 +8,8 @@ use std::path::Path;
 use fjall::CompressionType;
 
 use super::error::DiskError;
-use super::journal::{self, Finding};
+use super::journal::{self, Finding, Synced};
 
-/// The folder of the database within the data folder.
-const SUBFOLDER: &str = "rides";
-/// What that is called while it is made.
-const UNFINISHED_SUBFOLDER: &str = "rides.new";
 /// The file by which one process keeps others out.
 const LOCK_FILE: &str = "lock";
 /// Owner only: rides say where somebody was.
@@ -52,12 +48,16 @@ fn make_folder(folder: &Path) -> io::Result<()> {
     changed.try_for_each(sync_folder)
 }
 
-/// Opens the database of a locked folder, which is made when it is not there. A torn end of its journal is cut off.
-pub(super) fn open_database(folder: &Path) -> Result<fjall::Database, DiskError> {
+/// Opens the database `name` of a locked folder, which is made when it is not there. A torn end of its journal is cut off.
+pub(super) fn open_database(
+    folder: &Path,
+    name: &str,
+    synced: Synced,
+) -> Result<fjall::Database, DiskError> {
     let failed = |error: fjall::Error| DiskError::open(folder, error);
-    let database = folder.join(SUBFOLDER);
-    make_database(folder).map_err(failed)?;
-    match journal::check(&database).map_err(|error| failed(error.into()))? {
+    let database = folder.join(name);
+    make_database(folder, name).map_err(failed)?;
+    match journal::check(&database, synced).map_err(|error| failed(error.into()))? {
         Finding::Whole => {}
         Finding::Cut { bytes, kept } => tracing::warn!(
             "the journal's end is torn, as after a power cut: its last {bytes} bytes are dropped. What was synced is not in \
@@ -76,8 +76,8 @@ pub(super) fn open_database(folder: &Path) -> Result<fjall::Database, DiskError>
 
 /// Makes an empty database if there is none. It is made under another name: one that was half made when a process ended
 /// cannot be opened, and is made anew.
-fn make_database(folder: &Path) -> fjall::Result<()> {
-    let (making, made) = (folder.join(UNFINISHED_SUBFOLDER), folder.join(SUBFOLDER));
+fn make_database(folder: &Path, name: &str) -> fjall::Result<()> {
+    let (making, made) = (folder.join(format!("{name}.new")), folder.join(name));
     if made.try_exists()? {
         return Ok(());
     }

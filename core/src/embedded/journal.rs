@@ -5,7 +5,7 @@
 //! where bytes are no batch at all it drops everything that follows, synced or not. So each journal is read here first. What
 //! follows a bad place tells the two apart: a batch that appends messages is synced before anything is written after it, so
 //! that an intact one with another one behind it proves that the bad place had been synced too. Then it is damage, and for a
-//! person to decide on; else it is a torn end, and cut off.
+//! person to decide on; else it is a torn end, and cut off. Where every batch is synced, one that follows is proof enough.
 //!
 //! The form of a journal: <https://docs.rs/crate/fjall/3.1.13/source/src/journal/entry.rs>.
 
@@ -25,6 +25,15 @@ const TRAILER: &[u8] = b"FJL\x03";
 const START_BYTES: usize = 1 + 4 + 8;
 /// Bytes of an item before its key: tag, kind, compression, table, lengths of key, value and stored value.
 const ITEM_HEAD_BYTES: usize = 1 + 1 + 1 + 8 + 2 + 4 + 4;
+
+/// Which batches of a database are synced before anything is written after them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Synced {
+    /// Those that append messages to the queue.
+    Appends,
+    /// Every one.
+    All,
+}
 
 /// What the journals of a database are like.
 #[derive(Debug, PartialEq, Eq)]
@@ -48,7 +57,7 @@ pub(super) enum Finding {
 }
 
 /// Reads all journals of a database, and cuts a torn end off the newest one. A copy of that is kept.
-pub(super) fn check(database: &Path) -> io::Result<Finding> {
+pub(super) fn check(database: &Path, synced: Synced) -> io::Result<Finding> {
     let mut journals = Vec::new();
     for entry in fs::read_dir(database)? {
         let path = entry?.path();
@@ -65,7 +74,7 @@ pub(super) fn check(database: &Path) -> io::Result<Finding> {
     // These were synced before the next one was begun.
     for (_, journal) in journals {
         let bytes = read(&journal)?;
-        if let Some(bad) = first_bad(&bytes) {
+        if let Some(bad) = first_bad(&bytes, synced) {
             let at = bad.at;
             return Ok(Finding::Damaged { journal, at });
         }
@@ -74,7 +83,7 @@ pub(super) fn check(database: &Path) -> io::Result<Finding> {
         return Ok(Finding::Whole);
     };
     let bytes = read(&journal)?;
-    match first_bad(&bytes) {
+    match first_bad(&bytes, synced) {
         None => Ok(Finding::Whole),
         Some(Bad {
             at,
@@ -126,7 +135,7 @@ struct Bad {
     was_synced: bool,
 }
 
-fn first_bad(bytes: &[u8]) -> Option<Bad> {
+fn first_bad(bytes: &[u8], synced: Synced) -> Option<Bad> {
     let bytes = &bytes[..written(bytes)];
     let mut batches = Batches { bytes, at: 0 };
     let mut at = 0;
@@ -139,7 +148,8 @@ fn first_bad(bytes: &[u8]) -> Option<Bad> {
     if at == bytes.len() {
         return None;
     }
-    let mut appended = complete.as_ref().is_some_and(|batch| batch.is_append);
+    let mut appended =
+        synced == Synced::All || complete.as_ref().is_some_and(|batch| batch.is_append);
     let (mut was_synced, mut is_end) = (false, complete.is_none());
     // Behind each trailer another batch may begin.
     for trailer in memmem::find_iter(&bytes[at..], TRAILER) {

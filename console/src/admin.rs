@@ -1,0 +1,14 @@
+//! The admin API: JSON over HTTP, a thin surface over what the console does.
+//!
+//! - [`router`]: every URL with the role that it asks for, as a table of contents.
+//! - `auth`: who asks. `extract`: how requests are read. `error`: how refusals look.
+//! - `login`: the way in and out.
+
+mod auth;
+mod error;
+mod extract;
+mod login;
+mod router;
+
+pub(crate) use error::ApiError;
+pub(crate) use router::router;

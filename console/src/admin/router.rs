@@ -1,0 +1,98 @@
+//! Every URL of the admin API, with the smallest role that may ask for it.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::handler::Handler;
+use axum::http::Uri;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{MethodRouter, get, post};
+
+use super::auth::{Door, admit};
+use super::error::ApiError;
+use super::login;
+use crate::console::Console;
+use crate::view::access::UserRole;
+use crate::view::access::UserRole::Viewer;
+
+/// What every URL begins with.
+const PREFIX: &str = "/admin/v1";
+
+/// The admin API.
+#[rustfmt::skip]
+pub(crate) fn router(console: Arc<Console>) -> Router {
+    Routes::new(console)
+        // The way in and out
+        .post(None,         "/login",  login::login)
+        .post(Some(Viewer), "/logout", login::logout)
+        .get(Some(Viewer),  "/whoami", login::whoami)
+        .build()
+}
+
+/// Puts routes together, each behind its door.
+struct Routes {
+    router: Router<Arc<Console>>,
+    console: Arc<Console>,
+}
+
+impl Routes {
+    fn new(console: Arc<Console>) -> Self {
+        Self {
+            router: Router::new(),
+            console,
+        }
+    }
+
+    fn get<H: Handler<T, Arc<Console>>, T: 'static>(
+        self,
+        role: Option<UserRole>,
+        path: &'static str,
+        handler: H,
+    ) -> Self {
+        self.on(role, path, get(handler))
+    }
+
+    fn post<H: Handler<T, Arc<Console>>, T: 'static>(
+        self,
+        role: Option<UserRole>,
+        path: &'static str,
+        handler: H,
+    ) -> Self {
+        self.on(role, path, post(handler))
+    }
+
+    fn on(
+        self,
+        role: Option<UserRole>,
+        path: &'static str,
+        methods: MethodRouter<Arc<Console>>,
+    ) -> Self {
+        let door = Door {
+            console: Arc::clone(&self.console),
+            role,
+            path,
+        };
+        let guarded = methods
+            .layer(from_fn_with_state(door, admit))
+            .fallback(method_not_allowed);
+        Self {
+            router: self.router.route(&format!("{PREFIX}{path}"), guarded),
+            ..self
+        }
+    }
+
+    fn build(self) -> Router {
+        self.router.fallback(unknown_url).with_state(self.console)
+    }
+}
+
+async fn unknown_url(uri: Uri) -> ApiError {
+    let shown: String = uri.path().chars().take(100).collect();
+    ApiError::not_found(format!(
+        "there is nothing at {shown}; {PREFIX}/openapi.json lists what there is"
+    ))
+}
+
+async fn method_not_allowed() -> ApiError {
+    ApiError::method_not_allowed()
+}

@@ -1,0 +1,186 @@
+//! The console: what every part of it has at hand, and how it starts.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use skilift_core::catalogue::Catalogue;
+use skilift_core::control::{ApiSettings, ControlPlane, Ingest, WorkerSettings};
+use skilift_core::embedded::DiskError;
+use skilift_core::embedded::records::Changes;
+use skilift_core::lifecycle::{Lifecycle, TaskError};
+use skilift_core::stack::StackName;
+use skilift_core::store::Reader;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::access::Access;
+use crate::admin;
+use crate::roster::Roster;
+use crate::state::ConsoleState;
+
+/// How often it is written when tokens were shown.
+const USE_STEP: Duration = Duration::from_secs(60);
+
+/// How a console is set.
+#[derive(Debug, Clone)]
+pub struct ConsoleConfig {
+    /// The deployment.
+    pub stack: StackName,
+    /// What the nodes work on.
+    pub engine: EngineKind,
+    /// The folder for what the console keeps, its own alone.
+    pub folder: PathBuf,
+    /// Whether nothing may be changed through it.
+    pub read_only: bool,
+    /// Whether requests come through a proxy that says from where, in `X-Forwarded-For`.
+    pub behind_proxy: bool,
+    /// What the flags said, where this process knows it.
+    pub seeds: Seeds,
+}
+
+/// What the nodes work on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EngineKind {
+    /// RabbitMQ and Redis.
+    Servers,
+    /// A data folder, of one process.
+    DataFolder,
+}
+
+/// What the flags said: the first generation of a section that nobody has set yet.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Seeds {
+    /// How workers work.
+    pub worker: Option<WorkerSettings>,
+    /// How API nodes publish.
+    pub api: Option<ApiSettings>,
+    /// Who may post rides.
+    pub ingest: Option<Ingest>,
+}
+
+/// Where the console looks.
+pub struct Sources {
+    /// The store, for questions.
+    pub reader: Arc<dyn Reader>,
+    /// The resorts.
+    pub catalogue: Catalogue,
+    /// The way to the nodes.
+    pub plane: Arc<dyn ControlPlane>,
+}
+
+/// Why a console could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum ConsoleError {
+    /// Its folder.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+}
+
+/// What every part of the console has at hand.
+pub struct Console {
+    pub(crate) config: ConsoleConfig,
+    pub(crate) sources: Sources,
+    pub(crate) state: ConsoleState,
+    pub(crate) access: Access,
+    pub(crate) roster: Roster,
+}
+
+impl Console {
+    /// Whether anybody has a name and a password here.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn has_users(&self) -> Result<bool, ConsoleError> {
+        Ok(!self.state.users.range(.., 1)?.is_empty())
+    }
+
+    /// Makes a token with all rights, which counts until this process ends and stands in no folder.
+    #[must_use]
+    pub fn make_local_token(&self) -> String {
+        self.access.make_local_token()
+    }
+
+    /// Makes a code that lets somebody in as an admin, once, within ten minutes.
+    #[must_use]
+    pub fn make_login_code(&self) -> String {
+        self.access.make_login_code()
+    }
+
+    /// How late rides are stored: the age of the oldest one that is not, in milliseconds; `None` while it is not known.
+    pub(crate) fn behind_ms(&self) -> Option<u64> {
+        None
+    }
+}
+
+/// Opens the console's folder and starts what it does by itself. It ends when `life` drains.
+///
+/// # Errors
+/// When the folder cannot be used.
+pub async fn start(
+    config: ConsoleConfig,
+    sources: Sources,
+    life: &Lifecycle,
+) -> Result<Arc<Console>, ConsoleError> {
+    let folder = config.folder.clone();
+    let opening = tokio::task::spawn_blocking(move || -> Result<_, DiskError> {
+        let state = ConsoleState::open(&folder)?;
+        let access = Access::open(&state)?;
+        Ok((state, access))
+    });
+    let (state, access) = opening.await.map_err(|_| DiskError::Ending)??;
+    let console = Arc::new(Console {
+        config,
+        sources,
+        access,
+        state,
+        roster: Roster::default(),
+    });
+    let drain = life.draining();
+    life.spawn(
+        "console folder",
+        watch_folder(Arc::clone(&console), drain.clone()),
+    );
+    life.spawn("token use", note_use(Arc::clone(&console), drain));
+    Ok(console)
+}
+
+/// Serves the admin API until `life` drains.
+pub fn serve(console: &Arc<Console>, listener: TcpListener, life: &Lifecycle) {
+    let router = admin::router(Arc::clone(console));
+    let drain = life.draining();
+    life.spawn("admin api", async move {
+        let service = router.into_make_service_with_connect_info::<std::net::SocketAddr>();
+        let serving = axum::serve(listener, service);
+        Ok(serving
+            .with_graceful_shutdown(drain.cancelled_owned())
+            .await?)
+    });
+}
+
+/// Ends the process when the folder did not take a write: what it has of it is known after the next start.
+async fn watch_folder(console: Arc<Console>, drain: CancellationToken) -> Result<(), TaskError> {
+    match drain.run_until_cancelled(console.state.failure()).await {
+        Some(why) => Err(why.into()),
+        None => Ok(()),
+    }
+}
+
+/// Writes now and then when tokens were shown, and removes those that ended.
+async fn note_use(console: Arc<Console>, drain: CancellationToken) -> Result<(), TaskError> {
+    loop {
+        let waited = drain
+            .run_until_cancelled(tokio::time::sleep(USE_STEP))
+            .await;
+        let mut changes = Changes::default();
+        if console.access.put_use(&console.state, &mut changes) {
+            let noting = console
+                .state
+                .commit("note the use of tokens", changes, vec![]);
+            noting.await?;
+        }
+        if waited.is_none() {
+            return Ok(());
+        }
+    }
+}

@@ -1,0 +1,329 @@
+//! What the console keeps, in typed tables of its own folder.
+//!
+//! Whoever changes something hands over all of it at once, with what the audit shall say: both are one atomic write.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use skilift_core::clock::epoch_ms;
+use skilift_core::control::{ApiSettings, Document, Ingest, WorkerSettings};
+use skilift_core::embedded::DiskError;
+use skilift_core::embedded::records::{Changes, Records, Table};
+use skilift_core::ride::ResortId;
+use tokio::sync::Mutex;
+use tokio::sync::watch;
+
+use crate::view::access::UserRole;
+use crate::view::audit::AuditEntry;
+use crate::view::plan::PlanView;
+use crate::view::settings::Section;
+
+/// The key of the one document.
+const DOCUMENT: &[u8] = b"document";
+/// Most lines of the audit; the oldest ones go.
+const MOST_AUDIT: u64 = 1_000_000;
+/// Most plans; the oldest ones go.
+const MOST_PLANS: u64 = 10_000;
+/// Most versions of a section; the oldest ones go.
+const MOST_VERSIONS: u64 = 1_000;
+
+/// A user, by name.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct User {
+    pub(crate) role: UserRole,
+    /// A PHC string.
+    pub(crate) password: String,
+    pub(crate) since_ms: u64,
+    pub(crate) last_login_ms: Option<u64>,
+}
+
+/// A token, by id.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Token {
+    pub(crate) name: String,
+    pub(crate) role: UserRole,
+    pub(crate) by: String,
+    /// The user whose login it is; `None` for a token that was made for a program.
+    pub(crate) login_of: Option<String>,
+    /// The SHA-256 of its text, as hexadecimal digits.
+    pub(crate) sha256: String,
+    pub(crate) made_at_ms: u64,
+    pub(crate) expires_at_ms: u64,
+    pub(crate) last_used_ms: Option<u64>,
+}
+
+/// An ingest key, by id.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Key {
+    pub(crate) name: String,
+    pub(crate) resorts: Option<Vec<ResortId>>,
+    pub(crate) sha256: String,
+    pub(crate) by: String,
+    pub(crate) made_at_ms: u64,
+}
+
+/// A version of a section, by section and number.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Version {
+    pub(crate) hash: u32,
+    pub(crate) value: SectionValue,
+    pub(crate) at_ms: u64,
+    pub(crate) by: String,
+    pub(crate) plan: Option<String>,
+}
+
+/// What a section says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum SectionValue {
+    Worker(WorkerSettings),
+    Api(ApiSettings),
+    Ingest(Ingest),
+}
+
+/// All tables of the console.
+pub(crate) struct ConsoleState {
+    records: Arc<Records>,
+    pub(crate) users: Table<User>,
+    pub(crate) tokens: Table<Token>,
+    pub(crate) keys: Table<Key>,
+    pub(crate) versions: Table<Version>,
+    documents: Table<Document>,
+    plans: Table<PlanView>,
+    audit: Table<AuditEntry>,
+    /// Whoever holds it writes.
+    pen: Mutex<Numbers>,
+    /// Set once a write failed: the process must end.
+    failed: watch::Sender<Option<String>>,
+}
+
+/// The last numbers that were given.
+struct Numbers {
+    audit: u64,
+    plan: u64,
+}
+
+impl ConsoleState {
+    /// Opens the console's folder, which is made when it is not there.
+    pub(crate) fn open(folder: &Path) -> Result<Self, DiskError> {
+        let records = Records::open(folder)?;
+        let audit: Table<AuditEntry> = records.table("audit")?;
+        let plans: Table<PlanView> = records.table("plans")?;
+        let numbers = Numbers {
+            audit: last_number(&audit)?,
+            plan: last_number(&plans)?,
+        };
+        Ok(Self {
+            users: records.table("users")?,
+            tokens: records.table("tokens")?,
+            keys: records.table("keys")?,
+            versions: records.table("versions")?,
+            documents: records.table("documents")?,
+            plans,
+            audit,
+            pen: Mutex::new(numbers),
+            failed: watch::Sender::new(None),
+            records,
+        })
+    }
+
+    /// A further table, for a part of the console that keeps something of its own.
+    #[expect(dead_code, reason = "the parts that observe keep their tables by it")]
+    pub(crate) fn table<T>(&self, name: &str) -> Result<Table<T>, DiskError> {
+        self.records.table(name)
+    }
+
+    /// Writes all changes and lines of the audit, or nothing. `doing` says what for, as a verb.
+    ///
+    /// # Errors
+    /// When the disk did not take them: then the process is about to end.
+    pub(crate) async fn commit(
+        &self,
+        doing: &'static str,
+        mut changes: Changes,
+        lines: Vec<AuditEntry>,
+    ) -> Result<(), DiskError> {
+        let mut numbers = self.pen.lock().await;
+        for mut line in lines {
+            // Given before it is written: who does not wait for the write must not make the next one overwrite it.
+            numbers.audit += 1;
+            line.number = numbers.audit;
+            line.at_ms = epoch_ms();
+            self.audit
+                .put(&mut changes, &number_key(line.number), &line);
+            if let Some(oldest) = line.number.checked_sub(MOST_AUDIT) {
+                self.audit.remove(&mut changes, &number_key(oldest));
+            }
+        }
+        let written = self.records.commit(doing, changes).await;
+        if let Err(error) = &written {
+            self.failed.send_replace(Some(error.to_string()));
+        }
+        written
+    }
+
+    /// Waits until a write failed, and says why.
+    pub(crate) async fn failure(&self) -> String {
+        let mut failed = self.failed.subscribe();
+        let why = failed.wait_for(Option::is_some).await;
+        why.map(|why| why.clone().unwrap_or_default())
+            .unwrap_or_default()
+    }
+
+    /// The document as it stands in the folder.
+    pub(crate) fn document(&self) -> Result<Option<Document>, DiskError> {
+        self.documents.get(DOCUMENT)
+    }
+
+    /// Adds to `changes` that this is the document.
+    pub(crate) fn put_document(&self, changes: &mut Changes, document: &Document) {
+        self.documents.put(changes, DOCUMENT, document);
+    }
+
+    /// Adds to `changes` a version of a section.
+    pub(crate) fn put_version(
+        &self,
+        changes: &mut Changes,
+        section: Section,
+        number: u64,
+        version: &Version,
+    ) {
+        let key = version_key(section, number);
+        self.versions.put(changes, &key, version);
+        if let Some(oldest) = number.checked_sub(MOST_VERSIONS) {
+            self.versions.remove(changes, &version_key(section, oldest));
+        }
+    }
+
+    /// A version of a section.
+    pub(crate) fn version(
+        &self,
+        section: Section,
+        number: u64,
+    ) -> Result<Option<Version>, DiskError> {
+        self.versions.get(&version_key(section, number))
+    }
+
+    /// The versions of a section below a number, newest first.
+    pub(crate) fn versions_before(
+        &self,
+        section: Section,
+        before: u64,
+        limit: usize,
+    ) -> Result<Vec<(u64, Version)>, DiskError> {
+        let keys = version_key(section, 0)..version_key(section, before);
+        let found = self.versions.range_back(keys, limit)?;
+        Ok(found
+            .into_iter()
+            .map(|(key, version)| (read_number(&key[1..]), version))
+            .collect())
+    }
+
+    /// A number for a new plan.
+    pub(crate) async fn next_plan(&self) -> u64 {
+        let mut numbers = self.pen.lock().await;
+        numbers.plan += 1;
+        numbers.plan
+    }
+
+    /// Adds to `changes` that a plan is so.
+    pub(crate) fn put_plan(&self, changes: &mut Changes, plan: &PlanView) {
+        let number = plan_number(&plan.id).unwrap_or_default();
+        self.plans.put(changes, &number_key(number), plan);
+        if let Some(oldest) = number.checked_sub(MOST_PLANS) {
+            self.plans.remove(changes, &number_key(oldest));
+        }
+    }
+
+    /// A plan by its id.
+    pub(crate) fn plan(&self, id: &str) -> Result<Option<PlanView>, DiskError> {
+        match plan_number(id) {
+            Some(number) => self.plans.get(&number_key(number)),
+            None => Ok(None),
+        }
+    }
+
+    /// The newest plans.
+    pub(crate) fn newest_plans(&self, limit: usize) -> Result<Vec<PlanView>, DiskError> {
+        let found = self.plans.range_back(.., limit)?;
+        Ok(found.into_iter().map(|(_, plan)| plan).collect())
+    }
+
+    /// Lines of the audit below a number, newest first.
+    pub(crate) fn audit_before(
+        &self,
+        before: u64,
+        limit: usize,
+    ) -> Result<Vec<AuditEntry>, DiskError> {
+        let found = self.audit.range_back(..number_key(before), limit)?;
+        Ok(found.into_iter().map(|(_, line)| line).collect())
+    }
+}
+
+/// The id of a plan.
+pub(crate) fn plan_id(number: u64) -> String {
+    format!("p{number}")
+}
+
+fn plan_number(id: &str) -> Option<u64> {
+    let digits = id.strip_prefix('p')?;
+    digits.parse().ok().filter(|&number| plan_id(number) == id)
+}
+
+/// A number as a key.
+pub(crate) fn number_key(number: u64) -> Vec<u8> {
+    number.to_be_bytes().to_vec()
+}
+
+fn version_key(section: Section, number: u64) -> Vec<u8> {
+    let section = match section {
+        Section::Worker => b'w',
+        Section::Api => b'a',
+        Section::Ingest => b'i',
+    };
+    [&[section][..], &number.to_be_bytes()].concat()
+}
+
+fn read_number(key: &[u8]) -> u64 {
+    key.try_into().map(u64::from_be_bytes).unwrap_or_default()
+}
+
+fn last_number<T: Serialize + serde::de::DeserializeOwned>(
+    table: &Table<T>,
+) -> Result<u64, DiskError> {
+    let last = table.range_back(.., 1)?;
+    Ok(last.first().map_or(0, |(key, _)| read_number(key)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit;
+
+    #[tokio::test]
+    async fn the_audit_is_numbered_without_gaps_across_starts() {
+        let folder = tempfile::tempdir().unwrap();
+        for _ in 0..2 {
+            let state = ConsoleState::open(folder.path()).unwrap();
+            for _ in 0..3 {
+                let lines = vec![audit::own("try"), audit::own("try again")];
+                let written = state.commit("write lines", Changes::default(), lines);
+                written.await.unwrap();
+            }
+        }
+        let state = ConsoleState::open(folder.path()).unwrap();
+        let lines = state.audit_before(u64::MAX, 100).unwrap();
+        let numbers: Vec<u64> = lines.iter().map(|line| line.number).collect();
+        assert_eq!(numbers, (1..=12).rev().collect::<Vec<_>>());
+        assert_eq!(state.audit_before(5, 2).unwrap()[0].number, 4);
+    }
+
+    #[test]
+    fn a_plan_is_known_by_one_id() {
+        assert_eq!(plan_number("p17"), Some(17));
+        for other in ["17", "p017", "p+17", "p", "q17", ""] {
+            assert_eq!(plan_number(other), None, "{other}");
+        }
+    }
+}

@@ -1,0 +1,313 @@
+//! A folder of JSON records in named tables, for who has little to keep and must not lose it.
+//!
+//! Every write is a batch that happens as a whole or not at all, and is on the disk when it returns. Reads come from memory or
+//! from the system's cache, and take microseconds.
+
+use std::fs::File;
+use std::marker::PhantomData;
+use std::ops::RangeBounds;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use fjall::{Keyspace, KeyspaceCreateOptions, PersistMode};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::error::DiskError;
+use super::folder;
+use super::journal::Synced;
+
+/// The version of the layout. A folder of a newer one is refused.
+pub const FORMAT: u32 = 1;
+
+/// The folder of the database within the folder.
+const SUBFOLDER: &str = "records";
+/// The table that holds the format, which nobody else can name.
+const FORMAT_TABLE: &str = "format";
+/// Its one key.
+const FORMAT_KEY: &[u8] = b"format";
+/// Size at which the records in memory of one table are written out.
+const MEMTABLE_BYTES: u64 = 1 << 20;
+
+/// An open folder of records. It is this process' alone until it and its tables are dropped.
+pub struct Records {
+    folder: PathBuf,
+    database: fjall::Database,
+    /// Keeps other processes out; let go last.
+    _lock: File,
+}
+
+/// One table: records of one form, each under a key, sorted by their keys' bytes. No key is empty. Numbers as keys are big endian.
+pub struct Table<T> {
+    records: Arc<Records>,
+    keyspace: Keyspace,
+    form: PhantomData<fn(T) -> T>,
+}
+
+/// A batch of changes to any tables of one folder.
+#[derive(Default)]
+pub struct Changes(Vec<(Keyspace, Vec<u8>, Option<Vec<u8>>)>);
+
+impl Records {
+    /// Opens a folder, which is created when it is not there.
+    ///
+    /// # Errors
+    /// When another process has it open, it cannot be written, it is damaged, or its layout is newer.
+    pub fn open(folder: &Path) -> Result<Arc<Self>, DiskError> {
+        let failed = |error: fjall::Error| DiskError::open(folder, error);
+        let lock = folder::make_and_lock(folder).map_err(|error| failed(error.into()))?;
+        let lock = lock.ok_or_else(|| DiskError::InUse(folder.to_owned()))?;
+        let opened = Arc::new(Self {
+            folder: folder.to_owned(),
+            database: folder::open_database(folder, SUBFOLDER, Synced::All)?,
+            _lock: lock,
+        });
+        opened.check_format()?;
+        Ok(opened)
+    }
+
+    fn check_format(self: &Arc<Self>) -> Result<(), DiskError> {
+        let table = self.table::<u32>(FORMAT_TABLE)?;
+        match table.get(FORMAT_KEY)? {
+            Some(found) if found <= FORMAT => Ok(()),
+            Some(_) => Err(DiskError::NewerFormat {
+                folder: self.folder.clone(),
+            }),
+            None => {
+                let mut changes = Changes::default();
+                table.put(&mut changes, FORMAT_KEY, &FORMAT);
+                self.commit_here("write its format", changes)
+            }
+        }
+    }
+
+    /// A table, which is made when it is not there. Its form must be the same each time.
+    ///
+    /// # Errors
+    /// When it cannot be made or opened.
+    pub fn table<T>(self: &Arc<Self>, name: &str) -> Result<Table<T>, DiskError> {
+        let options = || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES);
+        let opened = self.database.keyspace(name, options);
+        Ok(Table {
+            records: Arc::clone(self),
+            keyspace: opened.map_err(|error| DiskError::open(&self.folder, error))?,
+            form: PhantomData,
+        })
+    }
+
+    /// Writes all changes or none, and returns when they are on the disk. Once begun it is finished, also when nobody waits for
+    /// it any more. `doing` says what for, as a verb.
+    ///
+    /// # Errors
+    /// When the disk did not take them. What it has of them is known after the next start, so that the process should end.
+    pub async fn commit(
+        self: &Arc<Self>,
+        doing: &'static str,
+        changes: Changes,
+    ) -> Result<(), DiskError> {
+        let records = Arc::clone(self);
+        let writing = tokio::task::spawn_blocking(move || records.commit_here(doing, changes));
+        match writing.await {
+            Ok(written) => written,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(_) => Err(DiskError::Ending),
+            },
+        }
+    }
+
+    /// As [`Self::commit`], on this thread.
+    ///
+    /// # Errors
+    /// As [`Self::commit`].
+    pub fn commit_here(&self, doing: &'static str, changes: Changes) -> Result<(), DiskError> {
+        let mut batch = self
+            .database
+            .batch()
+            .durability(Some(PersistMode::SyncData));
+        for (keyspace, key, value) in changes.0 {
+            match value {
+                Some(value) => batch.insert(&keyspace, key, value),
+                None => batch.remove(&keyspace, key),
+            }
+        }
+        let written = batch.commit();
+        written.map_err(|error| DiskError::failed(&self.folder, doing, error))
+    }
+}
+
+impl Changes {
+    /// Whether there is nothing to write.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl<T: Serialize + DeserializeOwned> Table<T> {
+    /// The record under a key.
+    ///
+    /// # Errors
+    /// When the disk cannot be read, or holds what is no such record.
+    pub fn get(&self, key: &[u8]) -> Result<Option<T>, DiskError> {
+        let found = self.keyspace.get(key).map_err(|error| self.unread(error))?;
+        found.map(|value| self.parse(key, &value)).transpose()
+    }
+
+    /// At most `limit` records of a range of keys, in order.
+    ///
+    /// # Errors
+    /// As [`Self::get`].
+    pub fn range(
+        &self,
+        keys: impl RangeBounds<Vec<u8>>,
+        limit: usize,
+    ) -> Result<Vec<(Vec<u8>, T)>, DiskError> {
+        self.collect(self.keyspace.range(keys).take(limit))
+    }
+
+    /// At most `limit` records of a range of keys, the last one first.
+    ///
+    /// # Errors
+    /// As [`Self::get`].
+    pub fn range_back(
+        &self,
+        keys: impl RangeBounds<Vec<u8>>,
+        limit: usize,
+    ) -> Result<Vec<(Vec<u8>, T)>, DiskError> {
+        self.collect(self.keyspace.range(keys).rev().take(limit))
+    }
+
+    /// How many records there are. It looks at every key.
+    ///
+    /// # Errors
+    /// When the disk cannot be read.
+    pub fn count(&self) -> Result<usize, DiskError> {
+        self.keyspace.len().map_err(|error| self.unread(error))
+    }
+
+    fn collect(
+        &self,
+        found: impl Iterator<Item = fjall::Guard>,
+    ) -> Result<Vec<(Vec<u8>, T)>, DiskError> {
+        let read = |entry: fjall::Guard| {
+            let (key, value) = entry.into_inner().map_err(|error| self.unread(error))?;
+            Ok((key.to_vec(), self.parse(&key, &value)?))
+        };
+        found.map(read).collect()
+    }
+
+    fn parse(&self, key: &[u8], value: &[u8]) -> Result<T, DiskError> {
+        serde_json::from_slice(value).map_err(|error| DiskError::Damaged {
+            folder: self.records.folder.clone(),
+            what: format!(
+                "the record {:?} of table {} is not what this version writes ({error})",
+                String::from_utf8_lossy(key),
+                self.keyspace.name()
+            ),
+        })
+    }
+
+    fn unread(&self, error: fjall::Error) -> DiskError {
+        DiskError::failed(&self.records.folder, "read a record", error)
+    }
+
+    /// Adds to `changes` that this record stands under this key.
+    pub fn put(&self, changes: &mut Changes, key: &[u8], record: &T) {
+        // Our forms have text as keys and no numbers that JSON lacks, so that they become JSON without fail.
+        let value = serde_json::to_vec(record).unwrap_or_default();
+        let change = (self.keyspace.clone(), key.to_vec(), Some(value));
+        changes.0.push(change);
+    }
+
+    /// Adds to `changes` that nothing stands under this key.
+    pub fn remove(&self, changes: &mut Changes, key: &[u8]) {
+        changes.0.push((self.keyspace.clone(), key.to_vec(), None));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn number(number: u64) -> Vec<u8> {
+        number.to_be_bytes().to_vec()
+    }
+
+    #[test]
+    fn records_come_back_in_order_from_both_ends() {
+        let folder = tempfile::tempdir().unwrap();
+        {
+            let records = Records::open(folder.path()).unwrap();
+            let table = records.table::<String>("names").unwrap();
+            let mut changes = Changes::default();
+            for each in 0..300 {
+                table.put(&mut changes, &number(each), &format!("name {each}"));
+            }
+            table.remove(&mut changes, &number(7));
+            records.commit_here("write names", changes).unwrap();
+            assert!(matches!(
+                Records::open(folder.path()),
+                Err(DiskError::InUse(_))
+            ));
+        }
+        let records = Records::open(folder.path()).unwrap();
+        let table = records.table::<String>("names").unwrap();
+        assert_eq!(
+            table.get(&number(255)).unwrap().as_deref(),
+            Some("name 255")
+        );
+        assert_eq!(table.get(&number(7)).unwrap(), None);
+        assert_eq!(table.count().unwrap(), 299);
+        let numbers = |found: Vec<(Vec<u8>, String)>| -> Vec<u8> {
+            found.iter().map(|(key, _)| key[7]).collect()
+        };
+        assert_eq!(numbers(table.range(number(5).., 3).unwrap()), [5, 6, 8]);
+        assert_eq!(
+            numbers(table.range_back(..number(10), 4).unwrap()),
+            [9, 8, 6, 5]
+        );
+        // Another form is not mistaken for this one.
+        let other = records.table::<u32>("names").unwrap();
+        assert!(matches!(
+            other.get(&number(1)),
+            Err(DiskError::Damaged { .. })
+        ));
+    }
+
+    #[test]
+    fn damage_before_another_batch_is_told_and_a_torn_end_is_cut() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |text: &str| {
+            let records = Records::open(folder.path()).unwrap();
+            let table = records.table::<String>("names").unwrap();
+            let mut changes = Changes::default();
+            table.put(&mut changes, text.as_bytes(), &text.to_owned());
+            records.commit_here("write a name", changes).unwrap();
+        };
+        write("the first one");
+        write("the second one");
+        let journals = std::fs::read_dir(folder.path().join(SUBFOLDER)).unwrap();
+        let journal = journals
+            .map(|entry| entry.unwrap().path())
+            .find(|path| path.extension().is_some_and(|end| end == "jnl"))
+            .unwrap();
+        let whole = std::fs::read(&journal).unwrap();
+        let spoil = |what: &[u8]| {
+            let at = memchr::memmem::find(&whole, what).unwrap();
+            let mut bytes = whole.clone();
+            bytes[at] ^= 1;
+            std::fs::write(&journal, bytes).unwrap();
+        };
+        spoil(b"the first one");
+        assert!(matches!(
+            Records::open(folder.path()),
+            Err(DiskError::Damaged { .. })
+        ));
+        spoil(b"the second one");
+        let records = Records::open(folder.path()).unwrap();
+        let table = records.table::<String>("names").unwrap();
+        assert!(table.get(b"the first one").unwrap().is_some());
+        assert!(table.get(b"the second one").unwrap().is_none());
+    }
+}
