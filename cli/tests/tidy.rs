@@ -14,6 +14,7 @@ const ARROWS: [(&str, &[&str]); 8] = [
         "skilift-cli",
         &[
             "skilift-api",
+            "skilift-console",
             "skilift-core",
             "skilift-load",
             "skilift-worker",
