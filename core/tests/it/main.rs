@@ -1,11 +1,13 @@
 //! Queue and store on both engines: RabbitMQ and Redis as real servers, and data folders.
 //!
-//! - `engines`: both engines. `queue`, `apply`: what must hold on either. `rabbit`, `redis`, `durability`, `folder`: what is
+//! - `engines`: both engines. `queue`, `apply`, `books`, `books_model`: what must hold on either. `rabbit`, `redis`, `durability`, `folder`: what is
 //!   particular to one.
 //!
 //! Redis is started by each test that may disturb it; otherwise it and RabbitMQ are the shared ones that `make test` starts.
 
 mod apply;
+mod books;
+mod books_model;
 mod durability;
 mod engines;
 mod folder;
