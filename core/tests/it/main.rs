@@ -2,11 +2,15 @@
 //!
 //! - `engines`: both engines. `queue`, `apply`: what must hold on either. `rabbit`, `redis`, `durability`, `folder`: what is
 //!   particular to one. `control`: what passes between nodes and console.
+//! - `engines`: both engines. `queue`, `apply`, `books`, `books_model`: what must hold on either. `rabbit`, `redis`, `durability`, `folder`: what is
+//!   particular to one.
 //!
 //! Redis is started by each test that may disturb it; otherwise it and RabbitMQ are the shared ones that `make test` starts.
 
 mod apply;
 mod control;
+mod books;
+mod books_model;
 mod durability;
 mod engines;
 mod folder;
