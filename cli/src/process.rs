@@ -10,11 +10,11 @@ use anyhow::Context;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use serde::Serialize;
 use skilift_core::catalogue::Catalogue;
+use skilift_core::control::WorkerSettings;
 use skilift_core::health::{self, HealthCheck, PrometheusHandle};
 use skilift_core::lifecycle::{Lifecycle, Signals};
 use skilift_core::queue::PublisherConfig;
 use skilift_core::queue::rabbit::Broker;
-use skilift_worker::WorkerConfig;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -142,13 +142,14 @@ pub(crate) fn publisher_config(config: &Config) -> PublisherConfig {
     }
 }
 
-/// How a worker is set.
-pub(crate) fn worker_config(config: &Config) -> WorkerConfig {
-    WorkerConfig {
+/// How the flags set a worker.
+pub(crate) fn worker_settings(config: &Config) -> WorkerSettings {
+    WorkerSettings {
         threads: config.threads,
-        prefetch_rides: config.prefetch_rides,
-        batch_rides: config.batch_rides,
-        linger: config.linger,
+        prefetch: config.prefetch_rides,
+        batch: config.batch_rides,
+        // At most 10 s.
+        linger_ms: config.linger.as_millis() as u32,
     }
 }
 
