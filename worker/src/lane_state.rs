@@ -176,6 +176,7 @@ mod tests {
             format: None,
             rides: None,
             accepted_at_ms: Some(accepted_at_ms),
+            replay_of: None,
             returns,
         }
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use skilift_core::books::Settlement;
 use skilift_core::clock::epoch_ms;
 use skilift_core::control::Durations;
 use skilift_core::engine::{Engine, EngineError, Intake};
@@ -219,21 +220,21 @@ impl<'a, E: Engine> Session<'a, E> {
         Ok(())
     }
 
-    /// Stores rides and puts dead letters away. All of it is safe when this returns.
+    /// Stores rides, puts dead letters away, and writes both in the books. All of it is safe when this returns.
     async fn store(&mut self, messages: &[Delivery]) -> Result<(), Interrupted> {
         let mut decoded = Decoded::default();
-        for message in messages {
-            decoded.add(message);
-        }
+        let decoding = messages.iter().map(|message| decoded.add(message));
+        let mut settlements: Vec<Settlement> = decoding.collect();
         let batch = Batch::new(decoded.rides);
         let applied = self.apply(batch).await?;
-        let refused = applied
-            .refused
-            .iter()
-            .map(|(ride, reason)| refused_letter(ride, reason, messages));
-        decoded.dead.extend(refused);
+        for (ride, reason) in &applied.refused {
+            let (at, letter) = refused_letter(ride, reason, messages);
+            settlements[at].dead += 1;
+            decoded.dead.push(letter);
+        }
         let dead = decoded.dead.len();
         self.put_away(decoded.dead).await?;
+        self.settle(&settlements).await?;
         self.lane.lanes.counts.add(&applied, dead as u64);
         record(messages, &applied, dead, &self.lane.lanes.stored_after_ms);
         Ok(())
@@ -283,6 +284,28 @@ impl<'a, E: Engine> Session<'a, E> {
         Ok(())
     }
 
+    /// Writes in the books what became of messages, again and again until it is written or they were held for too long.
+    async fn settle(&mut self, settlements: &[Settlement]) -> Result<(), Interrupted> {
+        let started = Instant::now();
+        let mut pauses = retry::pauses();
+        loop {
+            let Err(error) = self.intake.settle(settlements).await else {
+                self.lane.state.working();
+                return Ok(());
+            };
+            metrics::counter!("skilift_store_retries_total").increment(1);
+            if error.is_fatal() || self.gives_up(started) {
+                // The rides are stored; what is to be waited for is a store that can be written.
+                let batch = Batch::new(Vec::new());
+                return Err(Interrupted::Store { batch, error });
+            }
+            let text = chain(&error);
+            tracing::warn!("a batch is not in the books yet: {text}; trying again");
+            self.lane.state.hindered(text);
+            tokio::time::sleep(pauses.next().unwrap_or_default()).await;
+        }
+    }
+
     /// Whether what could not be put away goes back to the queue. In a drain it does so at once: nothing is lost by it,
     /// and the process can end.
     fn gives_up(&self, started: Instant) -> bool {
@@ -298,22 +321,24 @@ enum Next {
     Exhausted,
 }
 
-/// A ride that the store refused, as the line of the message that it came in.
-fn refused_letter(ride: &Ride, reason: &str, messages: &[Delivery]) -> DeadLetter {
-    let lines_of = |message: &Delivery| {
-        let found = lines(&message.body).find(|(_, line)| parse_line(line).as_ref() == Ok(ride));
-        found.map(|(number, line)| (message.id, number, line.to_vec()))
+/// A ride that the store refused, as the line of the message that it came in, and which of the messages that is.
+fn refused_letter(ride: &Ride, reason: &str, messages: &[Delivery]) -> (usize, DeadLetter) {
+    let letter = |(at, message): (usize, &Delivery)| {
+        let mut found = lines(&message.body);
+        let (number, line) = found.find(|(_, line)| parse_line(line).as_ref() == Ok(ride))?;
+        let letter = DeadLetter::of_line(message, number, line, reason.to_owned());
+        Some((at, letter))
     };
     // Every ride comes from a line of these messages; should none be found, it is written anew.
-    let found = messages.iter().find_map(lines_of);
-    let (message, line_number, line) =
-        found.unwrap_or_else(|| (None, 0, serde_json::to_vec(ride).unwrap_or_default()));
-    DeadLetter {
-        line,
-        reason: reason.to_owned(),
-        message,
-        line_number,
-    }
+    messages
+        .iter()
+        .enumerate()
+        .find_map(letter)
+        .unwrap_or_else(|| {
+            let line = serde_json::to_vec(ride).unwrap_or_default();
+            let letter = DeadLetter::of_line(&messages[0], 0, &line, reason.to_owned());
+            (0, letter)
+        })
 }
 
 fn record(messages: &[Delivery], applied: &Applied, dead: usize, stored_after_ms: &Durations) {

@@ -2,10 +2,12 @@
 //!
 //! - [`keys`]: the names of the keys.
 //! - [`durability`]: whether Redis keeps what it was told.
+//! - `books`: the scripts of the books, and how they are read.
 //! - [`writer`]: stores batches by `apply.lua` and keeps the indexes; [`reader`] answers questions.
 //!
 //! The ledger (`rides:{R:S:D}`) is the data. Counters and indexes follow from it, and everything else is derived on read.
 
+mod books;
 pub mod durability;
 pub mod keys;
 pub mod reader;
