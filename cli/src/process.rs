@@ -89,11 +89,13 @@ impl Process {
         Ok(self.private.local_addr()?)
     }
 
-    /// Serves until the process is asked to end or a task fails, and then says good-bye.
+    /// Serves until the process is asked to end or a task fails, and then says good-bye. `agents` speak for its nodes to the
+    /// last, and never end by themselves.
     pub(crate) async fn run(
         self,
         signals: Signals,
         check: HealthCheck,
+        agents: impl Future<Output = ()>,
         farewell: impl Future<Output = ()>,
     ) -> anyhow::Result<ExitCode> {
         tracing::info!("health and metrics on http://{}", self.private_address()?);
@@ -107,10 +109,14 @@ impl Process {
             end.cancel();
             code
         };
-        // Health is served to the last, but nobody who watches it keeps the process alive.
+        let seen = async {
+            let (served, ()) = tokio::join!(health, agents);
+            served
+        };
+        // It is seen to the last, but nobody who watches it keeps the process alive.
         tokio::select! {
             code = drained => Ok(code),
-            served = health => {
+            served = seen => {
                 served.map_err(anyhow::Error::from_boxed).context("the health listener failed")?;
                 Ok(ExitCode::SUCCESS)
             }

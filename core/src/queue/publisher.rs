@@ -117,6 +117,17 @@ impl Publisher {
         self.wanted_lanes.send_replace((lanes as usize).max(1));
     }
 
+    /// How it works now. The embedded queue has one lane, whatever is said here.
+    #[must_use]
+    pub fn settings(&self) -> ApiSettings {
+        let number = |setting: usize| u32::try_from(setting).unwrap_or(u32::MAX);
+        ApiSettings {
+            lanes: number(*self.wanted_lanes.borrow()),
+            message_rides: number(self.message_rides()),
+            max_in_flight: number(self.max_in_flight()),
+        }
+    }
+
     /// Lanes that take rides.
     #[must_use]
     pub fn lanes(&self) -> usize {
