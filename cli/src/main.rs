@@ -13,6 +13,7 @@ mod documents;
 mod exit;
 mod load;
 mod logging;
+mod node;
 mod process;
 mod serve;
 mod simulate;

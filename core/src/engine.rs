@@ -71,6 +71,9 @@ pub trait Engine: Send + Sync + 'static {
     fn open(&self, prefetch: u16)
     -> impl Future<Output = Result<Self::Intake, EngineError>> + Send;
 
+    /// Makes room for so many intakes to be open at once.
+    fn make_room(&self, intakes: usize);
+
     /// Stores a batch outside of any intake: no other probe says as well whether the store takes it again.
     ///
     /// # Errors

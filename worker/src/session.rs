@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use skilift_core::books::Settlement;
 use skilift_core::clock::epoch_ms;
+use skilift_core::control::Durations;
 use skilift_core::engine::{Engine, EngineError, Intake};
 use skilift_core::lifecycle::chain;
 use skilift_core::message::{lines, parse_line};
@@ -13,10 +14,12 @@ use skilift_core::ride::Ride;
 use skilift_core::store::batch::Batch;
 use skilift_core::store::{Applied, StoreError};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use crate::decode::{Decoded, count_rides};
 use crate::lane::Lane;
 use crate::prefetch::PrefetchGauge;
+use crate::wanted::LaneSettings;
 
 /// How long a batch is held while it cannot be stored. After that the channel is closed, so that its messages go back
 /// once and RabbitMQ's `consumer_timeout` never fires.
@@ -64,11 +67,14 @@ impl From<QueueError> for Interrupted {
 /// The work of a lane on one intake.
 pub(crate) struct Session<'a, E: Engine> {
     lane: &'a Lane<E>,
+    settings: LaneSettings,
+    /// Ready when the lane shall take no more messages.
+    stop: &'a CancellationToken,
     intake: E::Intake,
     gauge: PrefetchGauge,
     /// A message that did not fit into the batch before it.
     held: Option<Delivery>,
-    /// Whether no more messages are asked for: to drain, or to change the prefetch.
+    /// Whether no more messages are asked for: to stop, or to change the prefetch.
     cancelled: bool,
     has_stored: bool,
 }
@@ -83,11 +89,19 @@ struct Gathered {
 }
 
 impl<'a, E: Engine> Session<'a, E> {
-    pub(crate) async fn open(lane: &'a Lane<E>) -> Result<Self, Interrupted> {
-        let gauge = PrefetchGauge::new(lane.config.prefetch_rides);
+    pub(crate) async fn open(
+        lane: &'a Lane<E>,
+        settings: LaneSettings,
+        stop: &'a CancellationToken,
+    ) -> Result<Self, Interrupted> {
+        let gauge = PrefetchGauge::new(settings.prefetch_rides);
+        let intake = lane.engine.open(gauge.messages()).await?;
+        lane.state.consumes(intake.prefetch());
         Ok(Self {
             lane,
-            intake: lane.engine.open(gauge.messages()).await?,
+            settings,
+            stop,
+            intake,
             gauge,
             held: None,
             cancelled: false,
@@ -105,23 +119,27 @@ impl<'a, E: Engine> Session<'a, E> {
         self.intake.close().await;
     }
 
-    /// Works until the worker drains: then it stores what was delivered already, and ends.
+    /// Works until the lane shall stop: then it stores what was delivered already, and ends.
     pub(crate) async fn work(&mut self) -> Result<(), Interrupted> {
         loop {
             let gathered = self.gather().await?;
             if let Some(last) = gathered.messages.last() {
                 let through = last.tag;
+                self.lane.state.stores();
                 self.store(&gathered.messages).await?;
                 self.intake.ack_through(through).await?;
                 self.has_stored = true;
-                self.gauge.saw(gathered.messages.len(), gathered.rides);
+                let (messages, rides) = (gathered.messages.len(), gathered.rides);
+                self.lane.state.acked(messages, rides, self.held.as_ref());
+                self.gauge.saw(messages, rides);
             }
             if !gathered.exhausted {
                 self.follow_message_size().await?;
-            } else if self.lane.draining.is_cancelled() {
+            } else if self.stop.is_cancelled() {
                 return Ok(());
             } else if self.cancelled {
                 self.intake.resume(self.gauge.messages()).await?;
+                self.lane.state.consumes(self.intake.prefetch());
                 self.cancelled = false;
             } else {
                 return Err(Interrupted::Cancelled);
@@ -138,7 +156,10 @@ impl<'a, E: Engine> Session<'a, E> {
             let next = match self.held.take() {
                 Some(message) => Some(message),
                 None => match self.next(leave_at).await? {
-                    Next::Message(message) => Some(message),
+                    Next::Message(message) => {
+                        self.lane.state.took(&message, count_rides(&message));
+                        Some(message)
+                    }
                     Next::Linger => return Ok(gathered),
                     Next::Exhausted => None,
                 },
@@ -154,11 +175,11 @@ impl<'a, E: Engine> Session<'a, E> {
             }
             gathered.rides += count_rides(&message);
             gathered.messages.push(message);
-            let full = gathered.rides >= self.lane.config.batch_rides;
+            let full = gathered.rides >= self.settings.batch_rides;
             if full || alone || gathered.messages.len() >= usize::from(self.intake.prefetch()) {
                 return Ok(gathered);
             }
-            leave_at.get_or_insert_with(|| Instant::now() + self.lane.config.linger);
+            leave_at.get_or_insert_with(|| Instant::now() + self.settings.linger);
         }
     }
 
@@ -170,9 +191,9 @@ impl<'a, E: Engine> Session<'a, E> {
             }
         };
         tokio::select! {
-            // The drain first: while messages are waiting there is always a next one.
+            // The stop first: while messages are waiting there is always a next one.
             biased;
-            () = self.lane.draining.cancelled(), if !self.cancelled => {}
+            () = self.stop.cancelled(), if !self.cancelled => {}
             next = self.intake.next() => match next {
                 Some(Ok(message)) => return Ok(Next::Message(message)),
                 Some(Err(error)) => return Err(error.into()),
@@ -214,8 +235,8 @@ impl<'a, E: Engine> Session<'a, E> {
         let dead = decoded.dead.len();
         self.put_away(decoded.dead).await?;
         self.settle(&settlements).await?;
-        self.lane.counts.add(&applied, dead as u64);
-        record(messages, &applied, dead);
+        self.lane.lanes.counts.add(&applied, dead as u64);
+        record(messages, &applied, dead, &self.lane.lanes.stored_after_ms);
         Ok(())
     }
 
@@ -320,14 +341,19 @@ fn refused_letter(ride: &Ride, reason: &str, messages: &[Delivery]) -> (usize, D
         })
 }
 
-fn record(messages: &[Delivery], applied: &Applied, dead: usize) {
+fn record(messages: &[Delivery], applied: &Applied, dead: usize, stored_after_ms: &Durations) {
     metrics::counter!("skilift_rides_applied_total").increment(applied.new);
     metrics::counter!("skilift_rides_duplicate_total").increment(applied.duplicates);
     metrics::counter!("skilift_rides_dead_total").increment(dead as u64);
     metrics::histogram!("skilift_batch_rides").record((applied.new + applied.duplicates) as f64);
     let now = epoch_ms();
     let stored_after = metrics::histogram!("skilift_accept_to_stored_seconds");
-    for accepted_at in messages.iter().filter_map(|message| message.accepted_at_ms) {
-        stored_after.record(now.saturating_sub(accepted_at) as f64 / 1000.0);
+    for message in messages {
+        let Some(accepted_at) = message.accepted_at_ms else {
+            continue;
+        };
+        let waited = now.saturating_sub(accepted_at);
+        stored_after.record(waited as f64 / 1000.0);
+        stored_after_ms.record(waited, count_rides(message) as u64);
     }
 }

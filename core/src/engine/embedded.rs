@@ -65,6 +65,9 @@ impl Engine for Embedded {
         })
     }
 
+    /// There is always room for the one.
+    fn make_room(&self, _intakes: usize) {}
+
     async fn apply(&self, batch: &Batch) -> Result<(), StoreError> {
         let seat = Arc::clone(&self.queue.seat).lock_owned().await;
         let rides = batch.clone();

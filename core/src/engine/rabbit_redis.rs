@@ -71,6 +71,11 @@ impl Engine for RabbitRedis {
         })
     }
 
+    fn make_room(&self, intakes: usize) {
+        // One writer for each, and as many to look whether Redis is back.
+        self.store.make_room(intakes * 2);
+    }
+
     async fn apply(&self, batch: &Batch) -> Result<(), StoreError> {
         let mut writer = self.store.writer().await?;
         writer.apply(batch).await?;

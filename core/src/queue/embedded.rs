@@ -286,13 +286,9 @@ pub fn publish(
     admission: Arc<Admission>,
     life: &Lifecycle,
 ) -> Publisher {
-    let one_lane = PublisherConfig {
-        lanes: 1,
-        ..config.clone()
-    };
-    let publisher = Publisher::new(&one_lane, admission);
-    for room in publisher.rooms() {
-        let appending = lane::run(Arc::clone(queue), Arc::clone(room), publisher.closing());
+    let publisher = Publisher::new(config, admission);
+    for lane in publisher.set_lanes(1) {
+        let appending = lane::run(Arc::clone(queue), lane.room, publisher.closing());
         life.spawn("publisher lane", appending);
     }
     let watching = watch_backlog(Arc::clone(queue), publisher.clone(), life.draining());

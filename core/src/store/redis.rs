@@ -80,6 +80,11 @@ impl Store {
         })
     }
 
+    /// From now on so many writers may be at work at once. Connections that are idle beyond that are closed.
+    pub fn make_room(&self, writers: usize) {
+        self.pool.resize(writers.max(1));
+    }
+
     /// Takes a connection and makes sure that what is written through it will last.
     ///
     /// # Errors

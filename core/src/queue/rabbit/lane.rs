@@ -12,7 +12,7 @@ use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, Confirmation};
 use tokio_util::sync::CancellationToken;
 
-use super::broker::Broker;
+use super::broker::{Broker, within_timeout};
 use super::confirmed::{open_channel, publish};
 use crate::lifecycle::{TaskError, chain};
 use crate::message::{FORMAT, MessageId};
@@ -88,6 +88,7 @@ impl Lane {
                 in_flight.push_back(send(&channel, &queue, id, message));
             }
             if in_flight.is_empty() && self.closing.is_cancelled() {
+                close(&channel).await;
                 return Ok(());
             }
             tokio::select! {
@@ -110,6 +111,14 @@ impl Lane {
                 }
             }
         }
+    }
+}
+
+/// Closes a channel on which nothing is under way.
+async fn close(channel: &Channel) {
+    let closing = channel.close(200, "bye".into());
+    if let Err(error) = within_timeout("close a channel", closing).await {
+        tracing::debug!("closing a publisher's channel: {error}");
     }
 }
 
