@@ -2,13 +2,18 @@
 //!
 //! - [`router`]: every URL with the role that it asks for, as a table of contents.
 //! - `auth`: who asks. `extract`: how requests are read. `error`: how refusals look.
-//! - `login`: the way in and out.
+//! - `login`: the way in and out. `access`: users, tokens, keys. `settings`, `plans`, `audit`: what shall be, how it changes,
+//!   and who changed it.
 
+mod access;
+mod audit;
 mod auth;
 mod error;
 mod extract;
 mod login;
+mod plans;
 mod router;
+mod settings;
 
 pub(crate) use error::ApiError;
 pub(crate) use router::router;

@@ -13,11 +13,13 @@ use skilift_core::stack::StackName;
 use skilift_core::store::Reader;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::access::Access;
-use crate::admin;
+use crate::desired::Desired;
 use crate::roster::Roster;
 use crate::state::ConsoleState;
+use crate::{admin, plan, publish};
 
 /// How often it is written when tokens were shown.
 const USE_STEP: Duration = Duration::from_secs(60);
@@ -75,6 +77,11 @@ pub enum ConsoleError {
     /// Its folder.
     #[error(transparent)]
     Disk(#[from] DiskError),
+    /// A plan that was cut off.
+    #[error(
+        "a plan that was cut off when the console ended could be neither finished nor given up: {0}"
+    )]
+    Resume(String),
 }
 
 /// What every part of the console has at hand.
@@ -84,6 +91,9 @@ pub struct Console {
     pub(crate) state: ConsoleState,
     pub(crate) access: Access,
     pub(crate) roster: Roster,
+    pub(crate) desired: Desired,
+    /// What goes on although nobody waits for it any more: plans that are being applied.
+    pub(crate) tasks: TaskTracker,
 }
 
 impl Console {
@@ -122,21 +132,34 @@ pub async fn start(
     sources: Sources,
     life: &Lifecycle,
 ) -> Result<Arc<Console>, ConsoleError> {
-    let folder = config.folder.clone();
+    let (folder, seeds) = (config.folder.clone(), config.seeds);
     let opening = tokio::task::spawn_blocking(move || -> Result<_, DiskError> {
         let state = ConsoleState::open(&folder)?;
         let access = Access::open(&state)?;
-        Ok((state, access))
+        let desired = Desired::open(&state, seeds)?;
+        Ok((state, access, desired))
     });
-    let (state, access) = opening.await.map_err(|_| DiskError::Ending)??;
+    let (state, access, desired) = opening.await.map_err(|_| DiskError::Ending)??;
     let console = Arc::new(Console {
         config,
         sources,
         access,
         state,
         roster: Roster::default(),
+        desired,
+        tasks: TaskTracker::new(),
     });
+    if !console.config.read_only {
+        plan::apply::resume(&console)
+            .await
+            .map_err(|error| ConsoleError::Resume(error.message().to_owned()))?;
+    }
     let drain = life.draining();
+    life.spawn(
+        "publishing",
+        publish::run(Arc::clone(&console), drain.clone()),
+    );
+    life.spawn("plans", finish_plans(console.tasks.clone(), drain.clone()));
     life.spawn(
         "console folder",
         watch_folder(Arc::clone(&console), drain.clone()),
@@ -156,6 +179,14 @@ pub fn serve(console: &Arc<Console>, listener: TcpListener, life: &Lifecycle) {
             .with_graceful_shutdown(drain.cancelled_owned())
             .await?)
     });
+}
+
+/// Has plans that are being applied finish before the process ends.
+async fn finish_plans(tasks: TaskTracker, drain: CancellationToken) -> Result<(), TaskError> {
+    drain.cancelled().await;
+    tasks.close();
+    tasks.wait().await;
+    Ok(())
 }
 
 /// Ends the process when the folder did not take a write: what it has of it is known after the next start.

@@ -5,7 +5,8 @@
 //! - [`view`]: what operators see, and [`view::change`] what they may ask for. It is also the JSON of the admin API.
 //! - [`console`]: the one object that all of it hangs on, and how it starts. `state`: what it keeps in its own folder.
 //! - `access`: users, tokens, login codes. `audit`: who did what.
-//! - `roster`: which nodes there are.
+//! - `desired`: what the nodes shall do; `settings` shows it, `publish` tells the nodes. `roster`: which nodes there are.
+//! - `plan`: every change, planned, applied, and gone on with after a crash.
 //! - `admin`: the JSON API, a thin surface over these. `admin/router.rs` is its table of contents.
 //!
 //! Rides flow without a console, and a console works, and says what it does not know, without Redis and RabbitMQ.
@@ -15,7 +16,11 @@ pub mod view;
 mod access;
 mod admin;
 mod audit;
+mod desired;
+mod plan;
+mod publish;
 mod roster;
+mod settings;
 mod state;
 
 pub mod console;

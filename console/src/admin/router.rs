@@ -10,10 +10,10 @@ use axum::routing::{MethodRouter, get, post};
 
 use super::auth::{Door, admit};
 use super::error::ApiError;
-use super::login;
+use super::{access, audit, login, plans, settings};
 use crate::console::Console;
 use crate::view::access::UserRole;
-use crate::view::access::UserRole::Viewer;
+use crate::view::access::UserRole::{Operator, Viewer};
 
 /// What every URL begins with.
 const PREFIX: &str = "/admin/v1";
@@ -26,6 +26,17 @@ pub(crate) fn router(console: Arc<Console>) -> Router {
         .post(None,         "/login",  login::login)
         .post(Some(Viewer), "/logout", login::logout)
         .get(Some(Viewer),  "/whoami", login::whoami)
+        // What shall be, and how it changes
+        .get(Some(Viewer),    "/settings", settings::settings)
+        .get(Some(Viewer),    "/settings/{section}/history", settings::history)
+        .post(Some(Operator), "/plans", plans::make)
+        .get(Some(Viewer),    "/plans/{id}", plans::plan)
+        .post(Some(Operator), "/plans/{id}/apply", plans::apply)
+        .get(Some(Viewer),    "/audit", audit::audit)
+        // Who may
+        .get(Some(Viewer),  "/users", access::users)
+        .get(Some(Viewer),  "/tokens", access::tokens)
+        .get(Some(Viewer),  "/keys", access::keys)
         .build()
 }
 

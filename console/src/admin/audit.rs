@@ -1,0 +1,84 @@
+//! The audit.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::error::ApiError;
+use super::extract::{ApiJson, ApiQuery, limit};
+use crate::console::Console;
+use crate::view::audit::{AuditEntry, AuditView};
+
+/// Lines that are looked at for one answer at most, when few of them fit.
+const MOST_READ: usize = 20_000;
+/// Lines that are read at once.
+const PAGE: usize = 500;
+
+/// Which lines are wanted.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct AuditQuery {
+    /// Only lines with smaller numbers.
+    before: Option<u64>,
+    /// At most so many; left out: 50.
+    #[param(minimum = 1, maximum = 500)]
+    limit: Option<usize>,
+    /// Only what this user or token did.
+    who: Option<String>,
+    /// Only this: "login", "plan", "apply".
+    action: Option<String>,
+}
+
+/// Who did what, newest first
+#[utoipa::path(
+    get,
+    path = "/admin/v1/audit",
+    operation_id = "getAudit",
+    tag = "Settings and plans",
+    params(AuditQuery),
+    responses((status = 200, description = "Lines", body = AuditView)),
+)]
+pub(crate) async fn audit(
+    State(console): State<Arc<Console>>,
+    ApiQuery(query): ApiQuery<AuditQuery>,
+) -> Result<ApiJson<AuditView>, ApiError> {
+    let limit = limit(query.limit, 50, 500)?;
+    let reading = tokio::task::spawn_blocking(move || read(&console, &query, limit));
+    Ok(ApiJson(reading.await.map_err(ApiError::internal)??))
+}
+
+fn read(console: &Console, query: &AuditQuery, limit: usize) -> Result<AuditView, ApiError> {
+    let fits = |line: &AuditEntry| {
+        query.who.as_ref().is_none_or(|who| line.who == *who)
+            && query
+                .action
+                .as_ref()
+                .is_none_or(|action| line.action == *action)
+    };
+    let mut entries = Vec::new();
+    let mut before = query.before.unwrap_or(u64::MAX);
+    for _ in 0..MOST_READ / PAGE {
+        let lines = console.state.audit_before(before, PAGE)?;
+        let is_end = lines.len() < PAGE;
+        for line in lines {
+            before = line.number;
+            if fits(&line) {
+                entries.push(line);
+            }
+            if entries.len() == limit {
+                let next = (before > 1).then_some(before);
+                return Ok(AuditView { entries, next });
+            }
+        }
+        if is_end {
+            return Ok(AuditView {
+                entries,
+                next: None,
+            });
+        }
+    }
+    let next = Some(before);
+    Ok(AuditView { entries, next })
+}

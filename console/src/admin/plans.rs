@@ -1,0 +1,90 @@
+//! Plans: every change comes this way.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+
+use super::error::ApiError;
+use super::extract::{ApiJson, ApiPath};
+use crate::access::Caller;
+use crate::console::Console;
+use crate::plan;
+use crate::view::Problem;
+use crate::view::change::Change;
+use crate::view::plan::{ApplyRequest, OutcomeView, PlanView};
+
+/// Plan a change
+///
+/// Nothing is changed by it. The plan says what would be, and counts for fifteen minutes.
+#[utoipa::path(
+    post,
+    path = "/admin/v1/plans",
+    operation_id = "makePlan",
+    tag = "Settings and plans",
+    request_body = Change,
+    responses(
+        (status = 200, description = "The plan", body = PlanView),
+        (status = 400, description = "A value is out of its range", body = Problem),
+        (status = 404, description = "What is to be changed is not there", body = Problem),
+        (status = 409, description = "It is not what the change expects", body = Problem),
+        (status = 422, description = "It cannot be planned now", body = Problem),
+    ),
+)]
+pub(crate) async fn make(
+    State(console): State<Arc<Console>>,
+    caller: Caller,
+    ApiJson(change): ApiJson<Change>,
+) -> Result<ApiJson<PlanView>, ApiError> {
+    Ok(ApiJson(plan::make(&console, &caller, change).await?))
+}
+
+/// A plan, and what came of it
+#[utoipa::path(
+    get,
+    path = "/admin/v1/plans/{id}",
+    operation_id = "getPlan",
+    tag = "Settings and plans",
+    params(("id" = String, Path, description = "Its id")),
+    responses(
+        (status = 200, description = "The plan", body = PlanView),
+        (status = 404, description = "There is no such plan", body = Problem),
+    ),
+)]
+pub(crate) async fn plan(
+    State(console): State<Arc<Console>>,
+    ApiPath(id): ApiPath<String>,
+) -> Result<ApiJson<PlanView>, ApiError> {
+    let found = console.state.plan(&id)?;
+    let none = || ApiError::not_found(format!("there is no plan {id:?}"));
+    Ok(ApiJson(found.ok_or_else(none)?))
+}
+
+/// Apply a plan
+///
+/// It goes on to its end when the connection breaks; the plan then tells what came of it.
+#[utoipa::path(
+    post,
+    path = "/admin/v1/plans/{id}/apply",
+    operation_id = "applyPlan",
+    tag = "Settings and plans",
+    params(("id" = String, Path, description = "Its id")),
+    request_body = ApplyRequest,
+    responses(
+        (status = 200, description = "What came of it", body = OutcomeView),
+        (status = 400, description = "A password is missing or has another length", body = Problem),
+        (status = 404, description = "There is no such plan", body = Problem),
+        (status = 409, description = "The plan is stale, or was applied before", body = Problem),
+        (status = 422, description = "A guard refuses it, or its confirmation is missing", body = Problem),
+    ),
+)]
+pub(crate) async fn apply(
+    State(console): State<Arc<Console>>,
+    caller: Caller,
+    ApiPath(id): ApiPath<String>,
+    ApiJson(request): ApiJson<ApplyRequest>,
+) -> Result<ApiJson<OutcomeView>, ApiError> {
+    let tasks = console.tasks.clone();
+    let applying = async move { plan::apply::apply(&console, &caller, &id, request).await };
+    let applied = tasks.spawn(applying).await;
+    Ok(ApiJson(applied.map_err(ApiError::internal)??))
+}

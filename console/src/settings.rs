@@ -1,0 +1,160 @@
+//! Settings as operators see them: what shall be, who follows, and what was.
+
+use std::collections::BTreeMap;
+
+use skilift_core::control::{Document, Generation, Ingest, Role};
+use skilift_core::embedded::DiskError;
+
+use crate::console::{Console, EngineKind};
+use crate::desired::section_of;
+use crate::state::{SectionValue, Version};
+use crate::view::settings::{
+    GenerationView, Section, SectionView, SettingValue, SettingsHistoryView, SettingsView,
+    VersionView,
+};
+
+/// All sections.
+pub(crate) fn view(console: &Console) -> Result<SettingsView, DiskError> {
+    let document = console.desired.document();
+    let sections = [Section::Worker, Section::Api, Section::Ingest];
+    let view = |section| section_view(console, &document, section);
+    Ok(SettingsView {
+        sections: sections.into_iter().map(view).collect::<Result<_, _>>()?,
+    })
+}
+
+fn section_view(
+    console: &Console,
+    document: &Document,
+    section: Section,
+) -> Result<SectionView, DiskError> {
+    let set = section_of(document, section);
+    let version = match set {
+        Some((number, ..)) => console.state.version(section, number)?,
+        None => None,
+    };
+    let (following, behind) = followers(console, document, section);
+    Ok(SectionView {
+        section,
+        generation: set.map(|(number, hash, _)| GenerationView { number, hash }),
+        values: set.map(|(_, _, value)| values(value)).unwrap_or_default(),
+        since_ms: version.as_ref().map(|version| version.at_ms),
+        by: version.map(|version| version.by),
+        nodes_following: following,
+        nodes_behind: behind,
+        note: note(console, section, set.map(|(_, _, value)| value)),
+    })
+}
+
+/// How many nodes run what they shall, and which of those that are heard do not.
+fn followers(console: &Console, document: &Document, section: Section) -> (u64, Vec<String>) {
+    let (role, shall): (Role, Option<Generation>) = match section {
+        Section::Worker => (Role::Worker, document.worker.map(|set| set.generation)),
+        Section::Api => (Role::Api, document.api.map(|set| set.generation)),
+        // Every API node follows it with the document; it has no generation of its own in a heartbeat.
+        Section::Ingest => return (0, Vec::new()),
+    };
+    let nodes = console.roster.nodes();
+    let heard = nodes
+        .iter()
+        .filter(|node| node.role == role && !node.is_lost);
+    let (follow, behind): (Vec<_>, Vec<_>) = heard.partition(|node| node.generation == shall);
+    let names = behind.iter().map(|node| node.node.to_string());
+    (follow.len() as u64, names.collect())
+}
+
+fn note(console: &Console, section: Section, value: Option<SectionValue>) -> Option<String> {
+    if let Some(why) = console.desired.unreachable() {
+        return Some(format!(
+            "nodes cannot be told, and keep to what they know: {why}"
+        ));
+    }
+    one_lane(console, value).or_else(|| {
+        let is_open_question = value.is_none() && section == Section::Ingest;
+        is_open_question.then(|| "each API node does what its own flags say".to_owned())
+    })
+}
+
+/// What a data folder makes of a number of lanes.
+pub(crate) fn one_lane(console: &Console, value: Option<SectionValue>) -> Option<String> {
+    let lanes = match value? {
+        SectionValue::Worker(worker) => worker.threads,
+        SectionValue::Api(api) => api.lanes,
+        SectionValue::Ingest(_) => 1,
+    };
+    let is_folder = console.config.engine == EngineKind::DataFolder;
+    (is_folder && lanes > 1).then(|| "a data folder has one lane, whatever is said here".to_owned())
+}
+
+/// The versions of a section, newest first.
+pub(crate) fn history(
+    console: &Console,
+    section: Section,
+    limit: usize,
+) -> Result<SettingsHistoryView, DiskError> {
+    let found = console.state.versions_before(section, u64::MAX, limit)?;
+    Ok(SettingsHistoryView {
+        section,
+        versions: found.into_iter().map(version_view).collect(),
+    })
+}
+
+fn version_view((number, version): (u64, Version)) -> VersionView {
+    VersionView {
+        generation: GenerationView {
+            number,
+            hash: version.hash,
+        },
+        values: values(version.value),
+        at_ms: version.at_ms,
+        by: version.by,
+        plan: version.plan,
+    }
+}
+
+/// A section's values by their names.
+pub(crate) fn values(value: SectionValue) -> BTreeMap<String, SettingValue> {
+    let numbers = |pairs: &[(&str, u32)]| {
+        let pair =
+            |&(name, number): &(&str, u32)| (name.to_owned(), SettingValue::Number(number.into()));
+        pairs.iter().map(pair).collect()
+    };
+    match value {
+        SectionValue::Worker(worker) => numbers(&[
+            ("threads", worker.threads),
+            ("prefetch", worker.prefetch),
+            ("batch", worker.batch),
+            ("linger_ms", worker.linger_ms),
+        ]),
+        SectionValue::Api(api) => numbers(&[
+            ("lanes", api.lanes),
+            ("message_rides", api.message_rides),
+            ("max_in_flight", api.max_in_flight),
+        ]),
+        SectionValue::Ingest(ingest) => {
+            let word = match ingest {
+                Ingest::Open => "open",
+                Ingest::Keys => "keys",
+            };
+            BTreeMap::from([("ingest".to_owned(), SettingValue::Word(word.to_owned()))])
+        }
+    }
+}
+
+impl std::fmt::Display for SettingValue {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Number(number) => write!(f, "{number}"),
+            Self::Word(word) => f.write_str(word),
+        }
+    }
+}
+
+/// A section's name.
+pub(crate) fn name(section: Section) -> &'static str {
+    match section {
+        Section::Worker => "worker",
+        Section::Api => "api",
+        Section::Ingest => "ingest",
+    }
+}
