@@ -17,11 +17,14 @@ mod access;
 mod admin;
 mod audit;
 mod desired;
+mod lag;
 mod plan;
 mod publish;
+mod registry;
 mod roster;
 mod settings;
 mod state;
+mod verdict;
 
 pub mod console;
 

@@ -4,12 +4,14 @@
 //!   these, [`admission`] says when to refuse,
 //!   [`backlog`] how many wait. Each queue brings the lanes that send the messages.
 //! - The way out: [`delivery`], a message as it is handed to a worker, and [`dead_letter`], a line that cannot be applied.
+//! - Beside them: [`depth`], how much waits.
 //! - The queues: [`rabbit`] on RabbitMQ for a fleet, [`embedded`] in a data folder for one process.
 
 pub mod admission;
 pub mod backlog;
 pub mod dead_letter;
 pub mod delivery;
+pub mod depth;
 pub mod embedded;
 mod lane_life;
 mod publish_error;

@@ -16,12 +16,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use super::QueueError;
 use super::admission::Admission;
 use super::dead_letter::{DeadLetter, DeadLetterError};
 use super::delivery::Delivery;
+use super::depth::{Depth, DepthGauge};
 use super::publisher::{Publisher, PublisherConfig};
 use crate::embedded::{Database, DiskError, keys};
 use crate::lifecycle::{Lifecycle, TaskError};
@@ -74,6 +77,12 @@ impl EmbeddedQueue {
     #[must_use]
     pub fn waiting_rides(&self) -> u64 {
         self.positions().waiting_rides()
+    }
+
+    /// Messages that were not handed out.
+    #[must_use]
+    pub fn ready_messages(&self) -> u64 {
+        self.positions().ready_messages()
     }
 
     /// Dead letters that are kept.
@@ -277,6 +286,16 @@ fn open_books(database: &Database, waiting_rides: u64) -> Result<(), DiskError> 
     let mut batch = database.batch();
     books::count(database, keys::ACCEPTED, waiting_rides, &mut batch)?;
     database.commit_synced("begin its books", batch)
+}
+
+#[async_trait]
+impl DepthGauge for EmbeddedQueue {
+    async fn depth(&self) -> Result<Depth, QueueError> {
+        Ok(Depth {
+            ready_messages: self.ready_messages(),
+            dead_messages: self.dead_letters(),
+        })
+    }
 }
 
 /// Starts a publisher that appends to the queue. It has one lane: one `fdatasync` at a time serves everybody who waits.

@@ -5,6 +5,7 @@
 //! - [`publish`]: starts a publisher; its `lane`s send messages and wait for their confirms, `backlog` watches how much is
 //!   waiting.
 //! - [`consumer`]: messages in the order of their tags, acknowledged by prefix.
+//! - `depth`: how much waits.
 //! - [`dead_letters`]: where a line goes that cannot be applied.
 //!
 //! lapin's automatic recovery stays off: a lost connection ends channel, buffer and batch alike, because a tag of the
@@ -15,6 +16,7 @@ pub mod broker;
 mod confirmed;
 pub mod consumer;
 pub mod dead_letters;
+mod depth;
 mod lane;
 pub mod topology;
 
@@ -27,6 +29,7 @@ use crate::stack::StackName;
 pub use broker::{Broker, BrokerError};
 pub use consumer::Consumer;
 pub use dead_letters::DeadLetters;
+pub use depth::RabbitDepth;
 use lane::Lane;
 use tokio::sync::watch;
 

@@ -92,6 +92,11 @@ impl Positions {
         self.handed_out < self.next()
     }
 
+    /// Messages that were not handed out.
+    pub(super) fn ready_messages(&self) -> u64 {
+        self.next() - self.handed_out
+    }
+
     /// Hands out what `prefetch` allows.
     pub(super) fn hand_out(&mut self, prefetch: usize) -> Range<u64> {
         let most = self.head.saturating_add(prefetch as u64);

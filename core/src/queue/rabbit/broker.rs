@@ -72,6 +72,14 @@ pub enum BrokerError {
     /// RabbitMQ cancelled a consumer, as it does when its queue is deleted.
     #[error("RabbitMQ cancelled the consumer: the queue was deleted, or moved to another node")]
     ConsumerCancelled,
+    /// A queue is not there.
+    #[error(
+        "RabbitMQ has no queue {queue}: no API node and no worker has declared it yet, or it was deleted"
+    )]
+    NoQueue {
+        /// The queue.
+        queue: String,
+    },
     /// A call got no answer.
     #[error("RabbitMQ did not {doing} within {} s", CALL_TIMEOUT.as_secs())]
     Silent {
