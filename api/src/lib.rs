@@ -4,7 +4,7 @@
 //!
 //! - [`router()`]: every URL, as a table of contents. [`openapi`] documents the same URLs.
 //! - `rides`: one skier's day, where a gate posts a ride. `bulk`: many rides in one request. `skiers`: a skier over many
-//!   days. `resorts` and `days`: what resorts and analysts ask; `leaders`: the best of a day.
+//!   days. `resorts` and `days`: what resorts and analysts ask.
 //! - `extract`: how requests are read, so that every refusal names its field. `error`: how refusals look.
 //! - `statistics`: how long answers take. `condition`: whether this process can do its work; `room` watches the store for it.
 //! - `connections`: the public socket, with its bounds in number and time. `lingering`: answers that are always heard.
@@ -15,7 +15,6 @@ mod router;
 
 mod bulk;
 mod days;
-mod leaders;
 mod resorts;
 mod rides;
 mod skiers;

@@ -11,6 +11,7 @@ use skilift_core::embedded::records::Changes;
 use skilift_core::lifecycle::{Lifecycle, TaskError};
 use skilift_core::stack::StackName;
 use skilift_core::store::Reader;
+use skilift_core::store::leaders::Leaders;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -91,6 +92,7 @@ pub struct Console {
     pub(crate) state: ConsoleState,
     pub(crate) access: Access,
     pub(crate) roster: Roster,
+    pub(crate) leaders: Leaders,
     pub(crate) desired: Desired,
     /// What goes on although nobody waits for it any more: plans that are being applied.
     pub(crate) tasks: TaskTracker,
@@ -146,6 +148,7 @@ pub async fn start(
         access,
         state,
         roster: Roster::default(),
+        leaders: Leaders::default(),
         desired,
         tasks: TaskTracker::new(),
     });
