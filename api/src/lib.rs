@@ -7,7 +7,6 @@
 //!   days. `resorts` and `days`: what resorts and analysts ask; `leaders`: the best of a day.
 //! - `extract`: how requests are read, so that every refusal names its field. `error`: how refusals look.
 //! - `statistics`: how long answers take. `condition`: whether this process can do its work; `room` watches the store for it.
-//! - `connections`: the public socket, with its bounds in number and time. `lingering`: answers that are always heard.
 //!
 //! A ride is answered 201 only after the queue has it safe; nothing here writes rides to the store.
 
@@ -22,10 +21,8 @@ mod skiers;
 mod statistics;
 
 mod condition;
-mod connections;
 mod error;
 mod extract;
-mod lingering;
 pub mod openapi;
 mod query;
 mod room;
@@ -38,10 +35,9 @@ use skilift_core::health::HealthCheck;
 use skilift_core::lifecycle::{Lifecycle, TaskError};
 use skilift_core::queue::Publisher;
 use skilift_core::store::Reader;
-use tokio::net::TcpListener;
+use skilift_http::Listener;
 use tokio_util::sync::CancellationToken;
 
-pub use connections::serve;
 pub use router::router;
 pub use state::{Api, ApiState};
 
@@ -52,7 +48,7 @@ pub use state::{Api, ApiState};
 #[must_use]
 pub fn start(
     catalogue: Catalogue,
-    listener: TcpListener,
+    listener: Listener,
     publisher: Publisher,
     reader: Arc<dyn Reader>,
     life: &Lifecycle,
@@ -65,11 +61,11 @@ pub fn start(
 }
 
 async fn serve_until_drained(
-    listener: TcpListener,
+    listener: Listener,
     api: Api,
     drain: CancellationToken,
 ) -> Result<(), TaskError> {
-    serve(listener, router(Arc::clone(&api)), drain).await;
+    skilift_http::serve(listener, router(Arc::clone(&api)), drain).await;
     // No more rides will come: the lanes send what they have and end.
     api.publisher.close();
     Ok(())

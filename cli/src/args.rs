@@ -152,10 +152,26 @@ pub(crate) struct PublicArgs {
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     #[serde(skip_serializing_if = "Option::is_none")]
     catalogue: Option<PathBuf>,
+    #[command(flatten)]
+    #[serde(flatten)]
+    tls: TlsArgs,
     /// Let anybody who can reach the API write anything in range, also beyond loopback without a catalogue
     #[arg(long)]
     #[serde(skip_serializing_if = "is_false")]
     open: bool,
+}
+
+/// What serving in TLS needs.
+#[derive(Debug, Args, Serialize)]
+pub(crate) struct TlsArgs {
+    /// Serve in TLS, with this certificate and those that lead to its authority, as PEM [default: plain HTTP]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls_cert: Option<PathBuf>,
+    /// The certificate's private key, as PEM
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls_key: Option<PathBuf>,
 }
 
 #[derive(Debug, Args, Serialize)]

@@ -12,6 +12,7 @@ use figment::providers::{Env, Format, Serialized, Toml};
 use serde::Serialize;
 use skilift_core::service_url::ServiceUrl;
 use skilift_core::stack::StackName;
+use skilift_http::Tls;
 use skilift_load::simulation::Rate;
 
 pub(crate) use error::ConfigError;
@@ -38,6 +39,7 @@ pub(crate) struct Config {
     pub(crate) max_in_flight: usize,
     pub(crate) high_water_rides: u64,
     pub(crate) catalogue: Option<PathBuf>,
+    pub(crate) tls: Option<TlsFiles>,
 
     pub(crate) threads: usize,
     pub(crate) prefetch_rides: usize,
@@ -53,6 +55,20 @@ pub(crate) struct Config {
 pub(crate) struct Servers {
     pub(crate) amqp_url: ServiceUrl,
     pub(crate) redis_url: ServiceUrl,
+}
+
+/// What TLS is spoken with.
+#[derive(Debug, Clone)]
+pub(crate) struct TlsFiles {
+    pub(crate) certificate: PathBuf,
+    pub(crate) key: PathBuf,
+}
+
+impl TlsFiles {
+    /// Reads them, and makes sure that they belong together.
+    pub(crate) fn read(&self) -> Result<Tls, ConfigError> {
+        Ok(Tls::read(&self.certificate, &self.key)?)
+    }
 }
 
 impl Config {

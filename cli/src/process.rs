@@ -14,11 +14,12 @@ use skilift_core::health::{self, HealthCheck, PrometheusHandle};
 use skilift_core::lifecycle::{Lifecycle, Signals};
 use skilift_core::queue::PublisherConfig;
 use skilift_core::queue::rabbit::Broker;
+use skilift_http::Listener;
 use skilift_worker::WorkerConfig;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Config, Servers};
+use crate::config::{Config, Servers, TlsFiles};
 use crate::logging;
 
 /// How long saying good-bye to RabbitMQ may take.
@@ -67,15 +68,16 @@ impl Process {
     }
 
     /// Takes the public address and reads the catalogue.
-    pub(crate) async fn open_public(&self) -> anyhow::Result<(TcpListener, Catalogue)> {
+    pub(crate) async fn open_public(&self) -> anyhow::Result<(Listener, Catalogue)> {
         self.config.check_exposure()?;
         raise_file_limit();
         let catalogue = match &self.config.catalogue {
             Some(file) => Catalogue::read(file)?,
             None => Catalogue::default(),
         };
+        let tls = self.config.tls.as_ref().map(TlsFiles::read).transpose()?;
         let public = bind(self.config.api_listen, "--api-listen").await?;
-        Ok((public, catalogue))
+        Ok((Listener::new(public, tls), catalogue))
     }
 
     /// RabbitMQ, not connected to yet.

@@ -11,8 +11,8 @@ use skilift_core::queue::rabbit::{self, Broker};
 use skilift_core::queue::{Admission, Publisher};
 use skilift_core::store::Reader;
 use skilift_core::store::redis::Store;
+use skilift_http::Listener;
 use skilift_worker::Worker;
-use tokio::net::TcpListener;
 
 use crate::args::{ApiArgs, Role, WorkerArgs};
 use crate::config::Servers;
@@ -21,6 +21,8 @@ use crate::process::{self, Process, publisher_config, unless_signalled, worker_c
 /// A public API that runs.
 pub(crate) struct RunningApi {
     pub(crate) address: SocketAddr,
+    /// The beginning of its URLs.
+    pub(crate) url: String,
     pub(crate) publisher: Publisher,
     pub(crate) health: HealthCheck,
 }
@@ -61,7 +63,7 @@ pub(crate) async fn start_api(
     process: &Process,
     servers: &Servers,
     broker: &Arc<Broker>,
-    public: (TcpListener, Catalogue),
+    public: (Listener, Catalogue),
 ) -> anyhow::Result<RunningApi> {
     let Process { config, life, .. } = process;
     // The API writes no rides: the worker answers for what Redis keeps.
@@ -83,11 +85,11 @@ pub(crate) async fn start_api(
 /// Serves the public API on whatever it has.
 pub(crate) fn serve_public(
     process: &Process,
-    (listener, catalogue): (TcpListener, Catalogue),
+    (listener, catalogue): (Listener, Catalogue),
     publisher: Publisher,
     reader: Arc<dyn Reader>,
 ) -> anyhow::Result<RunningApi> {
-    let address = listener.local_addr()?;
+    let (address, url) = (listener.address()?, listener.url()?);
     let health = skilift_api::start(
         catalogue,
         listener,
@@ -95,9 +97,10 @@ pub(crate) fn serve_public(
         reader,
         &process.life,
     );
-    tracing::info!(stack = %process.config.stack, "public API on http://{address}");
+    tracing::info!(stack = %process.config.stack, "public API on {url}");
     Ok(RunningApi {
         address,
+        url,
         publisher,
         health,
     })

@@ -17,20 +17,20 @@ use crate::logging;
 const INTERVAL: Duration = Duration::from_secs(1);
 
 /// Prints where everything is.
-pub(crate) fn greet(api: SocketAddr, private: SocketAddr, data: &str) {
-    let ride = format!("http://{api}/skiers/1/seasons/2026/days/1/skiers/123");
+pub(crate) fn greet(api: &str, private: SocketAddr, data: &str) {
+    let ride = format!("{api}/skiers/1/seasons/2026/days/1/skiers/123");
     let text = format!(
         "\nSkilift is ready. Ctrl-C drains and stops it; its data stay.\n\n\
-         \x20 API              http://{api}\n\
-         \x20 its description  http://{api}/openapi.json\n\
+         \x20 API              {api}\n\
+         \x20 its description  {api}/openapi.json\n\
          \x20 queue and store  {data}\n\
          \x20 health, metrics  http://{private}/readyz  http://{private}/metrics\n\n\
          Record a ride of skier 123, then ask for his vertical of that day:\n\n\
          \x20 curl -i -H 'Content-Type: application/json' -d '{{\"time\": 217, \"liftID\": 21}}' {ride}\n\
          \x20 curl {ride}\n\n\
          See what is there:\n\n\
-         \x20 curl http://{api}/resorts\n\
-         \x20 curl http://{api}/statistics\n\n"
+         \x20 curl {api}/resorts\n\
+         \x20 curl {api}/statistics\n\n"
     );
     let mut out = io::stdout().lock();
     // Nobody reads it: then nobody misses it.

@@ -10,8 +10,8 @@ use skilift_core::health::{Health, HealthCheck, Readiness};
 use skilift_core::queue::Admission;
 use skilift_core::queue::embedded::{self, EmbeddedQueue};
 use skilift_core::store::embedded::EmbeddedReader;
+use skilift_http::Listener;
 use skilift_worker::Worker;
-use tokio::net::TcpListener;
 
 use crate::args::UpArgs;
 use crate::process::{self, Process, publisher_config, unless_signalled, worker_config};
@@ -50,7 +50,7 @@ async fn up(args: &UpArgs) -> anyhow::Result<ExitCode> {
         None => process.config.data()?.display().to_string(),
     };
     tracing::info!("queue and store: {data}");
-    summary::greet(api.address, process.private_address()?, &data);
+    summary::greet(&api.url, process.private_address()?, &data);
     let life = &process.life;
     let showing = summary::show(api.publisher, worker.counts, life.draining());
     life.spawn("summary line", showing);
@@ -69,7 +69,7 @@ async fn up(args: &UpArgs) -> anyhow::Result<ExitCode> {
 
 async fn start_on_data_folder(
     process: &Process,
-    public: (TcpListener, Catalogue),
+    public: (Listener, Catalogue),
 ) -> anyhow::Result<(RunningApi, Worker)> {
     let Process { config, life, .. } = process;
     let folder = config.data()?;

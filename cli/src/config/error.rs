@@ -27,6 +27,15 @@ pub(crate) enum ConfigError {
         given: &'static str,
         missing: &'static str,
     },
+    #[error("{given} is set and {missing} is not: TLS needs a certificate and its key")]
+    HalfTls {
+        given: &'static str,
+        missing: &'static str,
+    },
+    #[error(transparent)]
+    Tls(#[from] skilift_http::TlsError),
+    #[error("simulate and tls_cert are both set: simulated gates speak plain HTTP; leave one out")]
+    SimulateInTls,
     #[error("cannot tell where data belong: HOME is not set; say it with --data")]
     NoHome,
     #[error(transparent)]
