@@ -41,9 +41,9 @@ pub(crate) struct Config {
     pub(crate) catalogue: Option<PathBuf>,
     pub(crate) tls: Option<TlsFiles>,
 
-    pub(crate) threads: usize,
-    pub(crate) prefetch_rides: usize,
-    pub(crate) batch_rides: usize,
+    pub(crate) threads: u32,
+    pub(crate) prefetch_rides: u32,
+    pub(crate) batch_rides: u32,
     pub(crate) linger: Duration,
     pub(crate) accept_loss_window: bool,
     open: bool,

@@ -10,6 +10,7 @@ mod config;
 mod documents;
 mod load;
 mod logging;
+mod node;
 mod process;
 mod serve;
 mod simulate;

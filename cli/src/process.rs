@@ -10,12 +10,12 @@ use anyhow::Context;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use serde::Serialize;
 use skilift_core::catalogue::Catalogue;
+use skilift_core::control::WorkerSettings;
 use skilift_core::health::{self, HealthCheck, PrometheusHandle};
 use skilift_core::lifecycle::{Lifecycle, Signals};
 use skilift_core::queue::PublisherConfig;
 use skilift_core::queue::rabbit::Broker;
 use skilift_http::Listener;
-use skilift_worker::WorkerConfig;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -91,11 +91,13 @@ impl Process {
         Ok(self.private.local_addr()?)
     }
 
-    /// Serves until the process is asked to end or a task fails, and then says good-bye.
+    /// Serves until the process is asked to end or a task fails, and then says good-bye. `agents` speak for its nodes to the
+    /// last, and never end by themselves.
     pub(crate) async fn run(
         self,
         signals: Signals,
         check: HealthCheck,
+        agents: impl Future<Output = ()>,
         farewell: impl Future<Output = ()>,
     ) -> anyhow::Result<ExitCode> {
         tracing::info!("health and metrics on http://{}", self.private_address()?);
@@ -109,10 +111,14 @@ impl Process {
             end.cancel();
             code
         };
-        // Health is served to the last, but nobody who watches it keeps the process alive.
+        let seen = async {
+            let (served, ()) = tokio::join!(health, agents);
+            served
+        };
+        // It is seen to the last, but nobody who watches it keeps the process alive.
         tokio::select! {
             code = drained => Ok(code),
-            served = health => {
+            served = seen => {
                 served.map_err(anyhow::Error::from_boxed).context("the health listener failed")?;
                 Ok(ExitCode::SUCCESS)
             }
@@ -144,13 +150,14 @@ pub(crate) fn publisher_config(config: &Config) -> PublisherConfig {
     }
 }
 
-/// How a worker is set.
-pub(crate) fn worker_config(config: &Config) -> WorkerConfig {
-    WorkerConfig {
+/// How the flags set a worker.
+pub(crate) fn worker_settings(config: &Config) -> WorkerSettings {
+    WorkerSettings {
         threads: config.threads,
-        prefetch_rides: config.prefetch_rides,
-        batch_rides: config.batch_rides,
-        linger: config.linger,
+        prefetch: config.prefetch_rides,
+        batch: config.batch_rides,
+        // At most 10 s.
+        linger_ms: config.linger.as_millis() as u32,
     }
 }
 

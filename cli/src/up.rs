@@ -4,6 +4,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use skilift_core::catalogue::Catalogue;
+use skilift_core::control::{Agent, ControlPlane, LocalPlane, Role};
 use skilift_core::embedded::Database;
 use skilift_core::engine::Embedded;
 use skilift_core::health::{Health, HealthCheck, Readiness};
@@ -11,11 +12,10 @@ use skilift_core::queue::Admission;
 use skilift_core::queue::embedded::{self, EmbeddedQueue};
 use skilift_core::store::embedded::EmbeddedReader;
 use skilift_http::Listener;
-use skilift_worker::Worker;
 
 use crate::args::UpArgs;
-use crate::process::{self, Process, publisher_config, unless_signalled, worker_config};
-use crate::serve::{self, RunningApi};
+use crate::process::{self, Process, publisher_config, unless_signalled, worker_settings};
+use crate::serve::{self, ApiNode, WorkerNode};
 use crate::{simulate, summary};
 
 /// Runs until it is asked to end.
@@ -31,14 +31,22 @@ async fn up(args: &UpArgs) -> anyhow::Result<ExitCode> {
     let servers = servers.filter(|_| !args.wants_data_folder());
     let broker = servers.map(|servers| process.broker(servers, "up"));
     let broker = broker.transpose()?;
+    let plane: Arc<dyn ControlPlane> = match servers {
+        Some(servers) => process.fleet_plane(servers)?,
+        None => Arc::new(LocalPlane::default()),
+    };
     let starting = async {
+        let agents = (
+            process.agent(Role::Api, &plane).await?,
+            process.agent(Role::Worker, &plane).await?,
+        );
         match servers.zip(broker.as_ref()) {
             Some((servers, broker)) => {
-                let worker = serve::start_worker(&process, servers, broker).await?;
-                let api = serve::start_api(&process, servers, broker, public).await?;
+                let worker = serve::start_worker(&process, servers, broker, agents.1).await?;
+                let api = serve::start_api(&process, servers, broker, public, agents.0).await?;
                 anyhow::Ok((api, worker))
             }
-            None => start_on_data_folder(&process, public).await,
+            None => start_on_data_folder(&process, public, agents).await,
         }
     };
     let Some(started) = unless_signalled(&mut signals, starting).await else {
@@ -52,25 +60,37 @@ async fn up(args: &UpArgs) -> anyhow::Result<ExitCode> {
     tracing::info!("queue and store: {data}");
     summary::greet(&api.url, process.private_address()?, &data);
     let life = &process.life;
-    let showing = summary::show(api.publisher, worker.counts, life.draining());
+    let showing = summary::show(
+        api.publisher.clone(),
+        Arc::clone(&worker.running.counts),
+        life.draining(),
+    );
     life.spawn("summary line", showing);
     if let Some(rate) = process.config.simulate {
         let simulating = simulate::run(api.address, rate, life.draining());
         life.spawn("simulated traffic", simulating);
     }
-    let check = both(api.health, worker.health);
+    let (api, worker) = ((api.agent, api.running), (worker.agent, worker.running));
+    let check = both(Arc::clone(&api.1.health), Arc::clone(&worker.1.health));
+    let speaking = async {
+        tokio::join!(
+            api.0.run(|| api.1.status()),
+            worker.0.run(|| worker.1.status())
+        );
+    };
     let farewell = async {
         if let Some(broker) = broker {
             broker.close().await;
         }
     };
-    process.run(signals, check, farewell).await
+    process.run(signals, check, speaking, farewell).await
 }
 
 async fn start_on_data_folder(
     process: &Process,
     public: (Listener, Catalogue),
-) -> anyhow::Result<(RunningApi, Worker)> {
+    (api, worker): (Agent, Agent),
+) -> anyhow::Result<(ApiNode, WorkerNode)> {
     let Process { config, life, .. } = process;
     let folder = config.data()?;
     let opening = tokio::task::spawn_blocking(move || {
@@ -83,8 +103,13 @@ async fn start_on_data_folder(
     let publisher = embedded::publish(&publisher_config(config), &queue, admission, life);
     let reader = Arc::new(EmbeddedReader::new(Arc::clone(&database)));
     let engine = Arc::new(Embedded::new(database, queue));
-    let worker = skilift_worker::start(worker_config(config), engine, life).await?;
-    let api = serve::serve_public(process, public, publisher, reader)?;
+    let flags = worker_settings(config);
+    let running = skilift_worker::start(flags, worker.orders(), engine, life).await?;
+    let worker = WorkerNode {
+        running,
+        agent: worker,
+    };
+    let api = serve::serve_public(process, public, publisher, reader, api)?;
     Ok((api, worker))
 }
 

@@ -9,8 +9,9 @@ use std::time::Duration;
 use reqwest::header::HeaderMap;
 use reqwest::{Client, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
-use skilift_api::{Api, ApiState};
+use skilift_api::{Api, ApiState, RunningApi};
 use skilift_core::catalogue::Catalogue;
+use skilift_core::control::Orders;
 use skilift_core::health::{Health, HealthCheck, Readiness};
 use skilift_core::lifecycle::Lifecycle;
 use skilift_core::queue::rabbit::BrokerError;
@@ -19,6 +20,7 @@ use skilift_core::ride::Ride;
 use skilift_core::store::batch::Batch;
 use skilift_http::Listener;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 
 use crate::outside::{On, Outside};
 
@@ -51,6 +53,8 @@ pub(crate) struct TestApi {
     pub(crate) addr: SocketAddr,
     pub(crate) life: Lifecycle,
     pub(crate) check: HealthCheck,
+    /// What tells the node what to do, and what it says of itself.
+    pub(crate) node: Option<(watch::Sender<Orders>, RunningApi)>,
     client: Client,
     outside: Outside,
 }
@@ -117,8 +121,19 @@ impl TestApi {
             ..PUBLISHER
         };
         let publisher = outside.publish(&config, Arc::default(), &life).await?;
-        let check = skilift_api::start(catalogue, listener, publisher, outside.reader(), &life);
-        Ok(Self::assemble(addr, life, check, outside))
+        let (tells, orders) = watch::channel(Orders::default());
+        let running = skilift_api::start(
+            catalogue,
+            listener,
+            publisher,
+            outside.reader(),
+            orders,
+            &life,
+        );
+        let check = Arc::clone(&running.health);
+        let mut api = Self::assemble(addr, life, check, outside);
+        api.node = Some((tells, running));
+        Ok(api)
     }
 
     /// An API whose admission the test itself decides, with nothing that watches the store's room.
@@ -152,6 +167,7 @@ impl TestApi {
             addr,
             life,
             check,
+            node: None,
             client: Client::builder().no_proxy().build().unwrap(),
             outside,
         }

@@ -7,6 +7,9 @@ use super::document::Document;
 use super::heartbeat::Heartbeat;
 use super::ingest_key::IngestKeys;
 
+/// Heartbeats that may wait for a listener; more are dropped.
+pub(super) const HEARD_AT_ONCE: usize = 4096;
+
 /// Why nodes and console could not hear each other.
 #[derive(Debug, thiserror::Error)]
 pub enum ControlError {

@@ -1,11 +1,12 @@
 //! Queue and store on both engines: RabbitMQ and Redis as real servers, and data folders.
 //!
 //! - `engines`: both engines. `queue`, `apply`: what must hold on either. `rabbit`, `redis`, `durability`, `folder`: what is
-//!   particular to one.
+//!   particular to one. `control`: what passes between nodes and console.
 //!
 //! Redis is started by each test that may disturb it; otherwise it and RabbitMQ are the shared ones that `make test` starts.
 
 mod apply;
+mod control;
 mod durability;
 mod engines;
 mod folder;
