@@ -7,7 +7,7 @@
 //!   days. `resorts` and `days`: what resorts and analysts ask.
 //! - `extract`: how requests are read, so that every refusal names its field. `error`: how refusals look.
 //! - `statistics`: how long answers take. `condition`: whether this process can do its work; `room` watches the store for it.
-//! - `connections`: the public socket, with its bounds in number and time. `lingering`: answers that are always heard.
+//! - `node`: follows what the console says, and says how this node is.
 //!
 //! A ride is answered 201 only after the queue has it safe; nothing here writes rides to the store.
 
@@ -21,10 +21,9 @@ mod skiers;
 mod statistics;
 
 mod condition;
-mod connections;
 mod error;
 mod extract;
-mod lingering;
+mod node;
 pub mod openapi;
 mod query;
 mod room;
@@ -33,42 +32,65 @@ mod state;
 use std::sync::Arc;
 
 use skilift_core::catalogue::Catalogue;
+use skilift_core::control::{Orders, Status};
 use skilift_core::health::HealthCheck;
 use skilift_core::lifecycle::{Lifecycle, TaskError};
 use skilift_core::queue::Publisher;
 use skilift_core::store::Reader;
-use tokio::net::TcpListener;
+use skilift_http::Listener;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-pub use connections::serve;
 pub use router::router;
 pub use state::{Api, ApiState};
 
-/// Starts the watch over the store's room and the HTTP server, and returns how to ask for their health.
+/// A public API that runs.
+pub struct RunningApi {
+    /// How it is.
+    pub health: HealthCheck,
+    api: Api,
+}
+
+impl RunningApi {
+    /// What its heartbeat says of it. Durations are those since the last call.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        self.api.status()
+    }
+}
+
+/// Starts the watch over the store's room and the HTTP server. Until `orders` say otherwise `publisher` works as it was set.
 ///
 /// After [`Lifecycle::drain`] the server takes no new connections, finishes the requests that are on their way, and then
 /// closes the publisher.
 #[must_use]
 pub fn start(
     catalogue: Catalogue,
-    listener: TcpListener,
+    listener: Listener,
     publisher: Publisher,
     reader: Arc<dyn Reader>,
+    orders: watch::Receiver<Orders>,
     life: &Lifecycle,
-) -> HealthCheck {
+) -> RunningApi {
     let api: Api = Arc::new(ApiState::new(publisher, reader, catalogue, life.draining()));
+    let following = node::follow(Arc::clone(&api), orders, life.draining());
+    life.spawn("api settings", following);
     life.spawn("room watch", room::watch(Arc::clone(&api), life.draining()));
     let serving = serve_until_drained(listener, Arc::clone(&api), life.draining());
     life.spawn("http server", serving);
-    Arc::new(move || api.health())
+    let watched = Arc::clone(&api);
+    RunningApi {
+        health: Arc::new(move || watched.health()),
+        api,
+    }
 }
 
 async fn serve_until_drained(
-    listener: TcpListener,
+    listener: Listener,
     api: Api,
     drain: CancellationToken,
 ) -> Result<(), TaskError> {
-    serve(listener, router(Arc::clone(&api)), drain).await;
+    skilift_http::serve(listener, router(Arc::clone(&api)), drain).await;
     // No more rides will come: the lanes send what they have and end.
     api.publisher.close();
     Ok(())

@@ -8,7 +8,7 @@ use axum::routing::{MethodRouter, get, post};
 
 use crate::error::ApiError;
 use crate::state::Api;
-use crate::statistics::{Endpoint, measure};
+use crate::statistics::{BULK_URL, Endpoint, RIDE_URL, measure};
 use crate::{bulk, condition, days, openapi, resorts, rides, skiers, statistics};
 
 /// The public API.
@@ -16,7 +16,7 @@ use crate::{bulk, condition, days, openapi, resorts, rides, skiers, statistics};
 pub fn router(api: Api) -> Router {
     Routes::new(api)
         // One skier's day
-        .on("/skiers/{resortID}/seasons/{seasonID}/days/{dayID}/skiers/{skierID}", post(rides::post_ride).get(rides::day_vertical))
+        .on(RIDE_URL, post(rides::post_ride).get(rides::day_vertical))
         .on("/skiers/{resortID}/seasons/{seasonID}/days/{dayID}/skiers/{skierID}/rides", get(rides::day_rides))
         // A skier over many days
         .on("/skiers/{skierID}/vertical", get(skiers::vertical))
@@ -31,7 +31,7 @@ pub fn router(api: Api) -> Router {
         .on("/resorts/{resortID}/seasons/{seasonID}/day/{dayID}/hours", get(days::hours))
         .on("/resorts/{resortID}/seasons/{seasonID}/day/{dayID}/top", get(days::top))
         // Many rides at once
-        .on("/rides", post(bulk::post_rides))
+        .on(BULK_URL, post(bulk::post_rides))
         // Operation
         .on("/statistics", get(statistics::statistics))
         .on("/openapi.json", get(openapi::document))

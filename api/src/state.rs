@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use skilift_core::catalogue::Catalogue;
-use skilift_core::health::Health;
+use skilift_core::health::{Health, Readiness};
 use skilift_core::packed::Boarding;
 use skilift_core::queue::Publisher;
 use skilift_core::ride::ResortId;
@@ -13,10 +13,8 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::condition::Condition;
+use crate::node::{Node, upload_places};
 use crate::statistics::Statistics;
-
-/// The part of the rides in flight that uploads may hold, so that gates find room beside them.
-const UPLOADS_PART: usize = 4;
 
 /// The state as handlers hold it.
 pub type Api = Arc<ApiState>;
@@ -29,6 +27,7 @@ pub struct ApiState {
     pub(crate) leaders: Leaders,
     pub(crate) statistics: Statistics,
     pub(crate) condition: Condition,
+    pub(crate) node: Node,
     /// One for each message that uploads may have in flight, all together.
     pub(crate) upload_places: Semaphore,
     /// Ready when the process is about to end.
@@ -44,16 +43,16 @@ impl ApiState {
         catalogue: Catalogue,
         draining: CancellationToken,
     ) -> Self {
-        let places = publisher.max_in_flight() / UPLOADS_PART / publisher.message_rides();
-        let upload_places = Semaphore::new(places.clamp(1, Semaphore::MAX_PERMITS));
+        let settings = publisher.settings();
         Self {
+            node: Node::new(settings),
+            upload_places: Semaphore::new(upload_places(settings)),
             publisher,
             reader,
             catalogue,
             leaders: Leaders::default(),
             statistics: Statistics::default(),
             condition: Condition::default(),
-            upload_places,
             draining,
         }
     }
@@ -61,6 +60,9 @@ impl ApiState {
     /// Whether this process can do its work.
     #[must_use]
     pub fn health(&self) -> Health {
+        if let Some(why) = self.node.why_draining() {
+            return Health::because(Readiness::Draining, why);
+        }
         self.condition.health(
             self.draining.is_cancelled(),
             &self.publisher,

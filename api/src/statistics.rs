@@ -12,10 +12,21 @@ use axum::middleware::Next;
 use axum::response::Response;
 use metrics::{Counter, Histogram};
 use serde::Serialize;
+use skilift_core::control::Durations;
 use utoipa::ToSchema;
 
 use crate::extract::ApiJson;
 use crate::state::Api;
+
+/// Where a gate posts a ride.
+pub(crate) const RIDE_URL: &str =
+    "/skiers/{resortID}/seasons/{seasonID}/days/{dayID}/skiers/{skierID}";
+/// Where rides are posted in bulk.
+pub(crate) const BULK_URL: &str = "/rides";
+/// URLs that say something of this process, and nothing of rides.
+const OPERATION: [&str; 3] = ["/statistics", "/openapi.json", "/readyz"];
+/// Longest duration that is told apart, in microseconds: more than a request may take.
+const LONGEST_US: u64 = 60_000_000;
 
 /// The endpoints of one router.
 #[derive(Default)]
@@ -37,6 +48,12 @@ struct Meter {
     total_ns: AtomicU64,
     max_ns: AtomicU64,
     seconds: OnceLock<Histogram>,
+    /// Answers below 500.
+    served: AtomicU64,
+    /// Answers 503.
+    unavailable: AtomicU64,
+    /// Of requests that made something, where that is worth knowing.
+    made_us: Option<Durations>,
     /// By the first digit of the status.
     answers: [OnceLock<Counter>; 6],
 }
@@ -51,6 +68,35 @@ impl Statistics {
         });
         self.endpoints().push(Arc::clone(&endpoint));
         endpoint
+    }
+
+    /// Questions about rides that were answered.
+    pub(crate) fn reads(&self) -> u64 {
+        let endpoints = self.endpoints();
+        let asked = endpoints.iter().map(|endpoint| &endpoint.get);
+        asked
+            .filter(|meter| !OPERATION.contains(&meter.url))
+            .map(|meter| meter.served.load(Ordering::Relaxed))
+            .sum()
+    }
+
+    /// Requests with rides that were refused with 503.
+    pub(crate) fn refused(&self) -> u64 {
+        let endpoints = self.endpoints();
+        let posted = endpoints.iter().map(|endpoint| &endpoint.post);
+        posted
+            .filter(|meter| [RIDE_URL, BULK_URL].contains(&meter.url))
+            .map(|meter| meter.unavailable.load(Ordering::Relaxed))
+            .sum()
+    }
+
+    /// How long rides that were posted one by one took until their 201 since the last call, in the form of a heartbeat.
+    pub(crate) fn take_ride_durations(&self) -> Option<String> {
+        let endpoints = self.endpoints();
+        let mut made = endpoints
+            .iter()
+            .filter_map(|endpoint| endpoint.post.made_us.as_ref());
+        made.find_map(Durations::take)
     }
 
     fn endpoints(&self) -> std::sync::MutexGuard<'_, Vec<Arc<Endpoint>>> {
@@ -82,6 +128,9 @@ impl Meter {
             count: AtomicU64::new(0),
             total_ns: AtomicU64::new(0),
             max_ns: AtomicU64::new(0),
+            served: AtomicU64::new(0),
+            unavailable: AtomicU64::new(0),
+            made_us: (url == RIDE_URL && method == "POST").then(|| Durations::up_to(LONGEST_US)),
             seconds: OnceLock::new(),
             answers: Default::default(),
         }
@@ -92,6 +141,16 @@ impl Meter {
         self.count.fetch_add(1, Ordering::Relaxed);
         self.total_ns.fetch_add(ns, Ordering::Relaxed);
         self.max_ns.fetch_max(ns, Ordering::Relaxed);
+        if status.as_u16() < 500 {
+            self.served.fetch_add(1, Ordering::Relaxed);
+        } else if status == StatusCode::SERVICE_UNAVAILABLE {
+            self.unavailable.fetch_add(1, Ordering::Relaxed);
+        }
+        if let Some(made_us) = &self.made_us
+            && status == StatusCode::CREATED
+        {
+            made_us.record(ns / 1000, 1);
+        }
         self.seconds().record(took.as_secs_f64());
         self.answers(status).increment(1);
     }
@@ -221,5 +280,25 @@ mod tests {
             ("GET", 2.5, 4.0)
         );
         assert!(endpoint.post.stats().is_none());
+    }
+
+    #[test]
+    fn questions_refusals_and_rides_are_told_apart() {
+        let statistics = Statistics::default();
+        let met = |url, method: &Method, status| {
+            let endpoint = statistics.endpoint(url);
+            let took = Duration::from_micros(1500);
+            endpoint.meter(method, status).record(took, status);
+        };
+        met("/readyz", &Method::GET, StatusCode::OK);
+        met("/resorts", &Method::GET, StatusCode::OK);
+        met(RIDE_URL, &Method::GET, StatusCode::NOT_FOUND);
+        met(RIDE_URL, &Method::GET, StatusCode::SERVICE_UNAVAILABLE);
+        met(RIDE_URL, &Method::POST, StatusCode::CREATED);
+        met(BULK_URL, &Method::POST, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!((statistics.reads(), statistics.refused()), (2, 1));
+        let took = Durations::read(&statistics.take_ride_durations().unwrap()).unwrap();
+        assert_eq!((took.len(), took.max()), (1, 1500));
+        assert_eq!(statistics.take_ride_durations(), None);
     }
 }

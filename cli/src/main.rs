@@ -1,15 +1,17 @@
 //! `skictl`: Skilift's services and tools in one binary.
 //!
 //! - `args`: the command line. `config`: flags, environment and file, merged and checked.
-//! - `up`: everything in one process, with its `summary` line and its `simulate`d traffic. `serve`: one role of a fleet. `process`: what both have in common.
+//! - `up`: everything in one process, with its `summary` line and its `simulate`d traffic. `serve`: one role of a fleet. `console`: the admin API, alone or within `up`. `process`: what both have in common.
 //! - `load`: the test client. `documents`: completions and man pages.
 //! - `logging`: one line per event on stderr.
 
 mod args;
 mod config;
+mod console;
 mod documents;
 mod load;
 mod logging;
+mod node;
 mod process;
 mod serve;
 mod simulate;

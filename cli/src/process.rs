@@ -1,5 +1,6 @@
 //! What every process that serves does: settings, log, health and metrics, and an orderly end.
 
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
@@ -10,15 +11,16 @@ use anyhow::Context;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use serde::Serialize;
 use skilift_core::catalogue::Catalogue;
+use skilift_core::control::{ApiSettings, WorkerSettings};
 use skilift_core::health::{self, HealthCheck, PrometheusHandle};
 use skilift_core::lifecycle::{Lifecycle, Signals};
 use skilift_core::queue::PublisherConfig;
 use skilift_core::queue::rabbit::Broker;
-use skilift_worker::WorkerConfig;
+use skilift_http::Listener;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Config, Servers};
+use crate::config::{Config, Servers, TlsFiles};
 use crate::logging;
 
 /// How long saying good-bye to RabbitMQ may take.
@@ -67,15 +69,29 @@ impl Process {
     }
 
     /// Takes the public address and reads the catalogue.
-    pub(crate) async fn open_public(&self) -> anyhow::Result<(TcpListener, Catalogue)> {
+    pub(crate) async fn open_public(&self) -> anyhow::Result<(Listener, Catalogue)> {
         self.config.check_exposure()?;
         raise_file_limit();
-        let catalogue = match &self.config.catalogue {
+        let catalogue = self.catalogue()?;
+        let tls = self.config.tls.as_ref().map(TlsFiles::read).transpose()?;
+        let public = bind(self.config.api_listen, "--api-listen").await?;
+        Ok((Listener::new(public, tls), catalogue))
+    }
+
+    /// Takes the console's address. On loopback it speaks plain HTTP where `up` serves it, whatever the API speaks.
+    pub(crate) async fn open_console(&self, tls: Option<&TlsFiles>) -> anyhow::Result<Listener> {
+        self.config.check_console_exposure()?;
+        let tls = tls.map(TlsFiles::read).transpose()?;
+        let tcp = bind(self.config.console_listen, "--console-listen").await?;
+        Ok(Listener::new(tcp, tls))
+    }
+
+    /// The catalogue, where one is named.
+    pub(crate) fn catalogue(&self) -> anyhow::Result<Catalogue> {
+        Ok(match &self.config.catalogue {
             Some(file) => Catalogue::read(file)?,
             None => Catalogue::default(),
-        };
-        let public = bind(self.config.api_listen, "--api-listen").await?;
-        Ok((public, catalogue))
+        })
     }
 
     /// RabbitMQ, not connected to yet.
@@ -89,11 +105,13 @@ impl Process {
         Ok(self.private.local_addr()?)
     }
 
-    /// Serves until the process is asked to end or a task fails, and then says good-bye.
+    /// Serves until the process is asked to end or a task fails, and then says good-bye. `agents` speak for its nodes to the
+    /// last, and never end by themselves.
     pub(crate) async fn run(
         self,
         signals: Signals,
         check: HealthCheck,
+        agents: impl Future<Output = ()>,
         farewell: impl Future<Output = ()>,
     ) -> anyhow::Result<ExitCode> {
         tracing::info!("health and metrics on http://{}", self.private_address()?);
@@ -107,10 +125,14 @@ impl Process {
             end.cancel();
             code
         };
-        // Health is served to the last, but nobody who watches it keeps the process alive.
+        let seen = async {
+            let (served, ()) = tokio::join!(health, agents);
+            served
+        };
+        // It is seen to the last, but nobody who watches it keeps the process alive.
         tokio::select! {
             code = drained => Ok(code),
-            served = health => {
+            served = seen => {
                 served.map_err(anyhow::Error::from_boxed).context("the health listener failed")?;
                 Ok(ExitCode::SUCCESS)
             }
@@ -142,14 +164,31 @@ pub(crate) fn publisher_config(config: &Config) -> PublisherConfig {
     }
 }
 
-/// How a worker is set.
-pub(crate) fn worker_config(config: &Config) -> WorkerConfig {
-    WorkerConfig {
-        threads: config.threads,
-        prefetch_rides: config.prefetch_rides,
-        batch_rides: config.batch_rides,
-        linger: config.linger,
+/// How the flags set an API node.
+pub(crate) fn api_settings(config: &Config) -> ApiSettings {
+    // Each has its range, far below 2^32.
+    ApiSettings {
+        lanes: config.lanes.into(),
+        message_rides: config.message_rides as u32,
+        max_in_flight: config.max_in_flight as u32,
     }
+}
+
+/// How the flags set a worker.
+pub(crate) fn worker_settings(config: &Config) -> WorkerSettings {
+    WorkerSettings {
+        threads: config.threads,
+        prefetch: config.prefetch_rides,
+        batch: config.batch_rides,
+        // At most 10 s.
+        linger_ms: config.linger.as_millis() as u32,
+    }
+}
+
+/// Prints for whoever started the process. Nobody reads it: then nobody misses it.
+pub(crate) fn print(text: &str) {
+    let mut out = io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
 async fn bind(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {

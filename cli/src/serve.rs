@@ -4,25 +4,36 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use skilift_api::RunningApi;
 use skilift_core::catalogue::Catalogue;
+use skilift_core::control::{Agent, Role as NodeRole};
 use skilift_core::engine::RabbitRedis;
-use skilift_core::health::HealthCheck;
 use skilift_core::queue::rabbit::{self, Broker};
 use skilift_core::queue::{Admission, Publisher};
 use skilift_core::store::Reader;
 use skilift_core::store::redis::Store;
+use skilift_http::Listener;
 use skilift_worker::Worker;
-use tokio::net::TcpListener;
 
 use crate::args::{ApiArgs, Role, WorkerArgs};
 use crate::config::Servers;
-use crate::process::{self, Process, publisher_config, unless_signalled, worker_config};
+use crate::console;
+use crate::process::{self, Process, publisher_config, unless_signalled, worker_settings};
 
-/// A public API that runs.
-pub(crate) struct RunningApi {
+/// A public API that runs, and what speaks for it.
+pub(crate) struct ApiNode {
     pub(crate) address: SocketAddr,
+    /// The beginning of its URLs.
+    pub(crate) url: String,
     pub(crate) publisher: Publisher,
-    pub(crate) health: HealthCheck,
+    pub(crate) running: RunningApi,
+    pub(crate) agent: Agent,
+}
+
+/// A worker that runs, and what speaks for it.
+pub(crate) struct WorkerNode {
+    pub(crate) running: Worker,
+    pub(crate) agent: Agent,
 }
 
 /// Runs a role until it is asked to end.
@@ -30,6 +41,7 @@ pub(crate) fn run(role: Role) -> anyhow::Result<ExitCode> {
     match role {
         Role::Api(args) => process::block_on(api(&args)),
         Role::Worker(args) => process::block_on(worker(&args)),
+        Role::Console(args) => process::block_on(console::serve(&args)),
     }
 }
 
@@ -38,22 +50,36 @@ async fn api(args: &ApiArgs) -> anyhow::Result<ExitCode> {
     let servers = process.config.servers()?;
     let public = process.open_public().await?;
     let broker = process.broker(servers, "api")?;
-    let starting = start_api(&process, servers, &broker, public);
+    let plane = process.fleet_plane(servers)?;
+    let starting = async {
+        let agent = process.agent(NodeRole::Api, &plane).await?;
+        start_api(&process, servers, &broker, public, agent).await
+    };
     let Some(api) = unless_signalled(&mut signals, starting).await else {
         return Ok(ExitCode::SUCCESS);
     };
-    process.run(signals, api?.health, broker.close()).await
+    let ApiNode { running, agent, .. } = api?;
+    let check = Arc::clone(&running.health);
+    let speaking = agent.run(|| running.status());
+    process.run(signals, check, speaking, broker.close()).await
 }
 
 async fn worker(args: &WorkerArgs) -> anyhow::Result<ExitCode> {
     let (process, mut signals) = Process::begin(args, args.common.config.as_deref()).await?;
     let servers = process.config.servers()?;
     let broker = process.broker(servers, "worker")?;
-    let starting = start_worker(&process, servers, &broker);
+    let plane = process.fleet_plane(servers)?;
+    let starting = async {
+        let agent = process.agent(NodeRole::Worker, &plane).await?;
+        start_worker(&process, servers, &broker, agent).await
+    };
     let Some(worker) = unless_signalled(&mut signals, starting).await else {
         return Ok(ExitCode::SUCCESS);
     };
-    process.run(signals, worker?.health, broker.close()).await
+    let WorkerNode { running, agent } = worker?;
+    let check = Arc::clone(&running.health);
+    let speaking = agent.run(|| running.status());
+    process.run(signals, check, speaking, broker.close()).await
 }
 
 /// Starts a public API on RabbitMQ and Redis.
@@ -61,8 +87,9 @@ pub(crate) async fn start_api(
     process: &Process,
     servers: &Servers,
     broker: &Arc<Broker>,
-    public: (TcpListener, Catalogue),
-) -> anyhow::Result<RunningApi> {
+    public: (Listener, Catalogue),
+    agent: Agent,
+) -> anyhow::Result<ApiNode> {
     let Process { config, life, .. } = process;
     // The API writes no rides: the worker answers for what Redis keeps.
     let store = Store::new(servers.redis_url.clone(), &config.stack, 1, true)?;
@@ -77,29 +104,33 @@ pub(crate) async fn start_api(
         life,
     );
     let publisher = publisher.await?;
-    serve_public(process, public, publisher, Arc::new(store.reader()?))
+    serve_public(process, public, publisher, Arc::new(store.reader()?), agent)
 }
 
 /// Serves the public API on whatever it has.
 pub(crate) fn serve_public(
     process: &Process,
-    (listener, catalogue): (TcpListener, Catalogue),
+    (listener, catalogue): (Listener, Catalogue),
     publisher: Publisher,
     reader: Arc<dyn Reader>,
-) -> anyhow::Result<RunningApi> {
-    let address = listener.local_addr()?;
-    let health = skilift_api::start(
+    agent: Agent,
+) -> anyhow::Result<ApiNode> {
+    let (address, url) = (listener.address()?, listener.url()?);
+    let running = skilift_api::start(
         catalogue,
         listener,
         publisher.clone(),
         reader,
+        agent.orders(),
         &process.life,
     );
-    tracing::info!(stack = %process.config.stack, "public API on http://{address}");
-    Ok(RunningApi {
+    tracing::info!(stack = %process.config.stack, "public API on {url}");
+    Ok(ApiNode {
         address,
+        url,
         publisher,
-        health,
+        running,
+        agent,
     })
 }
 
@@ -108,16 +139,15 @@ pub(crate) async fn start_worker(
     process: &Process,
     servers: &Servers,
     broker: &Arc<Broker>,
-) -> anyhow::Result<Worker> {
+    agent: Agent,
+) -> anyhow::Result<WorkerNode> {
     let Process { config, life, .. } = process;
-    let store = Store::new(
-        servers.redis_url.clone(),
-        &config.stack,
-        // One for each thread, and as many to look whether Redis is back.
-        config.threads * 2,
-        config.accept_loss_window,
-    )?;
+    // The worker makes room for its threads, however many there shall be.
+    let url = servers.redis_url.clone();
+    let store = Store::new(url, &config.stack, 1, config.accept_loss_window)?;
     let engine = RabbitRedis::new(Arc::clone(broker), store, config.stack.clone());
     let engine = Arc::new(engine);
-    Ok(skilift_worker::start(worker_config(config), engine, life).await?)
+    let flags = worker_settings(config);
+    let running = skilift_worker::start(flags, agent.orders(), engine, life).await?;
+    Ok(WorkerNode { running, agent })
 }

@@ -8,7 +8,13 @@
 //! where `applied` and `dead` are counted once, where they happen, and `duplicate` is the difference. A number that the
 //! broker confirmed and that stays unmarked while its message is not in the queue is a lost message.
 
+use std::collections::BTreeMap;
+
 use crate::message::MessageId;
+
+/// The highest number that is marked: up to it every store counts exactly. No lane comes near it, so that a message with a
+/// higher one, or with 0, is none of ours.
+const MOST_SEQUENCE: u64 = (1 << 53) - 1;
 
 /// What became of one message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +27,54 @@ pub struct Settlement {
     pub rides: u32,
     /// Those of them that could not be applied.
     pub dead: u32,
+}
+
+/// What became of the messages of a batch, as it is written in the books.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Entries {
+    /// Lines of messages that nobody of ours sent.
+    pub(crate) foreign: u64,
+    /// Those of them that could not be applied.
+    pub(crate) foreign_dead: u64,
+    /// The messages of each lane life (epoch and lane), by ascending number.
+    pub(crate) lanes: BTreeMap<(u64, u16), Vec<Entry>>,
+}
+
+/// What became of one message of ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Entry {
+    pub(crate) sequence: u64,
+    pub(crate) rides: u32,
+    pub(crate) dead: u32,
+    pub(crate) is_replay: bool,
+}
+
+impl From<&[Settlement]> for Entries {
+    fn from(settlements: &[Settlement]) -> Self {
+        let mut entries = Self::default();
+        for settlement in settlements {
+            let ours = settlement.message;
+            match ours.filter(|message| (1..=MOST_SEQUENCE).contains(&message.sequence)) {
+                Some(message) => {
+                    let life = entries.lanes.entry((message.epoch, message.lane));
+                    life.or_default().push(Entry {
+                        sequence: message.sequence,
+                        rides: settlement.rides,
+                        dead: settlement.dead,
+                        is_replay: settlement.is_replay,
+                    });
+                }
+                None => {
+                    entries.foreign += u64::from(settlement.rides);
+                    entries.foreign_dead += u64::from(settlement.dead);
+                }
+            }
+        }
+        for of_life in entries.lanes.values_mut() {
+            of_life.sort_unstable();
+        }
+        entries
+    }
 }
 
 /// All that is written in the books.
@@ -68,7 +122,8 @@ pub struct LaneBook {
 impl Books {
     /// Rides that were in the ledger already.
     ///
-    /// A batch is applied a moment before it is settled, so that the difference may be below 0 for that moment.
+    /// A batch is applied a moment before it is settled, so that the difference may be below 0 for that moment. It stays so
+    /// by the lines that are dead and were applied nevertheless: of a message that is dead because it kills workers.
     #[must_use]
     pub fn duplicate(&self) -> i64 {
         let taken = self.settled + self.replayed + self.foreign;
@@ -77,6 +132,35 @@ impl Books {
 }
 
 impl LaneBook {
+    /// Marks a number and counts its rides, unless it is marked already; says whether it was not.
+    pub(crate) fn mark(&mut self, sequence: u64, rides: u32) -> bool {
+        // The first range that ends at the number, before it by one, or behind it.
+        let at = self
+            .marked
+            .partition_point(|&(_, last)| last + 1 < sequence);
+        match self.marked.get_mut(at) {
+            Some(&mut (first, last)) if (first..=last).contains(&sequence) => return false,
+            Some((_, last)) if *last + 1 == sequence => *last = sequence,
+            Some((first, _)) if *first == sequence + 1 => *first = sequence,
+            _ => self.marked.insert(at, (sequence, sequence)),
+        }
+        // Its end may touch the next one now.
+        if let Some(&[(_, last), (next, end)]) = self.marked.get(at..at + 2)
+            && last + 1 == next
+        {
+            self.marked[at].1 = end;
+            self.marked.remove(at + 1);
+        }
+        self.rides += u64::from(rides);
+        true
+    }
+
+    /// Whether everything that was confirmed of it is marked.
+    #[must_use]
+    pub fn is_whole(&self, through: u64) -> bool {
+        self.gaps_through(through).next().is_none()
+    }
+
     /// How many numbers up to `through` are marked.
     #[must_use]
     pub fn marked_through(&self, through: u64) -> u64 {

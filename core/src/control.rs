@@ -2,12 +2,16 @@
 //!
 //! - [`settings`]: how each role works, and by which generation it is known. [`document`]: all that a node follows.
 //! - [`heartbeat`]: what a node says of itself each second. [`identity`]: by what name.
+//!   [`durations`] and [`usage`]: figures in it.
+//! - [`agent`]: a node's side; it beats, and follows what the console says.
 //! - [`ingest_key`]: who may post rides, where not everybody may.
 //! - [`plane`]: the way between the two; [`redis`] for a fleet, [`local`] within one process.
 //!
 //! Nodes work without a console and without the way to it: they keep the last document that they understood.
 
+pub mod agent;
 pub mod document;
+pub mod durations;
 pub mod heartbeat;
 pub mod identity;
 pub mod ingest_key;
@@ -15,8 +19,11 @@ pub mod local;
 pub mod plane;
 pub mod redis;
 pub mod settings;
+pub mod usage;
 
+pub use agent::{Agent, Identity, Orders, Status};
 pub use document::{Document, DrainMark, Pause};
+pub use durations::Durations;
 pub use heartbeat::Heartbeat;
 pub use identity::{BootId, NodeId, Role};
 pub use ingest_key::{IngestKey, IngestKeys};

@@ -56,6 +56,8 @@ pub struct Database {
     pub(crate) queue: Keyspace,
     /// Dead letters.
     pub(crate) dead: Keyspace,
+    /// The books.
+    pub(crate) books: Keyspace,
     /// Keeps other processes out; let go last.
     _lock: File,
 }
@@ -91,6 +93,7 @@ impl Database {
             days: table("days")?,
             queue: unfiltered_table("queue")?,
             dead: table("dead")?,
+            books: unfiltered_table("books")?,
             database,
             _lock: lock,
         };

@@ -11,6 +11,7 @@ pub mod rabbit_redis;
 
 use std::future::Future;
 
+use crate::books::Settlement;
 use crate::queue::{DeadLetter, DeadLetterError, Delivery, QueueError};
 use crate::store::batch::Batch;
 use crate::store::{Applied, StoreError};
@@ -70,6 +71,9 @@ pub trait Engine: Send + Sync + 'static {
     fn open(&self, prefetch: u16)
     -> impl Future<Output = Result<Self::Intake, EngineError>> + Send;
 
+    /// Makes room for so many intakes to be open at once.
+    fn make_room(&self, intakes: usize);
+
     /// Stores a batch outside of any intake: no other probe says as well whether the store takes it again.
     ///
     /// # Errors
@@ -88,7 +92,7 @@ pub trait Engine: Send + Sync + 'static {
 
 /// One worker lane's way from the queue to the store.
 ///
-/// What [`Self::apply`] and [`Self::put_away`] did is safe at the latest when [`Self::ack_through`] returns. Until then each
+/// What [`Self::apply`], [`Self::put_away`] and [`Self::settle`] did is safe at the latest when [`Self::ack_through`] returns. Until then each
 /// may be done again, by this lane or by the next one that the messages come to, and changes nothing the second time.
 pub trait Intake: Send {
     /// How many messages may be unacknowledged.
@@ -115,6 +119,17 @@ pub trait Intake: Send {
         &mut self,
         letters: &mut Vec<DeadLetter>,
     ) -> impl Future<Output = Result<(), DeadLetterError>> + Send;
+
+    /// Writes in the books what became of messages, once everything that they hold is applied or put away and before they are
+    /// acknowledged. After an error, do it again: a message of ours is counted once, one of others again. What was applied is
+    /// found by every way when it returns.
+    ///
+    /// # Errors
+    /// When the store did not take it.
+    fn settle(
+        &mut self,
+        settlements: &[Settlement],
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// Acknowledges every message up to and including `tag`.
     ///

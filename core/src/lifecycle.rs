@@ -51,10 +51,18 @@ impl Lifecycle {
     where
         F: Future<Output = Result<(), TaskError>> + Send + 'static,
     {
+        self.spawn_until(self.draining(), name, task);
+    }
+
+    /// Runs a task that must end after `end`, which is asked for before the drain's end at the latest, and not before.
+    pub fn spawn_until<F>(&self, end: CancellationToken, name: &'static str, task: F)
+    where
+        F: Future<Output = Result<(), TaskError>> + Send + 'static,
+    {
         let life = self.clone();
         let watched = async move {
             match AssertUnwindSafe(task).catch_unwind().await {
-                Ok(Ok(())) if life.drain.is_cancelled() => return,
+                Ok(Ok(())) if end.is_cancelled() || life.drain.is_cancelled() => return,
                 Ok(Ok(())) => tracing::error!(task = name, "the task `{name}` ended unasked"),
                 Ok(Err(error)) => {
                     tracing::error!(task = name, "the task `{name}` failed: {}", chain(&*error));
@@ -170,6 +178,18 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_task_may_end_when_only_it_was_asked_to() {
+        let life = Lifecycle::new();
+        let end = CancellationToken::new();
+        end.cancel();
+        life.spawn_until(end, "asked", async { Ok(()) });
+        tokio::task::yield_now().await;
+        assert!(!life.draining().is_cancelled());
+        life.drain();
+        assert!(is_success(&code_of(life).await));
+    }
+
+    #[tokio::test]
     async fn a_dead_task_ends_the_process_with_an_error() {
         let panics = Lifecycle::new();
         panics.spawn("panics", async { panic!("on purpose, in a test") });
@@ -177,7 +197,9 @@ mod tests {
         fails.spawn("fails", async { Err("on purpose".into()) });
         let returns = Lifecycle::new();
         returns.spawn("returns", async { Ok(()) });
-        for life in [panics, fails, returns] {
+        let early = Lifecycle::new();
+        early.spawn_until(CancellationToken::new(), "early", async { Ok(()) });
+        for life in [panics, fails, returns, early] {
             assert!(!is_success(&code_of(life).await));
         }
     }

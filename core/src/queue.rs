@@ -1,6 +1,7 @@
 //! The queue between accepting a ride and storing it.
 //!
-//! - The way in: [`publisher`] takes rides, `waiting_room` gathers them into messages, [`admission`] says when to refuse,
+//! - The way in: [`publisher`] takes rides, `waiting_room` gathers them into messages, `lane_life` numbers
+//!   these, [`admission`] says when to refuse,
 //!   [`backlog`] how many wait. Each queue brings the lanes that send the messages.
 //! - The way out: [`delivery`], a message as it is handed to a worker, and [`dead_letter`], a line that cannot be applied.
 //! - The queues: [`rabbit`] on RabbitMQ for a fleet, [`embedded`] in a data folder for one process.
@@ -10,6 +11,7 @@ pub mod backlog;
 pub mod dead_letter;
 pub mod delivery;
 pub mod embedded;
+mod lane_life;
 mod publish_error;
 pub mod publisher;
 pub mod rabbit;

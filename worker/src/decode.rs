@@ -1,5 +1,6 @@
 //! Messages to rides and dead letters.
 
+use skilift_core::books::Settlement;
 use skilift_core::message::{FORMAT, lines, parse_line};
 use skilift_core::queue::{DeadLetter, Delivery};
 use skilift_core::ride::Ride;
@@ -15,8 +16,10 @@ pub(crate) struct Decoded {
 }
 
 impl Decoded {
-    /// Reads the lines of a message. Every line that is not blank becomes a ride or a dead letter.
-    pub(crate) fn add(&mut self, delivery: &Delivery) {
+    /// Reads the lines of a message. Every line that is not blank becomes a ride or a dead letter. Says what becomes of the
+    /// message when the store takes all its rides.
+    pub(crate) fn add(&mut self, delivery: &Delivery) -> Settlement {
+        let before = (self.rides.len(), self.dead.len());
         let all_dead = why_all_lines_are_dead(delivery);
         for (line_number, line) in lines(&delivery.body) {
             let parsed = match &all_dead {
@@ -25,13 +28,19 @@ impl Decoded {
             };
             match parsed {
                 Ok(ride) => self.rides.push(ride),
-                Err(reason) => self.dead.push(DeadLetter {
-                    line: line.to_vec(),
-                    reason,
-                    message: delivery.id,
-                    line_number,
-                }),
+                Err(reason) => {
+                    let letter = DeadLetter::of_line(delivery, line_number, line, reason);
+                    self.dead.push(letter);
+                }
             }
+        }
+        let (rides, dead) = (self.rides.len() - before.0, self.dead.len() - before.1);
+        let count = |lines: usize| u32::try_from(lines).unwrap_or(u32::MAX);
+        Settlement {
+            message: delivery.id,
+            is_replay: delivery.replay_of.is_some(),
+            rides: count(rides + dead),
+            dead: count(dead),
         }
     }
 }
@@ -72,6 +81,7 @@ mod tests {
             format: Some(1),
             rides: None,
             accepted_at_ms: None,
+            replay_of: None,
             returns: 0,
         }
     }

@@ -1,4 +1,4 @@
-//! One lane: works on one intake after another, until the worker drains.
+//! One lane: works on one intake after another, by what is wanted of it, until the process drains.
 
 use std::sync::Arc;
 
@@ -7,37 +7,80 @@ use skilift_core::lifecycle::{TaskError, chain};
 use skilift_core::retry;
 use tokio_util::sync::CancellationToken;
 
-use crate::WorkerConfig;
-use crate::counts::Counts;
 use crate::lane_state::LaneState;
+use crate::lanes::Lanes;
 use crate::session::{Interrupted, Session};
+use crate::wanted::{LaneSettings, Wanted};
 
 /// What a lane works with.
 pub(crate) struct Lane<E> {
-    pub(crate) config: WorkerConfig,
-    pub(crate) engine: Arc<E>,
-    pub(crate) counts: Arc<Counts>,
+    /// Its number within the worker, from 0.
+    pub(crate) number: usize,
     pub(crate) state: LaneState,
+    pub(crate) lanes: Arc<Lanes>,
+    pub(crate) engine: Arc<E>,
+    /// Ready when the process is about to end.
     pub(crate) draining: CancellationToken,
 }
 
 impl<E: Engine> Lane<E> {
-    /// Works until the worker drains.
+    /// Works and rests, as is wanted, until the process drains.
     pub(crate) async fn run(self) -> Result<(), TaskError> {
+        let mut changes = self.lanes.wanted.subscribe();
+        while !self.draining.is_cancelled() {
+            let wanted = Arc::clone(&changes.borrow_and_update());
+            let Some(settings) = self.settings_in(&wanted) else {
+                self.state.rests(wanted);
+                self.lanes.rested.notify_one();
+                // The sender lives as long as this lane.
+                let _ = self.draining.run_until_cancelled(changes.changed()).await;
+                continue;
+            };
+            self.state.starts(wanted);
+            let stop = self.draining.child_token();
+            let working = self.work(settings, &stop);
+            tokio::pin!(working);
+            loop {
+                tokio::select! {
+                    ended = &mut working => { ended?; break }
+                    Ok(()) = changes.changed(), if !stop.is_cancelled() => {
+                        let wanted = Arc::clone(&changes.borrow_and_update());
+                        if self.settings_in(&wanted) == Some(settings) {
+                            self.state.goes_on(wanted);
+                        } else {
+                            stop.cancel();
+                        }
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn settings_in(&self, wanted: &Wanted) -> Option<LaneSettings> {
+        (self.number < wanted.lanes(self.lanes.most)).then(|| wanted.of_each_lane())
+    }
+
+    /// Works until `stop`; then what was delivered already is stored.
+    async fn work(
+        &self,
+        settings: LaneSettings,
+        stop: &CancellationToken,
+    ) -> Result<(), TaskError> {
         let mut pauses = retry::pauses();
         loop {
-            // Nothing is held while a session is being opened, so that a drain need not wait for it.
-            let opening = self.draining.run_until_cancelled(Session::open(&self));
+            // Nothing is held while a session is being opened, so that a stop need not wait for it.
+            let opening = stop.run_until_cancelled(Session::open(self, settings, stop));
             let ended = match opening.await {
                 None => return Ok(()),
                 Some(Err(why)) => Err(why),
                 Some(Ok(mut session)) => {
-                    self.state.working();
                     let ended = session.work().await;
                     if session.has_stored() {
                         pauses = retry::pauses();
                     }
                     session.close().await;
+                    self.state.closed();
                     ended
                 }
             };
@@ -53,12 +96,7 @@ impl<E: Engine> Lane<E> {
                 tokio::time::sleep(pauses.next().unwrap_or_default()).await;
                 self.recover(why).await;
             };
-            if self
-                .draining
-                .run_until_cancelled(recovering)
-                .await
-                .is_none()
-            {
+            if stop.run_until_cancelled(recovering).await.is_none() {
                 return Ok(());
             }
         }

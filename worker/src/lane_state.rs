@@ -1,64 +1,165 @@
-//! What each lane is doing, for the health check.
+//! What one lane is doing, for the health check and for the worker's heartbeat.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use skilift_core::health::{Health, Readiness};
+use skilift_core::clock::epoch_ms;
+use skilift_core::control::heartbeat::ConsumerReport;
+use skilift_core::queue::Delivery;
+use tokio::time::Instant;
 
-/// The states of all lanes of a worker.
-#[derive(Debug, Clone)]
-pub(crate) struct LaneStates(Arc<[LaneState]>);
+use crate::wanted::Wanted;
 
-/// The state of one lane. `None` while it works; else what keeps it from working.
-#[derive(Debug, Clone)]
-pub(crate) struct LaneState(Arc<Mutex<Option<String>>>);
+/// The state of one lane.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct LaneState(Arc<Mutex<Figures>>);
+
+/// What is known of a lane. Counts only grow.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Figures {
+    /// What the lane has taken up; `None` before it took up anything.
+    pub(crate) follows: Option<Arc<Wanted>>,
+    /// Whether it has settings to work by.
+    pub(crate) is_running: bool,
+    /// What keeps it from working, when something does.
+    pub(crate) hindrance: Option<String>,
+    /// Messages that it may hold; 0 while it does not consume.
+    prefetch_messages: u16,
+    pub(crate) held_messages: u32,
+    /// When it took the message that it holds longest.
+    pub(crate) held_since: Option<Instant>,
+    pub(crate) oldest_held_accepted_at_ms: Option<u64>,
+    pub(crate) delivered: Taken,
+    pub(crate) redelivered_messages: u64,
+    pub(crate) acked: Taken,
+    last_ack_at_ms: Option<u64>,
+    busy: Duration,
+    busy_since: Option<Instant>,
+}
+
+/// Messages and the rides in them.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Taken {
+    pub(crate) messages: u64,
+    pub(crate) rides: u64,
+}
+
+impl Taken {
+    fn add(&mut self, messages: usize, rides: usize) {
+        self.messages += messages as u64;
+        self.rides += rides as u64;
+    }
+}
 
 impl LaneState {
-    /// The lane consumes and stores.
+    /// The lane begins to work by what is wanted.
+    pub(crate) fn starts(&self, wanted: Arc<Wanted>) {
+        let mut figures = self.figures();
+        figures.follows = Some(wanted);
+        if !std::mem::replace(&mut figures.is_running, true) {
+            figures.hindrance = Some("still connecting".to_owned());
+        }
+    }
+
+    /// What is wanted has changed, and for this lane nothing with it.
+    pub(crate) fn goes_on(&self, wanted: Arc<Wanted>) {
+        self.figures().follows = Some(wanted);
+    }
+
+    /// The lane has nothing to do.
+    pub(crate) fn rests(&self, wanted: Arc<Wanted>) {
+        let mut figures = self.figures();
+        figures.follows = Some(wanted);
+        figures.is_running = false;
+        figures.hindrance = None;
+    }
+
+    /// The lane consumes, with so many messages ahead.
+    pub(crate) fn consumes(&self, prefetch_messages: u16) {
+        let mut figures = self.figures();
+        figures.prefetch_messages = prefetch_messages;
+        figures.hindrance = None;
+    }
+
+    /// What was not acknowledged is no longer the lane's.
+    pub(crate) fn closed(&self) {
+        let mut figures = self.figures();
+        figures.prefetch_messages = 0;
+        figures.held_messages = 0;
+        figures.held_since = None;
+        figures.oldest_held_accepted_at_ms = None;
+        figures.pause_busy();
+    }
+
+    /// The lane stores.
     pub(crate) fn working(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.figures().hindrance = None;
     }
 
     /// Something keeps the lane from storing.
     pub(crate) fn hindered(&self, why: impl Into<String>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(why.into());
+        self.figures().hindrance = Some(why.into());
     }
 
-    fn hindrance(&self) -> Option<String> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+    /// The lane holds one more message.
+    pub(crate) fn took(&self, message: &Delivery, rides: usize) {
+        let mut figures = self.figures();
+        figures.delivered.add(1, rides);
+        figures.redelivered_messages += u64::from(message.returns > 0);
+        figures.held_messages += 1;
+        figures.held_since.get_or_insert_with(Instant::now);
+        let oldest = [figures.oldest_held_accepted_at_ms, message.accepted_at_ms];
+        figures.oldest_held_accepted_at_ms = oldest.into_iter().flatten().min();
+    }
+
+    /// The lane begins to store what it gathered.
+    pub(crate) fn stores(&self) {
+        self.figures().busy_since = Some(Instant::now());
+    }
+
+    /// The lane has acknowledged all that it held, but for `left`.
+    pub(crate) fn acked(&self, messages: usize, rides: usize, left: Option<&Delivery>) {
+        let mut figures = self.figures();
+        figures.pause_busy();
+        figures.acked.add(messages, rides);
+        figures.last_ack_at_ms = Some(epoch_ms());
+        figures.held_messages = u32::from(left.is_some());
+        figures.held_since = left.map(|_| Instant::now());
+        figures.oldest_held_accepted_at_ms = left.and_then(|left| left.accepted_at_ms);
+    }
+
+    /// What is known now.
+    pub(crate) fn figures(&self) -> MutexGuard<'_, Figures> {
+        // Nothing that holds the lock can panic half-way through a change.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl LaneStates {
-    pub(crate) fn new(lanes: usize) -> Self {
-        let starting = || LaneState(Arc::new(Mutex::new(Some("still connecting".to_owned()))));
-        Self((0..lanes).map(|_| starting()).collect())
-    }
-
-    pub(crate) fn of_lane(&self, number: usize) -> LaneState {
-        self.0[number].clone()
-    }
-
-    /// Ready when all lanes work, degraded when some do, unavailable when none does.
-    pub(crate) fn health(&self, draining: bool) -> Health {
-        if draining {
-            return Health::plain(Readiness::Draining);
+impl Figures {
+    fn pause_busy(&mut self) {
+        if let Some(since) = self.busy_since.take() {
+            self.busy += since.elapsed();
         }
-        let hindered: Vec<String> = self.0.iter().filter_map(LaneState::hindrance).collect();
-        let Some(first) = hindered.first() else {
-            return Health::plain(Readiness::Ready);
-        };
-        let message = format!(
-            "{} of {} threads do not store: {first}",
-            hindered.len(),
-            self.0.len()
-        );
-        if hindered.len() == self.0.len() {
-            Health::because(Readiness::Unavailable, message)
-        } else {
-            Health::because(Readiness::Degraded, message)
+    }
+
+    /// Time that the lane has spent on storing, up to now.
+    pub(crate) fn busy(&self) -> Duration {
+        self.busy
+            + self
+                .busy_since
+                .map_or(Duration::ZERO, |since| since.elapsed())
+    }
+
+    /// What the heartbeat says of the lane.
+    pub(crate) fn report(&self, lane: u32) -> ConsumerReport {
+        ConsumerReport {
+            lane,
+            prefetch_messages: self.prefetch_messages.into(),
+            held_messages: self.held_messages,
+            acked_messages: self.acked.messages,
+            acked_rides: self.acked.rides,
+            last_ack_at_ms: self.last_ack_at_ms,
+            hindrance: self.hindrance.clone(),
         }
     }
 }
@@ -67,19 +168,47 @@ impl LaneStates {
 mod tests {
     use super::*;
 
-    #[test]
-    fn health_follows_the_lanes() {
-        let states = LaneStates::new(2);
-        assert_eq!(states.health(false).status, Readiness::Unavailable);
-        states.of_lane(0).working();
-        let degraded = states.health(false);
-        assert_eq!(degraded.status, Readiness::Degraded);
+    fn message(accepted_at_ms: u64, returns: u64) -> Delivery {
+        Delivery {
+            tag: 1,
+            body: Vec::new(),
+            id: None,
+            format: None,
+            rides: None,
+            accepted_at_ms: Some(accepted_at_ms),
+            replay_of: None,
+            returns,
+        }
+    }
+
+    #[tokio::test]
+    async fn what_a_lane_holds_is_known_and_gone_with_its_channel() {
+        const STEP: Duration = Duration::from_millis(20);
+        let state = LaneState::default();
+        state.took(&message(20, 0), 5);
+        tokio::time::sleep(STEP).await;
+        state.took(&message(10, 1), 7);
+        state.stores();
+        tokio::time::sleep(STEP).await;
+        let held = state.figures().clone();
         assert_eq!(
-            degraded.message.unwrap(),
-            "1 of 2 threads do not store: still connecting"
+            (held.held_messages, held.oldest_held_accepted_at_ms),
+            (2, Some(10))
         );
-        states.of_lane(1).working();
-        assert_eq!(states.health(false).status, Readiness::Ready);
-        assert_eq!(states.health(true).status, Readiness::Draining);
+        assert!(held.held_since.unwrap().elapsed() >= STEP * 2);
+        assert!(held.busy() >= STEP && held.busy() < held.held_since.unwrap().elapsed());
+        assert_eq!((held.delivered.messages, held.delivered.rides), (2, 12));
+        assert_eq!(held.redelivered_messages, 1);
+
+        state.acked(1, 5, Some(&message(10, 1)));
+        let left = state.figures().clone();
+        tokio::time::sleep(STEP).await;
+        assert_eq!((left.held_messages, left.busy()), (1, left.busy));
+        assert!(left.held_since > held.held_since);
+        assert_eq!((left.acked.messages, left.acked.rides), (1, 5));
+
+        state.closed();
+        let closed = state.figures().clone();
+        assert_eq!((closed.held_messages, closed.held_since), (0, None));
     }
 }

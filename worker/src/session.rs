@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use skilift_core::books::Settlement;
 use skilift_core::clock::epoch_ms;
+use skilift_core::control::Durations;
 use skilift_core::engine::{Engine, EngineError, Intake};
 use skilift_core::lifecycle::chain;
 use skilift_core::message::{lines, parse_line};
@@ -12,10 +14,12 @@ use skilift_core::ride::Ride;
 use skilift_core::store::batch::Batch;
 use skilift_core::store::{Applied, StoreError};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use crate::decode::{Decoded, count_rides};
 use crate::lane::Lane;
 use crate::prefetch::PrefetchGauge;
+use crate::wanted::LaneSettings;
 
 /// How long a batch is held while it cannot be stored. After that the channel is closed, so that its messages go back
 /// once and RabbitMQ's `consumer_timeout` never fires.
@@ -63,11 +67,14 @@ impl From<QueueError> for Interrupted {
 /// The work of a lane on one intake.
 pub(crate) struct Session<'a, E: Engine> {
     lane: &'a Lane<E>,
+    settings: LaneSettings,
+    /// Ready when the lane shall take no more messages.
+    stop: &'a CancellationToken,
     intake: E::Intake,
     gauge: PrefetchGauge,
     /// A message that did not fit into the batch before it.
     held: Option<Delivery>,
-    /// Whether no more messages are asked for: to drain, or to change the prefetch.
+    /// Whether no more messages are asked for: to stop, or to change the prefetch.
     cancelled: bool,
     has_stored: bool,
 }
@@ -82,11 +89,19 @@ struct Gathered {
 }
 
 impl<'a, E: Engine> Session<'a, E> {
-    pub(crate) async fn open(lane: &'a Lane<E>) -> Result<Self, Interrupted> {
-        let gauge = PrefetchGauge::new(lane.config.prefetch_rides);
+    pub(crate) async fn open(
+        lane: &'a Lane<E>,
+        settings: LaneSettings,
+        stop: &'a CancellationToken,
+    ) -> Result<Self, Interrupted> {
+        let gauge = PrefetchGauge::new(settings.prefetch_rides);
+        let intake = lane.engine.open(gauge.messages()).await?;
+        lane.state.consumes(intake.prefetch());
         Ok(Self {
             lane,
-            intake: lane.engine.open(gauge.messages()).await?,
+            settings,
+            stop,
+            intake,
             gauge,
             held: None,
             cancelled: false,
@@ -104,23 +119,27 @@ impl<'a, E: Engine> Session<'a, E> {
         self.intake.close().await;
     }
 
-    /// Works until the worker drains: then it stores what was delivered already, and ends.
+    /// Works until the lane shall stop: then it stores what was delivered already, and ends.
     pub(crate) async fn work(&mut self) -> Result<(), Interrupted> {
         loop {
             let gathered = self.gather().await?;
             if let Some(last) = gathered.messages.last() {
                 let through = last.tag;
+                self.lane.state.stores();
                 self.store(&gathered.messages).await?;
                 self.intake.ack_through(through).await?;
                 self.has_stored = true;
-                self.gauge.saw(gathered.messages.len(), gathered.rides);
+                let (messages, rides) = (gathered.messages.len(), gathered.rides);
+                self.lane.state.acked(messages, rides, self.held.as_ref());
+                self.gauge.saw(messages, rides);
             }
             if !gathered.exhausted {
                 self.follow_message_size().await?;
-            } else if self.lane.draining.is_cancelled() {
+            } else if self.stop.is_cancelled() {
                 return Ok(());
             } else if self.cancelled {
                 self.intake.resume(self.gauge.messages()).await?;
+                self.lane.state.consumes(self.intake.prefetch());
                 self.cancelled = false;
             } else {
                 return Err(Interrupted::Cancelled);
@@ -137,7 +156,10 @@ impl<'a, E: Engine> Session<'a, E> {
             let next = match self.held.take() {
                 Some(message) => Some(message),
                 None => match self.next(leave_at).await? {
-                    Next::Message(message) => Some(message),
+                    Next::Message(message) => {
+                        self.lane.state.took(&message, count_rides(&message));
+                        Some(message)
+                    }
                     Next::Linger => return Ok(gathered),
                     Next::Exhausted => None,
                 },
@@ -153,11 +175,11 @@ impl<'a, E: Engine> Session<'a, E> {
             }
             gathered.rides += count_rides(&message);
             gathered.messages.push(message);
-            let full = gathered.rides >= self.lane.config.batch_rides;
+            let full = gathered.rides >= self.settings.batch_rides;
             if full || alone || gathered.messages.len() >= usize::from(self.intake.prefetch()) {
                 return Ok(gathered);
             }
-            leave_at.get_or_insert_with(|| Instant::now() + self.lane.config.linger);
+            leave_at.get_or_insert_with(|| Instant::now() + self.settings.linger);
         }
     }
 
@@ -169,9 +191,9 @@ impl<'a, E: Engine> Session<'a, E> {
             }
         };
         tokio::select! {
-            // The drain first: while messages are waiting there is always a next one.
+            // The stop first: while messages are waiting there is always a next one.
             biased;
-            () = self.lane.draining.cancelled(), if !self.cancelled => {}
+            () = self.stop.cancelled(), if !self.cancelled => {}
             next = self.intake.next() => match next {
                 Some(Ok(message)) => return Ok(Next::Message(message)),
                 Some(Err(error)) => return Err(error.into()),
@@ -198,23 +220,23 @@ impl<'a, E: Engine> Session<'a, E> {
         Ok(())
     }
 
-    /// Stores rides and puts dead letters away. All of it is safe when this returns.
+    /// Stores rides, puts dead letters away, and writes both in the books. All of it is safe when this returns.
     async fn store(&mut self, messages: &[Delivery]) -> Result<(), Interrupted> {
         let mut decoded = Decoded::default();
-        for message in messages {
-            decoded.add(message);
-        }
+        let decoding = messages.iter().map(|message| decoded.add(message));
+        let mut settlements: Vec<Settlement> = decoding.collect();
         let batch = Batch::new(decoded.rides);
         let applied = self.apply(batch).await?;
-        let refused = applied
-            .refused
-            .iter()
-            .map(|(ride, reason)| refused_letter(ride, reason, messages));
-        decoded.dead.extend(refused);
+        for (ride, reason) in &applied.refused {
+            let (at, letter) = refused_letter(ride, reason, messages);
+            settlements[at].dead += 1;
+            decoded.dead.push(letter);
+        }
         let dead = decoded.dead.len();
         self.put_away(decoded.dead).await?;
-        self.lane.counts.add(&applied, dead as u64);
-        record(messages, &applied, dead);
+        self.settle(&settlements).await?;
+        self.lane.lanes.counts.add(&applied, dead as u64);
+        record(messages, &applied, dead, &self.lane.lanes.stored_after_ms);
         Ok(())
     }
 
@@ -262,6 +284,28 @@ impl<'a, E: Engine> Session<'a, E> {
         Ok(())
     }
 
+    /// Writes in the books what became of messages, again and again until it is written or they were held for too long.
+    async fn settle(&mut self, settlements: &[Settlement]) -> Result<(), Interrupted> {
+        let started = Instant::now();
+        let mut pauses = retry::pauses();
+        loop {
+            let Err(error) = self.intake.settle(settlements).await else {
+                self.lane.state.working();
+                return Ok(());
+            };
+            metrics::counter!("skilift_store_retries_total").increment(1);
+            if error.is_fatal() || self.gives_up(started) {
+                // The rides are stored; what is to be waited for is a store that can be written.
+                let batch = Batch::new(Vec::new());
+                return Err(Interrupted::Store { batch, error });
+            }
+            let text = chain(&error);
+            tracing::warn!("a batch is not in the books yet: {text}; trying again");
+            self.lane.state.hindered(text);
+            tokio::time::sleep(pauses.next().unwrap_or_default()).await;
+        }
+    }
+
     /// Whether what could not be put away goes back to the queue. In a drain it does so at once: nothing is lost by it,
     /// and the process can end.
     fn gives_up(&self, started: Instant) -> bool {
@@ -277,32 +321,39 @@ enum Next {
     Exhausted,
 }
 
-/// A ride that the store refused, as the line of the message that it came in.
-fn refused_letter(ride: &Ride, reason: &str, messages: &[Delivery]) -> DeadLetter {
-    let lines_of = |message: &Delivery| {
-        let found = lines(&message.body).find(|(_, line)| parse_line(line).as_ref() == Ok(ride));
-        found.map(|(number, line)| (message.id, number, line.to_vec()))
+/// A ride that the store refused, as the line of the message that it came in, and which of the messages that is.
+fn refused_letter(ride: &Ride, reason: &str, messages: &[Delivery]) -> (usize, DeadLetter) {
+    let letter = |(at, message): (usize, &Delivery)| {
+        let mut found = lines(&message.body);
+        let (number, line) = found.find(|(_, line)| parse_line(line).as_ref() == Ok(ride))?;
+        let letter = DeadLetter::of_line(message, number, line, reason.to_owned());
+        Some((at, letter))
     };
     // Every ride comes from a line of these messages; should none be found, it is written anew.
-    let found = messages.iter().find_map(lines_of);
-    let (message, line_number, line) =
-        found.unwrap_or_else(|| (None, 0, serde_json::to_vec(ride).unwrap_or_default()));
-    DeadLetter {
-        line,
-        reason: reason.to_owned(),
-        message,
-        line_number,
-    }
+    messages
+        .iter()
+        .enumerate()
+        .find_map(letter)
+        .unwrap_or_else(|| {
+            let line = serde_json::to_vec(ride).unwrap_or_default();
+            let letter = DeadLetter::of_line(&messages[0], 0, &line, reason.to_owned());
+            (0, letter)
+        })
 }
 
-fn record(messages: &[Delivery], applied: &Applied, dead: usize) {
+fn record(messages: &[Delivery], applied: &Applied, dead: usize, stored_after_ms: &Durations) {
     metrics::counter!("skilift_rides_applied_total").increment(applied.new);
     metrics::counter!("skilift_rides_duplicate_total").increment(applied.duplicates);
     metrics::counter!("skilift_rides_dead_total").increment(dead as u64);
     metrics::histogram!("skilift_batch_rides").record((applied.new + applied.duplicates) as f64);
     let now = epoch_ms();
     let stored_after = metrics::histogram!("skilift_accept_to_stored_seconds");
-    for accepted_at in messages.iter().filter_map(|message| message.accepted_at_ms) {
-        stored_after.record(now.saturating_sub(accepted_at) as f64 / 1000.0);
+    for message in messages {
+        let Some(accepted_at) = message.accepted_at_ms else {
+            continue;
+        };
+        let waited = now.saturating_sub(accepted_at);
+        stored_after.record(waited as f64 / 1000.0);
+        stored_after_ms.record(waited, count_rides(message) as u64);
     }
 }

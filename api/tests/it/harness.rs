@@ -9,15 +9,18 @@ use std::time::Duration;
 use reqwest::header::HeaderMap;
 use reqwest::{Client, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
-use skilift_api::{Api, ApiState};
+use skilift_api::{Api, ApiState, RunningApi};
 use skilift_core::catalogue::Catalogue;
+use skilift_core::control::Orders;
 use skilift_core::health::{Health, HealthCheck, Readiness};
 use skilift_core::lifecycle::Lifecycle;
 use skilift_core::queue::rabbit::BrokerError;
 use skilift_core::queue::{Admission, PublisherConfig};
 use skilift_core::ride::Ride;
 use skilift_core::store::batch::Batch;
+use skilift_http::Listener;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 
 use crate::outside::{On, Outside};
 
@@ -50,6 +53,8 @@ pub(crate) struct TestApi {
     pub(crate) addr: SocketAddr,
     pub(crate) life: Lifecycle,
     pub(crate) check: HealthCheck,
+    /// What tells the node what to do, and what it says of itself.
+    pub(crate) node: Option<(watch::Sender<Orders>, RunningApi)>,
     client: Client,
     outside: Outside,
 }
@@ -107,7 +112,8 @@ impl TestApi {
         catalogue: Catalogue,
     ) -> Result<Self, BrokerError> {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let addr = listener.local_addr().unwrap();
+        let listener = Listener::new(listener, None);
+        let addr = listener.address().unwrap();
         let life = Lifecycle::new();
         let config = PublisherConfig {
             lanes: 2,
@@ -115,15 +121,27 @@ impl TestApi {
             ..PUBLISHER
         };
         let publisher = outside.publish(&config, Arc::default(), &life).await?;
-        let check = skilift_api::start(catalogue, listener, publisher, outside.reader(), &life);
-        Ok(Self::assemble(addr, life, check, outside))
+        let (tells, orders) = watch::channel(Orders::default());
+        let running = skilift_api::start(
+            catalogue,
+            listener,
+            publisher,
+            outside.reader(),
+            orders,
+            &life,
+        );
+        let check = Arc::clone(&running.health);
+        let mut api = Self::assemble(addr, life, check, outside);
+        api.node = Some((tells, running));
+        Ok(api)
     }
 
     /// An API whose admission the test itself decides, with nothing that watches the store's room.
     pub(crate) async fn start_with_admission(on: On, admission: Arc<Admission>) -> Self {
         let outside = Outside::open(on);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let addr = listener.local_addr().unwrap();
+        let listener = Listener::new(listener, None);
+        let addr = listener.address().unwrap();
         let life = Lifecycle::new();
         let publisher = outside.publish(&PUBLISHER, admission, &life).await.unwrap();
         let state: Api = Arc::new(ApiState::new(
@@ -135,7 +153,7 @@ impl TestApi {
         let router = skilift_api::router(Arc::clone(&state));
         let drain = life.draining();
         life.spawn("test server", async move {
-            skilift_api::serve(listener, router, drain).await;
+            skilift_http::serve(listener, router, drain).await;
             Ok(())
         });
         let check: HealthCheck = Arc::new(move || state.health());
@@ -149,6 +167,7 @@ impl TestApi {
             addr,
             life,
             check,
+            node: None,
             client: Client::builder().no_proxy().build().unwrap(),
             outside,
         }

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -177,8 +178,10 @@ impl TestConsole {
         } = self;
         life.drain();
         let signals = Signals::install().unwrap();
-        life.run_until_drained(signals, Duration::from_secs(5))
+        let ended = life
+            .run_until_drained(signals, Duration::from_secs(60))
             .await;
+        assert_eq!(format!("{ended:?}"), format!("{:?}", ExitCode::SUCCESS));
         drop((router, console));
         (folder, plane)
     }

@@ -102,7 +102,7 @@ pub struct ApiReport {
     pub shedding: Vec<String>,
     /// How far each life of each lane is confirmed, of those that ended only the last ones.
     pub confirmed: Vec<LaneConfirmed>,
-    /// Durations of POSTs of a ride since the last heartbeat, in microseconds: an `HdrHistogram` in its V2 form, base64.
+    /// Durations of POSTs of a ride that were answered 201 since the last heartbeat, in microseconds: an `HdrHistogram` in its V2 form, base64.
     pub post_us: Option<String>,
     /// The serial of the ingest keys that it checks by.
     pub keys_serial: u64,

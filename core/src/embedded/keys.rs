@@ -11,7 +11,12 @@
 //! | queue | `c` | number of the oldest message (8), number that the next one gets (8) |
 //! | queue | `h` | number of the first message that was not handed out yet (8) |
 //! | queue | `r`, number (8) | how often this message came back (4) |
-//! | dead | epoch (8), lane (2) and sequence (8) of the message, line in it (4) | a dead letter |
+//! | dead | epoch (8), lane (2) and sequence (8) of the message, line in it (4) | a dead letter known by these |
+//! | dead | 255 (1), its id | any other dead letter |
+//! | books | `a`, `d`, `s`, `r`, `f` | rides or lines applied, dead, settled, replayed, foreign (8) |
+//! | books | `q` | rides that were ever accepted into the queue (8) |
+//! | books | `w` | those of them that left it (8) |
+//! | books | `l`, epoch (8), lane (2) | rides of this lane life (8), then ranges of its marked numbers: first (8), last (8) |
 
 use crate::ride::{ResortDay, ResortId, Season, SkierId};
 
@@ -27,6 +32,23 @@ pub(crate) const MESSAGE: u8 = b'm';
 pub(crate) const RETURNS: u8 = b'r';
 /// Begins the keys of seasons in `days`.
 const SEASON: u8 = b's';
+
+/// Rides that were new in the ledger, in `books`.
+pub(crate) const APPLIED: [u8; 1] = *b"a";
+/// Lines that could not be applied, in `books`.
+pub(crate) const DEAD: [u8; 1] = *b"d";
+/// Lines of our publishers' messages, in `books`.
+pub(crate) const SETTLED: [u8; 1] = *b"s";
+/// Lines of dead letters that were sent again, in `books`.
+pub(crate) const REPLAYED: [u8; 1] = *b"r";
+/// Lines of messages of nobody of ours, in `books`.
+pub(crate) const FOREIGN: [u8; 1] = *b"f";
+/// Rides that were ever accepted into the queue, in `books`.
+pub(crate) const ACCEPTED: [u8; 1] = *b"q";
+/// Rides that left the queue, in `books`.
+pub(crate) const LEFT: [u8; 1] = *b"w";
+/// Begins the keys of lane lives in `books`.
+const LANE: u8 = b'l';
 
 /// Bytes of a resort day: its index has 36 bits.
 pub(crate) const DAY_BYTES: usize = 5;
@@ -74,6 +96,18 @@ pub(crate) fn seasons_of(resort: ResortId) -> [u8; 3] {
 /// Begins the keys of all seasons.
 pub(crate) fn seasons() -> [u8; 1] {
     [SEASON]
+}
+
+/// The book of a lane life.
+pub(crate) fn lane_book((epoch, lane): (u64, u16)) -> [u8; 11] {
+    joined::<9, 2, 11>(numbered(LANE, epoch), lane.to_be_bytes())
+}
+
+/// Reads back what [`lane_book`] wrote; `None` where it is none.
+pub(crate) fn read_lane_book(key: &[u8]) -> Option<(u64, u16)> {
+    let (epoch, lane) = key.strip_prefix(&[LANE])?.split_at_checked(8)?;
+    let epoch = epoch.try_into().map(u64::from_be_bytes).ok()?;
+    Some((epoch, lane.try_into().map(u16::from_be_bytes).ok()?))
 }
 
 /// A message, or its returns.

@@ -11,11 +11,12 @@ use tokio::sync::OwnedMutexGuard;
 use tokio::task::JoinHandle;
 
 use super::{Engine, EngineError, Intake};
+use crate::books::Settlement;
 use crate::embedded::{Database, DiskError};
 use crate::queue::embedded::EmbeddedQueue;
 use crate::queue::{DeadLetter, DeadLetterError, Delivery, QueueError};
 use crate::store::batch::Batch;
-use crate::store::embedded::ledger;
+use crate::store::embedded::{books, ledger};
 use crate::store::{Applied, StoreError};
 
 /// A data folder's queue and store.
@@ -63,6 +64,9 @@ impl Engine for Embedded {
             seat,
         })
     }
+
+    /// There is always room for the one.
+    fn make_room(&self, _intakes: usize) {}
 
     async fn apply(&self, batch: &Batch) -> Result<(), StoreError> {
         let seat = Arc::clone(&self.queue.seat).lock_owned().await;
@@ -117,6 +121,7 @@ struct Staged {
     /// A batch's changes, once it was applied.
     changes: Option<fjall::OwnedWriteBatch>,
     letters: Vec<DeadLetter>,
+    settlements: Vec<Settlement>,
 }
 
 impl EmbeddedIntake {
@@ -181,6 +186,11 @@ impl Intake for EmbeddedIntake {
         Ok(())
     }
 
+    async fn settle(&mut self, settlements: &[Settlement]) -> Result<(), StoreError> {
+        self.staged.settlements = settlements.to_vec();
+        Ok(())
+    }
+
     async fn ack_through(&mut self, tag: u64) -> Result<(), QueueError> {
         let staged = std::mem::take(&mut self.staged);
         let (queue, seat) = (Arc::clone(&self.queue), Arc::clone(&self.seat));
@@ -188,7 +198,8 @@ impl Intake for EmbeddedIntake {
             let _seat = seat;
             let mut batch = staged.changes.unwrap_or_else(|| database.batch());
             let new_letters = queue.add_letters(&staged.letters, &mut batch)?;
-            queue.remove_through(tag, &mut batch);
+            books::settle(database, &staged.settlements, &mut batch)?;
+            queue.remove_through(tag, &mut batch)?;
             database.commit("store a batch", batch)?;
             queue.has_put_away(new_letters);
             queue.removed_through(tag);

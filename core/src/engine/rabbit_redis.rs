@@ -5,12 +5,13 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 
 use super::{Engine, EngineError, Intake};
+use crate::books::Settlement;
 use crate::queue::rabbit::{Broker, Consumer, DeadLetters, topology};
 use crate::queue::{DeadLetter, DeadLetterError, Delivery, QueueError};
 use crate::stack::StackName;
 use crate::store::batch::Batch;
 use crate::store::redis::Store;
-use crate::store::redis::writer::Writer;
+use crate::store::redis::writer::{ToIndex, Writer};
 use crate::store::{Applied, StoreError};
 
 /// Dead letters that are on their way at once.
@@ -65,8 +66,14 @@ impl Engine for RabbitRedis {
             consumer: consumer.map_err(QueueError::Broker)?,
             store: self.store.clone(),
             writer: Some(writer),
+            to_index: ToIndex::default(),
             letter_box: self.letter_box(),
         })
+    }
+
+    fn make_room(&self, intakes: usize) {
+        // One writer for each, and as many to look whether Redis is back.
+        self.store.make_room(intakes * 2);
     }
 
     async fn apply(&self, batch: &Batch) -> Result<(), StoreError> {
@@ -85,7 +92,18 @@ pub struct RabbitRedisIntake {
     consumer: Consumer,
     store: Store,
     writer: Option<Writer>,
+    /// What the last batch left to be indexed.
+    to_index: ToIndex,
     letter_box: LetterBox,
+}
+
+impl RabbitRedisIntake {
+    async fn take_writer(&mut self) -> Result<Writer, StoreError> {
+        match self.writer.take() {
+            Some(writer) => Ok(writer),
+            None => self.store.writer().await,
+        }
+    }
 }
 
 impl Intake for RabbitRedisIntake {
@@ -100,17 +118,25 @@ impl Intake for RabbitRedisIntake {
 
     /// A writer that failed is not used again: the next attempt looks anew whether Redis is as it must be.
     async fn apply(&mut self, batch: &Batch) -> Result<Applied, StoreError> {
-        let mut writer = match self.writer.take() {
-            Some(writer) => writer,
-            None => self.store.writer().await?,
-        };
-        let applied = writer.apply(batch).await?;
+        let mut writer = self.take_writer().await?;
+        let applied = writer.store(batch).await?;
         self.writer = Some(writer);
+        let (applied, to_index) = applied;
+        self.to_index = to_index;
         Ok(applied)
     }
 
     async fn put_away(&mut self, letters: &mut Vec<DeadLetter>) -> Result<(), DeadLetterError> {
         self.letter_box.put_away(letters).await
+    }
+
+    /// The indexes are written in the same call: what is indexed late is found late, and the acknowledgement waits for it.
+    async fn settle(&mut self, settlements: &[Settlement]) -> Result<(), StoreError> {
+        let mut writer = self.take_writer().await?;
+        writer.settle(&self.to_index, settlements).await?;
+        self.writer = Some(writer);
+        self.to_index = ToIndex::default();
+        Ok(())
     }
 
     async fn ack_through(&mut self, tag: u64) -> Result<(), QueueError> {

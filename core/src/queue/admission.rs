@@ -14,14 +14,17 @@ pub enum Shed {
     StoreMemory = 4,
     /// The data folder has nearly used the disk that it may use.
     DiskSpace = 8,
+    /// An operator has drained this node.
+    Drained = 16,
 }
 
 impl Shed {
-    const ALL: [Self; 4] = [
+    const ALL: [Self; 5] = [
         Self::BrokerBlocked,
         Self::Backlog,
         Self::StoreMemory,
         Self::DiskSpace,
+        Self::Drained,
     ];
 
     /// What to tell a client.
@@ -36,6 +39,7 @@ impl Shed {
             Self::DiskSpace => {
                 "the disk that holds the data folder is nearly full; make room on it"
             }
+            Self::Drained => "this node was drained and accepts no rides; send them to another one",
         }
     }
 }
@@ -70,10 +74,14 @@ impl Admission {
     /// The first reason that holds.
     #[must_use]
     pub fn shedding(&self) -> Option<Shed> {
+        self.reasons().next()
+    }
+
+    /// Every reason that holds.
+    pub fn reasons(&self) -> impl Iterator<Item = Shed> {
         let held = self.0.load(Ordering::Relaxed);
-        Shed::ALL
-            .into_iter()
-            .find(|reason| held & *reason as u8 != 0)
+        let holds = move |reason: &Shed| held & *reason as u8 != 0;
+        Shed::ALL.into_iter().filter(holds)
     }
 }
 

@@ -11,6 +11,7 @@ mod lane;
 mod positions;
 mod stored;
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -24,6 +25,7 @@ use super::delivery::Delivery;
 use super::publisher::{Publisher, PublisherConfig};
 use crate::embedded::{Database, DiskError, keys};
 use crate::lifecycle::{Lifecycle, TaskError};
+use crate::store::embedded::books;
 use positions::{Positions, Size};
 use stored::StoredMessage;
 
@@ -39,6 +41,7 @@ pub struct EmbeddedQueue {
     database: Arc<Database>,
     positions: Mutex<Positions>,
     letters: AtomicU64,
+    appending: Mutex<()>,
     /// Told when there is a message to take.
     arrived: Notify,
     /// Held by the one consumer that there may be.
@@ -56,10 +59,12 @@ impl EmbeddedQueue {
         if positions.waiting_messages() > 0 {
             tracing::info!("{} rides wait to be stored", positions.waiting_rides());
         }
+        open_books(&database, positions.waiting_rides())?;
         Ok(Arc::new(Self {
             database,
             positions: Mutex::new(positions),
             letters: AtomicU64::new(letters),
+            appending: Mutex::default(),
             arrived: Notify::new(),
             seat: Arc::default(),
         }))
@@ -133,7 +138,14 @@ impl EmbeddedQueue {
     }
 
     /// Adds to `batch` what makes the messages through `last` leave the queue.
-    pub(crate) fn remove_through(&self, last: u64, batch: &mut fjall::OwnedWriteBatch) {
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub(crate) fn remove_through(
+        &self,
+        last: u64,
+        batch: &mut fjall::OwnedWriteBatch,
+    ) -> Result<(), DiskError> {
         let queue = &self.database.queue;
         let positions = self.positions();
         for number in positions.through(last) {
@@ -143,6 +155,9 @@ impl EmbeddedQueue {
             }
         }
         batch.insert(queue, keys::CURSOR, positions.cursor_after(last));
+        let left = positions.rides_through(last);
+        drop(positions);
+        books::count(&self.database, keys::LEFT, left, batch)
     }
 
     /// Forgets the messages through `last`, once they have left.
@@ -164,24 +179,26 @@ impl EmbeddedQueue {
         Ok(())
     }
 
-    /// Adds letters to `batch` and says how many of them are new. A letter is known by its message and line, so that it
-    /// stands there once, however often it is put away.
+    /// Adds letters to `batch` and says how many of them are new. A letter is known by its id, so that it stands there
+    /// once, however often it is put away.
     pub(crate) fn add_letters(
         &self,
         letters: &[DeadLetter],
         batch: &mut fjall::OwnedWriteBatch,
     ) -> Result<u64, DiskError> {
         let dead = &self.database.dead;
-        let mut new = 0;
+        let mut new = BTreeSet::new();
         for letter in letters {
             let (key, value) = stored::letter(letter);
             let is_there = dead.contains_key(&key);
             let is_there =
                 is_there.map_err(|error| self.database.failed("look for a dead letter", error))?;
-            new += u64::from(!is_there);
+            if !is_there {
+                new.insert(key.clone());
+            }
             batch.insert(dead, key, value);
         }
-        Ok(new)
+        Ok(new.len() as u64)
     }
 
     /// Remembers letters that were put away.
@@ -189,7 +206,7 @@ impl EmbeddedQueue {
         self.letters.fetch_add(letters, Ordering::Relaxed);
     }
 
-    /// The dead letters, oldest first.
+    /// The dead letters: first those that are known by message and line, oldest first.
     ///
     /// # Errors
     /// When the folder cannot be read.
@@ -210,6 +227,7 @@ impl EmbeddedQueue {
 
     /// Appends messages and returns when they are on disk.
     fn append(&self, messages: &[StoredMessage<'_>]) -> Result<(), DiskError> {
+        let _alone = self.appending();
         let first = self.positions().next();
         let mut batch = self.database.batch();
         let mut sizes = Vec::with_capacity(messages.len());
@@ -222,10 +240,19 @@ impl EmbeddedQueue {
             let key = keys::numbered(keys::MESSAGE, number);
             batch.insert(&self.database.queue, key, value);
         }
+        let accepted = sizes.iter().map(|size| u64::from(size.rides)).sum();
+        books::count(&self.database, keys::ACCEPTED, accepted, &mut batch)?;
         self.database.commit_synced("append a message", batch)?;
         self.positions().append(sizes);
         self.arrived.notify_one();
         Ok(())
+    }
+
+    /// Held while messages are appended: they are numbered by what was there before.
+    fn appending(&self) -> MutexGuard<'_, ()> {
+        self.appending
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn is_full(&self) -> bool {
@@ -240,6 +267,18 @@ impl EmbeddedQueue {
     }
 }
 
+/// Begins the books of a folder that has messages and none: what waits in it is all that is known of what was accepted.
+fn open_books(database: &Database, waiting_rides: u64) -> Result<(), DiskError> {
+    let has_books = database.books.contains_key(keys::ACCEPTED);
+    let has_books = has_books.map_err(|error| database.failed("read its books", error))?;
+    if has_books || waiting_rides == 0 {
+        return Ok(());
+    }
+    let mut batch = database.batch();
+    books::count(database, keys::ACCEPTED, waiting_rides, &mut batch)?;
+    database.commit_synced("begin its books", batch)
+}
+
 /// Starts a publisher that appends to the queue. It has one lane: one `fdatasync` at a time serves everybody who waits.
 pub fn publish(
     config: &PublisherConfig,
@@ -247,13 +286,9 @@ pub fn publish(
     admission: Arc<Admission>,
     life: &Lifecycle,
 ) -> Publisher {
-    let one_lane = PublisherConfig {
-        lanes: 1,
-        ..config.clone()
-    };
-    let publisher = Publisher::new(&one_lane, admission);
-    for room in publisher.rooms() {
-        let appending = lane::run(Arc::clone(queue), Arc::clone(room), publisher.closing());
+    let publisher = Publisher::new(config, admission);
+    for lane in publisher.set_lanes(1) {
+        let appending = lane::run(Arc::clone(queue), lane.room, publisher.closing());
         life.spawn("publisher lane", appending);
     }
     let watching = watch_backlog(Arc::clone(queue), publisher.clone(), life.draining());

@@ -22,12 +22,13 @@ use std::sync::Arc;
 
 use super::admission::Admission;
 use super::publisher::{Publisher, PublisherConfig};
-use crate::lifecycle::{Lifecycle, chain};
+use crate::lifecycle::{Lifecycle, TaskError, chain};
 use crate::stack::StackName;
 pub use broker::{Broker, BrokerError};
 pub use consumer::Consumer;
 pub use dead_letters::DeadLetters;
 use lane::Lane;
+use tokio::sync::watch;
 
 /// Declares the queues and starts a publisher that sends to them.
 ///
@@ -49,16 +50,15 @@ pub async fn publish(
         tracing::warn!("{}; trying again", chain(&error));
     }
     let publisher = Publisher::new(config, admission);
-    for (number, room) in (0..).zip(publisher.rooms()) {
-        let lane = Lane {
-            number,
-            room: Arc::clone(room),
-            broker: Arc::clone(&broker),
-            stack: stack.clone(),
-            closing: publisher.closing(),
-        };
-        life.spawn("publisher lane", lane.run());
-    }
+    let lanes = Lanes {
+        publisher: publisher.clone(),
+        broker: Arc::clone(&broker),
+        stack: stack.clone(),
+        life: life.clone(),
+    };
+    let mut wanted = publisher.wanted_lanes();
+    lanes.set(*wanted.borrow_and_update());
+    life.spawn("publisher lanes", lanes.keep(wanted));
     let watching = backlog::watch(
         // A connection of its own: RabbitMQ does not listen to one that it has blocked.
         broker.another("backlog"),
@@ -69,4 +69,38 @@ pub async fn publish(
     );
     life.spawn("backlog watch", watching);
     Ok(publisher)
+}
+
+/// What starts lanes.
+struct Lanes {
+    publisher: Publisher,
+    broker: Arc<Broker>,
+    stack: StackName,
+    life: Lifecycle,
+}
+
+impl Lanes {
+    /// Keeps as many lanes as are wanted, until the process drains.
+    async fn keep(self, mut wanted: watch::Receiver<usize>) -> Result<(), TaskError> {
+        let draining = self.life.draining();
+        // The sender lives as long as this publisher.
+        while let Some(Ok(())) = draining.run_until_cancelled(wanted.changed()).await {
+            self.set(*wanted.borrow_and_update());
+        }
+        Ok(())
+    }
+
+    fn set(&self, count: usize) {
+        for lane in self.publisher.set_lanes(count) {
+            let closing = lane.closing.clone();
+            let lane = Lane {
+                number: lane.number,
+                room: lane.room,
+                broker: Arc::clone(&self.broker),
+                stack: self.stack.clone(),
+                closing: lane.closing,
+            };
+            self.life.spawn_until(closing, "publisher lane", lane.run());
+        }
+    }
 }

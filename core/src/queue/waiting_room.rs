@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use tokio::sync::Notify;
 
+use super::lane_life::Lives;
 use super::publish_error::PublishError;
 use crate::clock::epoch_ms;
 use crate::message::MessageBody;
@@ -23,18 +24,47 @@ const WEIGHT: f64 = 1.0 / 64.0;
 const UNCONFIRMED: &str =
     "the queue did not confirm the ride: it may be stored or not, and sending it again is safe";
 
+/// What the rooms of a publisher share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    /// Most rides in one message.
+    pub(super) message_rides: AtomicUsize,
+    /// Rides without an answer.
+    pub(super) in_flight: AtomicUsize,
+    /// Rides that were confirmed.
+    pub(super) accepted: AtomicU64,
+    /// How far each life of each lane is confirmed.
+    pub(super) lives: Arc<Lives>,
+}
+
+impl Shared {
+    pub(super) fn new(message_rides: usize) -> Self {
+        Self {
+            message_rides: AtomicUsize::new(message_rides.max(1)),
+            in_flight: AtomicUsize::new(0),
+            accepted: AtomicU64::new(0),
+            lives: Arc::default(),
+        }
+    }
+
+    /// Most rides in one message.
+    pub(super) fn message_rides(&self) -> usize {
+        self.message_rides.load(Ordering::Relaxed)
+    }
+
+    /// Rides from which on a message leaves although another is in flight.
+    fn worth_sending(&self) -> usize {
+        self.message_rides().div_ceil(WORTH_SENDING)
+    }
+}
+
 /// The rides of one lane that are not on their way yet.
 #[derive(Debug)]
 pub(super) struct WaitingRoom {
-    message_rides: usize,
-    /// Rides from which on a message leaves although another is in flight.
-    worth_sending: usize,
+    shared: Arc<Shared>,
     waiting: Mutex<Waiting>,
     arrived: Notify,
-    /// Rides without an answer, of all lanes.
-    in_flight: Arc<AtomicUsize>,
     messages_sent: AtomicU64,
-    rides_sent: AtomicU64,
     /// The bits of an `f64`: the mean rides of the messages of late, 0 before the first.
     mean_rides: AtomicU64,
 }
@@ -54,7 +84,7 @@ pub(super) struct Pending {
     /// Whether single rides may still join.
     joinable: bool,
     outcome: Arc<Outcome>,
-    in_flight: Arc<AtomicUsize>,
+    shared: Arc<Shared>,
 }
 
 /// The answer that all rides of one message wait for.
@@ -103,7 +133,7 @@ impl Drop for Pending {
     /// Whatever happens to a message, nobody waits for it in vain.
     fn drop(&mut self) {
         let rides = self.body.rides();
-        self.in_flight.fetch_sub(rides, Ordering::Relaxed);
+        self.shared.in_flight.fetch_sub(rides, Ordering::Relaxed);
         let refusal = PublishError::Unavailable(UNCONFIRMED.into());
         self.outcome.settle(Err(refusal));
     }
@@ -111,21 +141,23 @@ impl Drop for Pending {
 
 impl WaitingRoom {
     /// An empty room, closed until its lane opens it.
-    pub(super) fn new(message_rides: usize, in_flight: Arc<AtomicUsize>) -> Self {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
         let closed = Some("the server is still connecting to its queue".into());
         Self {
-            message_rides,
-            worth_sending: message_rides.div_ceil(WORTH_SENDING),
+            shared,
             waiting: Mutex::new(Waiting {
                 messages: VecDeque::new(),
                 closed,
             }),
             arrived: Notify::new(),
-            in_flight,
             messages_sent: AtomicU64::new(0),
-            rides_sent: AtomicU64::new(0),
             mean_rides: AtomicU64::new(0),
         }
+    }
+
+    /// Where the lane writes how far it is confirmed.
+    pub(super) fn lives(&self) -> &Arc<Lives> {
+        &self.shared.lives
     }
 
     /// Puts a ride into the message that leaves next.
@@ -134,13 +166,13 @@ impl WaitingRoom {
         if let Some(why) = &waiting.closed {
             return Outcome::refused(why);
         }
-        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        self.shared.in_flight.fetch_add(1, Ordering::Relaxed);
         if let Some(last) = waiting.messages.back_mut()
             && last.joinable
-            && last.body.rides() < self.message_rides
+            && last.body.rides() < self.shared.message_rides()
         {
             last.body.push(ride);
-            if last.body.rides() == self.worth_sending {
+            if last.body.rides() == self.shared.worth_sending() {
                 self.arrived.notify_one();
             }
             return Arc::clone(&last.outcome);
@@ -157,8 +189,13 @@ impl WaitingRoom {
             return Outcome::refused(why);
         }
         let rides = body.rides();
-        self.in_flight.fetch_add(rides, Ordering::Relaxed);
+        self.shared.in_flight.fetch_add(rides, Ordering::Relaxed);
         self.enqueue(&mut waiting, body, false)
+    }
+
+    /// Looks again whether there is a message to send: what a full one is has changed.
+    pub(super) fn look(&self) {
+        self.arrived.notify_one();
     }
 
     /// Waits until there may be a message to send.
@@ -169,7 +206,8 @@ impl WaitingRoom {
     /// The message to send now, when so many are in flight.
     pub(super) fn next_message(&self, in_flight: usize) -> Option<Pending> {
         let mut waiting = self.waiting();
-        let is_worth_sending = waiting.messages.front()?.body.rides() >= self.worth_sending;
+        let is_worth_sending =
+            waiting.messages.front()?.body.rides() >= self.shared.worth_sending();
         let sends = in_flight == 0 || (in_flight < MESSAGES_IN_FLIGHT && is_worth_sending);
         if sends {
             waiting.messages.pop_front()
@@ -213,8 +251,10 @@ impl WaitingRoom {
     }
 
     fn count_sent(&self, rides: usize) {
+        self.shared
+            .accepted
+            .fetch_add(rides as u64, Ordering::Relaxed);
         // Only the lane's own task counts.
-        self.rides_sent.fetch_add(rides as u64, Ordering::Relaxed);
         let first = self.messages_sent.fetch_add(1, Ordering::Relaxed) == 0;
         let rides = rides as f64;
         let mean = f64::from_bits(self.mean_rides.load(Ordering::Relaxed));
@@ -224,11 +264,6 @@ impl WaitingRoom {
             mean + (rides - mean) * WEIGHT
         };
         self.mean_rides.store(mean.to_bits(), Ordering::Relaxed);
-    }
-
-    /// Rides that were confirmed so far.
-    pub(super) fn rides_sent(&self) -> u64 {
-        self.rides_sent.load(Ordering::Relaxed)
     }
 
     /// Messages that were confirmed so far.
@@ -249,7 +284,7 @@ impl WaitingRoom {
             accepted_at_ms: epoch_ms(),
             joinable,
             outcome: Arc::clone(&outcome),
-            in_flight: Arc::clone(&self.in_flight),
+            shared: Arc::clone(&self.shared),
         });
         self.arrived.notify_one();
         outcome
@@ -266,7 +301,7 @@ mod tests {
     use super::*;
 
     fn room() -> WaitingRoom {
-        let room = WaitingRoom::new(256, Arc::default());
+        let room = WaitingRoom::new(Arc::new(Shared::new(256)));
         room.open();
         room
     }
@@ -304,6 +339,21 @@ mod tests {
         assert_eq!(sizes, [256, 256, 88]);
     }
 
+    #[test]
+    fn what_a_full_message_is_may_change() {
+        let room = room();
+        (0..100).for_each(|_| drop(room.add(&ride())));
+        assert_eq!(room.next_message(0).unwrap().body.rides(), 100);
+        (0..20).for_each(|_| drop(room.add(&ride())));
+        assert!(room.next_message(1).is_none());
+        room.shared.message_rides.store(10, Ordering::Relaxed);
+        (0..15).for_each(|_| drop(room.add(&ride())));
+        let sizes: Vec<usize> = std::iter::from_fn(|| room.next_message(1))
+            .map(|message| message.body.rides())
+            .collect();
+        assert_eq!(sizes, [20, 10, 5]);
+    }
+
     #[tokio::test]
     async fn everybody_gets_an_answer_whatever_happens() {
         let room = room();
@@ -324,7 +374,7 @@ mod tests {
         room.close(&"no channel".into());
         assert_eq!(refused.wait().await.unwrap_err().to_string(), "no channel");
         assert!(room.add(&ride()).wait().await.is_err());
-        assert_eq!(room.in_flight.load(Ordering::Relaxed), 0);
+        assert_eq!(room.shared.in_flight.load(Ordering::Relaxed), 0);
     }
 
     #[test]

@@ -64,6 +64,14 @@ pub enum StoreError {
     /// The data folder failed.
     #[error(transparent)]
     Disk(#[from] DiskError),
+    /// Marks in the books that no worker of ours wrote.
+    #[error("the field {field} of the key {key} holds something that Skilift did not write")]
+    CorruptBooks {
+        /// The key.
+        key: String,
+        /// The field.
+        field: String,
+    },
     /// Bytes in the ledger that no worker of ours wrote.
     #[error("the key {key} holds something that Skilift did not write")]
     Corrupt {

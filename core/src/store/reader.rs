@@ -4,6 +4,8 @@ use async_trait::async_trait;
 
 use super::StoreError;
 use super::counters::DayCounters;
+use crate::books::Books;
+use crate::control::heartbeat::LaneConfirmed;
 use crate::packed::Boarding;
 use crate::queue::Shed;
 use crate::ride::{LiftId, ResortDay, ResortId, Season, SkierId};
@@ -68,6 +70,13 @@ pub trait Reader: Send + Sync {
         day: ResortDay,
         visit: &mut (dyn FnMut(SkierId, Vec<Boarding>) + Send),
     ) -> Result<(), StoreError>;
+
+    /// The books as they are at one moment.
+    async fn books(&self) -> Result<Books, StoreError>;
+
+    /// Removes the books of lane lives that ended and of which every number up to their `through` is marked; those with a gap
+    /// stay. Says how many it removed. No message of theirs may be in the queue any more: it would be counted again.
+    async fn forget_lanes(&self, ended: &[LaneConfirmed]) -> Result<u64, StoreError>;
 
     /// How much of its room the store uses.
     async fn capacity(&self) -> Result<Capacity, StoreError>;

@@ -2,10 +2,12 @@
 //!
 //! - [`keys`]: the names of the keys.
 //! - [`durability`]: whether Redis keeps what it was told.
+//! - `books`: the scripts of the books, and how they are read.
 //! - [`writer`]: stores batches by `apply.lua` and keeps the indexes; [`reader`] answers questions.
 //!
 //! The ledger (`rides:{R:S:D}`) is the data. Counters and indexes follow from it, and everything else is derived on read.
 
+mod books;
 pub mod durability;
 pub mod keys;
 pub mod reader;
@@ -76,6 +78,11 @@ impl Store {
             keys: Keys::new(stack),
             accept_loss_window,
         })
+    }
+
+    /// From now on so many writers may be at work at once. Connections that are idle beyond that are closed.
+    pub fn make_room(&self, writers: usize) {
+        self.pool.resize(writers.max(1));
     }
 
     /// Takes a connection and makes sure that what is written through it will last.

@@ -245,6 +245,7 @@ async fn a_second_opening_is_refused_in_words() {
 async fn a_dead_letter_is_there_once_however_often_it_is_put_away() {
     let setup = Setup::<Folder>::new(CONFIG).await;
     let letter = |line_number| DeadLetter {
+        id: format!("00000000000000ff-1-9-{line_number}"),
         line: b"poison \xff".to_vec(),
         reason: "not a ride".to_owned(),
         message: "00000000000000ff-1-9".parse().ok(),
@@ -268,6 +269,7 @@ async fn dead_letters_are_bounded() {
     let setup = Setup::<Folder>::new(CONFIG).await;
     let mut intake = setup.intake(1).await;
     let letter = DeadLetter {
+        id: String::new(),
         line: Vec::new(),
         reason: String::new(),
         message: None,

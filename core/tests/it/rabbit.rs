@@ -40,6 +40,7 @@ async fn a_dead_letter_keeps_line_reason_and_origin() {
     let broker = connect();
     let letters = DeadLetters::open(&broker, &stack).await.unwrap();
     let letter = DeadLetter {
+        id: "00000000000000ff-1-9-4".to_owned(),
         line: b"poison".to_vec(),
         reason: "not a ride".to_owned(),
         message: "00000000000000ff-1-9".parse().ok(),
@@ -60,7 +61,7 @@ async fn a_dead_letter_keeps_line_reason_and_origin() {
     let text = |name: &str| headers.inner()[name].as_long_string().unwrap().to_string();
     assert_eq!(
         (text("reason"), text("id")),
-        ("not a ride".into(), "00000000000000ff-1-9:4".into())
+        ("not a ride".into(), "00000000000000ff-1-9-4".into())
     );
 }
 

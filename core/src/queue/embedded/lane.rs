@@ -6,10 +6,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::EmbeddedQueue;
 use super::stored::StoredMessage;
-use crate::clock::epoch_ms;
 use crate::embedded::DiskError;
 use crate::lifecycle::{TaskError, chain};
 use crate::message::MessageId;
+use crate::queue::lane_life::LaneLife;
 use crate::queue::waiting_room::{Pending, WaitingRoom};
 
 /// Most rides in one write: a bound for its memory and for the time that the next write waits.
@@ -21,11 +21,7 @@ pub(super) async fn run(
     room: Arc<WaitingRoom>,
     closing: CancellationToken,
 ) -> Result<(), TaskError> {
-    let mut id = MessageId {
-        epoch: MessageId::new_epoch(epoch_ms()),
-        lane: 0,
-        sequence: 0,
-    };
+    let mut life = LaneLife::begin(room.lives(), 0);
     room.open();
     loop {
         // Requests that are ready to run put their rides in first: a write costs as much as dozens of rides in it do.
@@ -48,17 +44,21 @@ pub(super) async fn run(
                 .for_each(|message| message.refuse(&why));
             continue;
         }
-        let count = messages.len() as u64;
-        match append(&queue, id, messages).await {
-            Ok(messages) => messages
-                .into_iter()
-                .for_each(|message| room.confirm(message)),
+        let numbered = messages
+            .into_iter()
+            .map(|message| (life.next_id(), message));
+        match append(&queue, numbered.collect()).await {
+            Ok(messages) => {
+                for (_, message) in messages {
+                    life.confirm(message.body.rides());
+                    room.confirm(message);
+                }
+            }
             Err(error) => {
                 room.close(&chain(&error).into());
                 return Err(error.into());
             }
         }
-        id.sequence += count;
     }
 }
 
@@ -74,20 +74,18 @@ fn next_messages(room: &WaitingRoom) -> Vec<Pending> {
     messages
 }
 
-/// Appends messages, numbered from after `before` on. When it fails nobody learns that his rides are safe.
+/// Appends messages. When it fails nobody learns that his rides are safe.
 async fn append(
     queue: &Arc<EmbeddedQueue>,
-    before: MessageId,
-    messages: Vec<Pending>,
-) -> Result<Vec<Pending>, DiskError> {
+    messages: Vec<(MessageId, Pending)>,
+) -> Result<Vec<(MessageId, Pending)>, DiskError> {
     let appended_to = Arc::clone(queue);
     let appending = move |_: &_| {
-        let stored: Vec<StoredMessage<'_>> = (before.sequence + 1..)
-            .zip(&messages)
-            .map(|(sequence, message)| {
-                let id = MessageId { sequence, ..before };
+        let stored: Vec<StoredMessage<'_>> = messages
+            .iter()
+            .map(|(id, message)| {
                 let body = &message.body;
-                StoredMessage::new(id, body.rides(), message.accepted_at_ms, body.as_bytes())
+                StoredMessage::new(*id, body.rides(), message.accepted_at_ms, body.as_bytes())
             })
             .collect();
         appended_to.append(&stored)?;

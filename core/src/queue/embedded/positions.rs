@@ -123,6 +123,13 @@ impl Positions {
         self.head..last.saturating_add(1).clamp(self.head, self.handed_out)
     }
 
+    /// Rides in the messages through `last`.
+    pub(super) fn rides_through(&self, last: u64) -> u64 {
+        let through = self.through(last);
+        let sizes = self.sizes.range(..(through.end - through.start) as usize);
+        sizes.map(|size| u64::from(size.rides)).sum()
+    }
+
     /// What stands under [`keys::CURSOR`] once the messages through `last` are gone.
     pub(super) fn cursor_after(&self, last: u64) -> Vec<u8> {
         let head = self.through(last).end;

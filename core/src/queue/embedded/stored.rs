@@ -1,9 +1,19 @@
 //! The form of a message and of a dead letter in the database.
 
-use crate::clock::epoch_ms;
 use crate::message::{FORMAT, MessageId};
-use crate::queue::dead_letter::DeadLetter;
+use crate::queue::dead_letter::{DeadLetter, foreign_id};
 use crate::queue::delivery::Delivery;
+
+/// Set in the number of a message's format when the id of a dead letter follows its headers: the bytes of the id (1), then
+/// the id.
+const IS_REPLAY: u32 = 1 << 31;
+/// Set in a letter's first byte when it has a message.
+const HAS_MESSAGE: u8 = 1;
+/// Set in a letter's first byte when its id follows the line's number: the bytes of the id (2), then the id. Without it the id
+/// follows from the message and the line.
+const HAS_ID: u8 = 2;
+/// Begins the keys of letters that are not known by the message and the line that they came in. No epoch begins so.
+const OTHER_LETTER: u8 = u8::MAX;
 
 /// A message: its headers, then its lines.
 #[derive(Debug, PartialEq, Eq)]
@@ -12,6 +22,8 @@ pub(super) struct StoredMessage<'a> {
     pub(super) id: MessageId,
     pub(super) rides: u32,
     pub(super) accepted_at_ms: u64,
+    /// The id of the dead letter that is sent again with it.
+    pub(super) replay_of: Option<&'a str>,
     pub(super) body: &'a [u8],
 }
 
@@ -23,16 +35,27 @@ impl<'a> StoredMessage<'a> {
             id,
             rides: u32::try_from(rides).unwrap_or(u32::MAX),
             accepted_at_ms,
+            replay_of: None,
             body,
         }
     }
 
     pub(super) fn write(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(self.body.len() + 34);
-        bytes.extend(self.format.to_be_bytes());
+        let flag = if self.replay_of.is_some() {
+            IS_REPLAY
+        } else {
+            0
+        };
+        bytes.extend((self.format | flag).to_be_bytes());
         write_id(&mut bytes, self.id);
         bytes.extend(self.rides.to_be_bytes());
         bytes.extend(self.accepted_at_ms.to_be_bytes());
+        if let Some(letter) = self.replay_of {
+            // Longer ids are none of ours.
+            bytes.push(u8::try_from(letter.len()).unwrap_or(0));
+            bytes.extend(letter.as_bytes());
+        }
         bytes.extend(self.body);
         bytes
     }
@@ -40,11 +63,23 @@ impl<'a> StoredMessage<'a> {
     /// Reads back what [`Self::write`] wrote; `None` where it is too short.
     pub(super) fn read(bytes: &'a [u8]) -> Option<Self> {
         let mut rest = bytes;
+        let format = take(&mut rest).map(u32::from_be_bytes)?;
+        let id = read_id(&mut rest)?;
+        let rides = take(&mut rest).map(u32::from_be_bytes)?;
+        let accepted_at_ms = take(&mut rest).map(u64::from_be_bytes)?;
+        let mut replay_of = None;
+        if format & IS_REPLAY != 0 {
+            let [length] = take(&mut rest)?;
+            let (letter, body) = rest.split_at_checked(length.into())?;
+            replay_of = Some(std::str::from_utf8(letter).ok()?);
+            rest = body;
+        }
         Some(Self {
-            format: take(&mut rest).map(u32::from_be_bytes)?,
-            id: read_id(&mut rest)?,
-            rides: take(&mut rest).map(u32::from_be_bytes)?,
-            accepted_at_ms: take(&mut rest).map(u64::from_be_bytes)?,
+            format: format & !IS_REPLAY,
+            id,
+            rides,
+            accepted_at_ms,
+            replay_of,
             body: rest,
         })
     }
@@ -57,46 +92,96 @@ impl<'a> StoredMessage<'a> {
             format: Some(self.format),
             rides: Some(self.rides),
             accepted_at_ms: Some(self.accepted_at_ms),
+            replay_of: self.replay_of.map(str::to_owned),
             returns: returns.into(),
         }
     }
 }
 
-/// Key and value of a dead letter. It is known by its message and its line, so that it stands there once however often it is
-/// put away; one without a message is a letter of its own each time.
+/// Key and value of a dead letter. It is known by its id, so that it stands there once however often it is put away.
 pub(super) fn letter(letter: &DeadLetter) -> (Vec<u8>, Vec<u8>) {
-    let mut key = Vec::with_capacity(22);
-    let unknown = || MessageId {
-        epoch: MessageId::new_epoch(epoch_ms()),
-        lane: 0,
-        sequence: 0,
-    };
-    write_id(&mut key, letter.message.unwrap_or_else(unknown));
     let line_number = u32::try_from(letter.line_number).unwrap_or(u32::MAX);
-    key.extend(line_number.to_be_bytes());
+    let mut origin = Vec::with_capacity(22);
+    write_id(&mut origin, letter.message.unwrap_or(NO_MESSAGE));
+    origin.extend(line_number.to_be_bytes());
+    let is_of_line = letter
+        .message
+        .is_some_and(|message| letter.id == line_id(message, line_number));
 
-    let mut value = Vec::with_capacity(letter.line.len() + letter.reason.len() + 32);
-    value.push(u8::from(letter.message.is_some()));
-    value.extend(&key);
+    let mut value = Vec::with_capacity(letter.line.len() + letter.reason.len() + 64);
+    let has_message = if letter.message.is_some() {
+        HAS_MESSAGE
+    } else {
+        0
+    };
+    value.push(if is_of_line {
+        has_message
+    } else {
+        has_message | HAS_ID
+    });
+    value.extend(&origin);
+    if !is_of_line {
+        value.extend(u16::try_from(letter.id.len()).unwrap_or(0).to_be_bytes());
+        value.extend(letter.id.as_bytes());
+    }
     let reason_bytes = u32::try_from(letter.reason.len()).unwrap_or(u32::MAX);
     value.extend(reason_bytes.to_be_bytes());
     value.extend(letter.reason.as_bytes());
     value.extend(&letter.line);
-    (key, value)
+    (letter_key(&letter.id), value)
 }
+
+/// The key of the letter with this id: of one that died again too.
+pub(super) fn letter_key(id: &str) -> Vec<u8> {
+    let of_line = id.rsplit_once('-').and_then(|(message, line)| {
+        let (message, line) = (message.parse().ok()?, line.parse().ok()?);
+        // Other spellings of the same numbers are other ids.
+        (line_id(message, line) == id).then_some((message, line))
+    });
+    let Some((message, line)) = of_line else {
+        return [&[OTHER_LETTER], id.as_bytes()].concat();
+    };
+    let mut key = Vec::with_capacity(22);
+    write_id(&mut key, message);
+    key.extend(line.to_be_bytes());
+    key
+}
+
+fn line_id(message: MessageId, line: u32) -> String {
+    format!("{message}-{line}")
+}
+
+const NO_MESSAGE: MessageId = MessageId {
+    epoch: 0,
+    lane: 0,
+    sequence: 0,
+};
 
 /// Reads back the value that [`letter`] wrote; `None` where it is not one.
 pub(super) fn read_letter(bytes: &[u8]) -> Option<DeadLetter> {
     let mut rest = bytes;
-    let [has_message] = take(&mut rest)?;
-    let id = read_id(&mut rest)?;
+    let [flags] = take(&mut rest)?;
+    let origin = read_id(&mut rest)?;
+    let message = (flags & HAS_MESSAGE != 0).then_some(origin);
     let line_number = take(&mut rest).map(u32::from_be_bytes)?;
+    let mut id = None;
+    if flags & HAS_ID != 0 {
+        let length = take(&mut rest).map(u16::from_be_bytes)?;
+        let (text, after) = rest.split_at_checked(length.into())?;
+        id = Some(String::from_utf8(text.to_vec()).ok()?);
+        rest = after;
+    }
     let reason_bytes = take(&mut rest).map(u32::from_be_bytes)?;
     let (reason, line) = rest.split_at_checked(reason_bytes as usize)?;
+    let id = id.unwrap_or_else(|| match message {
+        Some(message) => line_id(message, line_number),
+        None => foreign_id(line),
+    });
     Some(DeadLetter {
+        id,
         line: line.to_vec(),
         reason: String::from_utf8_lossy(reason).into_owned(),
-        message: (has_message == 1).then_some(id),
+        message,
         line_number: line_number as usize,
     })
 }
@@ -130,14 +215,26 @@ mod tests {
         #[test]
         fn messages_and_letters_survive_their_form(
             epoch: u64, lane: u16, sequence: u64, rides: u32, accepted_at_ms: u64, line: u16, known: bool,
-            body: Vec<u8>, reason: String,
+            replayed in prop::option::of("[0-9a-f-]{1,60}"), body: Vec<u8>, reason: String,
         ) {
             let id = MessageId { epoch, lane, sequence };
-            let message = StoredMessage { format: 1, id, rides, accepted_at_ms, body: &body };
+            let replay_of = replayed.as_deref();
+            let message = StoredMessage { format: 1, id, rides, accepted_at_ms, replay_of, body: &body };
             let written = message.write();
-            prop_assert_eq!(StoredMessage::read(&written), Some(message));
-            let dead = DeadLetter { line: body, reason, message: known.then_some(id), line_number: line.into() };
-            prop_assert_eq!(read_letter(&letter(&dead).1), Some(dead));
+            let read = StoredMessage::read(&written);
+            prop_assert_eq!(read.as_ref(), Some(&message));
+            let delivery = Delivery { id: known.then_some(id), ..message.into_delivery(1, 0) };
+            let dead = DeadLetter::of_line(&delivery, line.into(), &body, reason);
+            let (key, value) = letter(&dead);
+            prop_assert_eq!(key, letter_key(&dead.id));
+            prop_assert_eq!(read_letter(&value), Some(dead));
+        }
+
+        #[test]
+        fn letters_have_one_key_each(left in "[0-9a-f]{1,17}-[0-9]{1,6}-[0-9]{1,21}(-[0-9]{1,3}){0,2}", epoch: u64, line: u16) {
+            let right = format!("{epoch:016x}-0-1-{line}");
+            prop_assert_eq!(letter_key(&left) == letter_key(&right), left == right);
+            prop_assert_eq!(letter_key(&right).len(), 22);
         }
 
         #[test]

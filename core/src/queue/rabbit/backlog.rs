@@ -11,7 +11,6 @@ use super::topology;
 use crate::lifecycle::TaskError;
 use crate::queue::admission::Shed;
 use crate::queue::publisher::Publisher;
-use crate::queue::waiting_room::WaitingRoom;
 
 /// How often it looks.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -19,7 +18,7 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// Keeps the publisher's backlog and [`Shed::BrokerBlocked`] true until `end`.
 ///
 /// RabbitMQ counts messages, not rides: the backlog is taken as its count times the mean rides of the messages that this
-/// process has published of late.
+/// process has published of late, or times 1 before the first.
 pub(super) async fn watch(
     broker: Arc<Broker>,
     publishing: Arc<Broker>,
@@ -34,7 +33,7 @@ pub(super) async fn watch(
         let looking = end.run_until_cancelled(ready(&broker, &queue, &mut channel));
         let Some(looked) = looking.await else { break };
         let rides = match looked {
-            Ok(messages) => Some(f64::from(messages) * mean_rides(publisher.rooms())),
+            Ok(messages) => Some(f64::from(messages) * publisher.mean_rides().unwrap_or(1.0)),
             Err(error) => {
                 // The lanes find the same out, refuse rides and say why.
                 tracing::debug!("looking at the backlog: {error}");
@@ -69,14 +68,4 @@ async fn ready(
         *open = Some(channel);
     }
     Ok(messages.unwrap_or(0))
-}
-
-/// The mean rides of the messages of late, of all lanes that sent any; 1 while nothing is known.
-fn mean_rides(rooms: &[Arc<WaitingRoom>]) -> f64 {
-    let means: Vec<f64> = rooms.iter().filter_map(|room| room.mean_rides()).collect();
-    if means.is_empty() {
-        1.0
-    } else {
-        means.iter().sum::<f64>() / means.len() as f64
-    }
 }

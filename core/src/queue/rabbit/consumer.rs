@@ -7,7 +7,7 @@ use lapin::types::{AMQPValue, FieldTable, ShortString};
 
 use super::broker::{Broker, BrokerError, within_timeout};
 use super::topology;
-use crate::queue::delivery::Delivery;
+use crate::queue::delivery::{Delivery, letter_id};
 use crate::stack::StackName;
 
 /// One consumer on one channel. Its tags mean nothing on any other.
@@ -123,18 +123,18 @@ fn read(delivery: lapin::message::Delivery) -> Delivery {
     let headers = delivery.properties.headers().as_ref();
     let header = |name: &str| headers?.inner().get(name);
     let number = |name: &str| header(name).and_then(to_u64);
-    let id = match header("id") {
-        Some(AMQPValue::LongString(text)) => std::str::from_utf8(text.as_bytes())
-            .ok()
-            .and_then(|text| text.parse().ok()),
+    let text = |name: &str| match header(name) {
+        Some(AMQPValue::LongString(text)) => Some(text.as_bytes()),
         _ => None,
     };
+    let id = text("id").and_then(|text| std::str::from_utf8(text).ok()?.parse().ok());
     Delivery {
         tag: delivery.delivery_tag,
         id,
         format: number("v").map(|version| u32::try_from(version).unwrap_or(u32::MAX)),
         rides: number("rides").and_then(|rides| rides.try_into().ok()),
         accepted_at_ms: number("accepted-at"),
+        replay_of: text("replay").and_then(letter_id),
         // Set by quorum queues: https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling
         returns: number("x-delivery-count").unwrap_or(0),
         body: delivery.data,

@@ -42,10 +42,8 @@ impl DeadLetters {
             "reason".into(),
             AMQPValue::LongString(letter.reason.as_str().into()),
         );
-        if let Some(message) = letter.message {
-            let id = format!("{message}:{}", letter.line_number);
-            headers.insert("id".into(), AMQPValue::LongString(id.into()));
-        }
+        let id = AMQPValue::LongString(letter.id.as_str().into());
+        headers.insert("id".into(), id);
         let published = publish(&self.channel, &self.queue, &letter.line, headers).await;
         match published.map_err(QueueError::Broker)? {
             Confirmation::Ack(None) => Ok(()),

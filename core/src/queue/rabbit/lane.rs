@@ -7,16 +7,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
-use futures_util::stream::FuturesUnordered;
+use futures_util::stream::FuturesOrdered;
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, Confirmation};
 use tokio_util::sync::CancellationToken;
 
-use super::broker::Broker;
+use super::broker::{Broker, within_timeout};
 use super::confirmed::{open_channel, publish};
-use crate::clock::epoch_ms;
 use crate::lifecycle::{TaskError, chain};
 use crate::message::{FORMAT, MessageId};
+use crate::queue::lane_life::LaneLife;
 use crate::queue::waiting_room::{Pending, WaitingRoom};
 use crate::retry;
 use crate::stack::StackName;
@@ -77,26 +77,24 @@ impl Lane {
         let channel = opened.map_err(|error| Arc::from(chain(&error)))?;
         self.room.open();
         let queue = self.stack.ride_queue();
-        let epoch = MessageId::new_epoch(epoch_ms());
-        let mut sequence = 0;
-        let mut in_flight = FuturesUnordered::new();
+        let mut life = LaneLife::begin(self.room.lives(), self.number);
+        // In their order, however the confirms come: what is confirmed is always all up to some number, and the books can tell
+        // at a glance whether any of it is missing.
+        let mut in_flight = FuturesOrdered::new();
         let mut check = tokio::time::interval(CHANNEL_CHECK);
         loop {
             while let Some(message) = self.room.next_message(in_flight.len()) {
-                sequence += 1;
-                let id = MessageId {
-                    epoch,
-                    lane: self.number,
-                    sequence,
-                };
-                in_flight.push(send(&channel, &queue, id, message));
+                let id = life.next_id();
+                in_flight.push_back(send(&channel, &queue, id, message));
             }
             if in_flight.is_empty() && self.closing.is_cancelled() {
+                close(&channel).await;
                 return Ok(());
             }
             tokio::select! {
                 Some((message, confirmed)) = in_flight.next() => match confirmed {
                     Ok(()) => {
+                        life.confirm(message.body.rides());
                         self.room.confirm(message);
                     }
                     Err(why) => {
@@ -113,6 +111,14 @@ impl Lane {
                 }
             }
         }
+    }
+}
+
+/// Closes a channel on which nothing is under way.
+async fn close(channel: &Channel) {
+    let closing = channel.close(200, "bye".into());
+    if let Err(error) = within_timeout("close a channel", closing).await {
+        tracing::debug!("closing a publisher's channel: {error}");
     }
 }
 

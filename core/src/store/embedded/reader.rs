@@ -8,7 +8,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use super::books;
 use super::ledger::split_day;
+use crate::books::Books;
+use crate::control::heartbeat::LaneConfirmed;
 use crate::embedded::{Database, DiskError, keys};
 use crate::packed::{Boarding, unpack_sorted};
 use crate::queue::Shed;
@@ -235,6 +238,17 @@ impl Reader for EmbeddedReader {
                 return Ok(());
             }
         }
+    }
+
+    async fn books(&self) -> Result<Books, StoreError> {
+        let reading = |database: &Database| Ok(books::read(database)?);
+        self.database.off_thread(reading).await
+    }
+
+    async fn forget_lanes(&self, ended: &[LaneConfirmed]) -> Result<u64, StoreError> {
+        let ended = ended.to_vec();
+        let forgetting = move |database: &Database| Ok(books::forget(database, &ended)?);
+        self.database.off_thread(forgetting).await
     }
 
     async fn capacity(&self) -> Result<Capacity, StoreError> {

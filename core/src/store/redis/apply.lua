@@ -2,6 +2,7 @@
 --
 -- KEYS[1]  ledger of the day: HASH skier -> packed rides, 3 bytes each (minute << 10 | lift, big endian)
 -- KEYS[2]  counters of the day: STRING of u32 (0 rides, 1 duplicates, 2..25 hours, 26.. lifts 1..)
+-- KEYS[3]  the books' totals: HASH, of which "applied" counts the new rides
 -- ARGV[1]  copies of rides that the caller dropped already, for the duplicates' counter
 -- ARGV[2]  most bytes of one skier's day
 -- ARGV[3..] skier, packed rides, skier, packed rides, ... (at most 1,000 skiers, no copies within one skier)
@@ -10,12 +11,18 @@
 -- skiers from 1. To index are the skiers that are new on this day, and those with duplicates: a duplicate may be the
 -- trace of a call after which the caller died before it wrote the indexes.
 
--- Both types are checked before the first write, because a script that fails half-way is not rolled back.
+-- All types are checked before the first write, because a script that fails half-way is not rolled back.
 for position, expected in ipairs({ 'hash', 'string' }) do
   local found = redis.call('TYPE', KEYS[position]).ok
   if found ~= 'none' and found ~= expected then
     return redis.error_reply('WRONGTYPE the key ' .. KEYS[position] .. ' holds a ' .. found .. ' instead of a ' .. expected)
   end
+end
+
+local books = redis.call('TYPE', KEYS[3]).ok
+if books ~= 'none' and books ~= 'hash' then
+  -- Another code than that of a day's own keys: the rides are not to blame.
+  return redis.error_reply('BOOKS the key ' .. KEYS[3] .. ' holds a ' .. books .. ' instead of a hash')
 end
 
 local byte, find, sub, floor = string.byte, string.find, string.sub, math.floor
@@ -78,7 +85,10 @@ end
 if #fields > 0 then
   redis.call('HSET', KEYS[1], unpack(fields))
 end
-if new > 0 then counts[0] = new end
+if new > 0 then
+  counts[0] = new
+  redis.call('HINCRBY', KEYS[3], 'applied', new)
+end
 if duplicates + dropped > 0 then counts[1] = duplicates + dropped end
 
 local increments, last = { 'OVERFLOW', 'SAT' }, 2

@@ -52,6 +52,18 @@ impl Keys {
         format!("{}days:{{{}:{}}}", self.prefix, day.resort, day.season)
     }
 
+    /// HASH of the books' totals; see `settle.lua`.
+    #[must_use]
+    pub fn books(&self) -> String {
+        format!("{}books", self.prefix)
+    }
+
+    /// HASH of lane lives to what is marked of them; see `settle.lua`.
+    #[must_use]
+    pub fn settled(&self) -> String {
+        format!("{}settled", self.prefix)
+    }
+
     /// STRING: the version of the data model.
     #[must_use]
     pub fn format(&self) -> String {

@@ -6,8 +6,10 @@ use async_trait::async_trait;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::{Client, Cmd, FromRedisValue, Pipeline, RedisResult};
 
-use super::failed;
 use super::keys::Keys;
+use super::{books, failed};
+use crate::books::Books;
+use crate::control::heartbeat::LaneConfirmed;
 use crate::packed::{Boarding, unpack_sorted};
 use crate::queue::Shed;
 use crate::ride::{LiftId, ResortDay, ResortId, Season, SkierId};
@@ -215,6 +217,14 @@ impl Reader for RedisReader {
             }
             cursor = next;
         }
+    }
+
+    async fn books(&self) -> Result<Books, StoreError> {
+        books::read(&mut self.questions.clone(), &self.keys).await
+    }
+
+    async fn forget_lanes(&self, ended: &[LaneConfirmed]) -> Result<u64, StoreError> {
+        books::forget(&mut self.questions.clone(), &self.keys, ended).await
     }
 
     async fn capacity(&self) -> Result<Capacity, StoreError> {

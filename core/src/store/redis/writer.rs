@@ -7,10 +7,11 @@ use std::collections::HashSet;
 use std::sync::LazyLock;
 
 use deadpool_redis::Connection;
-use redis::{Pipeline, RedisResult, Script, Value};
+use redis::{FromRedisValue, Pipeline, RedisResult, Script, Value};
 
-use super::failed;
 use super::keys::Keys;
+use super::{books, failed};
+use crate::books::Settlement;
 use crate::packed::{Boarding, MAX_RIDES_PER_SKIER_DAY, PACKED_BYTES, unpack_all};
 use crate::ride::{ResortDay, Ride, SkierId};
 use crate::store::batch::{Batch, DayCall};
@@ -20,6 +21,10 @@ static APPLY: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("appl
 
 /// What the script returns: new rides, duplicates, positions to index, and positions with refused rides.
 type ScriptAnswer = (u64, u64, Vec<usize>, Vec<Value>);
+
+/// What a batch left to be indexed: skiers that are new on their day, or had duplicates.
+#[derive(Debug, Default)]
+pub struct ToIndex(Vec<(ResortDay, SkierId)>);
 
 /// One connection that writes.
 pub struct Writer {
@@ -39,15 +44,25 @@ impl Writer {
         }
     }
 
-    /// Stores a batch and returns when Redis has acknowledged all of it.
+    /// Stores and indexes a batch and returns when Redis has acknowledged all of it.
     ///
     /// # Errors
     /// When a call failed. Part of the batch may be stored; apply it again, through a new writer.
     pub async fn apply(&mut self, batch: &Batch) -> Result<Applied, StoreError> {
+        let (applied, to_index) = self.store(batch).await?;
+        self.settle(&to_index, &[]).await?;
+        Ok(applied)
+    }
+
+    /// Stores a batch, whose indexes are to be written by [`Self::settle`].
+    ///
+    /// # Errors
+    /// As [`Self::apply`].
+    pub async fn store(&mut self, batch: &Batch) -> Result<(Applied, ToIndex), StoreError> {
         let mut applied = Applied::default();
         let mut to_index = Vec::new();
         if batch.is_empty() {
-            return Ok(applied);
+            return Ok((applied, ToIndex(to_index)));
         }
         let answers = self.run_scripts(batch).await?;
         if answers.len() != batch.call_count() {
@@ -71,8 +86,7 @@ impl Writer {
             }
             applied.duplicates += u64::from(call.copies);
         }
-        self.write_indexes(&to_index).await?;
-        Ok(applied)
+        Ok((applied, ToIndex(to_index)))
     }
 
     /// Calls the script for each day. The transaction is not there for its isolation: Redis runs all of it in one turn of
@@ -82,35 +96,39 @@ impl Writer {
         batch: &Batch,
     ) -> Result<Vec<RedisResult<ScriptAnswer>>, StoreError> {
         let mut pipeline = Pipeline::with_capacity(batch.call_count());
-        pipeline.atomic().ignore_errors();
         for call in batch.calls() {
             self.add_call(&mut pipeline, call);
         }
-        let mut answers = self.query(&pipeline).await?;
-        let forgotten = |answer: &RedisResult<ScriptAnswer>| matches!(answer, Err(error) if error.code() == Some("NOSCRIPT"));
-        if answers.iter().any(forgotten) {
-            // Redis forgets scripts when it restarts. Days that another call knew are duplicates the second time.
-            let loading = APPLY.load_async(&mut self.connection).await;
-            loading.map_err(failed("load the script that stores rides"))?;
-            answers = self.query(&pipeline).await?;
-        }
-        Ok(answers)
+        self.run("store a batch", pipeline, &APPLY).await
     }
 
-    async fn query(
+    /// Runs calls of a script as one transaction; each has an answer of its own.
+    async fn run<T: FromRedisValue>(
         &mut self,
-        pipeline: &Pipeline,
-    ) -> Result<Vec<RedisResult<ScriptAnswer>>, StoreError> {
-        let answered: RedisResult<Vec<RedisResult<ScriptAnswer>>> =
-            pipeline.query_async(&mut self.connection).await;
-        answered.map_err(failed("store a batch"))
+        doing: &'static str,
+        mut pipeline: Pipeline,
+        script: &Script,
+    ) -> Result<Vec<RedisResult<T>>, StoreError> {
+        pipeline.atomic().ignore_errors();
+        let answered = pipeline.query_async(&mut self.connection).await;
+        let answers: Vec<RedisResult<T>> = answered.map_err(failed(doing))?;
+        let forgotten = |answer: &RedisResult<T>| matches!(answer, Err(error) if error.code() == Some("NOSCRIPT"));
+        if !answers.iter().any(forgotten) {
+            return Ok(answers);
+        }
+        // Redis forgets scripts when it restarts. What another call did changes nothing the second time.
+        let loading = script.load_async(&mut self.connection).await;
+        loading.map_err(failed("load a script"))?;
+        let answered = pipeline.query_async(&mut self.connection).await;
+        answered.map_err(failed(doing))
     }
 
     fn add_call(&self, pipeline: &mut Pipeline, call: DayCall<'_>) {
-        pipeline.cmd("EVALSHA").arg(APPLY.get_hash()).arg(2);
+        pipeline.cmd("EVALSHA").arg(APPLY.get_hash()).arg(3);
         pipeline
             .arg(self.keys.rides(call.day))
-            .arg(self.keys.counts(call.day));
+            .arg(self.keys.counts(call.day))
+            .arg(self.keys.books());
         pipeline
             .arg(call.copies)
             .arg(MAX_RIDES_PER_SKIER_DAY * PACKED_BYTES);
@@ -122,16 +140,22 @@ impl Writer {
         }
     }
 
-    /// Makes sure that skiers, days, seasons and resorts can be found.
-    async fn write_indexes(&mut self, skiers: &[(ResortDay, SkierId)]) -> Result<(), StoreError> {
-        let mut pipeline = Pipeline::with_capacity(skiers.len());
-        pipeline.atomic();
+    /// Makes sure that skiers, days, seasons and resorts can be found, and writes in the books what became of messages, in
+    /// one transaction: everything that they hold must be stored or safe as dead letters.
+    ///
+    /// # Errors
+    /// When a call failed. Do it again, through a new writer.
+    pub async fn settle(
+        &mut self,
+        ToIndex(skiers): &ToIndex,
+        settlements: &[Settlement],
+    ) -> Result<(), StoreError> {
+        let mut pipeline = Pipeline::with_capacity(skiers.len() + 1);
         for &(day, skier) in skiers {
             pipeline
                 .cmd("SADD")
                 .arg(self.keys.skier(skier))
-                .arg(day.to_index())
-                .ignore();
+                .arg(day.to_index());
         }
         let days: HashSet<ResortDay> = skiers.iter().map(|&(day, _)| day).collect();
         let unlisted: Vec<ResortDay> = days.difference(&self.listed_days).copied().collect();
@@ -139,24 +163,27 @@ impl Writer {
             pipeline
                 .cmd("SADD")
                 .arg(self.keys.days(*day))
-                .arg(day.day.get())
-                .ignore();
+                .arg(day.day.get());
             pipeline
                 .cmd("SADD")
                 .arg(self.keys.seasons(day.resort))
-                .arg(day.season.get())
-                .ignore();
+                .arg(day.season.get());
             pipeline
                 .cmd("SADD")
                 .arg(self.keys.resorts())
-                .arg(day.resort.get())
-                .ignore();
+                .arg(day.resort.get());
+        }
+        if !settlements.is_empty() {
+            books::add_settling(&mut pipeline, &self.keys, settlements);
         }
         if pipeline.is_empty() {
             return Ok(());
         }
-        let written: RedisResult<()> = pipeline.query_async(&mut self.connection).await;
-        written.map_err(failed("write an index"))?;
+        let doing = "write indexes and books";
+        let answers: Vec<RedisResult<Value>> = self.run(doing, pipeline, &books::SETTLE).await?;
+        for answer in answers {
+            answer.map_err(failed(doing))?;
+        }
         self.listed_days.extend(unlisted);
         Ok(())
     }

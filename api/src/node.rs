@@ -1,0 +1,239 @@
+//! This node as the console sees it: follows its settings, drains and works again when it says so, and says how the node is.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use skilift_core::control::heartbeat::{Activity, ApiReport, Report};
+use skilift_core::control::{ApiSettings, Generation, Orders, Status};
+use skilift_core::lifecycle::TaskError;
+use skilift_core::queue::Shed;
+use tokio::sync::{Semaphore, watch};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::state::{Api, ApiState};
+
+/// The part of the rides in flight that uploads may hold, so that gates find room beside them.
+const UPLOADS_PART: usize = 4;
+/// How long a node that drains still takes rides: until its balancer has seen that it is not ready and sends it none.
+const STILL_WELCOME: Duration = Duration::from_secs(5);
+/// How often a node that takes no more rides looks whether those it took have their answers.
+const FLUSH_CHECK: Duration = Duration::from_millis(50);
+
+/// What this node was told and how far it is with it.
+pub(crate) struct Node(Mutex<Followed>);
+
+struct Followed {
+    flags: ApiSettings,
+    generation: Option<Generation>,
+    drain: Option<Drain>,
+}
+
+/// A drain that a plan asked for.
+struct Drain {
+    plan: String,
+    step: Step,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    /// Not ready, but rides are still taken, until then.
+    Welcome(Instant),
+    /// Rides are refused; those that were taken wait for their answers.
+    Flushing,
+    /// Nothing is under way.
+    Done,
+}
+
+/// Messages that uploads may have in flight, all together.
+pub(crate) fn upload_places(settings: ApiSettings) -> usize {
+    let places = settings.max_in_flight as usize / UPLOADS_PART / settings.message_rides as usize;
+    places.clamp(1, Semaphore::MAX_PERMITS)
+}
+
+impl Node {
+    pub(crate) fn new(flags: ApiSettings) -> Self {
+        Self(Mutex::new(Followed {
+            flags,
+            generation: None,
+            drain: None,
+        }))
+    }
+
+    /// Why this node wants no new work, when a plan drains it.
+    pub(crate) fn why_draining(&self) -> Option<String> {
+        let followed = self.followed();
+        let drain = followed.drain.as_ref()?;
+        let plan = &drain.plan;
+        Some(match drain.step {
+            Step::Done => format!("drained by plan {plan}: it accepts no rides"),
+            _ => format!("draining by plan {plan}"),
+        })
+    }
+
+    fn followed(&self) -> MutexGuard<'_, Followed> {
+        // Nothing that holds the lock can panic half-way through a change.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Follows orders until `end`.
+pub(crate) async fn follow(
+    api: Api,
+    mut orders: watch::Receiver<Orders>,
+    end: CancellationToken,
+) -> Result<(), TaskError> {
+    let following = async {
+        loop {
+            let told = orders.borrow_and_update().clone();
+            api.follow_settings(&told).await;
+            api.follow_drain(told.drain);
+            tokio::select! {
+                changed = orders.changed() => if changed.is_err() {
+                    // Nobody gives orders any more: the last ones stand.
+                    return std::future::pending::<()>().await;
+                },
+                () = api.finish_drain() => {}
+            }
+        }
+    };
+    let _: Option<()> = end.run_until_cancelled(following).await;
+    Ok(())
+}
+
+impl ApiState {
+    /// Takes up the settings that the console says, or else those of the flags.
+    async fn follow_settings(&self, told: &Orders) {
+        let said = told.document.as_ref().and_then(|document| document.api);
+        let (settings, generation) = match said {
+            None => (self.node.followed().flags, None),
+            Some(said) => match said.value.check() {
+                Ok(()) => (said.value, Some(said.generation)),
+                Err(error) => {
+                    tracing::error!("the console's settings cannot be run: {error}");
+                    return;
+                }
+            },
+        };
+        let running = self.publisher.settings();
+        if settings != running {
+            let (before, after) = (upload_places(running), upload_places(settings));
+            // Uploads make room before they have less, so that none of their messages is refused for it.
+            for _ in after..before {
+                // Never closed, so that there is always one in the end.
+                if let Ok(place) = self.upload_places.acquire().await {
+                    place.forget();
+                }
+            }
+            self.publisher.change(settings);
+            self.upload_places.add_permits(after.saturating_sub(before));
+        }
+        let before = std::mem::replace(&mut self.node.followed().generation, generation);
+        if settings != running || before != generation {
+            let ApiSettings {
+                lanes,
+                message_rides,
+                max_in_flight,
+            } = settings;
+            let source = match generation {
+                Some(generation) => format!("settings {} of the console", generation.number),
+                None => "settings of the flags".to_owned(),
+            };
+            tracing::info!(
+                "{source}: {lanes} lanes, {message_rides} rides a message, {max_in_flight} rides in flight"
+            );
+        }
+    }
+
+    /// Begins or ends a drain.
+    fn follow_drain(&self, plan: Option<String>) {
+        let mut followed = self.node.followed();
+        match (plan, &mut followed.drain) {
+            (None, None) => {}
+            (Some(plan), Some(drain)) => drain.plan = plan,
+            (Some(plan), none) => {
+                tracing::info!("draining by plan {plan}: no longer ready");
+                let step = Step::Welcome(Instant::now() + STILL_WELCOME);
+                *none = Some(Drain { plan, step });
+            }
+            (None, drain) => {
+                *drain = None;
+                self.publisher.admission().set(Shed::Drained, false);
+                tracing::info!("no longer drained");
+            }
+        }
+    }
+
+    /// Goes through the steps of a drain, and waits for ever where there is none left.
+    async fn finish_drain(&self) {
+        loop {
+            let step = self.node.followed().drain.as_ref().map(|drain| drain.step);
+            let next = match step {
+                None | Some(Step::Done) => return std::future::pending().await,
+                Some(Step::Welcome(until)) => {
+                    tokio::time::sleep_until(until).await;
+                    self.publisher.admission().set(Shed::Drained, true);
+                    Step::Flushing
+                }
+                Some(Step::Flushing) => {
+                    // At least once, for a ride that was let in a moment before.
+                    tokio::time::sleep(FLUSH_CHECK).await;
+                    if self.publisher.in_flight() > 0 {
+                        continue;
+                    }
+                    tracing::info!("drained: every ride that was taken has its answer");
+                    Step::Done
+                }
+            };
+            if let Some(drain) = &mut self.node.followed().drain {
+                drain.step = next;
+            }
+        }
+    }
+
+    /// What the heartbeat says of this node. Durations are those since the last call.
+    pub(crate) fn status(&self) -> Status {
+        let publisher = &self.publisher;
+        let (generation, activity) = {
+            let followed = self.node.followed();
+            let activity = match &followed.drain {
+                _ if self.draining.is_cancelled() => Activity::Draining { plan: None },
+                None => Activity::Working,
+                Some(Drain { plan, step }) => {
+                    let plan = plan.clone();
+                    match step {
+                        Step::Done => Activity::Drained { plan },
+                        _ => Activity::Draining { plan: Some(plan) },
+                    }
+                }
+            };
+            (followed.generation, activity)
+        };
+        let reasons = publisher.admission().reasons();
+        let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        let report = ApiReport {
+            settings: publisher.settings(),
+            lanes: number(publisher.lanes()),
+            accepted_rides: publisher.accepted(),
+            refused_requests: self.statistics.refused(),
+            reads: self.statistics.reads(),
+            in_flight_rides: publisher.in_flight() as u64,
+            backlog_rides: publisher.backlog().rides(),
+            shedding: reasons.map(|reason| reason.message().to_owned()).collect(),
+            confirmed: publisher.confirmed(),
+            post_us: self.statistics.take_ride_durations(),
+            keys_serial: self.keys_serial(),
+        };
+        Status {
+            generation,
+            activity,
+            health: self.health(),
+            report: Report::Api(report),
+        }
+    }
+
+    /// The serial of the ingest keys that rides are checked by: everybody may post rides here, by no keys.
+    fn keys_serial(&self) -> u64 {
+        0
+    }
+}

@@ -1,0 +1,27 @@
+//! The nodes of this process: each role that it plays is one, to the console.
+
+use std::sync::Arc;
+
+use skilift_core::control::{Agent, ControlPlane, Identity, RedisPlane, Role};
+
+use crate::config::Servers;
+use crate::process::Process;
+
+impl Process {
+    /// The way to the console of a fleet.
+    pub(crate) fn fleet_plane(&self, servers: &Servers) -> anyhow::Result<Arc<dyn ControlPlane>> {
+        let plane = RedisPlane::new(&servers.redis_url, &self.config.stack)?;
+        Ok(Arc::new(plane))
+    }
+
+    /// What speaks for this process in a role, and knows what the console says.
+    pub(crate) async fn agent(
+        &self,
+        role: Role,
+        plane: &Arc<dyn ControlPlane>,
+    ) -> anyhow::Result<Agent> {
+        let identity = Identity::new(role, self.private_address()?.port());
+        tracing::info!(node = %identity.node, boot = %identity.boot, "known to the console");
+        Ok(Agent::begin(identity, Arc::clone(plane), None).await)
+    }
+}

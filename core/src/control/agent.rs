@@ -1,0 +1,206 @@
+//! A node's side of the control plane: it says each second how the node is, and follows what the console says.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use nix::unistd::gethostname;
+use tokio::sync::watch;
+use tokio::time::MissedTickBehavior;
+
+use super::document::Document;
+use super::heartbeat::{Activity, Heartbeat, Report};
+use super::identity::{BootId, NodeId, Role};
+use super::plane::{ControlError, ControlPlane};
+use super::settings::Generation;
+use super::usage::Usage;
+use crate::clock::epoch_ms;
+use crate::health::Health;
+use crate::lifecycle::chain;
+
+/// How often a node says how it is.
+const BEAT: Duration = Duration::from_secs(1);
+/// How often it looks what it shall do.
+const POLL: Duration = Duration::from_millis(500);
+
+/// What a node shall do.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Orders {
+    /// What was said to all nodes; `None` where no console has said anything.
+    pub document: Option<Arc<Document>>,
+    /// The plan that asks this node to drain, while one does.
+    pub drain: Option<String>,
+}
+
+impl Orders {
+    /// The orders of a node to which nobody ever says anything.
+    #[must_use]
+    pub fn none() -> watch::Receiver<Self> {
+        watch::channel(Self::default()).1
+    }
+}
+
+/// By what a node is known, in this life.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    /// The node.
+    pub node: NodeId,
+    /// Its life.
+    pub boot: BootId,
+    /// The host that it runs on.
+    pub host: String,
+    /// When it started, in milliseconds since 1970.
+    pub started_at_ms: u64,
+}
+
+impl Identity {
+    /// A new life of the node of this role and private port on this host.
+    #[must_use]
+    pub fn new(role: Role, private_port: u16) -> Self {
+        let host = gethostname().ok().and_then(|name| name.into_string().ok());
+        let host = host.unwrap_or_else(|| "unnamed".to_owned());
+        Self {
+            node: NodeId::new(role, &host, private_port),
+            boot: BootId::random(),
+            host,
+            started_at_ms: epoch_ms(),
+        }
+    }
+}
+
+/// How a node is, as it says itself.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Status {
+    /// The generation that it runs; `None` while its flags rule.
+    pub generation: Option<Generation>,
+    /// Whether it works.
+    pub activity: Activity,
+    /// How it is.
+    pub health: Health,
+    /// What its role has to say, counted since the last call where it says so.
+    pub report: Report,
+}
+
+/// Speaks for one node.
+pub struct Agent {
+    identity: Identity,
+    plane: Arc<dyn ControlPlane>,
+    orders: watch::Sender<Orders>,
+}
+
+impl Agent {
+    /// An agent that has looked once what the node shall do, so that it starts with that. Where the console cannot be heard
+    /// `remembered` counts, until it is.
+    pub async fn begin(
+        identity: Identity,
+        plane: Arc<dyn ControlPlane>,
+        remembered: Option<Document>,
+    ) -> Self {
+        let agent = Self {
+            identity,
+            plane,
+            orders: watch::Sender::default(),
+        };
+        agent.follow(remembered);
+        match agent.plane.document().await {
+            Ok(document) => agent.follow(document),
+            Err(error) => agent.lost("read the settings", &error),
+        }
+        agent
+    }
+
+    /// What the node shall do.
+    #[must_use]
+    pub fn orders(&self) -> watch::Receiver<Orders> {
+        self.orders.subscribe()
+    }
+
+    /// Beats and listens, for as long as it is awaited: to the very end of the process, so that its drain is seen.
+    pub async fn run(self, status: impl Fn() -> Status + Send + Sync) {
+        tokio::join!(self.beat(status), self.poll());
+    }
+
+    async fn beat(&self, status: impl Fn() -> Status + Send + Sync) {
+        let status = &status;
+        let send = || async move { self.plane.beat(&self.heartbeat(status())).await };
+        self.repeat(BEAT, "send heartbeats", send, |()| {}).await;
+    }
+
+    async fn poll(&self) {
+        let ask = || self.plane.document();
+        let follow = |document| self.follow(document);
+        self.repeat(POLL, "read the settings", ask, follow).await;
+    }
+
+    /// Makes a call again and again, and says so when it begins to fail or to succeed.
+    async fn repeat<T, F: Future<Output = Result<T, ControlError>>>(
+        &self,
+        every: Duration,
+        doing: &'static str,
+        call: impl Fn() -> F,
+        take: impl Fn(T),
+    ) {
+        let mut ticks = tokio::time::interval(every);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut is_lost = false;
+        loop {
+            ticks.tick().await;
+            match call().await {
+                Ok(answer) => {
+                    if std::mem::take(&mut is_lost) {
+                        tracing::info!(node = %self.identity.node, "can {doing} again");
+                    }
+                    take(answer);
+                }
+                Err(error) if is_lost => tracing::debug!("{}", chain(&error)),
+                Err(error) => {
+                    self.lost(doing, &error);
+                    is_lost = true;
+                }
+            }
+        }
+    }
+
+    fn lost(&self, doing: &'static str, error: &ControlError) {
+        let why = chain(error);
+        tracing::warn!(node = %self.identity.node, "cannot {doing}, goes on with what it knows: {why}");
+    }
+
+    /// Takes up what was found. What is absent, or older than what is known, changes nothing; a drain may end by itself.
+    fn follow(&self, found: Option<Document>) {
+        self.orders.send_if_modified(|orders| {
+            let known = orders.document.as_ref().map(|document| document.serial);
+            let newer = found.filter(|found| known.is_none_or(|known| found.serial > known));
+            let document = newer.map(Arc::new).or_else(|| orders.document.clone());
+            let Identity { node, boot, .. } = &self.identity;
+            let mark = document
+                .as_ref()
+                .and_then(|document| document.drain_of(node, *boot, epoch_ms()));
+            let drain = mark.map(|mark| mark.plan.clone());
+            let told = Orders { document, drain };
+            let is_news = *orders != told;
+            *orders = told;
+            is_news
+        });
+    }
+
+    fn heartbeat(&self, status: Status) -> Heartbeat {
+        let usage = Usage::now();
+        let identity = self.identity.clone();
+        Heartbeat {
+            node: identity.node,
+            boot: identity.boot,
+            host: identity.host,
+            instance: None,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            started_at_ms: identity.started_at_ms,
+            sent_at_ms: epoch_ms(),
+            generation: status.generation,
+            activity: status.activity,
+            health: status.health,
+            cpu_ms: usage.cpu_ms,
+            rss_bytes: usage.rss_bytes,
+            report: status.report,
+        }
+    }
+}

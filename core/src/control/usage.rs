@@ -1,0 +1,52 @@
+//! What this process has used of its machine.
+
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeValLike;
+use procfs::process::Process;
+
+/// What a process has used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Usage {
+    /// CPU time of all its threads since its start, of user and system, in milliseconds.
+    pub cpu_ms: u64,
+    /// Memory that it holds now.
+    pub rss_bytes: u64,
+}
+
+impl Usage {
+    /// What this process has used. On a system without `/proc` its memory reads as 0.
+    #[must_use]
+    pub fn now() -> Self {
+        let cpu_ms = getrusage(UsageWho::RUSAGE_SELF).map_or(0, |usage| {
+            usage.user_time().num_milliseconds() + usage.system_time().num_milliseconds()
+        });
+        let statm = Process::myself().and_then(|process| process.statm());
+        let resident_pages = statm.map_or(0, |statm| statm.resident);
+        Self {
+            cpu_ms: u64::try_from(cpu_ms).unwrap_or(0),
+            rss_bytes: resident_pages * procfs::page_size(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn work_and_memory_show() {
+        let before = Usage::now();
+        let mut block = vec![0_u8; 64 << 20];
+        while Usage::now().cpu_ms < before.cpu_ms + 20 {
+            block
+                .iter_mut()
+                .for_each(|byte| *byte = byte.wrapping_add(1));
+        }
+        let held = Usage::now().rss_bytes.saturating_sub(before.rss_bytes);
+        assert!(
+            held > 32 << 20,
+            "{held} bytes more, {} in the block",
+            block.len()
+        );
+    }
+}

@@ -1,0 +1,174 @@
+//! The books in a data folder. They change in the same atomic write as the ledger and the queue.
+
+use crate::books::{Books, Entries, LaneBook, OwnQueue, Settlement};
+use crate::control::heartbeat::LaneConfirmed;
+use crate::embedded::{Database, DiskError, keys};
+
+/// Bytes of a number.
+const NUMBER_BYTES: usize = 8;
+
+/// Adds `by` to one of the totals.
+///
+/// Nobody else may add to it until `batch` is committed, nor may one batch add to it twice.
+///
+/// # Errors
+/// When the folder cannot be read.
+pub(crate) fn count(
+    database: &Database,
+    total: [u8; 1],
+    by: u64,
+    batch: &mut fjall::OwnedWriteBatch,
+) -> Result<(), DiskError> {
+    if by == 0 {
+        return Ok(());
+    }
+    let before = database.books.get(total);
+    let before = before.map_err(|error| database.failed("read its books", error))?;
+    let before = before.map_or(Ok(0), |value| read_number(database, &value))?;
+    batch.insert(&database.books, total, (before + by).to_be_bytes());
+    Ok(())
+}
+
+/// Adds to `batch` what became of messages: each that is not marked yet is marked and counted.
+///
+/// Nobody else may settle until `batch` is committed.
+///
+/// # Errors
+/// When the folder cannot be read, or holds what we did not write.
+pub(crate) fn settle(
+    database: &Database,
+    settlements: &[Settlement],
+    batch: &mut fjall::OwnedWriteBatch,
+) -> Result<(), DiskError> {
+    let entries = Entries::from(settlements);
+    let (mut settled, mut replayed, mut dead) = (0, 0, entries.foreign_dead);
+    for (life, of_life) in entries.lanes {
+        let mut book = read_lane(database, life)?;
+        for entry in of_life {
+            if book.mark(entry.sequence, entry.rides) {
+                let taken = if entry.is_replay {
+                    &mut replayed
+                } else {
+                    &mut settled
+                };
+                *taken += u64::from(entry.rides);
+                dead += u64::from(entry.dead);
+            }
+        }
+        batch.insert(&database.books, keys::lane_book(life), write_book(&book));
+    }
+    count(database, keys::SETTLED, settled, batch)?;
+    count(database, keys::REPLAYED, replayed, batch)?;
+    count(database, keys::FOREIGN, entries.foreign, batch)?;
+    count(database, keys::DEAD, dead, batch)
+}
+
+/// Reads the books as they are at one moment.
+///
+/// # Errors
+/// When the folder cannot be read, or holds what we did not write.
+pub(crate) fn read(database: &Database) -> Result<Books, DiskError> {
+    let mut books = Books::default();
+    let (mut accepted, mut left) = (0, 0);
+    for entry in database.books.iter() {
+        let read = entry.into_inner();
+        let (key, value) = read.map_err(|error| database.failed("read its books", error))?;
+        if let Some(life) = keys::read_lane_book(&key) {
+            books.lanes.push(read_book(database, life, &value)?);
+            continue;
+        }
+        let number = read_number(database, &value)?;
+        match <[u8; 1]>::try_from(&*key) {
+            Ok(keys::APPLIED) => books.applied = number,
+            Ok(keys::DEAD) => books.dead = number,
+            Ok(keys::SETTLED) => books.settled = number,
+            Ok(keys::REPLAYED) => books.replayed = number,
+            Ok(keys::FOREIGN) => books.foreign = number,
+            Ok(keys::ACCEPTED) => accepted = number,
+            Ok(keys::LEFT) => left = number,
+            _ => return Err(damaged(database)),
+        }
+    }
+    let waiting = accepted
+        .checked_sub(left)
+        .ok_or_else(|| damaged(database))?;
+    books.own_queue = Some(OwnQueue { accepted, waiting });
+    Ok(books)
+}
+
+/// Removes the books of lives that ended and of which all that was confirmed is marked; says how many.
+///
+/// # Errors
+/// When the folder cannot be read or written, or holds what we did not write.
+pub(crate) fn forget(database: &Database, ended: &[LaneConfirmed]) -> Result<u64, DiskError> {
+    let mut batch = database.batch();
+    let mut forgotten = 0;
+    for life in ended.iter().filter(|life| life.ended) {
+        let (through, life) = (life.through, (life.epoch, life.lane));
+        let book = read_lane(database, life)?;
+        if !book.marked.is_empty() && book.is_whole(through) {
+            batch.remove(&database.books, keys::lane_book(life));
+            forgotten += 1;
+        }
+    }
+    database.commit("forget finished books", batch)?;
+    Ok(forgotten)
+}
+
+/// What is marked of a life; nothing where it is not known.
+fn read_lane(database: &Database, life: (u64, u16)) -> Result<LaneBook, DiskError> {
+    let found = database.books.get(keys::lane_book(life));
+    let found = found.map_err(|error| database.failed("read its books", error))?;
+    match found {
+        Some(value) => read_book(database, life, &value),
+        None => Ok(LaneBook {
+            epoch: life.0,
+            lane: life.1,
+            rides: 0,
+            marked: Vec::new(),
+        }),
+    }
+}
+
+fn write_book(book: &LaneBook) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity((1 + 2 * book.marked.len()) * NUMBER_BYTES);
+    bytes.extend(book.rides.to_be_bytes());
+    for (first, last) in &book.marked {
+        bytes.extend(first.to_be_bytes());
+        bytes.extend(last.to_be_bytes());
+    }
+    bytes
+}
+
+fn read_book(
+    database: &Database,
+    (epoch, lane): (u64, u16),
+    value: &[u8],
+) -> Result<LaneBook, DiskError> {
+    let (numbers, rest) = value.as_chunks::<NUMBER_BYTES>();
+    let mut numbers = numbers.iter().copied().map(u64::from_be_bytes);
+    let rides = numbers
+        .next()
+        .filter(|_| rest.is_empty() && numbers.len() % 2 == 0);
+    let rides = rides.ok_or_else(|| damaged(database))?;
+    let firsts_and_lasts: Vec<u64> = numbers.collect();
+    let ranges = firsts_and_lasts.as_chunks::<2>().0;
+    Ok(LaneBook {
+        epoch,
+        lane,
+        rides,
+        marked: ranges.iter().map(|&[first, last]| (first, last)).collect(),
+    })
+}
+
+fn read_number(database: &Database, value: &[u8]) -> Result<u64, DiskError> {
+    let number = value.try_into().map(u64::from_be_bytes);
+    number.map_err(|_| damaged(database))
+}
+
+fn damaged(database: &Database) -> DiskError {
+    DiskError::Damaged {
+        folder: database.folder().to_owned(),
+        what: "its books are in a form that this version does not write".to_owned(),
+    }
+}
