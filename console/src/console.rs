@@ -11,7 +11,8 @@ use skilift_core::embedded::records::Changes;
 use skilift_core::lifecycle::{Lifecycle, TaskError};
 use skilift_core::stack::StackName;
 use skilift_core::store::Reader;
-use tokio::net::TcpListener;
+use skilift_core::store::leaders::Leaders;
+use skilift_http::Listener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -91,6 +92,7 @@ pub struct Console {
     pub(crate) state: ConsoleState,
     pub(crate) access: Access,
     pub(crate) roster: Roster,
+    pub(crate) leaders: Leaders,
     pub(crate) desired: Desired,
     /// What goes on although nobody waits for it any more: plans that are being applied.
     pub(crate) tasks: TaskTracker,
@@ -146,6 +148,7 @@ pub async fn start(
         access,
         state,
         roster: Roster::default(),
+        leaders: Leaders::default(),
         desired,
         tasks: TaskTracker::new(),
     });
@@ -154,6 +157,8 @@ pub async fn start(
             .await
             .map_err(|error| ConsoleError::Resume(error.message().to_owned()))?;
     }
+    // What is stored rules from the nodes' first moment, where they can be told by then.
+    publish::first_look(&console).await?;
     let drain = life.draining();
     life.spawn(
         "publishing",
@@ -169,15 +174,12 @@ pub async fn start(
 }
 
 /// Serves the admin API until `life` drains.
-pub fn serve(console: &Arc<Console>, listener: TcpListener, life: &Lifecycle) {
+pub fn serve(console: &Arc<Console>, listener: Listener, life: &Lifecycle) {
     let router = admin::router(Arc::clone(console));
     let drain = life.draining();
     life.spawn("admin api", async move {
-        let service = router.into_make_service_with_connect_info::<std::net::SocketAddr>();
-        let serving = axum::serve(listener, service);
-        Ok(serving
-            .with_graceful_shutdown(drain.cancelled_owned())
-            .await?)
+        skilift_http::serve(listener, router, drain).await;
+        Ok(())
     });
 }
 

@@ -7,6 +7,7 @@
 //! - `access`: users, tokens, login codes. `audit`: who did what.
 //! - `desired`: what the nodes shall do; `settings` shows it, `publish` tells the nodes. `roster`: which nodes there are.
 //! - `plan`: every change, planned, applied, and gone on with after a crash.
+//! - `stats`: skiers and resorts, from the store.
 //! - `admin`: the JSON API, a thin surface over these. `admin/router.rs` is its table of contents.
 //!
 //! Rides flow without a console, and a console works, and says what it does not know, without Redis and RabbitMQ.
@@ -24,8 +25,12 @@ mod registry;
 mod roster;
 mod settings;
 mod state;
+mod stats;
 mod verdict;
 
 pub mod console;
+
+#[cfg(test)]
+mod tests;
 
 pub use console::{Console, ConsoleConfig, ConsoleError, EngineKind, Seeds, Sources, serve, start};
