@@ -1,0 +1,148 @@
+//! How it was: a point each second for an hour, and each minute for a week. The minutes are kept in the console's folder.
+
+use std::collections::VecDeque;
+
+use skilift_core::embedded::DiskError;
+use skilift_core::embedded::records::{Changes, Table};
+
+use crate::view::queue::{HistoryPoint, HistoryView};
+
+/// Points of one second that are kept: an hour.
+const SECONDS: usize = 3_600;
+/// Points of one minute that are kept: a week.
+const MINUTES: usize = 7 * 24 * 60;
+const MINUTE_MS: u64 = 60_000;
+
+/// The points.
+pub(crate) struct History {
+    table: Table<HistoryPoint>,
+    seconds: VecDeque<HistoryPoint>,
+    minutes: VecDeque<HistoryPoint>,
+    /// The points of the minute that is under way.
+    minute: Vec<HistoryPoint>,
+}
+
+impl History {
+    pub(crate) fn open(table: Table<HistoryPoint>) -> Result<Self, DiskError> {
+        let kept = table.range(.., usize::MAX)?;
+        Ok(Self {
+            table,
+            seconds: VecDeque::new(),
+            minutes: kept.into_iter().map(|(_, point)| point).collect(),
+            minute: Vec::new(),
+        })
+    }
+
+    /// Adds a second. When it begins a new minute, the one before is to be written.
+    pub(crate) fn add(&mut self, point: HistoryPoint) -> Changes {
+        let mut changes = Changes::default();
+        let began = |point: &HistoryPoint| point.at_ms - point.at_ms % MINUTE_MS;
+        if let Some(first) = self.minute.first()
+            && began(first) != began(&point)
+        {
+            let minute = mean(began(first), &self.minute);
+            self.minute.clear();
+            self.table.put(&mut changes, &key(minute.at_ms), &minute);
+            self.minutes.push_back(minute);
+            while self.minutes.len() > MINUTES {
+                if let Some(oldest) = self.minutes.pop_front() {
+                    self.table.remove(&mut changes, &key(oldest.at_ms));
+                }
+            }
+        }
+        self.minute.push(point);
+        self.seconds.push_back(point);
+        if self.seconds.len() > SECONDS {
+            self.seconds.pop_front();
+        }
+        changes
+    }
+
+    /// The points from `since_ms` on, of steps of 1 or 60 seconds.
+    pub(crate) fn since(&self, step_s: u64, since_ms: u64) -> HistoryView {
+        let points = if step_s == 1 { &self.seconds } else { &self.minutes };
+        let wanted = points.iter().filter(|point| point.at_ms >= since_ms);
+        HistoryView {
+            step_s,
+            points: wanted.copied().collect(),
+        }
+    }
+}
+
+fn key(at_ms: u64) -> [u8; 8] {
+    at_ms.to_be_bytes()
+}
+
+/// The means of what was known.
+fn mean(at_ms: u64, points: &[HistoryPoint]) -> HistoryPoint {
+    let of = |value: fn(&HistoryPoint) -> Option<f64>| {
+        let known: Vec<f64> = points.iter().filter_map(value).collect();
+        let count = known.len();
+        (count > 0).then(|| known.into_iter().sum::<f64>() / count as f64)
+    };
+    HistoryPoint {
+        at_ms,
+        publish_per_s: of(|point| point.publish_per_s),
+        ack_per_s: of(|point| point.ack_per_s),
+        reads_per_s: of(|point| point.reads_per_s),
+        backlog_rides: of(|point| point.backlog_rides),
+        stored_after_p99_ms: of(|point| point.stored_after_p99_ms),
+        oldest_ms: of(|point| point.oldest_ms),
+        dead_letters: of(|point| point.dead_letters),
+        workers: of(|point| point.workers),
+        threads: of(|point| point.threads),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use skilift_core::embedded::records::Records;
+
+    use super::*;
+
+    fn point(at_ms: u64, backlog_rides: Option<f64>) -> HistoryPoint {
+        HistoryPoint {
+            backlog_rides,
+            ..mean(at_ms, &[])
+        }
+    }
+
+    #[test]
+    fn seconds_become_minutes_which_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        {
+            let records = Records::open(folder.path()).unwrap();
+            let mut history = History::open(records.table("minutes").unwrap()).unwrap();
+            for second in 0..4_000_u64 {
+                let backlog = (second < 60).then_some((second % 2) as f64);
+                let changes = history.add(point(second * 1_000, backlog));
+                records.commit_here("test", changes).unwrap();
+            }
+            let seconds = history.since(1, 0).points;
+            assert_eq!((seconds.len(), seconds[0].at_ms), (3_600, 400_000));
+            assert_eq!(history.since(1, 3_999_000).points.len(), 1);
+        }
+        let records = Records::open(folder.path()).unwrap();
+        let history = History::open(records.table("minutes").unwrap()).unwrap();
+        let minutes = history.since(60, 0).points;
+        assert_eq!(minutes.len(), 66);
+        assert_eq!(minutes[0].backlog_rides, Some(0.5));
+        assert_eq!((minutes[1].at_ms, minutes[1].backlog_rides), (60_000, None));
+    }
+
+    #[test]
+    fn a_week_is_all_that_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let records = Records::open(folder.path()).unwrap();
+        let table = records.table("minutes").unwrap();
+        let mut history = History::open(table).unwrap();
+        for minute in 0..MINUTES as u64 + 10 {
+            let changes = history.add(point(minute * MINUTE_MS, None));
+            // Only the last ones touch what was dropped.
+            if minute > MINUTES as u64 {
+                assert!(!changes.is_empty());
+            }
+        }
+        assert_eq!(history.since(60, 0).points.len(), MINUTES);
+    }
+}
