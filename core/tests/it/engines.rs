@@ -44,6 +44,9 @@ pub(crate) use on_both_engines;
 pub(crate) trait Ground: Sized {
     type Engine: Engine;
 
+    /// Lanes that a publisher may have.
+    const MOST_LANES: usize;
+
     fn new() -> Self;
 
     fn engine(&self) -> Self::Engine;
@@ -64,6 +67,8 @@ pub(crate) struct Servers {
 
 impl Ground for Servers {
     type Engine = RabbitRedis;
+
+    const MOST_LANES: usize = 64;
 
     fn new() -> Self {
         Self {
@@ -99,6 +104,8 @@ pub(crate) struct Folder {
 
 impl Ground for Folder {
     type Engine = Embedded;
+
+    const MOST_LANES: usize = 1;
 
     fn new() -> Self {
         let folder = TempDir::new().unwrap();
