@@ -13,6 +13,8 @@ use skilift_core::queue::{Admission, Delivery, Publisher, PublisherConfig};
 use skilift_core::ride::Ride;
 use skilift_core::service_url::ServiceUrl;
 use skilift_core::stack::StackName;
+use skilift_core::store::Reader;
+use skilift_core::store::embedded::EmbeddedReader;
 use skilift_core::store::redis::Store;
 use skilift_servers::{shared_amqp_url, shared_redis_url};
 use tempfile::TempDir;
@@ -51,6 +53,8 @@ pub(crate) trait Ground: Sized {
 
     fn engine(&self) -> Self::Engine;
 
+    fn reader(&self) -> Arc<dyn Reader>;
+
     async fn publish(
         &self,
         config: &PublisherConfig,
@@ -63,6 +67,13 @@ pub(crate) trait Ground: Sized {
 pub(crate) struct Servers {
     pub(crate) stack: StackName,
     pub(crate) broker: Arc<Broker>,
+}
+
+impl Servers {
+    fn store(&self) -> Store {
+        let url = ServiceUrl::redis(&shared_redis_url()).unwrap();
+        Store::new(url, &self.stack, 4, false).unwrap()
+    }
 }
 
 impl Ground for Servers {
@@ -78,9 +89,11 @@ impl Ground for Servers {
     }
 
     fn engine(&self) -> RabbitRedis {
-        let url = ServiceUrl::redis(&shared_redis_url()).unwrap();
-        let store = Store::new(url, &self.stack, 4, false).unwrap();
-        RabbitRedis::new(Arc::clone(&self.broker), store, self.stack.clone())
+        RabbitRedis::new(Arc::clone(&self.broker), self.store(), self.stack.clone())
+    }
+
+    fn reader(&self) -> Arc<dyn Reader> {
+        Arc::new(self.store().reader().unwrap())
     }
 
     async fn publish(
@@ -119,6 +132,10 @@ impl Ground for Folder {
 
     fn engine(&self) -> Embedded {
         Embedded::new(Arc::clone(&self.database), Arc::clone(&self.queue))
+    }
+
+    fn reader(&self) -> Arc<dyn Reader> {
+        Arc::new(EmbeddedReader::new(Arc::clone(&self.database)))
     }
 
     async fn publish(
