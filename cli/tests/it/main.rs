@@ -4,6 +4,7 @@
 //!   `disk`: a small disk of a test's own.
 //! - `operator`: a console, and `skictl` against it.
 //! - `load`: clients that send rides and remember every answer. `proof`: holds what is stored against what was answered.
+//! - `nodes`: what nodes say to a console and follow of it.
 //! - `load_command`: `skictl load` against an API and a worker.
 //! - Then the crashes, one file for whom they hit, and the starts that must fail with a clear message. `durability` watches
 //!   a data folder's system calls.
@@ -24,6 +25,7 @@ mod durability;
 mod embedded_crashes;
 mod embedded_disk;
 mod load_command;
+mod nodes;
 mod operating;
 mod process_crashes;
 mod store_crashes;

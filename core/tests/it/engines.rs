@@ -46,6 +46,9 @@ pub(crate) use on_both_engines;
 pub(crate) trait Ground: Sized {
     type Engine: Engine;
 
+    /// Lanes that a publisher may have.
+    const MOST_LANES: usize;
+
     fn new() -> Self;
 
     fn engine(&self) -> Self::Engine;
@@ -75,6 +78,8 @@ impl Servers {
 
 impl Ground for Servers {
     type Engine = RabbitRedis;
+
+    const MOST_LANES: usize = 64;
 
     fn new() -> Self {
         Self {
@@ -112,6 +117,8 @@ pub(crate) struct Folder {
 
 impl Ground for Folder {
     type Engine = Embedded;
+
+    const MOST_LANES: usize = 1;
 
     fn new() -> Self {
         let folder = TempDir::new().unwrap();
