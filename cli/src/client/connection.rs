@@ -8,10 +8,11 @@ use reqwest::{Method, Response};
 use rustls::{ClientConfig, RootCertStore};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use skilift_console::view::Problem;
+use skilift_console::view::{Problem, ProblemCode};
 use url::Url;
 
 use super::error::ClientError;
+use super::look::printable;
 use super::server::Server;
 
 /// How long opening a connection may take.
@@ -145,7 +146,21 @@ impl Console {
             .send()
             .await
             .map_err(|error| self.no_answer(error))?;
-        self.read(response).await
+        let refusal = match self.read(response).await {
+            Err(ClientError::Problem(problem)) => problem,
+            other => return other,
+        };
+        let is_login = question.path == ["login"];
+        let hint = match refusal.code {
+            ProblemCode::Unauthenticated if !is_login => {
+                " (log in with skictl login, or name a token with --token-file FILE)"
+            }
+            _ => "",
+        };
+        Err(ClientError::Problem(Problem {
+            message: printable(&refusal.message) + hint,
+            ..refusal
+        }))
     }
 
     async fn read(&self, response: Response) -> Result<String, ClientError> {

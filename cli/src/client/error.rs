@@ -49,7 +49,7 @@ pub(crate) enum ClientError {
     #[error("the console's answer cannot be read: is it of another version than {}?", env!("CARGO_PKG_VERSION"))]
     Unreadable(#[source] serde_json::Error),
     /// The console refused it, or failed.
-    #[error("{}{}", .0.message, hint(.0.code))]
+    #[error("{}", .0.message)]
     Problem(Problem),
     /// A plan is still being applied, or it is not known whether it is.
     #[error(
@@ -62,16 +62,6 @@ pub(crate) enum ClientError {
         /// How long it was waited for.
         after: Duration,
     },
-}
-
-/// What to do about a refusal of this kind, where the console cannot know.
-fn hint(code: ProblemCode) -> &'static str {
-    match code {
-        ProblemCode::Unauthenticated => {
-            " (log in with skictl login, or name a token with --token-file FILE)"
-        }
-        _ => "",
-    }
 }
 
 impl ClientError {

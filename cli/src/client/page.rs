@@ -4,7 +4,7 @@ use comfy_table::{Attribute, Cell, CellAlignment, Color, ContentArrangement, Tab
 use skilift_console::view::Reading;
 use skilift_console::view::queue::LatencyView;
 
-use super::look::{self, Look};
+use super::look::{self, Look, printable};
 
 /// How a text strikes the eye.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -54,8 +54,9 @@ impl Page {
     /// A line of its own.
     pub(crate) fn line(&mut self, text: &str, tone: Tone) {
         self.end_pairs();
+        let text = printable(text);
         let painted = match (tone, self.look.colour) {
-            (Tone::Plain, _) | (_, false) => text.to_owned(),
+            (Tone::Plain, _) | (_, false) => text,
             (Tone::Good, _) => console::style(text).green().force_styling(true).to_string(),
             (Tone::Warning, _) => console::style(text)
                 .yellow()
@@ -135,6 +136,7 @@ impl Page {
 
     /// What stands at the end of the page, once.
     pub(crate) fn note(&mut self, note: String) {
+        let note = printable(&note);
         if !self.notes.contains(&note) {
             self.notes.push(note);
         }
@@ -172,12 +174,7 @@ impl Page {
     }
 
     fn cell(&self, text: &str, tone: Tone) -> Cell {
-        // A stranger's line must not command the terminal.
-        let text: String = text
-            .chars()
-            .map(|c| if c.is_control() { '\u{fffd}' } else { c })
-            .collect();
-        let cell = Cell::new(text);
+        let cell = Cell::new(printable(text));
         match (tone, self.look.colour) {
             (Tone::Plain, _) | (_, false) => cell,
             (Tone::Good, _) => cell.fg(Color::Green),
