@@ -174,8 +174,6 @@ Examples:
 
 #[derive(Debug, Args)]
 pub(crate) struct LoginArgs {
-    #[command(flatten)]
-    pub(crate) client: ClientArgs,
     /// Who logs in, by password [default: by the code that skictl up printed]
     #[arg(value_name = "USER")]
     pub(crate) user: Option<String>,
@@ -188,6 +186,8 @@ pub(crate) struct LoginArgs {
     /// Ask nothing, even on a terminal
     #[arg(long)]
     pub(crate) no_input: bool,
+    #[command(flatten)]
+    pub(crate) client: ClientArgs,
 }
 
 pub(super) const LOGIN_EXAMPLES: &str = "\

@@ -1,5 +1,7 @@
 //! One console, asked over HTTP.
 
+use std::error::Error as _;
+use std::io;
 use std::time::Duration;
 
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
@@ -175,22 +177,38 @@ impl Console {
         match serde_json::from_str::<Problem>(&text) {
             Ok(problem) if !status.is_success() => Err(ClientError::Problem(problem)),
             _ => Err(ClientError::NotAConsole {
-                server: self.url.to_string(),
+                server: self.place(),
                 status: status.as_u16(),
             }),
         }
     }
 
+    /// The server as people write it.
+    fn place(&self) -> String {
+        self.url.as_str().trim_end_matches('/').to_owned()
+    }
+
     fn no_answer(&self, error: reqwest::Error) -> ClientError {
-        let server = self.url.to_string();
+        let server = self.place();
         // The server is named once.
         let source = error.without_url();
+        if let Some(why) = tls_error(&source) {
+            return ClientError::Untrusted { server, why };
+        }
         if source.is_connect() {
             ClientError::Unreachable { server, source }
         } else {
             ClientError::NoAnswer { server, source }
         }
     }
+}
+
+/// What TLS had against the server, where it was that.
+fn tls_error(error: &reqwest::Error) -> Option<rustls::Error> {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes
+        .filter_map(|cause| cause.downcast_ref::<io::Error>()?.get_ref())
+        .find_map(|inner| inner.downcast_ref().cloned())
 }
 
 /// Reads a view.

@@ -100,7 +100,7 @@ impl Page {
                 column.set_cell_alignment(CellAlignment::Right);
             }
         }
-        self.blocks.push(trimmed(&table));
+        self.blocks.push(text_of(table));
     }
 
     /// The text of a reading; why it is unknown stands at the end of the page.
@@ -161,7 +161,7 @@ impl Page {
         for (name, value, tone) in std::mem::take(&mut self.pairs) {
             table.add_row([Cell::new(name), self.cell(&value, tone)]);
         }
-        self.blocks.push(trimmed(&table));
+        self.blocks.push(text_of(table));
     }
 
     fn blank(&self) -> Table {
@@ -184,16 +184,12 @@ impl Page {
     }
 }
 
-fn trimmed(table: &Table) -> String {
-    let lines: Vec<String> = table
-        .lines()
-        .map(|line| {
-            let line = line.trim_end();
-            // The style has a space for the border that it does not draw.
-            line.strip_prefix(' ').unwrap_or(line).to_owned()
-        })
-        .collect();
-    lines.join("\n")
+/// The table's text: columns begin at the margin and are two spaces apart.
+fn text_of(mut table: Table) -> String {
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    table.trim_fmt()
 }
 
 /// A cell of a table.

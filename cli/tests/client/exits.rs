@@ -43,7 +43,7 @@ async fn what_cannot_be_meant_is_a_usage_error() {
     let home = Home::new();
     for (line, says) in [
         ("queu", "similar subcommand exists: 'queue'"),
-        ("queue paus", "similar subcommand exists: 'pause'"),
+        ("queue resum", "similar subcommand exists: 'resume'"),
         ("nodes --wach", "similar argument exists: '--watch'"),
         ("queue --output yaml", "possible values: table, json, csv"),
         ("nodes --output csv", "csv is for stats, audit and history"),

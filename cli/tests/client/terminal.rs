@@ -214,6 +214,8 @@ async fn figures_are_grouped_and_alarms_red_for_eyes_only() {
         assert_eq!(terminal.ends().await.code(), Some(0));
         let screen = terminal.screen();
         assert!(screen.contains("123,456 rides"), "{screen}");
+        let header = ::console::strip_ansi_codes(&screen);
+        assert!(header.contains("\nconsumer  "), "{header}");
         assert_eq!(
             screen.contains("\u{1b}["),
             coloured,
@@ -230,8 +232,8 @@ async fn watching_paints_over_what_was_there() {
     let home = Home::new();
     let arguments = ["nodes", "--watch", "100ms", "--server", &console.url];
     let mut terminal = Terminal::run(&home, &arguments, &[]);
-    let lines = 7;
-    terminal.sees(&format!("\u{1b}[{lines}A")).await;
+    // A header, two nodes, a gap and two notes.
+    terminal.sees("\u{1b}[6A").await;
     let asked = console.asked().len();
     assert!(asked >= 2);
     // The console goes; the page stays, and says that it is old.
