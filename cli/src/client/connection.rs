@@ -205,10 +205,17 @@ impl Console {
 
 /// What TLS had against the server, where it was that.
 fn tls_error(error: &reqwest::Error) -> Option<rustls::Error> {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes
-        .filter_map(|cause| cause.downcast_ref::<io::Error>()?.get_ref())
-        .find_map(|inner| inner.downcast_ref().cloned())
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let inner = error
+            .downcast_ref::<io::Error>()
+            .and_then(io::Error::get_ref);
+        if let Some(found) = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+            return Some(found.clone());
+        }
+        cause = error.source();
+    }
+    None
 }
 
 /// Reads a view.
