@@ -232,8 +232,7 @@ pub(crate) enum ContextCommand {
     Add {
         /// The name
         name: String,
-        /// The console, as http://127.0.0.1:8081 or https://HOST
-        #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
+        #[arg(long, help = "The console, as http://127.0.0.1:8081 or https://HOST", value_name = "URL", value_hint = ValueHint::Url)]
         server: String,
         /// File that holds the token to show
         #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
