@@ -354,4 +354,26 @@ mod tests {
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
     }
+
+    /// Writes the help of a command and of all below it.
+    fn write_help(command: &mut clap::Command, text: &mut String) {
+        text.push_str(&command.render_long_help().to_string());
+        for below in command.get_subcommands_mut() {
+            text.push_str("\n----\n");
+            write_help(below, text);
+        }
+    }
+
+    #[test]
+    fn help() {
+        let mut all = Cli::command().term_width(120);
+        all.build();
+        insta::assert_snapshot!("skictl", all.render_long_help().to_string());
+        for command in all.get_subcommands_mut() {
+            let name = format!("skictl-{}", command.get_name());
+            let mut text = String::new();
+            write_help(command, &mut text);
+            insta::assert_snapshot!(name, text);
+        }
+    }
 }

@@ -174,8 +174,6 @@ Examples:
 
 #[derive(Debug, Args)]
 pub(crate) struct LoginArgs {
-    #[command(flatten)]
-    pub(crate) client: ClientArgs,
     /// Who logs in, by password [default: by the code that skictl up printed]
     #[arg(value_name = "USER")]
     pub(crate) user: Option<String>,
@@ -188,6 +186,8 @@ pub(crate) struct LoginArgs {
     /// Ask nothing, even on a terminal
     #[arg(long)]
     pub(crate) no_input: bool,
+    #[command(flatten)]
+    pub(crate) client: ClientArgs,
 }
 
 pub(super) const LOGIN_EXAMPLES: &str = "\
@@ -232,8 +232,7 @@ pub(crate) enum ContextCommand {
     Add {
         /// The name
         name: String,
-        /// The console, as http://127.0.0.1:8081 or https://HOST
-        #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
+        #[arg(long, help = "The console, as http://127.0.0.1:8081 or https://HOST", value_name = "URL", value_hint = ValueHint::Url)]
         server: String,
         /// File that holds the token to show
         #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]

@@ -9,8 +9,7 @@ use clap::{Args, ValueEnum, ValueHint};
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Console")]
 pub(crate) struct ClientArgs {
-    /// The console, as http://127.0.0.1:8081 or https://HOST
-    #[arg(long, global = true, value_name = "URL", value_hint = ValueHint::Url, conflicts_with = "context")]
+    #[arg(long, global = true, help = "The console, as http://127.0.0.1:8081 or https://HOST", value_name = "URL", value_hint = ValueHint::Url, conflicts_with = "context")]
     pub(crate) server: Option<String>,
     /// File that holds the token to show
     #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]

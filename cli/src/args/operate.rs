@@ -25,9 +25,9 @@ pub(crate) struct DayArgs {
 #[derive(Debug, Args)]
 pub(crate) struct NodesArgs {
     #[command(flatten)]
-    pub(crate) client: ClientArgs,
-    #[command(flatten)]
     pub(crate) watch: WatchArgs,
+    #[command(flatten)]
+    pub(crate) client: ClientArgs,
     #[command(subcommand)]
     pub(crate) command: Option<NodesCommand>,
 }
@@ -72,8 +72,6 @@ Examples:
 #[derive(Debug, Args)]
 pub(crate) struct AuditArgs {
     #[command(flatten)]
-    pub(crate) client: ClientArgs,
-    #[command(flatten)]
     pub(crate) watch: WatchArgs,
     /// At most so many, the newest first
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..=1000))]
@@ -87,6 +85,8 @@ pub(crate) struct AuditArgs {
     /// Only this kind of action, as login, plan or apply
     #[arg(long, value_name = "ACTION")]
     pub(crate) action: Option<String>,
+    #[command(flatten)]
+    pub(crate) client: ClientArgs,
 }
 
 pub(super) const AUDIT_EXAMPLES: &str = "\
@@ -96,8 +96,6 @@ Examples:
 
 #[derive(Debug, Args)]
 pub(crate) struct RepairArgs {
-    #[command(flatten)]
-    pub(crate) client: ClientArgs,
     /// Resort
     #[arg(long, value_name = "N")]
     pub(crate) resort: ResortId,
@@ -105,6 +103,8 @@ pub(crate) struct RepairArgs {
     pub(crate) day: DayArgs,
     #[command(flatten)]
     pub(crate) consent: ConsentArgs,
+    #[command(flatten)]
+    pub(crate) client: ClientArgs,
 }
 
 pub(super) const REPAIR_EXAMPLES: &str = "\

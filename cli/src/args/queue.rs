@@ -9,9 +9,9 @@ use super::client::{ClientArgs, ConsentArgs, WatchArgs};
 #[derive(Debug, Args)]
 pub(crate) struct QueueArgs {
     #[command(flatten)]
-    pub(crate) client: ClientArgs,
-    #[command(flatten)]
     pub(crate) watch: WatchArgs,
+    #[command(flatten)]
+    pub(crate) client: ClientArgs,
     #[command(subcommand)]
     pub(crate) command: Option<QueueCommand>,
 }

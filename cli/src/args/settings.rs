@@ -10,9 +10,9 @@ use super::client::{ClientArgs, ConsentArgs, WatchArgs};
 #[derive(Debug, Args)]
 pub(crate) struct SettingsArgs {
     #[command(flatten)]
-    pub(crate) client: ClientArgs,
-    #[command(flatten)]
     pub(crate) watch: WatchArgs,
+    #[command(flatten)]
+    pub(crate) client: ClientArgs,
     #[command(subcommand)]
     pub(crate) command: Option<SettingsCommand>,
 }
@@ -135,7 +135,7 @@ pub(crate) enum Ingest {
 /// Whole milliseconds.
 fn linger(text: &str) -> Result<u32, String> {
     let time: Duration = humantime::parse_duration(text).map_err(|error| error.to_string())?;
-    if time.subsec_nanos() % 1_000_000 != 0 {
+    if !time.subsec_nanos().is_multiple_of(1_000_000) {
         return Err("it is counted in whole milliseconds".to_owned());
     }
     u32::try_from(time.as_millis()).map_err(|_| "it must be at most 10s".to_owned())

@@ -164,12 +164,13 @@ fn draw_tokens(tokens: &TokensView, page: &mut Page) {
 
 fn draw_keys(keys: &KeysView, page: &mut Page) {
     let tone = match keys.ingest.as_str() {
-        "open" => Tone::Warning,
+        "open" | "unset" => Tone::Warning,
         _ => Tone::Good,
     };
     let says = match keys.ingest.as_str() {
         "open" => "open: everybody who can reach the API may post rides",
         "keys" => "keys: who posts rides shows a key",
+        "unset" => "unset: each API node's flags say whether it asks for a key",
         other => other,
     };
     page.toned_pair("ingest", says, tone);

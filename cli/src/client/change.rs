@@ -158,7 +158,7 @@ impl Changing<'_> {
             }) => Ok(outcome),
             _ => Err(ClientError::UnderWay {
                 plan: plan.to_owned(),
-                after: ANSWER,
+                within: ANSWER,
             }),
         }
     }

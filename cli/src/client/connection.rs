@@ -1,5 +1,7 @@
 //! One console, asked over HTTP.
 
+use std::error::Error as _;
+use std::io;
 use std::time::Duration;
 
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
@@ -8,10 +10,11 @@ use reqwest::{Method, Response};
 use rustls::{ClientConfig, RootCertStore};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use skilift_console::view::Problem;
+use skilift_console::view::{Problem, ProblemCode};
 use url::Url;
 
 use super::error::ClientError;
+use super::look::printable;
 use super::server::Server;
 
 /// How long opening a connection may take.
@@ -145,7 +148,21 @@ impl Console {
             .send()
             .await
             .map_err(|error| self.no_answer(error))?;
-        self.read(response).await
+        let refusal = match self.read(response).await {
+            Err(ClientError::Problem(problem)) => problem,
+            other => return other,
+        };
+        let is_login = question.path == ["login"];
+        let hint = match refusal.code {
+            ProblemCode::Unauthenticated if !is_login => {
+                " (log in with skictl login, or name a token with --token-file FILE)"
+            }
+            _ => "",
+        };
+        Err(ClientError::Problem(Problem {
+            message: printable(&refusal.message) + hint,
+            ..refusal
+        }))
     }
 
     async fn read(&self, response: Response) -> Result<String, ClientError> {
@@ -160,22 +177,45 @@ impl Console {
         match serde_json::from_str::<Problem>(&text) {
             Ok(problem) if !status.is_success() => Err(ClientError::Problem(problem)),
             _ => Err(ClientError::NotAConsole {
-                server: self.url.to_string(),
+                server: self.place(),
                 status: status.as_u16(),
             }),
         }
     }
 
+    /// The server as people write it.
+    fn place(&self) -> String {
+        self.url.as_str().trim_end_matches('/').to_owned()
+    }
+
     fn no_answer(&self, error: reqwest::Error) -> ClientError {
-        let server = self.url.to_string();
+        let server = self.place();
         // The server is named once.
         let source = error.without_url();
+        if let Some(why) = tls_error(&source) {
+            return ClientError::Untrusted { server, why };
+        }
         if source.is_connect() {
             ClientError::Unreachable { server, source }
         } else {
             ClientError::NoAnswer { server, source }
         }
     }
+}
+
+/// What TLS had against the server, where it was that.
+fn tls_error(error: &reqwest::Error) -> Option<rustls::Error> {
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let inner = error
+            .downcast_ref::<io::Error>()
+            .and_then(io::Error::get_ref);
+        if let Some(found) = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+            return Some(found.clone());
+        }
+        cause = error.source();
+    }
+    None
 }
 
 /// Reads a view.

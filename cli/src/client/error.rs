@@ -26,6 +26,16 @@ pub(crate) enum ClientError {
         /// Why.
         source: reqwest::Error,
     },
+    /// Who answers cannot prove who it is.
+    #[error(
+        "the certificate of {server} cannot be trusted ({why}); SSL_CERT_FILE names a file with the authorities to trust"
+    )]
+    Untrusted {
+        /// Who.
+        server: String,
+        /// Why.
+        why: rustls::Error,
+    },
     /// The connection broke, or the answer did not come in time.
     #[error("{server} gave no complete answer")]
     NoAnswer {
@@ -49,29 +59,19 @@ pub(crate) enum ClientError {
     #[error("the console's answer cannot be read: is it of another version than {}?", env!("CARGO_PKG_VERSION"))]
     Unreadable(#[source] serde_json::Error),
     /// The console refused it, or failed.
-    #[error("{}{}", .0.message, hint(.0.code))]
+    #[error("{}", .0.message)]
     Problem(Problem),
     /// A plan is still being applied, or it is not known whether it is.
     #[error(
-        "plan {plan} may still be under way: nothing was heard for {}; skictl audit shows what comes of it",
-        humantime::format_duration(*.after)
+        "plan {plan} may still be under way: its answer was lost, or did not come within {}; skictl audit shows what comes of it",
+        humantime::format_duration(*.within)
     )]
     UnderWay {
         /// The plan.
         plan: String,
-        /// How long it was waited for.
-        after: Duration,
+        /// How long it was waited for, at most.
+        within: Duration,
     },
-}
-
-/// What to do about a refusal of this kind, where the console cannot know.
-fn hint(code: ProblemCode) -> &'static str {
-    match code {
-        ProblemCode::Unauthenticated => {
-            " (log in with skictl login, or name a token with --token-file FILE)"
-        }
-        _ => "",
-    }
 }
 
 impl ClientError {
@@ -82,6 +82,7 @@ impl ClientError {
             Self::Refused(_) => Exit::Refused,
             Self::Unreachable { .. }
             | Self::NoAnswer { .. }
+            | Self::Untrusted { .. }
             | Self::NotAConsole { .. }
             | Self::Unreadable(_) => Exit::Failed,
             Self::UnderWay { .. } => Exit::TimedOut,

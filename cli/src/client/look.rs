@@ -61,6 +61,13 @@ impl Look {
     }
 }
 
+/// A text that cannot command the terminal, whoever wrote it.
+pub(crate) fn printable(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .collect()
+}
+
 /// A size.
 pub(crate) fn bytes(bytes: u64) -> String {
     HumanBytes(bytes).to_string()

@@ -4,7 +4,7 @@ use comfy_table::{Attribute, Cell, CellAlignment, Color, ContentArrangement, Tab
 use skilift_console::view::Reading;
 use skilift_console::view::queue::LatencyView;
 
-use super::look::{self, Look};
+use super::look::{self, Look, printable};
 
 /// How a text strikes the eye.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -54,8 +54,9 @@ impl Page {
     /// A line of its own.
     pub(crate) fn line(&mut self, text: &str, tone: Tone) {
         self.end_pairs();
+        let text = printable(text);
         let painted = match (tone, self.look.colour) {
-            (Tone::Plain, _) | (_, false) => text.to_owned(),
+            (Tone::Plain, _) | (_, false) => text,
             (Tone::Good, _) => console::style(text).green().force_styling(true).to_string(),
             (Tone::Warning, _) => console::style(text)
                 .yellow()
@@ -99,7 +100,7 @@ impl Page {
                 column.set_cell_alignment(CellAlignment::Right);
             }
         }
-        self.blocks.push(trimmed(&table));
+        self.blocks.push(text_of(table));
     }
 
     /// The text of a reading; why it is unknown stands at the end of the page.
@@ -135,6 +136,7 @@ impl Page {
 
     /// What stands at the end of the page, once.
     pub(crate) fn note(&mut self, note: String) {
+        let note = printable(&note);
         if !self.notes.contains(&note) {
             self.notes.push(note);
         }
@@ -159,7 +161,7 @@ impl Page {
         for (name, value, tone) in std::mem::take(&mut self.pairs) {
             table.add_row([Cell::new(name), self.cell(&value, tone)]);
         }
-        self.blocks.push(trimmed(&table));
+        self.blocks.push(text_of(table));
     }
 
     fn blank(&self) -> Table {
@@ -172,12 +174,7 @@ impl Page {
     }
 
     fn cell(&self, text: &str, tone: Tone) -> Cell {
-        // A stranger's line must not command the terminal.
-        let text: String = text
-            .chars()
-            .map(|c| if c.is_control() { '\u{fffd}' } else { c })
-            .collect();
-        let cell = Cell::new(text);
+        let cell = Cell::new(printable(text));
         match (tone, self.look.colour) {
             (Tone::Plain, _) | (_, false) => cell,
             (Tone::Good, _) => cell.fg(Color::Green),
@@ -187,16 +184,12 @@ impl Page {
     }
 }
 
-fn trimmed(table: &Table) -> String {
-    let lines: Vec<String> = table
-        .lines()
-        .map(|line| {
-            let line = line.trim_end();
-            // The style has a space for the border that it does not draw.
-            line.strip_prefix(' ').unwrap_or(line).to_owned()
-        })
-        .collect();
-    lines.join("\n")
+/// The table's text: columns begin at the margin and are two spaces apart.
+fn text_of(mut table: Table) -> String {
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    table.trim_fmt()
 }
 
 /// A cell of a table.
