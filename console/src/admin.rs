@@ -2,7 +2,7 @@
 //!
 //! - [`router`]: every URL with the role that it asks for, as a table of contents.
 //! - `auth`: who asks. `extract`: how requests are read. `error`: how refusals look.
-//! - `login`: the way in and out. `access`: users, tokens, keys. `settings`, `plans`, `audit`: what shall be, how it changes,
+//! - `login`: the way in and out. `access`: users, tokens, keys. `letters`: dead letters. `settings`, `plans`, `audit`: what shall be, how it changes,
 //!   and who changed it.
 
 mod access;
@@ -10,6 +10,7 @@ mod audit;
 mod auth;
 mod error;
 mod extract;
+mod letters;
 mod login;
 mod plans;
 mod router;
