@@ -2,14 +2,16 @@
 //!
 //! - [`router`]: every URL with the role that it asks for, as a table of contents.
 //! - `auth`: who asks. `extract`: how requests are read. `error`: how refusals look.
-//! - `login`: the way in and out. `access`: users, tokens, keys. `settings`, `plans`, `audit`: what shall be, how it changes,
-//!   and who changed it. `stats`: skiers and resorts. `openapi`: the description of it all.
+//! - `login`: the way in and out. `access`: users, tokens, keys. `queue`: queue, history, books and nodes. `letters`: dead
+//!   letters. `settings`, `plans`, `audit`: what shall be, how it changes, and who changed it. `stats`: skiers and resorts.
+//!   `openapi`: the description of it all.
 
 mod access;
 mod audit;
 mod auth;
 mod error;
 mod extract;
+mod letters;
 mod login;
 mod openapi;
 mod plans;

@@ -9,6 +9,7 @@ use skilift_core::control::{ApiSettings, ControlPlane, Ingest, WorkerSettings};
 use skilift_core::embedded::DiskError;
 use skilift_core::embedded::records::Changes;
 use skilift_core::lifecycle::{Lifecycle, TaskError};
+use skilift_core::queue::DeadLetterOffice;
 use skilift_core::stack::StackName;
 use skilift_core::store::Reader;
 use skilift_core::store::leaders::Leaders;
@@ -18,6 +19,9 @@ use tokio_util::task::TaskTracker;
 
 use crate::access::Access;
 use crate::desired::Desired;
+use crate::letters::{self, Letters};
+use crate::management::{self, Management, ManagementSource};
+use crate::plan::work::Jobs;
 use crate::roster::Roster;
 use crate::state::ConsoleState;
 use crate::{admin, plan, publish};
@@ -38,6 +42,8 @@ pub struct ConsoleConfig {
     pub read_only: bool,
     /// Whether requests come through a proxy that says from where, in `X-Forwarded-For`.
     pub behind_proxy: bool,
+    /// RabbitMQ's management API, where it is to be asked.
+    pub management: Option<ManagementSource>,
     /// What the flags said, where this process knows it.
     pub seeds: Seeds,
 }
@@ -70,6 +76,8 @@ pub struct Sources {
     pub catalogue: Catalogue,
     /// The way to the nodes.
     pub plane: Arc<dyn ControlPlane>,
+    /// The dead letters. A console that may change nothing takes none.
+    pub letters: Arc<dyn DeadLetterOffice>,
 }
 
 /// Why a console could not start.
@@ -94,6 +102,9 @@ pub struct Console {
     pub(crate) roster: Roster,
     pub(crate) leaders: Leaders,
     pub(crate) desired: Desired,
+    pub(crate) letters: Letters,
+    pub(crate) management: Option<Management>,
+    pub(crate) jobs: Jobs,
     /// What goes on although nobody waits for it any more: plans that are being applied.
     pub(crate) tasks: TaskTracker,
 }
@@ -139,10 +150,14 @@ pub async fn start(
         let state = ConsoleState::open(&folder)?;
         let access = Access::open(&state)?;
         let desired = Desired::open(&state, seeds)?;
-        Ok((state, access, desired))
+        let letters = Letters::open(&state)?;
+        Ok((state, access, desired, letters))
     });
-    let (state, access, desired) = opening.await.map_err(|_| DiskError::Ending)??;
+    let (state, access, desired, letters) = opening.await.map_err(|_| DiskError::Ending)??;
+    let management = config.management.as_ref();
+    let management = management.map(|source| Management::new(source, &config.stack));
     let console = Arc::new(Console {
+        management,
         config,
         sources,
         access,
@@ -150,6 +165,8 @@ pub async fn start(
         roster: Roster::default(),
         leaders: Leaders::default(),
         desired,
+        letters,
+        jobs: Jobs::new(life.draining()),
         tasks: TaskTracker::new(),
     });
     if !console.config.read_only {
@@ -160,6 +177,14 @@ pub async fn start(
     // What is stored rules from the nodes' first moment, where they can be told by then.
     publish::first_look(&console).await?;
     let drain = life.draining();
+    if !console.config.read_only {
+        let reading = letters::read(Arc::clone(&console), drain.clone());
+        life.spawn("dead letters", reading);
+    }
+    if console.management.is_some() {
+        let asking = management::ask(Arc::clone(&console), drain.clone());
+        life.spawn("management api", asking);
+    }
     life.spawn(
         "publishing",
         publish::run(Arc::clone(&console), drain.clone()),

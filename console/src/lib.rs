@@ -6,6 +6,7 @@
 //! - [`console`]: the one object that all of it hangs on, and how it starts. `state`: what it keeps in its own folder.
 //! - `access`: users, tokens, login codes. `audit`: who did what.
 //! - `desired`: what the nodes shall do; `settings` shows it, `publish` tells the nodes. `roster`: which nodes there are.
+//! - `letters`: dead letters. `management`: what RabbitMQ says of itself.
 //! - `plan`: every change, planned, applied, and gone on with after a crash.
 //! - `stats`: skiers and resorts, from the store.
 //! - `admin`: the JSON API, a thin surface over these. `admin/router.rs` is its table of contents.
@@ -19,6 +20,8 @@ mod admin;
 mod audit;
 mod desired;
 mod lag;
+mod letters;
+mod management;
 mod plan;
 mod publish;
 mod registry;
@@ -34,3 +37,4 @@ pub mod console;
 mod tests;
 
 pub use console::{Console, ConsoleConfig, ConsoleError, EngineKind, Seeds, Sources, serve, start};
+pub use management::ManagementSource;

@@ -2,15 +2,17 @@
 //!
 //! - [`prepared`]: what a change would do. It is worked out when the plan is made and again when it is applied; when what it
 //!   stands on is another one then, the plan is stale.
-//! - `sections`, `switches`, `people`, `gates`: the changes.
+//! - `sections`, `switches`, `people`, `gates`, `letters`: the changes. [`work`]: what takes its time.
 //! - [`apply`]: the journal: intent before, outcome after; and what becomes of plans that a crash cut off.
 
 pub(crate) mod apply;
 mod gates;
+mod letters;
 mod people;
 pub(crate) mod prepared;
 mod sections;
 mod switches;
+pub(crate) mod work;
 
 use std::sync::Arc;
 
@@ -62,9 +64,11 @@ pub(crate) fn prepare(
         | Change::RevokeToken { .. } => people::prepare(console, change, by, given),
         Change::AddKey { name, resorts } => gates::add(console, name, resorts.as_deref(), by),
         Change::RevokeKey { id } => gates::revoke(console, id),
-        Change::Replay { .. } | Change::Discard { .. } | Change::Repair { .. } => Err(
-            ApiError::refused("this console cannot reach what this change needs"),
-        ),
+        Change::Replay { letters, per_s } => letters::replay(console, letters, *per_s, plan),
+        Change::Discard { letters } => letters::throw_away(console, letters, plan),
+        Change::Repair { .. } => Err(ApiError::refused(
+            "this console cannot reach what this change needs",
+        )),
     }
 }
 

@@ -129,7 +129,6 @@ impl ConsoleState {
     }
 
     /// A further table, for a part of the console that keeps something of its own.
-    #[expect(dead_code, reason = "the parts that observe keep their tables by it")]
     pub(crate) fn table<T>(&self, name: &str) -> Result<Table<T>, DiskError> {
         self.records.table(name)
     }
@@ -285,7 +284,8 @@ fn version_key(section: Section, number: u64) -> Vec<u8> {
     [&[section][..], &number.to_be_bytes()].concat()
 }
 
-fn read_number(key: &[u8]) -> u64 {
+/// The number of a key.
+pub(crate) fn read_number(key: &[u8]) -> u64 {
     key.try_into().map(u64::from_be_bytes).unwrap_or_default()
 }
 

@@ -5,11 +5,13 @@
 //!   [`backlog`] how many wait. Each queue brings the lanes that send the messages.
 //! - The way out: [`delivery`], a message as it is handed to a worker, and [`dead_letter`], a line that cannot be applied.
 //! - Beside them: [`depth`], how much waits.
+//! - The way of a dead letter: [`dead_letter_office`], out of its queue and, when it is sent again, back to the rides.
 //! - The queues: [`rabbit`] on RabbitMQ for a fleet, [`embedded`] in a data folder for one process.
 
 pub mod admission;
 pub mod backlog;
 pub mod dead_letter;
+pub mod dead_letter_office;
 pub mod delivery;
 pub mod depth;
 pub mod embedded;
@@ -21,6 +23,7 @@ mod waiting_room;
 
 pub use admission::{Admission, Shed};
 pub use dead_letter::{DeadLetter, DeadLetterError};
+pub use dead_letter_office::{DeadLetterOffice, ResendError, Resent};
 pub use delivery::Delivery;
 pub use publish_error::PublishError;
 pub use publisher::{Publisher, PublisherConfig};

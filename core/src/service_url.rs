@@ -1,4 +1,4 @@
-//! Addresses of RabbitMQ and Redis, whose passwords must not be seen.
+//! Addresses of RabbitMQ, its management API and Redis, whose passwords must not be seen.
 
 use std::fmt;
 use url::Url;
@@ -43,6 +43,25 @@ impl ServiceUrl {
     /// When it is no such URL.
     pub fn redis(text: &str) -> Result<Self, InvalidServiceUrl> {
         Self::of_scheme(text, "redis", &["redis", "rediss"])
+    }
+
+    /// Reads the URL of RabbitMQ's management API: `http://` or `https://`.
+    ///
+    /// # Errors
+    /// When it is no such URL.
+    pub fn management(text: &str) -> Result<Self, InvalidServiceUrl> {
+        Self::of_scheme(text, "http", &["http", "https"])
+    }
+
+    /// The URL of something below this one, by the parts of its path.
+    #[must_use]
+    pub fn join(&self, parts: &[&str]) -> Self {
+        let mut url = self.0.clone();
+        // Only URLs without a host have no path to add to.
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.pop_if_empty().extend(parts);
+        }
+        Self(url)
     }
 
     fn of_scheme(

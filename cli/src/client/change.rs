@@ -1,5 +1,7 @@
 //! Changes: a plan is made and shown, agreed to, and applied.
 
+use std::time::Duration;
+
 use skilift_console::view::change::Change;
 use skilift_console::view::plan::{
     ActionView, ApplyRequest, Danger, OutcomeResult, OutcomeView, PlanState, PlanView,
@@ -14,6 +16,9 @@ use super::show::{print, refuse_csv};
 use crate::args::access::PasswordArgs;
 use crate::args::client::{ConsentArgs, Form};
 use crate::exit::Exit;
+
+/// How often it is asked how far a change is that takes its time.
+const PROGRESS: Duration = Duration::from_secs(1);
 
 /// How a change is made.
 #[derive(Debug)]
@@ -144,8 +149,32 @@ impl Changing<'_> {
             Err(ClientError::NoAnswer { .. }) => self.what_became_of(plan).await,
             Err(error) => Err(error),
         };
+        let outcome = match outcome {
+            Ok(outcome) => self.wait_for(plan, outcome).await,
+            Err(error) => Err(error),
+        };
         std::mem::forget(under_way);
         Ok(outcome?)
+    }
+
+    /// Waits for the end of what goes on, and says meanwhile how far it is.
+    async fn wait_for(
+        &self,
+        plan: &str,
+        mut outcome: OutcomeView,
+    ) -> Result<OutcomeView, ClientError> {
+        while outcome.result == OutcomeResult::Running {
+            for told in outcome
+                .steps
+                .iter()
+                .filter_map(|step| step.message.as_ref())
+            {
+                eprintln!("skictl: plan {plan}: {told}");
+            }
+            tokio::time::sleep(PROGRESS).await;
+            outcome = self.what_became_of(plan).await?;
+        }
+        Ok(outcome)
     }
 
     async fn what_became_of(&self, plan: &str) -> Result<OutcomeView, ClientError> {
@@ -168,6 +197,7 @@ impl Changing<'_> {
             OutcomeResult::Done | OutcomeResult::Already => (Exit::Done, PlanState::Applied),
             OutcomeResult::Partial => (Exit::Partial, PlanState::Failed),
             OutcomeResult::Failed => (Exit::Failed, PlanState::Failed),
+            OutcomeResult::Running => (Exit::TimedOut, PlanState::Applying),
         };
         match (self.form, &outcome.secret) {
             (Form::Json, _) => {
@@ -245,6 +275,7 @@ fn outcome_page(plan: &PlanView, outcome: &OutcomeView, look: Look) -> String {
         OutcomeResult::Already => ("nothing to do: it is so already", Tone::Good),
         OutcomeResult::Partial => ("done in part", Tone::Alarm),
         OutcomeResult::Failed => ("failed", Tone::Alarm),
+        OutcomeResult::Running => ("it goes on", Tone::Warning),
     };
     page.toned_pair("outcome", word, tone);
     page.pair("plan", &plan.id);

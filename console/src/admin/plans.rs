@@ -54,14 +54,15 @@ pub(crate) async fn plan(
     State(console): State<Arc<Console>>,
     ApiPath(id): ApiPath<String>,
 ) -> Result<ApiJson<PlanView>, ApiError> {
-    let found = console.state.plan(&id)?;
+    let found = plan::work::find(&console, &id)?;
     let none = || ApiError::not_found(format!("there is no plan {id:?}"));
     Ok(ApiJson(found.ok_or_else(none)?))
 }
 
 /// Apply a plan
 ///
-/// It goes on to its end when the connection breaks; the plan then tells what came of it.
+/// It goes on to its end when the connection breaks; the plan then tells what came of it. What takes longer than two seconds
+/// is answered with how far it is.
 #[utoipa::path(
     post,
     path = "/admin/v1/plans/{id}/apply",

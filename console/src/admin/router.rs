@@ -10,7 +10,7 @@ use axum::routing::{MethodRouter, get, post};
 
 use super::auth::{Door, admit};
 use super::error::ApiError;
-use super::{access, audit, login, openapi, plans, settings, stats};
+use super::{access, audit, letters, login, openapi, plans, queue, settings, stats};
 use crate::console::Console;
 use crate::view::access::UserRole;
 use crate::view::access::UserRole::{Operator, Viewer};
@@ -31,6 +31,9 @@ fn routes(console: Arc<Console>) -> Routes {
         .post(None,         "/login",  login::login)
         .post(Some(Viewer), "/logout", login::logout)
         .get(Some(Viewer),  "/whoami", login::whoami)
+        // What is
+        .get(Some(Viewer),  "/letters", letters::letters)
+        .get(Some(Viewer),  "/letters/{id}", letters::letter)
         // What shall be, and how it changes
         .get(Some(Viewer),    "/settings", settings::settings)
         .get(Some(Viewer),    "/settings/{section}/history", settings::history)

@@ -5,13 +5,14 @@
 //! in the middle of work that can be done again from its beginning.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use skilift_core::clock::epoch_ms;
 use skilift_core::control::Document;
 use skilift_core::embedded::records::Changes;
 
 use super::prepared::{Effect, Prepared};
-use super::{Given, check_may_change, in_words, prepare, refuse, role_for, word};
+use super::{Given, check_may_change, in_words, prepare, refuse, role_for, word, work};
 use tokio::sync::MutexGuard;
 
 use crate::access::{Caller, password};
@@ -27,6 +28,8 @@ use crate::view::plan::{
 
 /// Plans that are looked at after a start: only the newest can have been cut off.
 const LOOK_BACK: usize = 100;
+/// How long an apply waits for work before it tells how far that is.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Applies a plan.
 ///
@@ -41,7 +44,7 @@ pub(crate) async fn apply(
     let mut line = audit::by(caller, "apply");
     line.plan = Some(id.chars().take(32).collect());
     match begin(console, caller, id, request, &mut line).await {
-        Ok(begun) => finish(console, begun, line).await,
+        Ok(begun) => finish(console, begun, line, PATIENCE).await,
         Err(error) => refuse(console, line, error).await,
     }
 }
@@ -130,6 +133,7 @@ async fn finish(
     console: &Arc<Console>,
     begun: Begun<'_>,
     line: AuditEntry,
+    patience: Duration,
 ) -> Result<OutcomeView, ApiError> {
     let Begun {
         plan,
@@ -143,32 +147,17 @@ async fn finish(
         secret,
         work,
     } = prepared.effect;
-    let steps = match work {
-        // Others need not wait for what takes its time.
-        Some(work) => {
-            drop(turn);
-            let steps = work.await;
-            let _turn = console.desired.turn.lock().await;
-            return conclude(
-                console,
-                plan,
-                Outcome {
-                    steps,
-                    ..Outcome::default()
-                },
-                line,
-            )
-            .await;
-        }
-        None => {
-            let done = |action| StepView {
-                action,
-                done: true,
-                message: None,
-            };
-            prepared.actions.into_iter().map(done).collect()
-        }
+    // Others need not wait for what takes its time.
+    if let Some(work) = work {
+        drop(turn);
+        return work::run(console, plan, work, line, patience).await;
+    }
+    let done = |action| StepView {
+        action,
+        done: true,
+        message: None,
     };
+    let steps = prepared.actions.into_iter().map(done).collect();
     let outcome = Outcome {
         steps,
         changes,
@@ -176,12 +165,14 @@ async fn finish(
         made,
         secret,
     };
-    conclude(console, plan, outcome, line).await
+    let concluded = conclude(console, plan, outcome, line).await;
+    drop(turn);
+    concluded
 }
 
 /// What came of a plan, and what is to be written with it.
 #[derive(Default)]
-struct Outcome {
+pub(super) struct Outcome {
     steps: Vec<StepView>,
     changes: Changes,
     document: Option<Document>,
@@ -189,8 +180,18 @@ struct Outcome {
     secret: Option<String>,
 }
 
+impl Outcome {
+    /// What came of work, which has written what it changed.
+    pub(super) fn of(steps: Vec<StepView>) -> Self {
+        Self {
+            steps,
+            ..Self::default()
+        }
+    }
+}
+
 /// Writes the change with its outcome, and has everybody know.
-async fn conclude(
+pub(super) async fn conclude(
     console: &Console,
     mut plan: PlanView,
     outcome: Outcome,
@@ -279,7 +280,7 @@ pub(crate) async fn resume(console: &Arc<Console>) -> Result<(), ApiError> {
                     prepared,
                     turn,
                 };
-                finish(console, begun, line).await?;
+                finish(console, begun, line, Duration::ZERO).await?;
             }
             Err(why) => {
                 let message =
@@ -290,16 +291,7 @@ pub(crate) async fn resume(console: &Arc<Console>) -> Result<(), ApiError> {
                     message: Some(message.clone()),
                 };
                 let steps = plan.actions.iter().cloned().map(failed).collect();
-                conclude(
-                    console,
-                    plan,
-                    Outcome {
-                        steps,
-                        ..Outcome::default()
-                    },
-                    line,
-                )
-                .await?;
+                conclude(console, plan, Outcome::of(steps), line).await?;
             }
         }
     }

@@ -1,12 +1,12 @@
 //! What a change would do, and what it would write.
 
-use futures_util::future::BoxFuture;
 use skilift_core::control::Document;
 use skilift_core::embedded::records::Changes;
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::work::Work;
 use crate::view::change::Change;
-use crate::view::plan::{ActionView, Danger, RefusalView, StepView};
+use crate::view::plan::{ActionView, Danger, RefusalView};
 
 /// What a change would do, worked out at one moment.
 pub(crate) struct Prepared {
@@ -35,9 +35,8 @@ pub(crate) struct Effect {
     pub(crate) made: Option<String>,
     /// A secret that is made, to be shown once.
     pub(crate) secret: Option<String>,
-    /// What takes its time, and can be done again from its beginning when a crash cut it off. It tells what came of each
-    /// action.
-    pub(crate) work: Option<BoxFuture<'static, Vec<StepView>>>,
+    /// What takes its time.
+    pub(crate) work: Option<Work>,
 }
 
 impl Prepared {

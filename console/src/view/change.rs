@@ -156,4 +156,6 @@ pub enum LetterChoice {
     All,
     /// These.
     Ids(Vec<String>),
+    /// All up to this number: what a plan keeps of [`Self::All`], so that letters that come later are not among them.
+    Through(u64),
 }

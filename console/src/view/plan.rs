@@ -128,6 +128,8 @@ pub enum OutcomeResult {
     Partial,
     /// Nothing of it.
     Failed,
+    /// It goes on: the steps tell how far it is, and the plan tells what came of it.
+    Running,
 }
 
 /// What came of one action.

@@ -86,6 +86,7 @@ impl Engine for Embedded {
         let (queue, put) = (Arc::clone(&self.queue), letters.clone());
         let putting = move |database: &Database| {
             let _seat = seat;
+            let _pen = queue.letter_pen();
             let mut batch = database.batch();
             let new = queue.add_letters(&put, &mut batch)?;
             database.commit("put letters away", batch)?;
@@ -197,6 +198,7 @@ impl Intake for EmbeddedIntake {
         let acknowledging = move |database: &Database| {
             let _seat = seat;
             let mut batch = staged.changes.unwrap_or_else(|| database.batch());
+            let _pen = (!staged.letters.is_empty()).then(|| queue.letter_pen());
             let new_letters = queue.add_letters(&staged.letters, &mut batch)?;
             books::settle(database, &staged.settlements, &mut batch)?;
             queue.remove_through(tag, &mut batch)?;

@@ -1,6 +1,7 @@
 //! The queue in a data folder: messages by ascending number, taken from the head.
 //!
 //! - `lane` appends messages, many at once under one `fdatasync`; [`publish`] starts it.
+//! - `office` hands dead letters over, and sends them again.
 //! - `positions`: where the head is, how far messages were handed out, and how much waits. `stored`: the form of a message and
 //!   of a dead letter.
 //!
@@ -8,6 +9,7 @@
 //! messages that are gone.
 
 mod lane;
+mod office;
 mod positions;
 mod stored;
 
@@ -29,6 +31,7 @@ use super::publisher::{Publisher, PublisherConfig};
 use crate::embedded::{Database, DiskError, keys};
 use crate::lifecycle::{Lifecycle, TaskError};
 use crate::store::embedded::books;
+pub use office::EmbeddedOffice;
 use positions::{Positions, Size};
 use stored::StoredMessage;
 
@@ -44,6 +47,10 @@ pub struct EmbeddedQueue {
     database: Arc<Database>,
     positions: Mutex<Positions>,
     letters: AtomicU64,
+    /// Held while letters are put away or handed over: a letter that dies again at that moment must not go with the old one.
+    letter_pen: Mutex<()>,
+    /// Told when there is a letter to hand over.
+    letter_arrived: Notify,
     appending: Mutex<()>,
     /// Told when there is a message to take.
     arrived: Notify,
@@ -67,6 +74,8 @@ impl EmbeddedQueue {
             database,
             positions: Mutex::new(positions),
             letters: AtomicU64::new(letters),
+            letter_pen: Mutex::default(),
+            letter_arrived: Notify::new(),
             appending: Mutex::default(),
             arrived: Notify::new(),
             seat: Arc::default(),
@@ -85,7 +94,7 @@ impl EmbeddedQueue {
         self.positions().ready_messages()
     }
 
-    /// Dead letters that are kept.
+    /// Dead letters that are kept and were not handed over to a console.
     #[must_use]
     pub fn dead_letters(&self) -> u64 {
         self.letters.load(Ordering::Relaxed)
@@ -124,10 +133,8 @@ impl EmbeddedQueue {
         let found = self.database.queue.get(key);
         let found = found.map_err(|error| self.database.failed("read a message", error))?;
         let message = found.as_deref().and_then(StoredMessage::read);
-        let message = message.ok_or_else(|| DiskError::Damaged {
-            folder: self.database.folder().to_owned(),
-            what: format!("message {number} is missing or unreadable"),
-        })?;
+        let message = message
+            .ok_or_else(|| self.damaged(&format!("message {number} is missing or unreadable")))?;
         let returns = self.positions().returns(number);
         Ok(message.into_delivery(number, returns))
     }
@@ -212,7 +219,21 @@ impl EmbeddedQueue {
 
     /// Remembers letters that were put away.
     pub(crate) fn has_put_away(&self, letters: u64) {
-        self.letters.fetch_add(letters, Ordering::Relaxed);
+        if letters > 0 {
+            self.letters.fetch_add(letters, Ordering::Relaxed);
+            self.letter_arrived.notify_one();
+        }
+    }
+
+    fn has_handed_over(&self, letters: u64) {
+        self.letters.fetch_sub(letters, Ordering::Relaxed);
+    }
+
+    /// To be held from [`Self::add_letters`] until they are written.
+    pub(crate) fn letter_pen(&self) -> MutexGuard<'_, ()> {
+        self.letter_pen
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The dead letters: first those that are known by message and line, oldest first.
@@ -225,10 +246,8 @@ impl EmbeddedQueue {
         let read = values.map(|value| value.map_err(failed));
         read.map(|value| {
             value.and_then(|value| {
-                stored::read_letter(&value).ok_or_else(|| DiskError::Damaged {
-                    folder: self.database.folder().to_owned(),
-                    what: "a dead letter is unreadable".to_owned(),
-                })
+                stored::read_letter(&value)
+                    .ok_or_else(|| self.damaged("a dead letter is unreadable"))
             })
         })
         .collect()
@@ -262,6 +281,13 @@ impl EmbeddedQueue {
         self.appending
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn damaged(&self, what: &str) -> DiskError {
+        DiskError::Damaged {
+            folder: self.database.folder().to_owned(),
+            what: what.to_owned(),
+        }
     }
 
     fn is_full(&self) -> bool {

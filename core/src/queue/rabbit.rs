@@ -6,7 +6,7 @@
 //!   waiting.
 //! - [`consumer`]: messages in the order of their tags, acknowledged by prefix.
 //! - `depth`: how much waits.
-//! - [`dead_letters`]: where a line goes that cannot be applied.
+//! - [`dead_letters`]: where a line goes that cannot be applied. [`office`]: takes such lines out again, and sends them again.
 //!
 //! lapin's automatic recovery stays off: a lost connection ends channel, buffer and batch alike, because a tag of the
 //! old channel must never acknowledge a message of the new one.
@@ -18,6 +18,7 @@ pub mod consumer;
 pub mod dead_letters;
 mod depth;
 mod lane;
+pub mod office;
 pub mod topology;
 
 use std::sync::Arc;
@@ -31,6 +32,7 @@ pub use consumer::Consumer;
 pub use dead_letters::DeadLetters;
 pub use depth::RabbitDepth;
 use lane::Lane;
+pub use office::RabbitOffice;
 use tokio::sync::watch;
 
 /// Declares the queues and starts a publisher that sends to them.

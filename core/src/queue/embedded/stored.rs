@@ -2,6 +2,7 @@
 
 use crate::message::{FORMAT, MessageId};
 use crate::queue::dead_letter::{DeadLetter, foreign_id};
+use crate::queue::dead_letter_office::Resent;
 use crate::queue::delivery::Delivery;
 
 /// Set in the number of a message's format when the id of a dead letter follows its headers: the bytes of the id (1), then
@@ -37,6 +38,15 @@ impl<'a> StoredMessage<'a> {
             accepted_at_ms,
             replay_of: None,
             body,
+        }
+    }
+
+    /// A dead letter that is sent again.
+    pub(super) fn again(id: MessageId, letter: &'a Resent, accepted_at_ms: u64) -> Self {
+        let rides = letter.rides() as usize;
+        Self {
+            replay_of: Some(&letter.id),
+            ..Self::new(id, rides, accepted_at_ms, &letter.line)
         }
     }
 

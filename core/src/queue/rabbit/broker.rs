@@ -69,6 +69,12 @@ pub enum BrokerError {
         /// Why.
         source: lapin::Error,
     },
+    /// Somebody else consumes the queue, which only one may.
+    #[error("{queue} has another consumer: only one console takes the dead letters of a stack")]
+    Taken {
+        /// The queue.
+        queue: String,
+    },
     /// RabbitMQ cancelled a consumer, as it does when its queue is deleted.
     #[error("RabbitMQ cancelled the consumer: the queue was deleted, or moved to another node")]
     ConsumerCancelled,
@@ -148,6 +154,12 @@ impl Broker {
             connection: Mutex::new(None),
             status: StdMutex::new(None),
         })
+    }
+
+    /// The virtual host.
+    #[must_use]
+    pub fn vhost(&self) -> &str {
+        &self.uri.vhost
     }
 
     /// Opens a channel, and the connection first when there is none.

@@ -44,6 +44,11 @@ impl DeadLetters {
         );
         let id = AMQPValue::LongString(letter.id.as_str().into());
         headers.insert("id".into(), id);
+        // By it a letter that is here twice is told from one that was sent again and died again.
+        if let Some(message) = letter.message {
+            let message = AMQPValue::LongString(message.to_string().into());
+            headers.insert("message".into(), message);
+        }
         let published = publish(&self.channel, &self.queue, &letter.line, headers).await;
         match published.map_err(QueueError::Broker)? {
             Confirmation::Ack(None) => Ok(()),

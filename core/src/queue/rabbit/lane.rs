@@ -8,14 +8,13 @@ use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
-use lapin::types::{AMQPValue, FieldTable};
-use lapin::{Channel, Confirmation};
+use lapin::Channel;
 use tokio_util::sync::CancellationToken;
 
 use super::broker::{Broker, within_timeout};
-use super::confirmed::{open_channel, publish};
+use super::confirmed::{open_channel, publish_rides, ride_headers};
 use crate::lifecycle::{TaskError, chain};
-use crate::message::{FORMAT, MessageId};
+use crate::message::MessageId;
 use crate::queue::lane_life::LaneLife;
 use crate::queue::waiting_room::{Pending, WaitingRoom};
 use crate::retry;
@@ -129,24 +128,10 @@ async fn send(
     id: MessageId,
     message: Pending,
 ) -> (Pending, Result<(), Arc<str>>) {
-    let mut headers = FieldTable::default();
-    headers.insert("v".into(), AMQPValue::LongUInt(FORMAT));
-    headers.insert("id".into(), AMQPValue::LongString(id.to_string().into()));
     let rides = u32::try_from(message.body.rides()).unwrap_or(u32::MAX);
-    headers.insert("rides".into(), AMQPValue::LongUInt(rides));
-    let accepted_at = i64::try_from(message.accepted_at_ms).unwrap_or(i64::MAX);
-    headers.insert("accepted-at".into(), AMQPValue::LongLongInt(accepted_at));
-
+    let headers = ride_headers(id, rides, message.accepted_at_ms);
     let sent_at = Instant::now();
-    let confirmed = match publish(channel, queue, message.body.as_bytes(), headers).await {
-        Ok(Confirmation::Ack(None)) => Ok(()),
-        Ok(Confirmation::Ack(Some(_))) => Err("RabbitMQ has no queue for rides".into()),
-        Ok(Confirmation::Nack(_)) => {
-            Err("RabbitMQ refused a message: the queue of rides is full".into())
-        }
-        Ok(Confirmation::NotRequested) => Err("RabbitMQ did not switch confirms on".into()),
-        Err(error) => Err(chain(&error).into()),
-    };
+    let confirmed = publish_rides(channel, queue, message.body.as_bytes(), headers).await;
     metrics::histogram!("skilift_confirm_duration_seconds").record(sent_at.elapsed());
     (message, confirmed)
 }

@@ -1,0 +1,152 @@
+//! Takes dead letters out of the data folder, and sends them again.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+
+use super::EmbeddedQueue;
+use super::stored::{self, StoredMessage};
+use crate::clock::epoch_ms;
+use crate::control::heartbeat::LaneConfirmed;
+use crate::embedded::{Database, DiskError};
+use crate::queue::QueueError;
+use crate::queue::dead_letter::DeadLetter;
+use crate::queue::dead_letter_office::{DeadLetterOffice, ResendError, Resent};
+use crate::queue::lane_life::{LaneLife, Lives};
+
+/// The number of the lane that sends letters again. The publisher's lane is another life of the same number.
+const LANE: u16 = 0;
+
+/// A letter as it stands in the folder: key and value.
+type Entry = (Vec<u8>, Vec<u8>);
+
+/// The dead letters of a data folder. The folder's lock is the lease: there is one process, and it has one office.
+pub struct EmbeddedOffice {
+    queue: Arc<EmbeddedQueue>,
+    /// What was handed out and not released.
+    taken: Mutex<Vec<Entry>>,
+    /// The one lane; its life is as long as the office's.
+    life: tokio::sync::Mutex<Option<LaneLife>>,
+    lives: Arc<Lives>,
+}
+
+impl EmbeddedOffice {
+    /// The office of a folder.
+    #[must_use]
+    pub fn new(queue: Arc<EmbeddedQueue>) -> Self {
+        Self {
+            queue,
+            taken: Mutex::default(),
+            life: tokio::sync::Mutex::default(),
+            lives: Arc::default(),
+        }
+    }
+
+    fn set_taken(&self, entries: Vec<Entry>) -> Vec<Entry> {
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut taken, entries)
+    }
+}
+
+#[async_trait]
+impl DeadLetterOffice for EmbeddedOffice {
+    async fn take(&self, most: usize) -> Result<Vec<DeadLetter>, QueueError> {
+        loop {
+            // Asked for before the look, so that a letter between the two is not missed.
+            let arrived = self.queue.letter_arrived.notified();
+            let queue = Arc::clone(&self.queue);
+            let looking = move |database: &Database| queue.first_letters(database, most);
+            let entries: Vec<Entry> = self.queue.database.off_thread(looking).await?;
+            if entries.is_empty() {
+                arrived.await;
+                continue;
+            }
+            let read = |(_, value): &Entry| {
+                stored::read_letter(value)
+                    .ok_or_else(|| self.queue.damaged("a dead letter is unreadable"))
+            };
+            let letters: Result<_, DiskError> = entries.iter().map(read).collect();
+            let letters = letters?;
+            self.set_taken(entries);
+            return Ok(letters);
+        }
+    }
+
+    async fn release(&self) -> Result<(), QueueError> {
+        let taken = self.set_taken(Vec::new());
+        let queue = Arc::clone(&self.queue);
+        let releasing = move |database: &Database| queue.remove_letters(database, &taken);
+        self.queue.database.off_thread(releasing).await
+    }
+
+    async fn resend(&self, letters: &[Resent]) -> Result<(), ResendError> {
+        let mut slot = self.life.lock().await;
+        if self.queue.is_full() {
+            let why = "the queue of rides is full: the worker must catch up first";
+            return Err(ResendError::Refused(why.into()));
+        }
+        // It ends with whatever goes wrong: nothing is confirmed out of order.
+        let begin = || LaneLife::begin(&self.lives, LANE);
+        let mut life = slot.take().unwrap_or_else(begin);
+        let numbered = letters
+            .iter()
+            .map(|letter| (life.next_id(), letter.clone()));
+        let numbered: Vec<_> = numbered.collect();
+        let queue = Arc::clone(&self.queue);
+        let now = epoch_ms();
+        let appending = move |_: &Database| -> Result<(), DiskError> {
+            let message = |(id, letter)| StoredMessage::again(id, letter, now);
+            let messages: Vec<StoredMessage<'_>> = numbered
+                .iter()
+                .map(|(id, letter)| message((*id, letter)))
+                .collect();
+            queue.append(&messages)
+        };
+        let appended = self.queue.database.off_thread(appending).await;
+        appended.map_err(QueueError::Disk)?;
+        for letter in letters {
+            life.confirm(letter.rides() as usize);
+        }
+        *slot = Some(life);
+        Ok(())
+    }
+
+    fn confirmed(&self) -> Vec<LaneConfirmed> {
+        self.lives.confirmed()
+    }
+
+    async fn close(&self) {
+        self.set_taken(Vec::new());
+        *self.life.lock().await = None;
+    }
+}
+
+impl EmbeddedQueue {
+    /// At most `most` letters as they stand in the folder: first those that are known by message and line, oldest first.
+    fn first_letters(&self, database: &Database, most: usize) -> Result<Vec<Entry>, DiskError> {
+        let entries = database.dead.iter().take(most).map(|entry| {
+            let (key, value) = entry.into_inner()?;
+            Ok((key.to_vec(), value.to_vec()))
+        });
+        let entries: Result<_, fjall::Error> = entries.collect();
+        entries.map_err(|error| self.database.failed("list the dead letters", error))
+    }
+
+    /// Removes letters that nobody has put away anew since they were read.
+    fn remove_letters(&self, database: &Database, entries: &[Entry]) -> Result<(), QueueError> {
+        let _pen = self.letter_pen();
+        let mut batch = database.batch();
+        let mut removed = 0;
+        for (key, value) in entries {
+            let found = database.dead.get(key);
+            let found = found.map_err(|error| database.failed("look for a dead letter", error))?;
+            if found.as_deref() == Some(value) {
+                batch.remove(&database.dead, key.as_slice());
+                removed += 1;
+            }
+        }
+        database.commit("hand dead letters over", batch)?;
+        self.has_handed_over(removed);
+        Ok(())
+    }
+}
