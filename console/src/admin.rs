@@ -15,6 +15,7 @@ mod letters;
 mod login;
 mod openapi;
 mod plans;
+mod queue;
 mod router;
 mod settings;
 mod stats;

@@ -10,6 +10,7 @@ use skilift_core::embedded::DiskError;
 use skilift_core::embedded::records::Changes;
 use skilift_core::lifecycle::{Lifecycle, TaskError};
 use skilift_core::queue::DeadLetterOffice;
+use skilift_core::queue::depth::DepthGauge;
 use skilift_core::stack::StackName;
 use skilift_core::store::Reader;
 use skilift_core::store::leaders::Leaders;
@@ -23,6 +24,7 @@ use crate::letters::{self, Letters};
 use crate::management::{self, Management, ManagementSource};
 use crate::plan::work::Jobs;
 use crate::roster::Roster;
+use crate::sampler::{self, Observed};
 use crate::state::ConsoleState;
 use crate::{admin, plan, publish};
 
@@ -76,6 +78,8 @@ pub struct Sources {
     pub catalogue: Catalogue,
     /// The way to the nodes.
     pub plane: Arc<dyn ControlPlane>,
+    /// How much waits in the queue.
+    pub depth: Arc<dyn DepthGauge>,
     /// The dead letters. A console that may change nothing takes none.
     pub letters: Arc<dyn DeadLetterOffice>,
 }
@@ -102,6 +106,7 @@ pub struct Console {
     pub(crate) roster: Roster,
     pub(crate) leaders: Leaders,
     pub(crate) desired: Desired,
+    pub(crate) observed: Observed,
     pub(crate) letters: Letters,
     pub(crate) management: Option<Management>,
     pub(crate) jobs: Jobs,
@@ -132,7 +137,7 @@ impl Console {
 
     /// How late rides are stored: the age of the oldest one that is not, in milliseconds; `None` while it is not known.
     pub(crate) fn behind_ms(&self) -> Option<u64> {
-        None
+        self.observed.latest()?.queue.oldest_ms.value
     }
 }
 
@@ -151,9 +156,11 @@ pub async fn start(
         let access = Access::open(&state)?;
         let desired = Desired::open(&state, seeds)?;
         let letters = Letters::open(&state)?;
-        Ok((state, access, desired, letters))
+        let observed = Observed::open(&state)?;
+        Ok((state, access, desired, letters, observed))
     });
-    let (state, access, desired, letters) = opening.await.map_err(|_| DiskError::Ending)??;
+    let opened = opening.await.map_err(|_| DiskError::Ending)??;
+    let (state, access, desired, letters, observed) = opened;
     let management = config.management.as_ref();
     let management = management.map(|source| Management::new(source, &config.stack));
     let console = Arc::new(Console {
@@ -166,6 +173,7 @@ pub async fn start(
         leaders: Leaders::default(),
         desired,
         letters,
+        observed,
         jobs: Jobs::new(life.draining()),
         tasks: TaskTracker::new(),
     });
@@ -189,6 +197,7 @@ pub async fn start(
         "publishing",
         publish::run(Arc::clone(&console), drain.clone()),
     );
+    life.spawn("sampler", sampler::run(Arc::clone(&console), drain.clone()));
     life.spawn("plans", finish_plans(console.tasks.clone(), drain.clone()));
     life.spawn(
         "console folder",

@@ -60,7 +60,11 @@ impl History {
 
     /// The points from `since_ms` on, of steps of 1 or 60 seconds.
     pub(crate) fn since(&self, step_s: u64, since_ms: u64) -> HistoryView {
-        let points = if step_s == 1 { &self.seconds } else { &self.minutes };
+        let points = if step_s == 1 {
+            &self.seconds
+        } else {
+            &self.minutes
+        };
         let wanted = points.iter().filter(|point| point.at_ms >= since_ms);
         HistoryView {
             step_s,

@@ -6,6 +6,8 @@
 //! - [`console`]: the one object that all of it hangs on, and how it starts. `state`: what it keeps in its own folder.
 //! - `access`: users, tokens, login codes. `audit`: who did what.
 //! - `desired`: what the nodes shall do; `settings` shows it, `publish` tells the nodes. `roster`: which nodes there are.
+//! - `sampler`: one look a second at everything: the nodes (`registry`), rates and lag (`lag`), the books (`lives`, `verdict`), how
+//!   it was (`history`).
 //! - `letters`: dead letters. `management`: what RabbitMQ says of itself.
 //! - `plan`: every change, planned, applied, and gone on with after a crash.
 //! - `stats`: skiers and resorts, from the store.
@@ -19,13 +21,16 @@ mod access;
 mod admin;
 mod audit;
 mod desired;
+mod history;
 mod lag;
 mod letters;
+mod lives;
 mod management;
 mod plan;
 mod publish;
 mod registry;
 mod roster;
+mod sampler;
 mod settings;
 mod state;
 mod stats;

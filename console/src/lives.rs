@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use skilift_core::books::{Books, LaneBook};
 use skilift_core::control::heartbeat::LaneConfirmed;
 use skilift_core::embedded::DiskError;
 use skilift_core::embedded::records::{Changes, Table};
@@ -52,9 +53,8 @@ impl Lives {
         for life in told {
             let key = (life.epoch, life.lane);
             let known = self.known.get(&key).copied();
-            let is_news = known.is_none_or(|known| {
-                life.through > known.through || (life.ended && !known.ended)
-            });
+            let is_news = known
+                .is_none_or(|known| life.through > known.through || (life.ended && !known.ended));
             if is_news {
                 let through = known.map_or(0, |known| known.through);
                 let rides = known.map_or(0, |known| known.rides);
@@ -81,6 +81,22 @@ impl Lives {
         known + self.forgotten.rides
     }
 
+    /// Rides that were confirmed and are not settled, as far as the books tell: what was settled beyond what is known to be
+    /// confirmed hides as many.
+    pub(crate) fn outstanding_rides(&self, books: &Books) -> u64 {
+        let settled: BTreeMap<Life, &LaneBook> = books
+            .lanes
+            .iter()
+            .map(|book| ((book.epoch, book.lane), book))
+            .collect();
+        let of_life = |(life, known): (&Life, &LaneConfirmed)| match settled.get(life) {
+            Some(book) if book.is_whole(known.through) => 0,
+            Some(book) => known.rides.saturating_sub(book.rides),
+            None => known.rides,
+        };
+        self.known.iter().map(of_life).sum()
+    }
+
     /// The lives that may be forgotten, when their books are whole.
     pub(crate) fn finished(&self, now_epoch_ms: u64) -> Vec<LaneConfirmed> {
         // An epoch begins with the time at which it began: a life that never said that it ended died with its process.
@@ -96,7 +112,8 @@ impl Lives {
             if self.known.remove(&(life.epoch, life.lane)).is_some() {
                 self.forgotten.through += life.through;
                 self.forgotten.rides += life.rides;
-                self.table.remove(&mut changes, &key((life.epoch, life.lane)));
+                self.table
+                    .remove(&mut changes, &key((life.epoch, life.lane)));
             }
         }
         self.table.put(&mut changes, FORGOTTEN, &self.forgotten);

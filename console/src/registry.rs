@@ -32,6 +32,8 @@ pub(crate) struct Registry {
     redelivered_messages: u64,
     /// When a worker was lost last.
     worker_lost_at: Option<u64>,
+    /// Up to when the time was counted in which nobody could be heard; `None` while they can.
+    deaf_since: Option<u64>,
 }
 
 /// A node, as it was heard last.
@@ -40,6 +42,8 @@ pub(crate) struct Node {
     pub(crate) last: Heartbeat,
     /// When, by the console's clock.
     pub(crate) heard_at: u64,
+    /// For how long nobody could be heard since then.
+    deaf_ms: u64,
     /// How far its clock was ahead then, in milliseconds; transport included.
     pub(crate) skew_ms: i64,
     /// What it counted over the last seconds.
@@ -75,6 +79,7 @@ impl Registry {
         let heard = Node {
             last: heartbeat,
             heard_at: now,
+            deaf_ms: 0,
             skew_ms,
             window,
             is_lost: false,
@@ -83,8 +88,25 @@ impl Registry {
         self.forget_some();
     }
 
+    /// Notes whether heartbeats can be heard. While they cannot, nobody's silence says anything.
+    pub(crate) fn listens(&mut self, can_hear: bool, now: u64) {
+        self.pass(now);
+        self.deaf_since = (!can_hear).then_some(now);
+    }
+
+    /// Counts for every node the time in which nobody could be heard.
+    fn pass(&mut self, now: u64) {
+        if let Some(since) = self.deaf_since {
+            for node in self.nodes.values_mut() {
+                node.deaf_ms += now.saturating_sub(since.max(node.heard_at));
+            }
+            self.deaf_since = Some(now);
+        }
+    }
+
     /// Notices who fell silent, and forgets who has been for a day.
     pub(crate) fn look(&mut self, now: u64) {
+        self.pass(now);
         for node in self.nodes.values_mut() {
             node.window.forget_before(now);
             if node.silent_for(now) >= LOST_AFTER_MS && !node.is_lost {
@@ -184,9 +206,10 @@ fn taken(report: &Report) -> (u64, u64) {
 }
 
 impl Node {
-    /// How long it has been silent.
+    /// How long it has been silent while it could have been heard.
     pub(crate) fn silent_for(&self, now: u64) -> u64 {
         now.saturating_sub(self.heard_at)
+            .saturating_sub(self.deaf_ms)
     }
 
     /// Whether it is not heard any more.
@@ -343,6 +366,21 @@ pub(crate) mod tests {
         registry.hear(worker(1, first, 1_000, 5_500, 11), 3_500, 5_500);
         assert_eq!(registry.delivered_messages(), 11);
         assert_eq!(registry.nodes().next().unwrap().last.boot, second);
+    }
+
+    #[test]
+    fn nobody_is_lost_while_nobody_can_be_heard() {
+        let (mut registry, boot) = (Registry::default(), BootId::random());
+        registry.hear(worker(1, boot, 1_000, 2_000, 5), 0, 2_000);
+        registry.listens(false, 1_000);
+        registry.look(60_000);
+        let node = |registry: &Registry, now| registry.nodes().next().unwrap().state(now);
+        assert_eq!(node(&registry, 60_000), NodeState::Working);
+        registry.listens(true, 61_000);
+        assert_eq!(node(&registry, 64_900), NodeState::Working);
+        registry.look(65_000);
+        assert_eq!(node(&registry, 65_000), NodeState::Lost);
+        assert_eq!(registry.since_worker_lost(65_000), Some(0));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use utoipa::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Content, InfoBuilder, Ref, RefOr, ResponseBuilder, SecurityRequirement};
 
-use super::{access, audit, login, plans, settings, stats};
+use super::{access, audit, letters, login, plans, queue, settings, stats};
 use crate::view::Problem;
 
 /// The scheme by which tokens are shown.
@@ -24,6 +24,13 @@ const OPEN: [&str; 2] = ["/admin/v1/login", "/admin/v1/openapi.json"];
         login::login,
         login::logout,
         login::whoami,
+        queue::queue,
+        queue::history,
+        queue::books,
+        queue::nodes,
+        queue::node,
+        letters::letters,
+        letters::letter,
         settings::settings,
         settings::history,
         plans::make,
@@ -43,6 +50,7 @@ const OPEN: [&str; 2] = ["/admin/v1/login", "/admin/v1/openapi.json"];
     components(schemas(Problem)),
     tags(
         (name = "Access", description = "Who may do what."),
+        (name = "Queue and nodes", description = "What is observed."),
         (name = "Settings and plans", description = "What shall be, how it changes, and who changed it."),
         (name = "Stats", description = "What is known of skiers and resorts."),
         (name = "Operation", description = "What the console tells of itself."),

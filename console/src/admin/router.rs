@@ -32,6 +32,11 @@ fn routes(console: Arc<Console>) -> Routes {
         .post(Some(Viewer), "/logout", login::logout)
         .get(Some(Viewer),  "/whoami", login::whoami)
         // What is
+        .get(Some(Viewer),  "/queue", queue::queue)
+        .get(Some(Viewer),  "/queue/history", queue::history)
+        .get(Some(Viewer),  "/books", queue::books)
+        .get(Some(Viewer),  "/nodes", queue::nodes)
+        .get(Some(Viewer),  "/nodes/{id}", queue::node)
         .get(Some(Viewer),  "/letters", letters::letters)
         .get(Some(Viewer),  "/letters/{id}", letters::letter)
         // What shall be, and how it changes

@@ -137,6 +137,11 @@ impl Records {
 }
 
 impl Changes {
+    /// Adds other changes behind these.
+    pub fn append(&mut self, mut others: Self) {
+        self.0.append(&mut others.0);
+    }
+
     /// Whether there is nothing to write.
     #[must_use]
     pub fn is_empty(&self) -> bool {
