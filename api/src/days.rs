@@ -4,11 +4,11 @@ use axum::extract::State;
 use serde::Serialize;
 use skilift_core::ride::{LiftId, ResortDay, SkierId};
 use skilift_core::store::counters::HOURS;
+use skilift_core::store::leaders::{Leader, MOST};
 use utoipa::ToSchema;
 
 use crate::error::{ApiError, Problem};
 use crate::extract::{ApiJson, ApiPath};
-use crate::leaders::{Leader, MOST};
 use crate::openapi::number;
 use crate::query::ApiQuery;
 use crate::state::Api;
@@ -206,7 +206,7 @@ pub(crate) async fn top(
     query: ApiQuery,
 ) -> Result<ApiJson<DayLeaders>, ApiError> {
     let limit = query.limit(FEW, MOST)?;
-    let leaders = api.leaders.of(&api, on).await?;
+    let leaders = api.leaders.of(&*api.reader, &api.catalogue, on).await?;
     if leaders.is_empty() {
         return Err(no_rides(&api, on));
     }

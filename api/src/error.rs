@@ -12,6 +12,7 @@ use skilift_core::lifecycle::chain;
 use skilift_core::queue::PublishError;
 use skilift_core::ranged::RangeError;
 use skilift_core::store::StoreError;
+use skilift_core::store::leaders::{self, LeadersError};
 use utoipa::ToSchema;
 
 use crate::extract::ApiJson;
@@ -123,6 +124,18 @@ impl From<PublishError> for ApiError {
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         Self::from(&error)
+    }
+}
+
+impl From<LeadersError> for ApiError {
+    fn from(error: LeadersError) -> Self {
+        match error {
+            LeadersError::Busy => Self::Unavailable {
+                message: error.to_string(),
+                retry_after: leaders::KEPT,
+            },
+            LeadersError::Store(error) => Self::from(&*error),
+        }
     }
 }
 

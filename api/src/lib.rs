@@ -4,11 +4,10 @@
 //!
 //! - [`router()`]: every URL, as a table of contents. [`openapi`] documents the same URLs.
 //! - `rides`: one skier's day, where a gate posts a ride. `bulk`: many rides in one request. `skiers`: a skier over many
-//!   days. `resorts` and `days`: what resorts and analysts ask; `leaders`: the best of a day.
+//!   days. `resorts` and `days`: what resorts and analysts ask.
 //! - `extract`: how requests are read, so that every refusal names its field. `error`: how refusals look.
 //! - `statistics`: how long answers take. `condition`: whether this process can do its work; `room` watches the store for it.
 //! - `node`: follows what the console says, and says how this node is.
-//! - `connections`: the public socket, with its bounds in number and time. `lingering`: answers that are always heard.
 //!
 //! A ride is answered 201 only after the queue has it safe; nothing here writes rides to the store.
 
@@ -16,17 +15,14 @@ mod router;
 
 mod bulk;
 mod days;
-mod leaders;
 mod resorts;
 mod rides;
 mod skiers;
 mod statistics;
 
 mod condition;
-mod connections;
 mod error;
 mod extract;
-mod lingering;
 mod node;
 pub mod openapi;
 mod query;
@@ -41,11 +37,10 @@ use skilift_core::health::HealthCheck;
 use skilift_core::lifecycle::{Lifecycle, TaskError};
 use skilift_core::queue::Publisher;
 use skilift_core::store::Reader;
-use tokio::net::TcpListener;
+use skilift_http::Listener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-pub use connections::serve;
 pub use router::router;
 pub use state::{Api, ApiState};
 
@@ -71,7 +66,7 @@ impl RunningApi {
 #[must_use]
 pub fn start(
     catalogue: Catalogue,
-    listener: TcpListener,
+    listener: Listener,
     publisher: Publisher,
     reader: Arc<dyn Reader>,
     orders: watch::Receiver<Orders>,
@@ -91,11 +86,11 @@ pub fn start(
 }
 
 async fn serve_until_drained(
-    listener: TcpListener,
+    listener: Listener,
     api: Api,
     drain: CancellationToken,
 ) -> Result<(), TaskError> {
-    serve(listener, router(Arc::clone(&api)), drain).await;
+    skilift_http::serve(listener, router(Arc::clone(&api)), drain).await;
     // No more rides will come: the lanes send what they have and end.
     api.publisher.close();
     Ok(())

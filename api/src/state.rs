@@ -8,11 +8,11 @@ use skilift_core::packed::Boarding;
 use skilift_core::queue::Publisher;
 use skilift_core::ride::ResortId;
 use skilift_core::store::Reader;
+use skilift_core::store::leaders::Leaders;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::condition::Condition;
-use crate::leaders::Leaders;
 use crate::node::{Node, upload_places};
 use crate::statistics::Statistics;
 

@@ -122,6 +122,9 @@ pub(crate) enum Role {
     /// Take rides from the queue and store them
     #[command(after_help = SETTINGS)]
     Worker(WorkerArgs),
+    /// Serve the admin API: what operators see and change
+    #[command(after_help = SETTINGS)]
+    Console(ConsoleArgs),
 }
 
 /// What every role needs.
@@ -186,6 +189,9 @@ pub(crate) struct UpArgs {
     #[command(flatten)]
     #[serde(flatten)]
     public: PublicArgs,
+    #[command(flatten)]
+    #[serde(flatten)]
+    console: ConsoleDoorArgs,
     /// Folder for all data; it goes before servers that only the environment or a file names [default: ~/.local/share/skilift]
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -218,10 +224,75 @@ pub(crate) struct PublicArgs {
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     #[serde(skip_serializing_if = "Option::is_none")]
     catalogue: Option<PathBuf>,
+    #[command(flatten)]
+    #[serde(flatten)]
+    tls: TlsArgs,
     /// Let anybody who can reach the API write anything in range, also beyond loopback without a catalogue
     #[arg(long)]
     #[serde(skip_serializing_if = "is_false")]
     open: bool,
+}
+
+/// What serving in TLS needs.
+#[derive(Debug, Args, Serialize)]
+pub(crate) struct TlsArgs {
+    /// Serve in TLS, with this certificate and those that lead to its authority, as PEM [default: plain HTTP]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls_cert: Option<PathBuf>,
+    /// The certificate's private key, as PEM
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls_key: Option<PathBuf>,
+}
+
+/// Who can reach the admin API, and what for.
+#[derive(Debug, Args, Serialize)]
+pub(crate) struct ConsoleDoorArgs {
+    /// Address of the console's admin API; port 0 takes a free one [default: 127.0.0.1:8081]
+    #[arg(long, value_name = "ADDR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    console_listen: Option<SocketAddr>,
+    /// Change nothing through this console
+    #[arg(long)]
+    #[serde(skip_serializing_if = "is_false")]
+    read_only: bool,
+    /// A proxy in front of the console speaks TLS and says in X-Forwarded-For who asks
+    #[arg(long)]
+    #[serde(skip_serializing_if = "is_false")]
+    behind_proxy: bool,
+    #[arg(
+        long,
+        value_name = "URL",
+        help = "RabbitMQ's management API, as http://USER:PASSWORD@HOST:15672, for its figures beside ours (others can see flags: prefer --management-url-file)"
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    management_url: Option<String>,
+    /// File that holds the URL of RabbitMQ's management API
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    management_url_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args, Serialize)]
+pub(crate) struct ConsoleArgs {
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub(crate) common: CommonArgs,
+    #[command(flatten)]
+    #[serde(flatten)]
+    console: ConsoleDoorArgs,
+    #[command(flatten)]
+    #[serde(flatten)]
+    tls: TlsArgs,
+    /// Resorts with their names and the verticals of their lifts, as the API has them [default: every resort exists]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    catalogue: Option<PathBuf>,
+    /// Folder for what the console keeps [default: ~/.local/share/skilift]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<PathBuf>,
 }
 
 #[derive(Debug, Args, Serialize)]

@@ -12,6 +12,7 @@ use figment::providers::{Env, Format, Serialized, Toml};
 use serde::Serialize;
 use skilift_core::service_url::ServiceUrl;
 use skilift_core::stack::StackName;
+use skilift_http::Tls;
 use skilift_load::simulation::Rate;
 
 pub(crate) use error::ConfigError;
@@ -38,6 +39,13 @@ pub(crate) struct Config {
     pub(crate) max_in_flight: usize,
     pub(crate) high_water_rides: u64,
     pub(crate) catalogue: Option<PathBuf>,
+    pub(crate) tls: Option<TlsFiles>,
+
+    pub(crate) console_listen: SocketAddr,
+    pub(crate) read_only: bool,
+    pub(crate) behind_proxy: bool,
+    /// RabbitMQ's management API, where it is to be asked.
+    pub(crate) management_url: Option<ServiceUrl>,
 
     pub(crate) threads: u32,
     pub(crate) prefetch_rides: u32,
@@ -53,6 +61,20 @@ pub(crate) struct Config {
 pub(crate) struct Servers {
     pub(crate) amqp_url: ServiceUrl,
     pub(crate) redis_url: ServiceUrl,
+}
+
+/// What TLS is spoken with.
+#[derive(Debug, Clone)]
+pub(crate) struct TlsFiles {
+    pub(crate) certificate: PathBuf,
+    pub(crate) key: PathBuf,
+}
+
+impl TlsFiles {
+    /// Reads them, and makes sure that they belong together.
+    pub(crate) fn read(&self) -> Result<Tls, ConfigError> {
+        Ok(Tls::read(&self.certificate, &self.key)?)
+    }
 }
 
 impl Config {
@@ -88,6 +110,24 @@ impl Config {
         let home = || variable("HOME").map(|home| PathBuf::from(home).join(".local/share"));
         let found = data_home.or_else(home).ok_or(ConfigError::NoHome)?;
         Ok(found.join("skilift"))
+    }
+
+    /// The folder for the state of this user, which is no data.
+    pub(crate) fn state_home() -> Result<PathBuf, ConfigError> {
+        let set = |name| Env::var(name).filter(|folder| !folder.is_empty());
+        let state_home = set("XDG_STATE_HOME").map(PathBuf::from);
+        let home = || set("HOME").map(|home| PathBuf::from(home).join(".local/state"));
+        let found = state_home.or_else(home).ok_or(ConfigError::NoHome)?;
+        Ok(found.join("skilift"))
+    }
+
+    /// Refuses to have passwords and tokens cross a network in the clear.
+    pub(crate) fn check_console_exposure(&self) -> Result<(), ConfigError> {
+        let is_exposed = !self.console_listen.ip().is_loopback();
+        if is_exposed && self.tls.is_none() && !self.behind_proxy {
+            return Err(ConfigError::ConsoleInTheClear(self.console_listen));
+        }
+        Ok(())
     }
 
     /// Refuses to serve strangers who could write anything.

@@ -1,7 +1,7 @@
 //! `skictl`: Skilift's services and tools in one binary.
 //!
 //! - `args`: the command line. `config`: flags, environment and file, merged and checked.
-//! - `up`: everything in one process, with its `summary` line and its `simulate`d traffic. `serve`: one role of a fleet. `process`: what both have in common.
+//! - `up`: everything in one process, with its `summary` line and its `simulate`d traffic. `serve`: one role of a fleet. `console`: the admin API, alone or within `up`. `process`: what both have in common.
 //! - `client`: the operator's commands, which ask a console. `exit`: what exit codes say.
 //! - `load`: the test client. `documents`: completions and man pages.
 //! - `logging`: one line per event on stderr.
@@ -9,6 +9,7 @@
 mod args;
 mod client;
 mod config;
+mod console;
 mod documents;
 mod exit;
 mod load;

@@ -1,5 +1,6 @@
 //! What every process that serves does: settings, log, health and metrics, and an orderly end.
 
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
@@ -10,15 +11,16 @@ use anyhow::Context;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use serde::Serialize;
 use skilift_core::catalogue::Catalogue;
-use skilift_core::control::WorkerSettings;
+use skilift_core::control::{ApiSettings, WorkerSettings};
 use skilift_core::health::{self, HealthCheck, PrometheusHandle};
 use skilift_core::lifecycle::{Lifecycle, Signals};
 use skilift_core::queue::PublisherConfig;
 use skilift_core::queue::rabbit::Broker;
+use skilift_http::Listener;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Config, Servers};
+use crate::config::{Config, Servers, TlsFiles};
 use crate::logging;
 
 /// How long saying good-bye to RabbitMQ may take.
@@ -67,15 +69,29 @@ impl Process {
     }
 
     /// Takes the public address and reads the catalogue.
-    pub(crate) async fn open_public(&self) -> anyhow::Result<(TcpListener, Catalogue)> {
+    pub(crate) async fn open_public(&self) -> anyhow::Result<(Listener, Catalogue)> {
         self.config.check_exposure()?;
         raise_file_limit();
-        let catalogue = match &self.config.catalogue {
+        let catalogue = self.catalogue()?;
+        let tls = self.config.tls.as_ref().map(TlsFiles::read).transpose()?;
+        let public = bind(self.config.api_listen, "--api-listen").await?;
+        Ok((Listener::new(public, tls), catalogue))
+    }
+
+    /// Takes the console's address. On loopback it speaks plain HTTP where `up` serves it, whatever the API speaks.
+    pub(crate) async fn open_console(&self, tls: Option<&TlsFiles>) -> anyhow::Result<Listener> {
+        self.config.check_console_exposure()?;
+        let tls = tls.map(TlsFiles::read).transpose()?;
+        let tcp = bind(self.config.console_listen, "--console-listen").await?;
+        Ok(Listener::new(tcp, tls))
+    }
+
+    /// The catalogue, where one is named.
+    pub(crate) fn catalogue(&self) -> anyhow::Result<Catalogue> {
+        Ok(match &self.config.catalogue {
             Some(file) => Catalogue::read(file)?,
             None => Catalogue::default(),
-        };
-        let public = bind(self.config.api_listen, "--api-listen").await?;
-        Ok((public, catalogue))
+        })
     }
 
     /// RabbitMQ, not connected to yet.
@@ -148,6 +164,16 @@ pub(crate) fn publisher_config(config: &Config) -> PublisherConfig {
     }
 }
 
+/// How the flags set an API node.
+pub(crate) fn api_settings(config: &Config) -> ApiSettings {
+    // Each has its range, far below 2^32.
+    ApiSettings {
+        lanes: config.lanes.into(),
+        message_rides: config.message_rides as u32,
+        max_in_flight: config.max_in_flight as u32,
+    }
+}
+
 /// How the flags set a worker.
 pub(crate) fn worker_settings(config: &Config) -> WorkerSettings {
     WorkerSettings {
@@ -157,6 +183,12 @@ pub(crate) fn worker_settings(config: &Config) -> WorkerSettings {
         // At most 10 s.
         linger_ms: config.linger.as_millis() as u32,
     }
+}
+
+/// Prints for whoever started the process. Nobody reads it: then nobody misses it.
+pub(crate) fn print(text: &str) {
+    let mut out = io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
 async fn bind(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {

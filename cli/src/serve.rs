@@ -12,16 +12,19 @@ use skilift_core::queue::rabbit::{self, Broker};
 use skilift_core::queue::{Admission, Publisher};
 use skilift_core::store::Reader;
 use skilift_core::store::redis::Store;
+use skilift_http::Listener;
 use skilift_worker::Worker;
-use tokio::net::TcpListener;
 
 use crate::args::{ApiArgs, Role, WorkerArgs};
 use crate::config::Servers;
+use crate::console;
 use crate::process::{self, Process, publisher_config, unless_signalled, worker_settings};
 
 /// A public API that runs, and what speaks for it.
 pub(crate) struct ApiNode {
     pub(crate) address: SocketAddr,
+    /// The beginning of its URLs.
+    pub(crate) url: String,
     pub(crate) publisher: Publisher,
     pub(crate) running: RunningApi,
     pub(crate) agent: Agent,
@@ -38,6 +41,7 @@ pub(crate) fn run(role: Role) -> anyhow::Result<ExitCode> {
     match role {
         Role::Api(args) => process::block_on(api(&args)),
         Role::Worker(args) => process::block_on(worker(&args)),
+        Role::Console(args) => process::block_on(console::serve(&args)),
     }
 }
 
@@ -83,7 +87,7 @@ pub(crate) async fn start_api(
     process: &Process,
     servers: &Servers,
     broker: &Arc<Broker>,
-    public: (TcpListener, Catalogue),
+    public: (Listener, Catalogue),
     agent: Agent,
 ) -> anyhow::Result<ApiNode> {
     let Process { config, life, .. } = process;
@@ -106,12 +110,12 @@ pub(crate) async fn start_api(
 /// Serves the public API on whatever it has.
 pub(crate) fn serve_public(
     process: &Process,
-    (listener, catalogue): (TcpListener, Catalogue),
+    (listener, catalogue): (Listener, Catalogue),
     publisher: Publisher,
     reader: Arc<dyn Reader>,
     agent: Agent,
 ) -> anyhow::Result<ApiNode> {
-    let address = listener.local_addr()?;
+    let (address, url) = (listener.address()?, listener.url()?);
     let running = skilift_api::start(
         catalogue,
         listener,
@@ -120,9 +124,10 @@ pub(crate) fn serve_public(
         agent.orders(),
         &process.life,
     );
-    tracing::info!(stack = %process.config.stack, "public API on http://{address}");
+    tracing::info!(stack = %process.config.stack, "public API on {url}");
     Ok(ApiNode {
         address,
+        url,
         publisher,
         running,
         agent,

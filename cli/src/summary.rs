@@ -1,6 +1,6 @@
 //! What `skictl up` tells whoever started it: where it is, and how it goes.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,30 +11,38 @@ use skilift_core::queue::Publisher;
 use skilift_worker::Counts;
 use tokio_util::sync::CancellationToken;
 
-use crate::logging;
+use crate::console::RunningConsole;
+use crate::{logging, process};
 
 /// How often the line changes.
 const INTERVAL: Duration = Duration::from_secs(1);
 
 /// Prints where everything is.
-pub(crate) fn greet(api: SocketAddr, private: SocketAddr, data: &str) {
-    let ride = format!("http://{api}/skiers/1/seasons/2026/days/1/skiers/123");
+pub(crate) fn greet(api: &str, console: &RunningConsole, private: SocketAddr, data: &str) {
+    let code = match &console.login_code {
+        Some(code) => format!(
+            "\x20 login code       {code}  (once, within 10 minutes; on this machine skictl needs none)\n"
+        ),
+        None => String::new(),
+    };
+    let console = &console.url;
+    let ride = format!("{api}/skiers/1/seasons/2026/days/1/skiers/123");
     let text = format!(
         "\nSkilift is ready. Ctrl-C drains and stops it; its data stay.\n\n\
-         \x20 API              http://{api}\n\
-         \x20 its description  http://{api}/openapi.json\n\
+         \x20 API              {api}\n\
+         \x20 its description  {api}/openapi.json\n\
+         \x20 console          {console}\n\
+         {code}\
          \x20 queue and store  {data}\n\
          \x20 health, metrics  http://{private}/readyz  http://{private}/metrics\n\n\
          Record a ride of skier 123, then ask for his vertical of that day:\n\n\
          \x20 curl -i -H 'Content-Type: application/json' -d '{{\"time\": 217, \"liftID\": 21}}' {ride}\n\
          \x20 curl {ride}\n\n\
          See what is there:\n\n\
-         \x20 curl http://{api}/resorts\n\
-         \x20 curl http://{api}/statistics\n\n"
+         \x20 curl {api}/resorts\n\
+         \x20 curl {api}/statistics\n\n"
     );
-    let mut out = io::stdout().lock();
-    // Nobody reads it: then nobody misses it.
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    process::print(&text);
 }
 
 /// Shows how it goes in one line on a terminal, until `end`; shows nothing elsewhere.

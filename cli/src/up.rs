@@ -3,18 +3,26 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use skilift_console::{EngineKind, Seeds};
 use skilift_core::catalogue::Catalogue;
-use skilift_core::control::{Agent, ControlPlane, LocalPlane, Role};
+use skilift_core::control::{Agent, ControlPlane, Ingest, LocalPlane, Role};
 use skilift_core::embedded::Database;
 use skilift_core::engine::Embedded;
 use skilift_core::health::{Health, HealthCheck, Readiness};
 use skilift_core::queue::Admission;
-use skilift_core::queue::embedded::{self, EmbeddedQueue};
+use skilift_core::queue::embedded::{self, EmbeddedOffice, EmbeddedQueue};
+use skilift_core::queue::rabbit::Broker;
+use skilift_core::store::Reader;
 use skilift_core::store::embedded::EmbeddedReader;
-use tokio::net::TcpListener;
+use skilift_core::store::redis::Store;
+use skilift_http::Listener;
 
 use crate::args::UpArgs;
-use crate::process::{self, Process, publisher_config, unless_signalled, worker_settings};
+use crate::config::Servers;
+use crate::console::{self, Ground};
+use crate::process::{
+    self, Process, api_settings, publisher_config, unless_signalled, worker_settings,
+};
 use crate::serve::{self, ApiNode, WorkerNode};
 use crate::{simulate, summary};
 
@@ -35,30 +43,70 @@ async fn up(args: &UpArgs) -> anyhow::Result<ExitCode> {
         Some(servers) => process.fleet_plane(servers)?,
         None => Arc::new(LocalPlane::default()),
     };
+    let listener = process
+        .open_console(console::tls_of_up(&process.config))
+        .await?;
     let starting = async {
+        let (base, reader): (_, Arc<dyn Reader>) = match servers.zip(broker.as_ref()) {
+            Some((servers, broker)) => {
+                let reader = fleet_reader(&process, servers)?;
+                (Base::Servers(servers, broker), reader)
+            }
+            None => {
+                let folder = open_folder(&process).await?;
+                let reader = EmbeddedReader::new(Arc::clone(&folder.0));
+                (Base::Folder(folder), Arc::new(reader))
+            }
+        };
+        let ground = Ground {
+            engine: match base {
+                Base::Folder(_) => EngineKind::DataFolder,
+                Base::Servers(..) => EngineKind::Servers,
+            },
+            reader: Arc::clone(&reader),
+            plane: Arc::clone(&plane),
+            letters: match &base {
+                Base::Servers(_, broker) => console::fleet_letters(&process.config, broker),
+                Base::Folder((_, queue)) => Arc::new(EmbeddedOffice::new(Arc::clone(queue))),
+            },
+            management: match &base {
+                Base::Servers(_, broker) => console::management(&process.config, broker)?,
+                Base::Folder(_) => None,
+            },
+            seeds: Seeds {
+                worker: Some(worker_settings(&process.config)),
+                api: Some(api_settings(&process.config)),
+                ingest: Some(Ingest::Open),
+            },
+        };
+        // First: it works while servers are absent, and the nodes begin with what it has stored.
+        let console = console::start(&process, listener, ground).await?;
         let agents = (
             process.agent(Role::Api, &plane).await?,
             process.agent(Role::Worker, &plane).await?,
         );
-        match servers.zip(broker.as_ref()) {
-            Some((servers, broker)) => {
+        let (api, worker) = match base {
+            Base::Servers(servers, broker) => {
                 let worker = serve::start_worker(&process, servers, broker, agents.1).await?;
                 let api = serve::start_api(&process, servers, broker, public, agents.0).await?;
-                anyhow::Ok((api, worker))
+                (api, worker)
             }
-            None => start_on_data_folder(&process, public, agents).await,
-        }
+            Base::Folder(folder) => {
+                start_on_data_folder(&process, folder, reader, public, agents).await?
+            }
+        };
+        anyhow::Ok((console, api, worker))
     };
     let Some(started) = unless_signalled(&mut signals, starting).await else {
         return Ok(ExitCode::SUCCESS);
     };
-    let (api, worker) = started?;
+    let (console, api, worker) = started?;
     let data = match servers {
         Some(servers) => format!("{} and {}", servers.amqp_url, servers.redis_url),
         None => process.config.data()?.display().to_string(),
     };
     tracing::info!("queue and store: {data}");
-    summary::greet(api.address, process.private_address()?, &data);
+    summary::greet(&api.url, &console, process.private_address()?, &data);
     let life = &process.life;
     let showing = summary::show(
         api.publisher.clone(),
@@ -86,22 +134,42 @@ async fn up(args: &UpArgs) -> anyhow::Result<ExitCode> {
     process.run(signals, check, speaking, farewell).await
 }
 
-async fn start_on_data_folder(
-    process: &Process,
-    public: (TcpListener, Catalogue),
-    (api, worker): (Agent, Agent),
-) -> anyhow::Result<(ApiNode, WorkerNode)> {
-    let Process { config, life, .. } = process;
-    let folder = config.data()?;
+/// What the nodes work on.
+enum Base<'a> {
+    Servers(&'a Servers, &'a Arc<Broker>),
+    Folder(Folder),
+}
+
+/// An open data folder.
+type Folder = (Arc<Database>, Arc<EmbeddedQueue>);
+
+/// Opens the data folder.
+async fn open_folder(process: &Process) -> anyhow::Result<Folder> {
+    let folder = process.config.data()?;
     let opening = tokio::task::spawn_blocking(move || {
         let database = Arc::new(Database::open(&folder)?);
         let queue = EmbeddedQueue::open(Arc::clone(&database))?;
         anyhow::Ok((database, queue))
     });
-    let (database, queue) = opening.await??;
+    opening.await?
+}
+
+/// The console's way to the store, beside that of the API.
+fn fleet_reader(process: &Process, servers: &Servers) -> anyhow::Result<Arc<dyn Reader>> {
+    let store = Store::new(servers.redis_url.clone(), &process.config.stack, 1, true)?;
+    Ok(Arc::new(store.reader()?))
+}
+
+async fn start_on_data_folder(
+    process: &Process,
+    (database, queue): Folder,
+    reader: Arc<dyn Reader>,
+    public: (Listener, Catalogue),
+    (api, worker): (Agent, Agent),
+) -> anyhow::Result<(ApiNode, WorkerNode)> {
+    let Process { config, life, .. } = process;
     let admission = Arc::<Admission>::default();
     let publisher = embedded::publish(&publisher_config(config), &queue, admission, life);
-    let reader = Arc::new(EmbeddedReader::new(Arc::clone(&database)));
     let engine = Arc::new(Embedded::new(database, queue));
     let flags = worker_settings(config);
     let running = skilift_worker::start(flags, worker.orders(), engine, life).await?;

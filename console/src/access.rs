@@ -31,6 +31,8 @@ pub(crate) const LOGIN_MS: u64 = 12 * 3600 * 1000;
 pub(crate) const MOST_TOKENS: usize = 10_000;
 /// How exactly it is known when a token was shown last, in milliseconds.
 const USED_STEP_MS: u64 = 60_000;
+/// A time that no clock of ours reaches, in milliseconds since 1970, and that JSON's readers still know exactly.
+const FAR_MS: u64 = (1 << 53) - 1;
 /// The token of this process, which nobody can revoke: it ends with it.
 pub(crate) const LOCAL: &str = "local";
 
@@ -132,7 +134,7 @@ impl Access {
             login_of: None,
             sha256: String::new(),
             made_at_ms: epoch_ms(),
-            expires_at_ms: u64::MAX,
+            expires_at_ms: FAR_MS,
             last_used_ms: None,
         };
         self.known().local = Some((secret::digest(&text), token));

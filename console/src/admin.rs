@@ -2,8 +2,8 @@
 //!
 //! - [`router`]: every URL with the role that it asks for, as a table of contents.
 //! - `auth`: who asks. `extract`: how requests are read. `error`: how refusals look.
-//! - `login`: the way in and out. `access`: users, tokens, keys. `letters`: dead letters. `settings`, `plans`, `audit`: what shall be, how it changes,
-//!   and who changed it.
+//! - `login`: the way in and out. `access`: users, tokens, keys. `letters`: dead letters. `settings`, `plans`, `audit`: what
+//!   shall be, how it changes, and who changed it. `stats`: skiers and resorts. `openapi`: the description of it all.
 
 mod access;
 mod audit;
@@ -12,9 +12,13 @@ mod error;
 mod extract;
 mod letters;
 mod login;
+mod openapi;
 mod plans;
 mod router;
 mod settings;
+mod stats;
 
 pub(crate) use error::ApiError;
+#[cfg(test)]
+pub(crate) use router::endpoints;
 pub(crate) use router::router;

@@ -12,7 +12,8 @@ use skilift_core::lifecycle::{Lifecycle, TaskError};
 use skilift_core::queue::DeadLetterOffice;
 use skilift_core::stack::StackName;
 use skilift_core::store::Reader;
-use tokio::net::TcpListener;
+use skilift_core::store::leaders::Leaders;
+use skilift_http::Listener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -99,6 +100,7 @@ pub struct Console {
     pub(crate) state: ConsoleState,
     pub(crate) access: Access,
     pub(crate) roster: Roster,
+    pub(crate) leaders: Leaders,
     pub(crate) desired: Desired,
     pub(crate) letters: Letters,
     pub(crate) management: Option<Management>,
@@ -161,6 +163,7 @@ pub async fn start(
         access,
         state,
         roster: Roster::default(),
+        leaders: Leaders::default(),
         desired,
         letters,
         jobs: Jobs::new(life.draining()),
@@ -171,6 +174,8 @@ pub async fn start(
             .await
             .map_err(|error| ConsoleError::Resume(error.message().to_owned()))?;
     }
+    // What is stored rules from the nodes' first moment, where they can be told by then.
+    publish::first_look(&console).await?;
     let drain = life.draining();
     if !console.config.read_only {
         let reading = letters::read(Arc::clone(&console), drain.clone());
@@ -194,15 +199,12 @@ pub async fn start(
 }
 
 /// Serves the admin API until `life` drains.
-pub fn serve(console: &Arc<Console>, listener: TcpListener, life: &Lifecycle) {
+pub fn serve(console: &Arc<Console>, listener: Listener, life: &Lifecycle) {
     let router = admin::router(Arc::clone(console));
     let drain = life.draining();
     life.spawn("admin api", async move {
-        let service = router.into_make_service_with_connect_info::<std::net::SocketAddr>();
-        let serving = axum::serve(listener, service);
-        Ok(serving
-            .with_graceful_shutdown(drain.cancelled_owned())
-            .await?)
+        skilift_http::serve(listener, router, drain).await;
+        Ok(())
     });
 }
 

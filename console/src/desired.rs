@@ -40,7 +40,7 @@ impl Desired {
             turn: tokio::sync::Mutex::default(),
             seeds: Mutex::new(seeds),
             changed: Notify::new(),
-            unreachable: RwLock::new(Some("nobody was asked yet".to_owned())),
+            unreachable: RwLock::new(None),
         })
     }
 

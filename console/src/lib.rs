@@ -8,6 +8,7 @@
 //! - `desired`: what the nodes shall do; `settings` shows it, `publish` tells the nodes. `roster`: which nodes there are.
 //! - `letters`: dead letters. `management`: what RabbitMQ says of itself.
 //! - `plan`: every change, planned, applied, and gone on with after a crash.
+//! - `stats`: skiers and resorts, from the store.
 //! - `admin`: the JSON API, a thin surface over these. `admin/router.rs` is its table of contents.
 //!
 //! Rides flow without a console, and a console works, and says what it does not know, without Redis and RabbitMQ.
@@ -25,8 +26,12 @@ mod publish;
 mod roster;
 mod settings;
 mod state;
+mod stats;
 
 pub mod console;
+
+#[cfg(test)]
+mod tests;
 
 pub use console::{Console, ConsoleConfig, ConsoleError, EngineKind, Seeds, Sources, serve, start};
 pub use management::ManagementSource;

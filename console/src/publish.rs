@@ -37,32 +37,46 @@ enum LookError {
     Disk(#[from] DiskError),
 }
 
+/// Looks once, so that what is stored stands there before this process' own nodes ask. Without the way to them it goes on.
+///
+/// # Errors
+/// When the folder fails.
+pub(crate) async fn first_look(console: &Console) -> Result<(), DiskError> {
+    note(console, look(console).await)
+}
+
 /// Tells the nodes until `drain`.
 pub(crate) async fn run(console: Arc<Console>, drain: CancellationToken) -> Result<(), TaskError> {
     loop {
         // Once begun, a look is finished: what it writes and what is remembered of it belong together.
-        match look(&console).await {
-            Ok(()) => {
-                if console.desired.set_unreachable(None) {
-                    tracing::info!("nodes can be told what to do");
-                }
-            }
-            Err(LookError::Disk(error)) => return Err(error.into()),
-            Err(error) => {
-                let why = chain(&error);
-                if console.desired.set_unreachable(Some(why.clone())) {
-                    tracing::warn!(
-                        "nodes cannot be told what to do, and keep to what they know: {why}"
-                    );
-                }
-            }
-        }
+        note(&console, look(&console).await)?;
         tokio::select! {
             () = console.desired.changed.notified() => {}
             () = tokio::time::sleep(INTERVAL) => {}
             () = drain.cancelled() => return Ok(()),
         }
     }
+}
+
+/// Remembers how a look ended, and logs it when that is news.
+fn note(console: &Console, looked: Result<(), LookError>) -> Result<(), DiskError> {
+    match looked {
+        Ok(()) => {
+            if console.desired.set_unreachable(None) {
+                tracing::info!("nodes can be told what to do");
+            }
+        }
+        Err(LookError::Disk(error)) => return Err(error),
+        Err(error) => {
+            let why = chain(&error);
+            if console.desired.set_unreachable(Some(why.clone())) {
+                tracing::warn!(
+                    "nodes cannot be told what to do, and keep to what they know: {why}"
+                );
+            }
+        }
+    }
+    Ok(())
 }
 
 async fn in_time<T>(asked: impl Future<Output = Result<T, ControlError>>) -> Result<T, LookError> {

@@ -1,13 +1,14 @@
 //! Where rides are stored.
 //!
 //! - [`batch`] arranges rides for the store, whichever it is; [`counters`] is what it counts of a day.
-//! - [`reader`] is how questions are asked.
+//! - [`reader`] is how questions are asked; [`leaders`] are what takes a scan.
 //! - The stores: [`redis`] for a fleet, [`embedded`] in a data folder for one process.
 
 pub mod batch;
 pub mod counters;
 pub mod embedded;
 mod error;
+pub mod leaders;
 pub mod reader;
 pub mod redis;
 

@@ -18,6 +18,7 @@ use skilift_core::queue::rabbit::BrokerError;
 use skilift_core::queue::{Admission, PublisherConfig};
 use skilift_core::ride::Ride;
 use skilift_core::store::batch::Batch;
+use skilift_http::Listener;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
@@ -111,7 +112,8 @@ impl TestApi {
         catalogue: Catalogue,
     ) -> Result<Self, BrokerError> {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let addr = listener.local_addr().unwrap();
+        let listener = Listener::new(listener, None);
+        let addr = listener.address().unwrap();
         let life = Lifecycle::new();
         let config = PublisherConfig {
             lanes: 2,
@@ -138,7 +140,8 @@ impl TestApi {
     pub(crate) async fn start_with_admission(on: On, admission: Arc<Admission>) -> Self {
         let outside = Outside::open(on);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let addr = listener.local_addr().unwrap();
+        let listener = Listener::new(listener, None);
+        let addr = listener.address().unwrap();
         let life = Lifecycle::new();
         let publisher = outside.publish(&PUBLISHER, admission, &life).await.unwrap();
         let state: Api = Arc::new(ApiState::new(
@@ -150,7 +153,7 @@ impl TestApi {
         let router = skilift_api::router(Arc::clone(&state));
         let drain = life.draining();
         life.spawn("test server", async move {
-            skilift_api::serve(listener, router, drain).await;
+            skilift_http::serve(listener, router, drain).await;
             Ok(())
         });
         let check: HealthCheck = Arc::new(move || state.health());

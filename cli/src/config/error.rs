@@ -27,6 +27,15 @@ pub(crate) enum ConfigError {
         given: &'static str,
         missing: &'static str,
     },
+    #[error("{given} is set and {missing} is not: TLS needs a certificate and its key")]
+    HalfTls {
+        given: &'static str,
+        missing: &'static str,
+    },
+    #[error(transparent)]
+    Tls(#[from] skilift_http::TlsError),
+    #[error("simulate and tls_cert are both set: simulated gates speak plain HTTP; leave one out")]
+    SimulateInTls,
     #[error("cannot tell where data belong: HOME is not set; say it with --data")]
     NoHome,
     #[error(transparent)]
@@ -74,4 +83,14 @@ pub(crate) enum ConfigError {
          write rides for any resort"
     )]
     OpenToStrangers(SocketAddr),
+    #[error(
+        "the console on {0} could be reached from other machines in the clear: give it --tls-cert and --tls-key, or say \
+         --behind-proxy where a proxy speaks TLS"
+    )]
+    ConsoleInTheClear(SocketAddr),
+    #[error(
+        "the console on {0} could be reached from other machines, and nobody has a name here yet: start it on 127.0.0.1 first, \
+         log in with the code that it prints, and make an admin with `skictl users add`"
+    )]
+    ConsoleWithoutUsers(SocketAddr),
 }

@@ -10,7 +10,7 @@ use skilift_core::service_url::ServiceUrl;
 use skilift_core::stack::StackName;
 use skilift_load::simulation::Rate;
 
-use super::{Config, ConfigError, Servers};
+use super::{Config, ConfigError, Servers, TlsFiles};
 
 /// The keys of the file, the variables and the flags.
 #[derive(Debug, Deserialize, Serialize)]
@@ -35,6 +35,14 @@ pub(super) struct Keys {
     high_water: u64,
     catalogue: Option<PathBuf>,
     open: bool,
+    tls_cert: Option<PathBuf>,
+    tls_key: Option<PathBuf>,
+
+    console_listen: SocketAddr,
+    read_only: bool,
+    behind_proxy: bool,
+    management_url: Option<String>,
+    management_url_file: Option<PathBuf>,
 
     threads: u64,
     prefetch: u64,
@@ -64,6 +72,13 @@ impl Default for Keys {
             high_water: 1_000_000,
             catalogue: None,
             open: false,
+            tls_cert: None,
+            tls_key: None,
+            console_listen: SocketAddr::from(([127, 0, 0, 1], 8081)),
+            read_only: false,
+            behind_proxy: false,
+            management_url: None,
+            management_url_file: None,
             threads: 2,
             prefetch: 4_000,
             batch: 1_000,
@@ -86,6 +101,10 @@ impl Keys {
                 message_rides,
                 max_in_flight,
             });
+        }
+        let tls = tls_files(self.tls_cert, self.tls_key)?;
+        if tls.is_some() && self.simulate != 0.0 {
+            return Err(ConfigError::SimulateInTls);
         }
         Ok(Config {
             stack: self.stack.parse()?,
@@ -116,6 +135,15 @@ impl Keys {
             linger: at_most("linger", self.linger, Duration::from_secs(10))?,
             accept_loss_window: self.accept_loss_window,
             open: self.open,
+            tls,
+            console_listen: self.console_listen,
+            read_only: self.read_only,
+            behind_proxy: self.behind_proxy,
+            management_url: management_url(one_of(
+                "management_url",
+                self.management_url,
+                self.management_url_file,
+            )?)?,
         })
     }
 }
@@ -137,6 +165,30 @@ fn servers(
         amqp_url: ServiceUrl::amqp(&amqp_url).map_err(wrong("amqp_url"))?,
         redis_url: ServiceUrl::redis(&redis_url).map_err(wrong("redis_url"))?,
     }))
+}
+
+/// Where RabbitMQ's management API is.
+fn management_url(text: Option<String>) -> Result<Option<ServiceUrl>, ConfigError> {
+    let wrong = |source| ConfigError::Url {
+        key: "management_url",
+        source,
+    };
+    let url = text.as_deref().map(ServiceUrl::management);
+    url.transpose().map_err(wrong)
+}
+
+/// What TLS is spoken with; `None` when neither file is named.
+fn tls_files(
+    certificate: Option<PathBuf>,
+    key: Option<PathBuf>,
+) -> Result<Option<TlsFiles>, ConfigError> {
+    let half = |given, missing| ConfigError::HalfTls { given, missing };
+    match (certificate, key) {
+        (None, None) => Ok(None),
+        (Some(_), None) => Err(half("tls_cert", "tls_key")),
+        (None, Some(_)) => Err(half("tls_key", "tls_cert")),
+        (Some(certificate), Some(key)) => Ok(Some(TlsFiles { certificate, key })),
+    }
 }
 
 /// A secret, given as itself or as a file that holds it.

@@ -182,7 +182,7 @@ mod tests {
     #[test]
     fn a_refusal_says_how_long_and_is_news_once() {
         let attempts = Attempts::default();
-        let mut take = |now_ms| attempts.take(Some("heidi"), None, now_ms);
+        let take = |now_ms| attempts.take(Some("heidi"), None, now_ms);
         for _ in 0..10 {
             assert_eq!(take(1_000), Ok(()));
         }

@@ -28,6 +28,7 @@ pub(crate) struct Door {
     /// The smallest role that may pass; `None` where everybody may.
     pub(crate) role: Option<UserRole>,
     /// What is behind it.
+    pub(crate) method: &'static str,
     pub(crate) path: &'static str,
 }
 
@@ -46,7 +47,7 @@ pub(crate) async fn admit(
                 caller.name, caller.role
             );
             let mut line = audit::refused(audit::by(&caller, "ask"), &why);
-            line.target = Some(format!("{} {}", request.method(), door.path));
+            line.target = Some(format!("{} {}", door.method, door.path));
             let writing =
                 door.console
                     .state

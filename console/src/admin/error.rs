@@ -6,6 +6,7 @@ use skilift_core::embedded::DiskError;
 use skilift_core::lifecycle::chain;
 use skilift_core::ranged::RangeError;
 use skilift_core::store::StoreError;
+use skilift_core::store::leaders::LeadersError;
 
 use super::extract::ApiJson;
 use crate::access::password::PasswordError;
@@ -142,12 +143,27 @@ impl From<DiskError> for ApiError {
 
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
+        Self::from(&error)
+    }
+}
+
+impl From<&StoreError> for ApiError {
+    fn from(error: &StoreError) -> Self {
         match error {
-            StoreError::Corrupt { .. } => Self::internal(chain(&error)),
+            StoreError::Corrupt { .. } => Self::internal(chain(error)),
             error => {
-                tracing::debug!("a question to the store failed: {}", chain(&error));
+                tracing::debug!("a question to the store failed: {}", chain(error));
                 Self::unavailable(format!("the store does not answer: {error}"))
             }
+        }
+    }
+}
+
+impl From<LeadersError> for ApiError {
+    fn from(error: LeadersError) -> Self {
+        match error {
+            LeadersError::Store(error) => Self::from(&*error),
+            LeadersError::Busy => Self::unavailable(error.to_string()),
         }
     }
 }

@@ -10,7 +10,7 @@ use axum::routing::{MethodRouter, get, post};
 
 use super::auth::{Door, admit};
 use super::error::ApiError;
-use super::{access, audit, letters, login, plans, settings};
+use super::{access, audit, letters, login, openapi, plans, settings, stats};
 use crate::console::Console;
 use crate::view::access::UserRole;
 use crate::view::access::UserRole::{Operator, Viewer};
@@ -19,8 +19,13 @@ use crate::view::access::UserRole::{Operator, Viewer};
 const PREFIX: &str = "/admin/v1";
 
 /// The admin API.
-#[rustfmt::skip]
 pub(crate) fn router(console: Arc<Console>) -> Router {
+    routes(console).build()
+}
+
+/// What there is, and who may ask for it. The same table stands in `docs/operations.md`.
+#[rustfmt::skip]
+fn routes(console: Arc<Console>) -> Routes {
     Routes::new(console)
         // The way in and out
         .post(None,         "/login",  login::login)
@@ -36,16 +41,39 @@ pub(crate) fn router(console: Arc<Console>) -> Router {
         .get(Some(Viewer),    "/plans/{id}", plans::plan)
         .post(Some(Operator), "/plans/{id}/apply", plans::apply)
         .get(Some(Viewer),    "/audit", audit::audit)
+        // What is known of skiers and resorts
+        .get(Some(Viewer),  "/stats/skiers/{skier}", stats::skier)
+        .get(Some(Viewer),  "/stats/resorts/{resort}/seasons/{season}/days/{day}", stats::resort)
+        .get(Some(Viewer),  "/stats/resorts/{resort}/seasons/{season}/days/{day}/lifts", stats::lifts)
+        .get(Some(Viewer),  "/stats/resorts/{resort}/seasons/{season}/days/{day}/hours", stats::hours)
+        .get(Some(Viewer),  "/stats/resorts/{resort}/seasons/{season}/days/{day}/top", stats::top)
         // Who may
         .get(Some(Viewer),  "/users", access::users)
         .get(Some(Viewer),  "/tokens", access::tokens)
         .get(Some(Viewer),  "/keys", access::keys)
-        .build()
+        // The description of all this
+        .get(None,          "/openapi.json", openapi::document)
+}
+
+/// A row of the table.
+#[cfg(test)]
+pub(crate) struct Endpoint {
+    pub(crate) method: &'static str,
+    pub(crate) path: &'static str,
+    pub(crate) role: Option<UserRole>,
+}
+
+/// The table, for tests of every row.
+#[cfg(test)]
+pub(crate) fn endpoints(console: Arc<Console>) -> Vec<Endpoint> {
+    routes(console).listed
 }
 
 /// Puts routes together, each behind its door.
 struct Routes {
     router: Router<Arc<Console>>,
+    #[cfg(test)]
+    listed: Vec<Endpoint>,
     console: Arc<Console>,
 }
 
@@ -53,6 +81,8 @@ impl Routes {
     fn new(console: Arc<Console>) -> Self {
         Self {
             router: Router::new(),
+            #[cfg(test)]
+            listed: Vec::new(),
             console,
         }
     }
@@ -63,7 +93,7 @@ impl Routes {
         path: &'static str,
         handler: H,
     ) -> Self {
-        self.on(role, path, get(handler))
+        self.on("GET", role, path, get(handler))
     }
 
     fn post<H: Handler<T, Arc<Console>>, T: 'static>(
@@ -72,11 +102,12 @@ impl Routes {
         path: &'static str,
         handler: H,
     ) -> Self {
-        self.on(role, path, post(handler))
+        self.on("POST", role, path, post(handler))
     }
 
     fn on(
-        self,
+        mut self,
+        method: &'static str,
         role: Option<UserRole>,
         path: &'static str,
         methods: MethodRouter<Arc<Console>>,
@@ -84,15 +115,15 @@ impl Routes {
         let door = Door {
             console: Arc::clone(&self.console),
             role,
+            method,
             path,
         };
-        let guarded = methods
-            .layer(from_fn_with_state(door, admit))
-            .fallback(method_not_allowed);
-        Self {
-            router: self.router.route(&format!("{PREFIX}{path}"), guarded),
-            ..self
-        }
+        #[cfg(test)]
+        self.listed.push(Endpoint { method, path, role });
+        let door = from_fn_with_state(door, admit);
+        let guarded = methods.layer(door).fallback(method_not_allowed);
+        self.router = self.router.route(&format!("{PREFIX}{path}"), guarded);
+        self
     }
 
     fn build(self) -> Router {

@@ -21,6 +21,7 @@ use crate::audit;
 use crate::console::Console;
 use crate::view::access::UserRole;
 use crate::view::audit::{AuditEntry, AuditOutcome};
+use crate::view::change::Change;
 use crate::view::plan::{
     ApplyRequest, Danger, OutcomeResult, OutcomeView, PlanState, PlanView, StepView,
 };
@@ -78,8 +79,13 @@ async fn begin<'a>(
         )));
     }
     check_is_planned(&plan)?;
+    let takes_password = matches!(
+        plan.change,
+        Change::AddUser { .. } | Change::SetPassword { .. }
+    );
+    let password = request.password.filter(|_| takes_password);
     let given = Given {
-        password: hashed(console, request.password).await?,
+        password: hashed(console, password).await?,
     };
     let turn = console.desired.turn.lock().await;
     let mut plan = find(console, id)?;

@@ -116,7 +116,7 @@ pub struct TokenView {
 /// `GET /admin/v1/keys`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct KeysView {
-    /// Whether keys are asked for: "open" or "keys".
+    /// Whether keys are asked for: "open" or "keys"; "unset" while each API node's flags say.
     pub ingest: String,
     /// Newest first.
     pub keys: Vec<KeyView>,

@@ -5,18 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use moka::future::Cache;
-use skilift_core::packed::Boarding;
-use skilift_core::ride::{ResortDay, SkierId};
-use skilift_core::store::StoreError;
 use tokio::sync::Semaphore;
 
-use crate::error::ApiError;
-use crate::state::ApiState;
+use super::{Reader, StoreError};
+use crate::catalogue::Catalogue;
+use crate::packed::Boarding;
+use crate::ride::{ResortDay, SkierId};
 
 /// Most leaders that are kept of a day.
-pub(crate) const MOST: usize = 100;
+pub const MOST: usize = 100;
 /// How long an answer is kept.
-const KEPT: Duration = Duration::from_secs(5);
+pub const KEPT: Duration = Duration::from_secs(5);
 /// Days that are kept at once.
 const DAYS: u64 = 256;
 /// How long a request waits for the scans before its own.
@@ -24,10 +23,13 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// One skier among the leaders.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Leader {
-    pub(crate) skier: SkierId,
-    pub(crate) vertical_m: u64,
-    pub(crate) rides: usize,
+pub struct Leader {
+    /// The skier.
+    pub skier: SkierId,
+    /// His vertical that day, in metres.
+    pub vertical_m: u64,
+    /// His rides.
+    pub rides: usize,
 }
 
 impl Leader {
@@ -38,10 +40,21 @@ impl Leader {
 }
 
 /// The leaders of days that were asked for lately.
-pub(crate) struct Leaders {
+pub struct Leaders {
     kept: Cache<ResortDay, Arc<[Leader]>>,
     /// A scan costs the store as much as thousands of short questions: one at a time.
     turn: Semaphore,
+}
+
+/// Why leaders cannot be told.
+#[derive(Debug, thiserror::Error)]
+pub enum LeadersError {
+    /// Too many scans wait.
+    #[error("too many days are being searched for their leaders")]
+    Busy,
+    /// The scan failed, for everybody who waited for it.
+    #[error(transparent)]
+    Store(Arc<StoreError>),
 }
 
 /// Why there is no answer.
@@ -51,7 +64,7 @@ enum NoAnswer {
     /// Too many scans wait.
     Busy,
     /// The scan failed.
-    Store(StoreError),
+    Store(Arc<StoreError>),
 }
 
 impl Default for Leaders {
@@ -67,36 +80,46 @@ impl Default for Leaders {
 }
 
 impl Leaders {
-    /// At most [`MOST`] leaders of a day; none when it has no rides.
-    pub(crate) async fn of(
+    /// At most [`MOST`] leaders of a day by vertical, then by rides, then by number; none when it has no rides.
+    ///
+    /// # Errors
+    /// When the store fails, or too many days are asked for at once.
+    pub async fn of(
         &self,
-        api: &ApiState,
+        reader: &dyn Reader,
+        catalogue: &Catalogue,
         day: ResortDay,
-    ) -> Result<Arc<[Leader]>, ApiError> {
-        let found = self.kept.try_get_with(day, self.find(api, day)).await;
+    ) -> Result<Arc<[Leader]>, LeadersError> {
+        let finding = self.find(reader, catalogue, day);
+        let found = self.kept.try_get_with(day, finding).await;
         found.or_else(|error| match &*error {
             NoAnswer::NoRides => Ok(Arc::default()),
-            NoAnswer::Busy => Err(ApiError::Unavailable {
-                message: "too many days are being searched for their leaders".to_owned(),
-                retry_after: KEPT,
-            }),
-            NoAnswer::Store(error) => Err(error.into()),
+            NoAnswer::Busy => Err(LeadersError::Busy),
+            NoAnswer::Store(error) => Err(LeadersError::Store(Arc::clone(error))),
         })
     }
 
-    async fn find(&self, api: &ApiState, day: ResortDay) -> Result<Arc<[Leader]>, NoAnswer> {
+    async fn find(
+        &self,
+        reader: &dyn Reader,
+        catalogue: &Catalogue,
+        day: ResortDay,
+    ) -> Result<Arc<[Leader]>, NoAnswer> {
         let turn = tokio::time::timeout(PATIENCE, self.turn.acquire()).await;
         let _turn = turn.map_err(|_| NoAnswer::Busy)?;
         let mut top = Top::default();
         let mut visit = |skier, rides: Vec<Boarding>| {
+            let rises = rides
+                .iter()
+                .map(|ride| u64::from(catalogue.vertical_m(day.resort, ride.lift)));
             top.offer(Leader {
                 skier,
-                vertical_m: api.vertical_m(day.resort, &rides),
+                vertical_m: rises.sum(),
                 rides: rides.len(),
             });
         };
-        let scanned = api.reader.scan_day(day, &mut visit).await;
-        scanned.map_err(NoAnswer::Store)?;
+        let scanned = reader.scan_day(day, &mut visit).await;
+        scanned.map_err(|error| NoAnswer::Store(error.into()))?;
         if top.0.is_empty() {
             return Err(NoAnswer::NoRides);
         }

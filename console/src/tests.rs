@@ -1,0 +1,11 @@
+//! The console through its API, without a socket: on a folder of its own, with nodes that are told by memory.
+
+mod access;
+mod audit;
+mod harness;
+mod letters;
+mod letters_again;
+mod plans;
+mod publishing;
+mod roles;
+mod stats;

@@ -1,0 +1,337 @@
+//! A console in a temporary folder, and who asks it.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use axum::Router;
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use axum::http::{Request, StatusCode};
+use http_body_util::BodyExt;
+use serde_json::{Value, json};
+use skilift_core::catalogue::Catalogue;
+use skilift_core::control::local::LocalPlane;
+use skilift_core::control::{
+    ApiSettings, BootId, ControlError, ControlPlane, Document, Heartbeat, Ingest, IngestKeys,
+    NodeId, Role, WorkerSettings,
+};
+use skilift_core::embedded::Database;
+use skilift_core::lifecycle::{Lifecycle, Signals};
+use skilift_core::queue::DeadLetterOffice;
+use skilift_core::queue::embedded::{EmbeddedOffice, EmbeddedQueue};
+use skilift_core::store::Reader;
+use skilift_core::store::embedded::EmbeddedReader;
+use tempfile::TempDir;
+use tokio::sync::mpsc;
+use tower::ServiceExt;
+
+use crate::console::{self, Console, ConsoleConfig, EngineKind, Seeds, Sources};
+use crate::roster::KnownNode;
+use crate::view::access::UserRole;
+
+pub(super) const WORKER: WorkerSettings = WorkerSettings {
+    threads: 2,
+    prefetch: 4000,
+    batch: 1000,
+    linger_ms: 25,
+};
+pub(super) const API: ApiSettings = ApiSettings {
+    lanes: 1,
+    message_rides: 256,
+    max_in_flight: 20_000,
+};
+
+/// A way to the nodes that can be away, and forget.
+#[derive(Default)]
+pub(super) struct Plane {
+    kept: std::sync::Mutex<Arc<LocalPlane>>,
+    pub(super) is_away: AtomicBool,
+}
+
+impl Plane {
+    /// Forgets everything, as a flushed Redis does.
+    pub(super) fn flush(&self) {
+        *self.kept.lock().unwrap() = Arc::default();
+    }
+
+    fn reach(&self) -> Result<Arc<LocalPlane>, ControlError> {
+        if self.is_away.load(Ordering::Relaxed) {
+            return Err(ControlError::Redis {
+                doing: "be reached",
+                source: std::io::Error::other("away, for a test").into(),
+            });
+        }
+        Ok(Arc::clone(&self.kept.lock().unwrap()))
+    }
+}
+
+#[async_trait]
+impl ControlPlane for Plane {
+    async fn beat(&self, heartbeat: &Heartbeat) -> Result<(), ControlError> {
+        self.reach()?.beat(heartbeat).await
+    }
+
+    async fn document(&self) -> Result<Option<Document>, ControlError> {
+        self.reach()?.document().await
+    }
+
+    async fn ingest_keys(&self) -> Result<Option<IngestKeys>, ControlError> {
+        self.reach()?.ingest_keys().await
+    }
+
+    async fn publish(&self, document: &Document) -> Result<u64, ControlError> {
+        self.reach()?.publish(document).await
+    }
+
+    async fn publish_ingest_keys(&self, keys: &IngestKeys) -> Result<u64, ControlError> {
+        self.reach()?.publish_ingest_keys(keys).await
+    }
+
+    async fn heartbeats(&self) -> Result<mpsc::Receiver<Heartbeat>, ControlError> {
+        self.reach()?.heartbeats().await
+    }
+}
+
+/// A console that runs.
+pub(super) struct TestConsole {
+    pub(super) console: Arc<Console>,
+    pub(super) plane: Arc<Plane>,
+    router: Router,
+    life: Lifecycle,
+    pub(super) folder: TempDir,
+}
+
+/// What a console answered.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) headers: axum::http::HeaderMap,
+    pub(super) body: Value,
+}
+
+impl Answer {
+    /// The kind of the problem.
+    pub(super) fn code(&self) -> &str {
+        self.body["code"].as_str().unwrap_or_default()
+    }
+
+    pub(super) fn message(&self) -> &str {
+        self.body["message"].as_str().unwrap_or_default()
+    }
+}
+
+impl TestConsole {
+    /// A new console whose flags said [`WORKER`], [`API`] and open ingest.
+    pub(super) async fn new() -> Self {
+        Self::on(tempfile::tempdir().unwrap(), Arc::default(), false).await
+    }
+
+    pub(super) async fn on(folder: TempDir, plane: Arc<Plane>, read_only: bool) -> Self {
+        let seeds = Seeds {
+            worker: Some(WORKER),
+            api: Some(API),
+            ingest: Some(Ingest::Open),
+        };
+        Self::with(folder, plane, read_only, seeds).await
+    }
+
+    pub(super) async fn with(
+        folder: TempDir,
+        plane: Arc<Plane>,
+        read_only: bool,
+        seeds: Seeds,
+    ) -> Self {
+        let database = Arc::new(Database::open(&folder.path().join("data")).unwrap());
+        let queue = EmbeddedQueue::open(Arc::clone(&database)).unwrap();
+        let config = config(folder.path(), read_only, seeds);
+        let store: (Arc<dyn Reader>, Arc<dyn DeadLetterOffice>) = (
+            Arc::new(EmbeddedReader::new(database)),
+            Arc::new(EmbeddedOffice::new(queue)),
+        );
+        Self::over(folder, plane, config, store).await
+    }
+
+    /// A console over another store.
+    pub(super) async fn over(
+        folder: TempDir,
+        plane: Arc<Plane>,
+        config: ConsoleConfig,
+        (reader, letters): (Arc<dyn Reader>, Arc<dyn DeadLetterOffice>),
+    ) -> Self {
+        let life = Lifecycle::new();
+        let sources = Sources {
+            reader,
+            letters,
+            catalogue: Catalogue::default(),
+            plane: Arc::clone(&plane) as Arc<dyn ControlPlane>,
+        };
+        let console = console::start(config, sources, &life).await.unwrap();
+        Self {
+            router: crate::admin::router(Arc::clone(&console)),
+            console,
+            plane,
+            life,
+            folder,
+        }
+    }
+
+    /// Ends it in order, and starts it again on the same folder.
+    pub(super) async fn restart(self) -> Self {
+        let (folder, plane) = self.stop().await;
+        Self::on(folder, plane, false).await
+    }
+
+    /// Ends it in order.
+    pub(super) async fn stop(self) -> (TempDir, Arc<Plane>) {
+        let Self {
+            console,
+            plane,
+            router,
+            life,
+            folder,
+        } = self;
+        life.drain();
+        let signals = Signals::install().unwrap();
+        let ended = life
+            .run_until_drained(signals, Duration::from_secs(60))
+            .await;
+        assert_eq!(format!("{ended:?}"), format!("{:?}", ExitCode::SUCCESS));
+        drop((router, console));
+        (folder, plane)
+    }
+
+    /// Asks with a token, from an address of its own.
+    pub(super) async fn ask(
+        &self,
+        method: &str,
+        path: &str,
+        token: Option<&str>,
+        body: Option<Value>,
+    ) -> Answer {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(format!("/admin/v1{path}"))
+            .header("user-agent", "tests")
+            .extension(ConnectInfo(SocketAddr::from(([10, 1, 2, 3], 4567))));
+        if let Some(token) = token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        let body = match body {
+            Some(body) => {
+                request = request.header("content-type", "application/json");
+                Body::from(body.to_string())
+            }
+            None => Body::empty(),
+        };
+        let answer = self.router.clone().oneshot(request.body(body).unwrap());
+        let (parts, body) = answer.await.unwrap().into_parts();
+        let bytes = body.collect().await.unwrap().to_bytes();
+        Answer {
+            status: parts.status,
+            headers: parts.headers,
+            body: serde_json::from_slice(&bytes).unwrap_or(Value::Null),
+        }
+    }
+
+    pub(super) async fn get(&self, path: &str, token: &str) -> Value {
+        let answer = self.ask("GET", path, Some(token), None).await;
+        assert_eq!(answer.status, StatusCode::OK, "{path}: {answer:?}");
+        answer.body
+    }
+
+    /// Plans a change.
+    pub(super) async fn plan(&self, token: &str, change: Value) -> Value {
+        let answer = self.ask("POST", "/plans", Some(token), Some(change)).await;
+        assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
+        answer.body
+    }
+
+    /// Applies a plan.
+    pub(super) async fn apply(&self, token: &str, plan: &Value, request: Value) -> Answer {
+        let path = format!("/plans/{}/apply", plan["id"].as_str().unwrap());
+        self.ask("POST", &path, Some(token), Some(request)).await
+    }
+
+    /// Plans a change and applies it, confirmed.
+    pub(super) async fn change(&self, token: &str, change: Value) -> Value {
+        self.change_with(token, change, None).await
+    }
+
+    pub(super) async fn change_with(
+        &self,
+        token: &str,
+        change: Value,
+        password: Option<&str>,
+    ) -> Value {
+        let plan = self.plan(token, change).await;
+        let request = json!({ "confirm": plan["confirm"], "password": password });
+        let answer = self.apply(token, &plan, request).await;
+        assert_eq!(answer.status, StatusCode::OK, "{plan} {answer:?}");
+        answer.body
+    }
+
+    /// The token of the process, which is an admin's.
+    pub(super) fn local(&self) -> String {
+        self.console.make_local_token()
+    }
+
+    /// A token of this role.
+    pub(super) async fn token(&self, admin: &str, role: UserRole) -> String {
+        let change = json!({"change": "add_token", "name": format!("a {role}"), "role": role.to_string(), "expires_in_s": 3600});
+        let made = self.change(admin, change).await;
+        made["secret"].as_str().unwrap().to_owned()
+    }
+
+    /// Waits until something holds.
+    pub(super) async fn until(&self, what: &str, holds: impl AsyncFn() -> bool) {
+        let begun = Instant::now();
+        while !holds().await {
+            assert!(begun.elapsed() < Duration::from_secs(10), "never: {what}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Waits until the nodes can read what the console wants.
+    pub(super) async fn until_published(&self) -> Document {
+        self.until("published", async || {
+            let published = self.plane.document().await.ok().flatten();
+            let wanted = self.console.desired.document();
+            wanted.serial > 0 && published.is_some_and(|document| document == *wanted)
+        })
+        .await;
+        self.plane.document().await.unwrap().unwrap()
+    }
+
+    /// Has a node be heard.
+    pub(super) fn hear(&self, role: Role, port: u16) -> NodeId {
+        let mut nodes = self.console.roster.nodes().to_vec();
+        let node = NodeId::new(role, "test", port);
+        nodes.push(KnownNode {
+            node: node.clone(),
+            boot: BootId::random(),
+            role,
+            generation: None,
+            works: true,
+            is_lost: false,
+        });
+        self.console.roster.set(nodes);
+        node
+    }
+}
+
+pub(super) fn config(folder: &Path, read_only: bool, seeds: Seeds) -> ConsoleConfig {
+    ConsoleConfig {
+        stack: "test".parse().unwrap(),
+        engine: EngineKind::Servers,
+        folder: folder.join("console"),
+        read_only,
+        behind_proxy: false,
+        management: None,
+        seeds,
+    }
+}
