@@ -261,6 +261,17 @@ pub(crate) struct ConsoleDoorArgs {
     #[arg(long)]
     #[serde(skip_serializing_if = "is_false")]
     behind_proxy: bool,
+    #[arg(
+        long,
+        value_name = "URL",
+        help = "RabbitMQ's management API, as http://USER:PASSWORD@HOST:15672, for its figures beside ours (others can see flags: prefer --management-url-file)"
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    management_url: Option<String>,
+    /// File that holds the URL of RabbitMQ's management API
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    management_url_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Args, Serialize)]

@@ -32,6 +32,7 @@ use skilift_core::lifecycle::Signals;
 
 use self::change::Changing;
 use self::connection::Console;
+pub(crate) use self::connection::tls;
 pub(crate) use self::error::ClientError;
 use self::server::Server;
 use self::show::Showing;

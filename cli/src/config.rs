@@ -44,6 +44,8 @@ pub(crate) struct Config {
     pub(crate) console_listen: SocketAddr,
     pub(crate) read_only: bool,
     pub(crate) behind_proxy: bool,
+    /// RabbitMQ's management API, where it is to be asked.
+    pub(crate) management_url: Option<ServiceUrl>,
 
     pub(crate) threads: u32,
     pub(crate) prefetch_rides: u32,

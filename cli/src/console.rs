@@ -10,14 +10,17 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context;
-use skilift_console::{Console, ConsoleConfig, EngineKind, Seeds, Sources};
+use skilift_console::{Console, ConsoleConfig, EngineKind, ManagementSource, Seeds, Sources};
 use skilift_core::control::ControlPlane;
 use skilift_core::health::{Health, HealthCheck, Readiness};
+use skilift_core::queue::DeadLetterOffice;
+use skilift_core::queue::rabbit::{Broker, RabbitOffice};
 use skilift_core::store::Reader;
 use skilift_core::store::redis::Store;
 use skilift_http::Listener;
 
 use crate::args::ConsoleArgs;
+use crate::client::tls;
 use crate::config::{Config, ConfigError, TlsFiles};
 use crate::process::{self, Process, raise_file_limit, unless_signalled};
 
@@ -41,6 +44,8 @@ pub(crate) struct Ground {
     pub(crate) engine: EngineKind,
     pub(crate) reader: Arc<dyn Reader>,
     pub(crate) plane: Arc<dyn ControlPlane>,
+    pub(crate) letters: Arc<dyn DeadLetterOffice>,
+    pub(crate) management: Option<ManagementSource>,
     pub(crate) seeds: Seeds,
 }
 
@@ -51,8 +56,11 @@ pub(crate) async fn serve(args: &ConsoleArgs) -> anyhow::Result<ExitCode> {
     raise_file_limit();
     let listener = process.open_console(process.config.tls.as_ref()).await?;
     let store = Store::new(servers.redis_url.clone(), &process.config.stack, 1, true)?;
+    let broker = process.broker(servers, "console")?;
     let ground = Ground {
         engine: EngineKind::Servers,
+        letters: fleet_letters(&process.config, &broker),
+        management: management(&process.config, &broker)?,
         reader: Arc::new(store.reader()?),
         plane: process.fleet_plane(servers)?,
         seeds: Seeds::default(),
@@ -89,12 +97,14 @@ pub(crate) async fn start(
         folder: data.join(SUBFOLDER),
         read_only: config.read_only,
         behind_proxy: config.behind_proxy,
+        management: ground.management,
         seeds: ground.seeds,
     };
     let sources = Sources {
         reader: ground.reader,
         catalogue: process.catalogue()?,
         plane: ground.plane,
+        letters: ground.letters,
     };
     let console = skilift_console::start(settings, sources, life).await?;
     let address = listener.address()?;
@@ -111,6 +121,31 @@ pub(crate) async fn start(
         _token: token.transpose()?,
         url,
     })
+}
+
+/// The dead letters of a fleet.
+pub(crate) fn fleet_letters(config: &Config, broker: &Broker) -> Arc<dyn DeadLetterOffice> {
+    Arc::new(RabbitOffice::new(broker, config.stack.clone()))
+}
+
+/// RabbitMQ's management API, where it is to be asked.
+pub(crate) fn management(
+    config: &Config,
+    broker: &Broker,
+) -> anyhow::Result<Option<ManagementSource>> {
+    let Some(url) = &config.management_url else {
+        return Ok(None);
+    };
+    let is_encrypted = url.reveal().starts_with("https:");
+    let client = reqwest::Client::builder()
+        .tls_backend_preconfigured(tls(is_encrypted)?)
+        // The password is for the server that was named, and for no other.
+        .redirect(reqwest::redirect::Policy::none());
+    Ok(Some(ManagementSource {
+        url: url.clone(),
+        vhost: broker.vhost().to_owned(),
+        client: client.build()?,
+    }))
 }
 
 /// What the console within `up` speaks: TLS where others can reach it.

@@ -10,7 +10,7 @@ use skilift_core::embedded::Database;
 use skilift_core::engine::Embedded;
 use skilift_core::health::{Health, HealthCheck, Readiness};
 use skilift_core::queue::Admission;
-use skilift_core::queue::embedded::{self, EmbeddedQueue};
+use skilift_core::queue::embedded::{self, EmbeddedOffice, EmbeddedQueue};
 use skilift_core::queue::rabbit::Broker;
 use skilift_core::store::Reader;
 use skilift_core::store::embedded::EmbeddedReader;
@@ -66,6 +66,14 @@ async fn up(args: &UpArgs) -> anyhow::Result<ExitCode> {
             },
             reader: Arc::clone(&reader),
             plane: Arc::clone(&plane),
+            letters: match &base {
+                Base::Servers(_, broker) => console::fleet_letters(&process.config, broker),
+                Base::Folder((_, queue)) => Arc::new(EmbeddedOffice::new(Arc::clone(queue))),
+            },
+            management: match &base {
+                Base::Servers(_, broker) => console::management(&process.config, broker)?,
+                Base::Folder(_) => None,
+            },
             seeds: Seeds {
                 worker: Some(worker_settings(&process.config)),
                 api: Some(api_settings(&process.config)),

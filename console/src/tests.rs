@@ -3,6 +3,8 @@
 mod access;
 mod audit;
 mod harness;
+mod letters;
+mod letters_again;
 mod plans;
 mod publishing;
 mod roles;

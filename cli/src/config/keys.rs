@@ -41,6 +41,8 @@ pub(super) struct Keys {
     console_listen: SocketAddr,
     read_only: bool,
     behind_proxy: bool,
+    management_url: Option<String>,
+    management_url_file: Option<PathBuf>,
 
     threads: u64,
     prefetch: u64,
@@ -75,6 +77,8 @@ impl Default for Keys {
             console_listen: SocketAddr::from(([127, 0, 0, 1], 8081)),
             read_only: false,
             behind_proxy: false,
+            management_url: None,
+            management_url_file: None,
             threads: 2,
             prefetch: 4_000,
             batch: 1_000,
@@ -135,6 +139,11 @@ impl Keys {
             console_listen: self.console_listen,
             read_only: self.read_only,
             behind_proxy: self.behind_proxy,
+            management_url: management_url(one_of(
+                "management_url",
+                self.management_url,
+                self.management_url_file,
+            )?)?,
         })
     }
 }
@@ -156,6 +165,16 @@ fn servers(
         amqp_url: ServiceUrl::amqp(&amqp_url).map_err(wrong("amqp_url"))?,
         redis_url: ServiceUrl::redis(&redis_url).map_err(wrong("redis_url"))?,
     }))
+}
+
+/// Where RabbitMQ's management API is.
+fn management_url(text: Option<String>) -> Result<Option<ServiceUrl>, ConfigError> {
+    let wrong = |source| ConfigError::Url {
+        key: "management_url",
+        source,
+    };
+    let url = text.as_deref().map(ServiceUrl::management);
+    url.transpose().map_err(wrong)
 }
 
 /// What TLS is spoken with; `None` when neither file is named.

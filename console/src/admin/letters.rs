@@ -30,7 +30,7 @@ pub(crate) struct LettersQuery {
     get,
     path = "/admin/v1/letters",
     operation_id = "getLetters",
-    tag = "Queue",
+    tag = "Queue and nodes",
     params(LettersQuery),
     responses(
         (status = 200, description = "Dead letters", body = LettersView),
@@ -61,7 +61,7 @@ pub(crate) async fn letters(
     get,
     path = "/admin/v1/letters/{id}",
     operation_id = "getLetter",
-    tag = "Queue",
+    tag = "Queue and nodes",
     params(("id" = String, Path, description = "Its id")),
     responses(
         (status = 200, description = "The letter with its whole line", body = LetterView),

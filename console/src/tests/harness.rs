@@ -22,6 +22,9 @@ use skilift_core::control::{
 };
 use skilift_core::embedded::Database;
 use skilift_core::lifecycle::{Lifecycle, Signals};
+use skilift_core::queue::DeadLetterOffice;
+use skilift_core::queue::embedded::{EmbeddedOffice, EmbeddedQueue};
+use skilift_core::store::Reader;
 use skilift_core::store::embedded::EmbeddedReader;
 use tempfile::TempDir;
 use tokio::sync::mpsc;
@@ -143,11 +146,27 @@ impl TestConsole {
         read_only: bool,
         seeds: Seeds,
     ) -> Self {
-        let life = Lifecycle::new();
-        let config = config(folder.path(), read_only, seeds);
         let database = Arc::new(Database::open(&folder.path().join("data")).unwrap());
+        let queue = EmbeddedQueue::open(Arc::clone(&database)).unwrap();
+        let config = config(folder.path(), read_only, seeds);
+        let store: (Arc<dyn Reader>, Arc<dyn DeadLetterOffice>) = (
+            Arc::new(EmbeddedReader::new(database)),
+            Arc::new(EmbeddedOffice::new(queue)),
+        );
+        Self::over(folder, plane, config, store).await
+    }
+
+    /// A console over another store.
+    pub(super) async fn over(
+        folder: TempDir,
+        plane: Arc<Plane>,
+        config: ConsoleConfig,
+        (reader, letters): (Arc<dyn Reader>, Arc<dyn DeadLetterOffice>),
+    ) -> Self {
+        let life = Lifecycle::new();
         let sources = Sources {
-            reader: Arc::new(EmbeddedReader::new(database)),
+            reader,
+            letters,
             catalogue: Catalogue::default(),
             plane: Arc::clone(&plane) as Arc<dyn ControlPlane>,
         };
@@ -305,13 +324,14 @@ impl TestConsole {
     }
 }
 
-fn config(folder: &Path, read_only: bool, seeds: Seeds) -> ConsoleConfig {
+pub(super) fn config(folder: &Path, read_only: bool, seeds: Seeds) -> ConsoleConfig {
     ConsoleConfig {
         stack: "test".parse().unwrap(),
         engine: EngineKind::Servers,
         folder: folder.join("console"),
         read_only,
         behind_proxy: false,
+        management: None,
         seeds,
     }
 }

@@ -102,6 +102,16 @@ fn changes(node: &str) -> Vec<(Value, UserRole, UserRole)> {
             Admin,
         ),
         (json!({"change": "pause"}), Operator, Operator),
+        (
+            json!({"change": "replay", "letters": "all"}),
+            Operator,
+            Operator,
+        ),
+        (
+            json!({"change": "discard", "letters": "all"}),
+            Operator,
+            Operator,
+        ),
         (json!({"change": "resume"}), Operator, Operator),
         (json!({"change": "drain", "node": node}), Operator, Admin),
         (
