@@ -3,6 +3,7 @@
 mod access;
 mod audit;
 mod harness;
+mod openapi;
 mod plans;
 mod publishing;
 mod roles;
