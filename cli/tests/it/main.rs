@@ -6,6 +6,7 @@
 //! - `load`: clients that send rides and remember every answer. `proof`: holds what is stored against what was answered.
 //! - `nodes`: what nodes say to a console and follow of it.
 //! - `load_command`: `skictl load` against an API and a worker.
+//! - `console`: the ways into it, and its crashes.
 //! - Then the crashes, one file for whom they hit, and the starts that must fail with a clear message. `durability` watches
 //!   a data folder's system calls.
 
@@ -20,6 +21,7 @@ mod up;
 mod bad_folder;
 mod bad_start;
 mod broker_crashes;
+mod console;
 mod dead_letters;
 mod durability;
 mod embedded_crashes;
