@@ -14,7 +14,8 @@ use skilift_console::{Console, ConsoleConfig, EngineKind, ManagementSource, Seed
 use skilift_core::control::ControlPlane;
 use skilift_core::health::{Health, HealthCheck, Readiness};
 use skilift_core::queue::DeadLetterOffice;
-use skilift_core::queue::rabbit::{Broker, RabbitOffice};
+use skilift_core::queue::depth::DepthGauge;
+use skilift_core::queue::rabbit::{Broker, RabbitDepth, RabbitOffice};
 use skilift_core::store::Reader;
 use skilift_core::store::redis::Store;
 use skilift_http::Listener;
@@ -44,6 +45,7 @@ pub(crate) struct Ground {
     pub(crate) engine: EngineKind,
     pub(crate) reader: Arc<dyn Reader>,
     pub(crate) plane: Arc<dyn ControlPlane>,
+    pub(crate) depth: Arc<dyn DepthGauge>,
     pub(crate) letters: Arc<dyn DeadLetterOffice>,
     pub(crate) management: Option<ManagementSource>,
     pub(crate) seeds: Seeds,
@@ -59,6 +61,7 @@ pub(crate) async fn serve(args: &ConsoleArgs) -> anyhow::Result<ExitCode> {
     let broker = process.broker(servers, "console")?;
     let ground = Ground {
         engine: EngineKind::Servers,
+        depth: fleet_depth(&process.config, &broker),
         letters: fleet_letters(&process.config, &broker),
         management: management(&process.config, &broker)?,
         reader: Arc::new(store.reader()?),
@@ -104,6 +107,7 @@ pub(crate) async fn start(
         reader: ground.reader,
         catalogue: process.catalogue()?,
         plane: ground.plane,
+        depth: ground.depth,
         letters: ground.letters,
     };
     let console = skilift_console::start(settings, sources, life).await?;
@@ -121,6 +125,13 @@ pub(crate) async fn start(
         _token: token.transpose()?,
         url,
     })
+}
+
+/// How much waits in a fleet's queues.
+pub(crate) fn fleet_depth(config: &Config, broker: &Broker) -> Arc<dyn DepthGauge> {
+    // A connection of its own: RabbitMQ does not listen to one that it has blocked.
+    let broker = broker.another("depth");
+    Arc::new(RabbitDepth::new(broker, config.stack.clone()))
 }
 
 /// The dead letters of a fleet.

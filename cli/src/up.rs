@@ -66,6 +66,10 @@ async fn up(args: &UpArgs) -> anyhow::Result<ExitCode> {
             },
             reader: Arc::clone(&reader),
             plane: Arc::clone(&plane),
+            depth: match &base {
+                Base::Servers(_, broker) => console::fleet_depth(&process.config, broker),
+                Base::Folder((_, queue)) => Arc::clone(queue) as _,
+            },
             letters: match &base {
                 Base::Servers(_, broker) => console::fleet_letters(&process.config, broker),
                 Base::Folder((_, queue)) => Arc::new(EmbeddedOffice::new(Arc::clone(queue))),
