@@ -19,6 +19,7 @@ use skilift_core::queue::rabbit::{Broker, RabbitDepth, RabbitOffice};
 use skilift_core::store::Reader;
 use skilift_core::store::redis::Store;
 use skilift_http::Listener;
+use tokio_util::sync::CancellationToken;
 
 use crate::args::ConsoleArgs;
 use crate::client::tls;
@@ -82,8 +83,8 @@ pub(crate) async fn serve(args: &ConsoleArgs) -> anyhow::Result<ExitCode> {
             Readiness::Ready
         })
     });
-    let nobody = std::future::pending();
-    process.run(signals, check, nobody, async {}).await
+    let nobody = async |end: CancellationToken| end.cancelled().await;
+    process.run(signals, check, nobody, broker.close()).await
 }
 
 /// Starts a console and serves it.

@@ -34,7 +34,7 @@ impl Operator {
         ];
         let environment = servers(&setup.rabbit, &setup.redis);
         let console =
-            Process::start(&folder, "skictl", &arguments, &environment, "console on ").await?;
+            Process::start(&folder, "skictl", &arguments, &environment, "admin API on ").await?;
         let token = std::fs::read_to_string(format!("{data}/token"))?;
         Ok(Self {
             console,

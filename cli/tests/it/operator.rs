@@ -72,7 +72,7 @@ impl Operator {
             "serve",
             "console",
             "--stack",
-            system.stack.as_str(),
+            &system.stack.to_string(),
             "--data",
             data.to_str().unwrap(),
             "--console-listen",

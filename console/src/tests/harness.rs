@@ -15,6 +15,7 @@ use axum::http::{Request, StatusCode};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use skilift_core::catalogue::Catalogue;
+use skilift_core::clock::epoch_ms;
 use skilift_core::control::local::LocalPlane;
 use skilift_core::control::{
     ApiSettings, BootId, ControlError, ControlPlane, Document, Heartbeat, Ingest, IngestKeys,
@@ -22,16 +23,18 @@ use skilift_core::control::{
 };
 use skilift_core::embedded::Database;
 use skilift_core::lifecycle::{Lifecycle, Signals};
-use skilift_core::queue::DeadLetterOffice;
+use skilift_core::queue::depth::{Depth, DepthGauge};
 use skilift_core::queue::embedded::{EmbeddedOffice, EmbeddedQueue};
+use skilift_core::queue::{DeadLetterOffice, QueueError};
 use skilift_core::store::Reader;
 use skilift_core::store::embedded::EmbeddedReader;
 use tempfile::TempDir;
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tower::ServiceExt;
 
 use crate::console::{self, Console, ConsoleConfig, EngineKind, Seeds, Sources};
-use crate::roster::KnownNode;
+use crate::registry;
 use crate::view::access::UserRole;
 
 pub(super) const WORKER: WorkerSettings = WorkerSettings {
@@ -103,6 +106,7 @@ pub(super) struct TestConsole {
     pub(super) plane: Arc<Plane>,
     router: Router,
     life: Lifecycle,
+    beating: std::sync::Mutex<JoinSet<()>>,
     pub(super) folder: TempDir,
 }
 
@@ -122,6 +126,19 @@ impl Answer {
 
     pub(super) fn message(&self) -> &str {
         self.body["message"].as_str().unwrap_or_default()
+    }
+}
+
+/// A queue in which nothing waits: these tests do not look at it.
+struct NothingWaits;
+
+#[async_trait]
+impl DepthGauge for NothingWaits {
+    async fn depth(&self) -> Result<Depth, QueueError> {
+        Ok(Depth {
+            ready_messages: 0,
+            dead_messages: 0,
+        })
     }
 }
 
@@ -166,6 +183,7 @@ impl TestConsole {
         let life = Lifecycle::new();
         let sources = Sources {
             reader,
+            depth: Arc::new(NothingWaits),
             letters,
             catalogue: Catalogue::default(),
             plane: Arc::clone(&plane) as Arc<dyn ControlPlane>,
@@ -176,6 +194,7 @@ impl TestConsole {
             console,
             plane,
             life,
+            beating: std::sync::Mutex::default(),
             folder,
         }
     }
@@ -194,6 +213,7 @@ impl TestConsole {
             router,
             life,
             folder,
+            beating: _,
         } = self;
         life.drain();
         let signals = Signals::install().unwrap();
@@ -307,20 +327,38 @@ impl TestConsole {
         self.plane.document().await.unwrap().unwrap()
     }
 
-    /// Has a node be heard.
-    pub(super) fn hear(&self, role: Role, port: u16) -> NodeId {
-        let mut nodes = self.console.roster.nodes().to_vec();
-        let node = NodeId::new(role, "test", port);
-        nodes.push(KnownNode {
-            node: node.clone(),
-            boot: BootId::random(),
-            role,
-            generation: None,
-            works: true,
-            is_lost: false,
+    /// Has a node be heard, until [`Self::silence`].
+    pub(super) async fn hear(&self, role: Role, port: u16) -> NodeId {
+        let (plane, boot) = (Arc::clone(&self.plane), BootId::random());
+        let began = epoch_ms();
+        let beat = move || match role {
+            Role::Api => registry::tests::api(port, boot, began, epoch_ms(), 0),
+            Role::Worker => registry::tests::worker(port, boot, began, epoch_ms(), 0),
+        };
+        let node = beat().node;
+        self.beating.lock().unwrap().spawn(async move {
+            loop {
+                let _ = plane.beat(&beat()).await;
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
         });
-        self.console.roster.set(nodes);
+        self.until("heard", async || {
+            let nodes = self.console.roster.nodes();
+            nodes
+                .iter()
+                .any(|known| known.node == node && !known.is_lost)
+        })
+        .await;
         node
+    }
+
+    /// Has all nodes fall silent.
+    pub(super) async fn silence(&self) {
+        self.beating.lock().unwrap().abort_all();
+        self.until("lost", async || {
+            self.console.roster.nodes().iter().all(|node| node.is_lost)
+        })
+        .await;
     }
 }
 

@@ -137,7 +137,7 @@ fn changes(node: &str) -> Vec<(Value, UserRole, UserRole)> {
 async fn every_role_meets_every_change() {
     let console = TestConsole::new().await;
     let admin = console.local();
-    let node = console.hear(Role::Worker, 1);
+    let node = console.hear(Role::Worker, 1).await;
     console.until_published().await;
     let mut tokens = Vec::new();
     for role in [Viewer, Operator, Admin] {
