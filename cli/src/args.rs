@@ -155,7 +155,15 @@ pub(crate) struct PublicArgs {
     #[command(flatten)]
     #[serde(flatten)]
     tls: TlsArgs,
-    /// Let anybody who can reach the API write anything in range, also beyond loopback without a catalogue
+    /// Who may post rides until the console says it: everybody, or who shows an ingest key [default: open]
+    #[arg(long, value_name = "WHO", value_parser = ["open", "keys"])]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ingest: Option<String>,
+    /// Ask for an ingest key whoever asks about rides, too
+    #[arg(long)]
+    #[serde(skip_serializing_if = "is_false")]
+    read_keys: bool,
+    /// Let anybody who can reach the API write anything in range, also beyond loopback without a catalogue or ingest keys
     #[arg(long)]
     #[serde(skip_serializing_if = "is_false")]
     open: bool,
@@ -182,6 +190,10 @@ pub(crate) struct ApiArgs {
     #[command(flatten)]
     #[serde(flatten)]
     public: PublicArgs,
+    /// Folder for what the console said last [default: ~/.local/share/skilift]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<PathBuf>,
     /// Publisher lanes, each one AMQP channel [default: 1]
     #[arg(long, value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]

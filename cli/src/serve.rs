@@ -119,6 +119,7 @@ pub(crate) fn serve_public(
         listener,
         publisher.clone(),
         reader,
+        process.config.doors,
         agent.orders(),
         &process.life,
     );

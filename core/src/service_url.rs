@@ -45,6 +45,14 @@ impl ServiceUrl {
         Self::of_scheme(text, "redis", &["redis", "rediss"])
     }
 
+    /// Reads the URL of RabbitMQ's management API: `http://` or `https://`.
+    ///
+    /// # Errors
+    /// When it is no such URL.
+    pub fn management(text: &str) -> Result<Self, InvalidServiceUrl> {
+        Self::of_scheme(text, "http", &["http", "https"])
+    }
+
     fn of_scheme(
         text: &str,
         expected: &'static str,
@@ -61,6 +69,26 @@ impl ServiceUrl {
             return Err(InvalidServiceUrl::Host);
         }
         Ok(Self(url))
+    }
+
+    /// The host.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        // `[::1]` is how a URL writes what a socket calls `::1`.
+        let host = self.0.host_str().unwrap_or_default();
+        host.trim_start_matches('[').trim_end_matches(']')
+    }
+
+    /// The port, where the URL names one.
+    #[must_use]
+    pub fn port(&self) -> Option<u16> {
+        self.0.port()
+    }
+
+    /// Whether it is reached in TLS.
+    #[must_use]
+    pub fn is_tls(&self) -> bool {
+        matches!(self.0.scheme(), "amqps" | "rediss" | "https")
     }
 
     /// The whole URL with its password, for the client library only.

@@ -8,6 +8,7 @@ mod outside;
 
 mod bulk;
 mod days;
+mod ingest;
 mod operation;
 mod raw;
 mod refusals;

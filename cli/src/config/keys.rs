@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use skilift_api::Doors;
+use skilift_core::control::Ingest;
 use skilift_core::service_url::ServiceUrl;
 use skilift_core::stack::StackName;
 use skilift_load::simulation::Rate;
@@ -34,6 +36,8 @@ pub(super) struct Keys {
     max_in_flight: u64,
     high_water: u64,
     catalogue: Option<PathBuf>,
+    ingest: Ingest,
+    read_keys: bool,
     open: bool,
     tls_cert: Option<PathBuf>,
     tls_key: Option<PathBuf>,
@@ -65,6 +69,8 @@ impl Default for Keys {
             max_in_flight: 20_000,
             high_water: 1_000_000,
             catalogue: None,
+            ingest: Ingest::Open,
+            read_keys: false,
             open: false,
             tls_cert: None,
             tls_key: None,
@@ -123,6 +129,10 @@ impl Keys {
             batch_rides: within("batch", self.batch, 1..=100_000)?,
             linger: at_most("linger", self.linger, Duration::from_secs(10))?,
             accept_loss_window: self.accept_loss_window,
+            doors: Doors {
+                ingest: self.ingest,
+                read_keys: self.read_keys,
+            },
             open: self.open,
             tls,
         })

@@ -5,7 +5,7 @@
 //! - [`publish`]: starts a publisher; its `lane`s send messages and wait for their confirms, `backlog` watches how much is
 //!   waiting.
 //! - [`consumer`]: messages in the order of their tags, acknowledged by prefix.
-//! - [`dead_letters`]: where a line goes that cannot be applied.
+//! - [`dead_letters`]: where a line goes that cannot be applied. [`probe`]: how the broker is.
 //!
 //! lapin's automatic recovery stays off: a lost connection ends channel, buffer and batch alike, because a tag of the
 //! old channel must never acknowledge a message of the new one.
@@ -16,6 +16,7 @@ mod confirmed;
 pub mod consumer;
 pub mod dead_letters;
 mod lane;
+pub mod probe;
 pub mod topology;
 
 use std::sync::Arc;

@@ -1,7 +1,8 @@
 //! Queue and store on both engines: RabbitMQ and Redis as real servers, and data folders.
 //!
 //! - `engines`: both engines. `queue`, `apply`: what must hold on either. `rabbit`, `redis`, `durability`, `folder`: what is
-//!   particular to one. `control`: what passes between nodes and console.
+//!   particular to one. `control`: what passes between nodes and console, and
+//!   `memory` what stays of it. `repair`: damaged days.
 //!
 //! Redis is started by each test that may disturb it; otherwise it and RabbitMQ are the shared ones that `make test` starts.
 
@@ -10,7 +11,9 @@ mod control;
 mod durability;
 mod engines;
 mod folder;
+mod memory;
 mod queue;
 mod rabbit;
 mod redis;
+mod repair;
 mod shared;
