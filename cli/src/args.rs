@@ -1,6 +1,12 @@
 //! The command line. Every option is also a key of the configuration file and a `SKI_*` variable, by the same name.
 
+pub(crate) mod access;
+pub(crate) mod client;
 pub(crate) mod load;
+pub(crate) mod operate;
+pub(crate) mod queue;
+pub(crate) mod settings;
+pub(crate) mod stats;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -10,18 +16,38 @@ use clap::{Args, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 use serde::Serialize;
 
+use crate::exit::EXIT_CODES;
+
 /// Where settings come from, for the end of `--help`.
 const SETTINGS: &str = "\
 Every option can also be set by an environment variable (--amqp-url is SKI_AMQP_URL) or in a configuration file \
 (amqp_url = \"...\"): flags come first, then the environment, then the file given by --config, else ./skilift.toml, else \
 /etc/skilift/skilift.toml. SKI_LOG sets the log filter (default: info).";
 
+const EXAMPLES: &str = "\
+Examples:
+  skictl up
+  skictl queue --watch
+  skictl settings set worker --threads 16
+  skictl load --target http://127.0.0.1:8080 --rides 200000 --verify";
+
 /// Records ski lift rides and answers questions about them.
 #[derive(Debug, Parser)]
-#[command(name = "skictl", version, about, after_help = SETTINGS, disable_help_subcommand = true)]
+#[command(
+    name = "skictl",
+    version,
+    about,
+    after_help = format!("{EXAMPLES}\n\n{EXIT_CODES}\n\n{SETTINGS}"),
+    disable_help_subcommand = true
+)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+/// What stands at the end of the help of a command that asks a console.
+fn after(examples: &str) -> String {
+    format!("{examples}\n\n{}", operate::CONSOLE)
 }
 
 #[derive(Debug, Subcommand)]
@@ -35,6 +61,8 @@ pub(crate) enum Command {
     /// Load a server that speaks the API, and prove what became of every ride
     #[command(after_help = load::EXIT_CODES)]
     Load(Box<load::LoadArgs>),
+    #[command(flatten)]
+    Operate(Operate),
     /// Print a completion script for a shell
     Completions {
         /// The shell
@@ -46,6 +74,44 @@ pub(crate) enum Command {
         #[arg(value_hint = ValueHint::DirPath)]
         folder: Option<PathBuf>,
     },
+}
+
+/// The operator's commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Operate {
+    /// Show what is known of skiers and resorts
+    #[command(after_help = after(stats::STATS_EXAMPLES))]
+    Stats(stats::StatsArgs),
+    /// Show how many rides wait and how late they are stored; pause, resume, dead letters
+    #[command(after_help = after(queue::QUEUE_EXAMPLES))]
+    Queue(queue::QueueArgs),
+    /// Show the nodes, and drain them
+    #[command(after_help = after(operate::NODES_EXAMPLES))]
+    Nodes(operate::NodesArgs),
+    /// Show how nodes work, and change it while rides flow
+    #[command(after_help = after(settings::SETTINGS_EXAMPLES))]
+    Settings(settings::SettingsArgs),
+    /// Show who did what, and what came of it
+    #[command(after_help = after(operate::AUDIT_EXAMPLES))]
+    Audit(operate::AuditArgs),
+    /// Show and change who may log in
+    #[command(after_help = after(access::USERS_EXAMPLES))]
+    Users(access::UsersArgs),
+    /// Show, make and revoke tokens for scripts
+    #[command(after_help = after(access::TOKENS_EXAMPLES))]
+    Tokens(access::TokensArgs),
+    /// Show, make and revoke ingest keys for gates
+    #[command(after_help = after(access::KEYS_EXAMPLES))]
+    Keys(access::KeysArgs),
+    /// Log in to a console
+    #[command(after_help = after(access::LOGIN_EXAMPLES))]
+    Login(access::LoginArgs),
+    /// Name consoles, and choose one
+    #[command(after_help = access::CONTEXT_EXAMPLES)]
+    Context(access::ContextArgs),
+    /// Write the counters and indexes of a day anew, from its ledger
+    #[command(after_help = after(operate::REPAIR_EXAMPLES))]
+    Repair(operate::RepairArgs),
 }
 
 #[derive(Debug, Subcommand)]
@@ -255,5 +321,27 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    /// Writes the help of a command and of all below it.
+    fn write_help(command: &mut clap::Command, text: &mut String) {
+        text.push_str(&command.render_long_help().to_string());
+        for below in command.get_subcommands_mut() {
+            text.push_str("\n----\n");
+            write_help(below, text);
+        }
+    }
+
+    #[test]
+    fn help() {
+        let mut all = Cli::command().term_width(120);
+        all.build();
+        insta::assert_snapshot!("skictl", all.render_long_help().to_string());
+        for command in all.get_subcommands_mut() {
+            let name = format!("skictl-{}", command.get_name());
+            let mut text = String::new();
+            write_help(command, &mut text);
+            insta::assert_snapshot!(name, text);
+        }
     }
 }

@@ -103,10 +103,9 @@ impl Config {
         if let Some(folder) = &self.data {
             return Ok(folder.clone());
         }
-        let set = |name| Env::var(name).filter(|folder| !folder.is_empty());
         // https://specifications.freedesktop.org/basedir-spec/latest/
-        let data_home = set("XDG_DATA_HOME").map(PathBuf::from);
-        let home = || set("HOME").map(|home| PathBuf::from(home).join(".local/share"));
+        let data_home = variable("XDG_DATA_HOME").map(PathBuf::from);
+        let home = || variable("HOME").map(|home| PathBuf::from(home).join(".local/share"));
         let found = data_home.or_else(home).ok_or(ConfigError::NoHome)?;
         Ok(found.join("skilift"))
     }
@@ -120,6 +119,11 @@ impl Config {
         }
         Ok(())
     }
+}
+
+/// A variable of the environment that is set, and not to nothing.
+pub(crate) fn variable(name: &str) -> Option<String> {
+    Env::var(name).filter(|value| !value.is_empty())
 }
 
 fn find_file(named: Option<&Path>) -> Result<Option<PathBuf>, ConfigError> {

@@ -23,16 +23,9 @@ use tokio_util::sync::CancellationToken;
 
 use self::progress::Bar;
 use crate::args::load::{LoadArgs, Output};
+use crate::exit::Exit;
 use crate::process::raise_file_limit;
 
-/// Nothing could be sent, nothing succeeded, or the target stopped answering.
-const FAILED: u8 = 1;
-/// The options cannot be meant.
-const USAGE: u8 = 2;
-/// A condition of `--fail-if` holds.
-const THRESHOLD: u8 = 8;
-/// Ended by a signal.
-const INTERRUPTED: u8 = 130;
 /// How long the target may give no answer at all.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(30);
 
@@ -44,7 +37,7 @@ pub(crate) fn run(args: &LoadArgs) -> anyhow::Result<ExitCode> {
         .or_else(|| config.check().err().map(Into::into));
     if let Some(error) = usage {
         eprintln!("skictl: {error:#}");
-        return Ok(ExitCode::from(USAGE));
+        return Ok(Exit::Usage.into());
     }
     if let Some(folder) = &args.report {
         report::check_writable(folder)?;
@@ -57,7 +50,7 @@ pub(crate) fn run(args: &LoadArgs) -> anyhow::Result<ExitCode> {
     // After a second signal nothing is waited for.
     runtime.shutdown_background();
     let Some(outcome) = outcome? else {
-        return Ok(ExitCode::from(INTERRUPTED));
+        return Ok(Exit::Interrupted.into());
     };
     // The summary first: a report that cannot be written must not take it along.
     let printed = print(&outcome.summary, args.output);
@@ -66,7 +59,7 @@ pub(crate) fn run(args: &LoadArgs) -> anyhow::Result<ExitCode> {
         write_report(folder, args, &outcome)?;
     }
     printed?;
-    Ok(ExitCode::from(code))
+    Ok(code.into())
 }
 
 fn config(args: &LoadArgs) -> LoadConfig {
@@ -165,7 +158,7 @@ fn print(summary: &Summary, output: Output) -> anyhow::Result<()> {
 }
 
 /// Says on stderr what is wrong with a run, and gives its exit code.
-fn judge(args: &LoadArgs, summary: &Summary) -> u8 {
+fn judge(args: &LoadArgs, summary: &Summary) -> Exit {
     let broken: Vec<String> = args
         .fail_if
         .iter()
@@ -176,17 +169,17 @@ fn judge(args: &LoadArgs, summary: &Summary) -> u8 {
     }
     if summary.ended == Ended::Interrupted {
         eprintln!("skictl: interrupted: the summary is of a part of the run");
-        return INTERRUPTED;
+        return Exit::Interrupted;
     }
     if !broken.is_empty() {
-        return THRESHOLD;
+        return Exit::Threshold;
     }
     if summary.ended == Ended::TargetLost {
         eprintln!(
             "skictl: the target gave no answer any more, so that the run was ended: {} requests were not sent",
             summary.requests.unsent
         );
-        return FAILED;
+        return Exit::Failed;
     }
     if summary.requests.succeeded == 0 {
         let why = summary.errors.first().map_or_else(
@@ -194,9 +187,9 @@ fn judge(args: &LoadArgs, summary: &Summary) -> u8 {
             |error| format!("{}: {}", error.kind, error.example),
         );
         eprintln!("skictl: no request succeeded ({why})");
-        return FAILED;
+        return Exit::Failed;
     }
-    0
+    Exit::Done
 }
 
 /// Writes the report of a run: the one place where its files are made.

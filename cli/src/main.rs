@@ -2,12 +2,15 @@
 //!
 //! - `args`: the command line. `config`: flags, environment and file, merged and checked.
 //! - `up`: everything in one process, with its `summary` line and its `simulate`d traffic. `serve`: one role of a fleet. `process`: what both have in common.
+//! - `client`: the operator's commands, which ask a console. `exit`: what exit codes say.
 //! - `load`: the test client. `documents`: completions and man pages.
 //! - `logging`: one line per event on stderr.
 
 mod args;
+mod client;
 mod config;
 mod documents;
+mod exit;
 mod load;
 mod logging;
 mod node;
@@ -22,6 +25,8 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::args::{Cli, Command};
+use crate::client::ClientError;
+use crate::exit::Exit;
 
 /// Less CPU per request than the system allocator, and memory that stays flat.
 #[global_allocator]
@@ -34,14 +39,21 @@ fn main() -> ExitCode {
         Command::Load(args) => load::run(&args),
         Command::Completions { shell } => documents::completions(shell),
         Command::Man { folder } => documents::man(folder.as_deref()),
+        Command::Operate(command) => client::run(&command),
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("skictl: {error:#}");
-        // A configuration that cannot be used is a usage error, as a wrong flag is.
-        ExitCode::from(if error.is::<config::ConfigError>() {
-            2
-        } else {
-            1
-        })
+        exit_of(&error).into()
     })
+}
+
+fn exit_of(error: &anyhow::Error) -> Exit {
+    if let Some(error) = error.downcast_ref::<ClientError>() {
+        error.exit()
+    } else if error.is::<config::ConfigError>() {
+        // A configuration that cannot be used is a usage error, as a wrong flag is.
+        Exit::Usage
+    } else {
+        Exit::Failed
+    }
 }

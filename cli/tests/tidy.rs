@@ -14,6 +14,7 @@ const ARROWS: [(&str, &[&str]); 9] = [
         "skilift-cli",
         &[
             "skilift-api",
+            "skilift-console",
             "skilift-core",
             "skilift-http",
             "skilift-load",

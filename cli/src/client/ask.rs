@@ -1,0 +1,94 @@
+//! Questions to whoever sits at the terminal.
+
+use std::io::{self, BufRead, IsTerminal, Read, Write};
+
+use anyhow::Context;
+use nix::sys::termios::{SetArg, Termios, tcgetattr, tcsetattr};
+
+use super::error::ClientError;
+
+/// Longest line that is read from stdin: longer than any password.
+const MAX_LINE_BYTES: u64 = 4096;
+
+/// Whether somebody can be asked.
+pub(crate) fn can_ask(no_input: bool) -> bool {
+    !no_input && io::stdin().is_terminal() && io::stderr().is_terminal()
+}
+
+/// Asks for a line.
+pub(crate) async fn line(question: String) -> anyhow::Result<String> {
+    answer(move || {
+        eprint!("{question} ");
+        io::stderr().flush()?;
+        let mut text = String::new();
+        io::stdin().read_line(&mut text)?;
+        if !text.ends_with('\n') {
+            eprintln!();
+        }
+        Ok(text.trim().to_owned())
+    })
+    .await
+}
+
+/// Asks for a line that is not shown while it is typed.
+pub(crate) async fn secret(question: String) -> anyhow::Result<String> {
+    let _echo = Echo::remember();
+    answer(move || {
+        eprint!("{question} ");
+        io::stderr().flush()?;
+        console::Term::stderr().read_secure_line()
+    })
+    .await
+}
+
+/// Asks for a password twice.
+pub(crate) async fn new_password(name: &str) -> anyhow::Result<String> {
+    let password = secret(format!("New password of {name}:")).await?;
+    if secret("Once more:".to_owned()).await? != password {
+        return Err(ClientError::Refused(
+            "the two passwords differ: nothing was changed".to_owned(),
+        )
+        .into());
+    }
+    Ok(password)
+}
+
+/// The first line of stdin.
+pub(crate) async fn first_line() -> anyhow::Result<String> {
+    let text = answer(|| {
+        let mut text = String::new();
+        io::stdin()
+            .lock()
+            .take(MAX_LINE_BYTES)
+            .read_line(&mut text)?;
+        Ok(text)
+    })
+    .await
+    .context("cannot read stdin")?;
+    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
+}
+
+/// Waits for an answer in a thread of its own, so that Ctrl-C is heard meanwhile.
+async fn answer(
+    ask: impl FnOnce() -> io::Result<String> + Send + 'static,
+) -> anyhow::Result<String> {
+    Ok(tokio::task::spawn_blocking(ask).await??)
+}
+
+/// Brings the terminal's echo back, however the question ends.
+struct Echo(Option<Termios>);
+
+impl Echo {
+    fn remember() -> Self {
+        Self(tcgetattr(io::stdin()).ok())
+    }
+}
+
+impl Drop for Echo {
+    fn drop(&mut self) {
+        if let Some(before) = &self.0 {
+            // Without a terminal there is no echo to bring back.
+            let _ = tcsetattr(io::stdin(), SetArg::TCSANOW, before);
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! Exit codes, each where it arises. (8 arises in `skictl load`; its tests are beside the services'.)
+
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tokio::net::TcpListener;
+
+use crate::console::{Answer, Console, problem};
+use crate::sample;
+use crate::skictl::{Home, Run};
+
+async fn refused_with(status: u16, code: &'static str) -> Run {
+    let console = Console::with(move |_| Some(problem(status, code, "said by the console"))).await;
+    let run = Home::new().run(&["queue", "--server", &console.url]).await;
+    assert!(run.stderr.contains("said by the console"), "{}", run.stderr);
+    assert_eq!(run.stdout, "");
+    run
+}
+
+#[tokio::test]
+async fn each_refusal_has_its_code() {
+    for (status, code, exit) in [
+        (400, "invalid", 2),
+        (401, "unauthenticated", 5),
+        (403, "forbidden", 5),
+        (404, "not_found", 4),
+        (409, "conflict", 4),
+        (422, "refused", 4),
+        (429, "too_many", 6),
+        (500, "internal", 1),
+        (503, "unavailable", 1),
+    ] {
+        let run = refused_with(status, code).await;
+        assert_eq!(run.code, Some(exit), "{code}");
+        let hints = run.stderr.contains("skictl login");
+        assert_eq!(hints, code == "unauthenticated", "{}", run.stderr);
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_meant_is_a_usage_error() {
+    let home = Home::new();
+    for (line, says) in [
+        ("queu", "similar subcommand exists: 'queue'"),
+        ("queue resum", "similar subcommand exists: 'resume'"),
+        ("nodes --wach", "similar argument exists: '--watch'"),
+        ("queue --output yaml", "possible values: table, json, csv"),
+        ("nodes --output csv", "csv is for stats, audit and history"),
+        ("queue pause --output csv", "csv is for"),
+        ("audit --output csv --watch", "--watch shows table or json"),
+        ("queue --watch 1ms", "from 100ms to 1h"),
+        (
+            "queue --watch 1s pause",
+            "--watch is for commands that show",
+        ),
+        ("queue dead replay", "required"),
+        ("queue dead replay a --all", "cannot be used with"),
+        ("queue dead replay --all --rate 0", "above 0"),
+        ("queue --server ftp://x", "begins with http:// or https://"),
+        (
+            "queue --server http://example.com",
+            "use https, or a tunnel",
+        ),
+        ("queue --server http://h --context c", "cannot be used with"),
+        ("queue --context nowhere", "there is no context nowhere"),
+        (
+            "queue --token-file nowhere",
+            "cannot read the token in nowhere",
+        ),
+        ("settings set worker", "Usage:"),
+        ("settings set worker --linger 1us", "whole milliseconds"),
+        ("stats skier 0", "skierID"),
+        ("stats resort 1 --season 2025 --day 400", "dayID"),
+        ("audit --limit 0", "1..=1000"),
+        ("login anna", "--password-stdin"),
+        ("login", "--code-stdin"),
+        ("login --token-file x", "a login makes a token"),
+        (
+            "context add ../x --server https://x",
+            "cannot name a context",
+        ),
+        ("context use nowhere", "there is no context"),
+    ] {
+        let arguments: Vec<&str> = line.split(' ').collect();
+        let run = home.run(&arguments).await;
+        assert_eq!(run.code, Some(2), "{line}: {}", run.stderr);
+        assert!(run.stderr.contains(says), "{line}: {}", run.stderr);
+        assert_eq!(run.stdout, "", "{line}");
+    }
+}
+
+#[tokio::test]
+async fn nobody_there_is_said_with_what_to_start() {
+    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", closed.local_addr().unwrap());
+    drop(closed);
+    let run = Home::new().run(&["queue", "--server", &url]).await;
+    assert_eq!(run.code, Some(1));
+    assert!(run.stderr.contains("skictl up"), "{}", run.stderr);
+    assert!(run.stderr.contains(&url), "{}", run.stderr);
+}
+
+#[tokio::test]
+async fn who_is_no_console_is_told_apart() {
+    for (status, body) in [
+        (404, "not here"),
+        (200, "<html>"),
+        (404, "{\"message\":\"x\"}"),
+        (302, ""),
+    ] {
+        let console = Console::with(move |_| Some(Answer::With(status, body.to_owned()))).await;
+        let run = Home::new().run(&["nodes", "--server", &console.url]).await;
+        assert_eq!(run.code, Some(1));
+        let says = format!("answers with status {status}, but not as");
+        assert!(run.stderr.contains(&says), "{}", run.stderr);
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_is_lost_is_asked_for_and_never_sent_again() {
+    // The answer of the apply is cut; the plan then says what came of it, or that it is under way.
+    for (state, exit) in [("applied", 0), ("applying", 7)] {
+        let console = Console::with(move |asked| {
+            if asked.line.ends_with("/apply") {
+                return Some(Answer::Cut);
+            }
+            if !asked.line.starts_with("GET") {
+                return None;
+            }
+            let mut plan = sample::plan(&skilift_console::view::change::Change::Pause);
+            plan["state"] = state.into();
+            if state == "applied" {
+                plan["outcome"] = serde_json::json!({ "result": "done", "steps": [] });
+            }
+            Some(Answer::With(200, plan.to_string()))
+        })
+        .await;
+        let arguments = ["queue", "pause", "--yes", "--server", &console.url];
+        let run = Home::new().run(&arguments).await;
+        assert_eq!(run.code, Some(exit), "{}", run.stderr);
+        let applies = console.asked();
+        let applies = applies
+            .iter()
+            .filter(|asked| asked.line.ends_with("/apply"));
+        assert_eq!(applies.count(), 1);
+        let says_so = run.stderr.contains("plan moderate may still be under way");
+        assert_eq!(says_so, exit == 7, "{}", run.stderr);
+    }
+}
+
+#[tokio::test]
+async fn a_signal_ends_at_once_and_says_what_may_go_on() {
+    let console =
+        Console::with(|asked| asked.line.ends_with("/apply").then_some(Answer::Never)).await;
+    let child = Home::new()
+        .command(&["queue", "pause", "--yes", "--server", &console.url])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    while !console.has_applied() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let pid = Pid::from_raw(child.id().unwrap().try_into().unwrap());
+    kill(pid, Signal::SIGINT).unwrap();
+    let ended = tokio::time::timeout(Duration::from_secs(5), child.wait_with_output()).await;
+    let output = ended.expect("skictl ends").unwrap();
+    assert_eq!(output.status.code(), Some(130));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        said.contains("plan moderate may go on without us"),
+        "{said}"
+    );
+}

@@ -1,0 +1,14 @@
+//! The operator's client as its users run it, against a console that gives canned answers.
+//!
+//! - `console`: the canned console, and what it was asked. `sample`: what it answers. `skictl`: a run of the client.
+//! - `shows`, `changes`: every command in every form. `exits`: exit codes. `places`: which console is asked, with which token.
+//!   `terminal`: questions, colours and `--watch` on a pseudo-terminal.
+
+mod changes;
+mod console;
+mod exits;
+mod places;
+mod sample;
+mod shows;
+mod skictl;
+mod terminal;

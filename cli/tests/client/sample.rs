@@ -1,0 +1,285 @@
+//! What the canned console answers: one of everything, with unknowns among it.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use skilift_console::view::access::{KeysView, LoginView, TokensView, UsersView};
+use skilift_console::view::audit::AuditView;
+use skilift_console::view::change::Change;
+use skilift_console::view::letters::{LetterView, LettersView};
+use skilift_console::view::nodes::{NodeView, NodesView};
+use skilift_console::view::plan::{OutcomeView, PlanView};
+use skilift_console::view::queue::{HistoryView, QueueView};
+use skilift_console::view::settings::{SettingsHistoryView, SettingsView};
+use skilift_console::view::stats::{HourStats, LiftStats, ResortStats, SkierStats, TopStats};
+
+use crate::console::{Answer, Asked, problem};
+
+/// 2026-01-15T09:00:00Z
+const AT: u64 = 1_768_467_600_000;
+
+/// What is answered to a question.
+pub(crate) fn answer(asked: &Asked) -> Answer {
+    let (method, url) = asked.line.split_once(' ').unwrap();
+    let path = url.split('?').next().unwrap();
+    let path = path.strip_prefix("/admin/v1/").unwrap_or_default();
+    let parts: Vec<&str> = path.split('/').collect();
+    match (method, parts.as_slice()) {
+        ("GET", ["queue"]) => view::<QueueView>(queue()),
+        ("GET", ["queue", "history"]) => view::<HistoryView>(history()),
+        ("GET", ["letters"]) => view::<LettersView>(json!({
+            "total": 2, "letters": [letter()], "next": "0000000000000001-0-7-3"
+        })),
+        ("GET", ["letters", _]) => view::<LetterView>(letter()),
+        ("GET", ["nodes"]) => view::<NodesView>(json!({ "at_ms": AT, "nodes": [api(), worker()] })),
+        ("GET", ["nodes", _]) => view::<NodeView>(worker()),
+        ("GET", ["settings"]) => view::<SettingsView>(settings()),
+        ("GET", ["settings", _, "history"]) => view::<SettingsHistoryView>(settings_history()),
+        ("GET", ["audit"]) => view::<AuditView>(audit()),
+        ("GET", ["users"]) => view::<UsersView>(json!({ "users": [
+            { "name": "anna", "role": "admin", "since_ms": AT, "last_login_ms": AT + 60_000 },
+            { "name": "ben", "role": "viewer", "since_ms": AT, "last_login_ms": null },
+        ]})),
+        ("GET", ["tokens"]) => view::<TokensView>(json!({ "tokens": [{
+            "id": "3f2a", "name": "nightly", "role": "viewer", "by": "anna", "made_at_ms": AT,
+            "expires_at_ms": AT + 86_400_000, "last_used_ms": null,
+        }]})),
+        ("GET", ["keys"]) => view::<KeysView>(json!({ "ingest": "open", "keys": [
+            { "id": "9c01", "name": "gate-7", "resorts": [1, 2], "by": "anna", "made_at_ms": AT },
+            { "id": "9c00", "name": "test", "resorts": null, "by": "anna", "made_at_ms": AT },
+        ]})),
+        ("GET", ["stats", "skiers", _]) => view::<SkierStats>(json!({
+            "skier": 4711, "rides": 1234, "vertical_m": 512_345, "behind_ms": 1200, "days": [
+                { "resort": 1, "resort_name": "Zermatt, Valais", "season": "2025", "day": 12, "rides": 1234, "vertical_m": 512_345 }
+            ],
+        })),
+        ("GET", ["stats", .., "day" | "days", _]) => view::<ResortStats>(json!({
+            "resort": 1, "resort_name": "Zermatt", "season": "2025", "day": 12, "skiers": 2048, "rides": 12_345,
+            "duplicates": 3, "vertical_m": 5_000_000, "behind_ms": null,
+        })),
+        ("GET", ["stats", .., "lifts"]) => view::<LiftStats>(json!({ "lifts": [
+            { "lift": 1, "name": "Gornergrat", "rides": 9000, "vertical_m": 420 },
+            { "lift": 2, "name": null, "rides": 3345, "vertical_m": 20 },
+        ]})),
+        ("GET", ["stats", .., "hours"]) => {
+            let hours: Vec<Value> = (0..24)
+                .map(|hour| json!({ "hour": hour, "rides": if hour == 9 { 12_345 } else { 0 } }))
+                .collect();
+            view::<HourStats>(json!({ "hours": hours }))
+        }
+        ("GET", ["stats", .., "top"]) => view::<TopStats>(json!({ "skiers": [
+            { "place": 1, "skier": 4711, "rides": 41, "vertical_m": 17_220 },
+            { "place": 2, "skier": 7, "rides": 40, "vertical_m": 16_800 },
+        ]})),
+        ("POST", ["login"]) => view::<LoginView>(json!({
+            "token": "ski_token_made", "expires_at_ms": AT,
+            "who": { "name": "anna", "role": "admin", "read_only": false },
+        })),
+        ("POST", ["plans"]) => {
+            let change = serde_json::from_value(asked.body.clone());
+            match change {
+                Ok(change) => view::<PlanView>(plan(&change)),
+                Err(error) => problem(400, "invalid", &error.to_string()),
+            }
+        }
+        ("POST", ["plans", id, "apply"]) => view::<OutcomeView>(outcome(id)),
+        _ => problem(404, "not_found", &format!("there is nothing at {url}")),
+    }
+}
+
+/// A body that is certainly one of the form.
+fn view<T: Serialize + DeserializeOwned>(sample: Value) -> Answer {
+    let view: T = serde_json::from_value(sample).unwrap();
+    Answer::With(200, serde_json::to_string(&view).unwrap())
+}
+
+/// A plan for a change: severe for what loses or opens something, refused for the draining of the node "last".
+pub(crate) fn plan(change: &Change) -> Value {
+    let (id, danger, confirm) = match change {
+        Change::Discard { .. } => ("severe", "severe", Some("discard 2")),
+        Change::SetIngest { keys: false, .. } => ("severe", "severe", Some("open")),
+        Change::Resume => ("already", "none", None),
+        Change::Undrain { .. } => ("partial", "moderate", None),
+        Change::Replay { .. } => ("failed", "moderate", None),
+        Change::AddToken { .. } | Change::AddKey { .. } => ("secret", "moderate", None),
+        _ => ("moderate", "moderate", None),
+    };
+    let refusals = match change {
+        Change::Drain { node } if node == "last" => json!([
+            { "why": "it is the last worker that works", "can_override": true }
+        ]),
+        Change::RemoveUser { name } if name == "anna" => json!([
+            { "why": "anna is the last admin", "can_override": false }
+        ]),
+        _ => json!([]),
+    };
+    let actions = if danger == "none" {
+        json!([])
+    } else {
+        json!([action()])
+    };
+    json!({
+        "id": id, "change": change, "by": "anna", "made_at_ms": AT, "expires_at_ms": AT + 600_000,
+        "fingerprint": "f1", "actions": actions, "effects": ["the backlog is gone in 12 s instead of 40 s"],
+        "danger": danger, "confirm": confirm, "refusals": refusals, "state": "planned", "outcome": null,
+    })
+}
+
+fn action() -> Value {
+    json!({ "does": "set threads", "to": "worker", "before": "2", "after": "16" })
+}
+
+fn outcome(plan: &str) -> Value {
+    let step = |done: bool, message: Option<&str>| json!({ "action": action(), "done": done, "message": message });
+    match plan {
+        "already" => json!({ "result": "already", "steps": [] }),
+        "partial" => json!({ "result": "partial", "steps": [
+            step(true, None), step(false, Some("the node is not heard any more")),
+        ]}),
+        "failed" => {
+            json!({ "result": "failed", "steps": [step(false, Some("RabbitMQ cannot be reached"))] })
+        }
+        "secret" => json!({
+            "result": "done", "steps": [step(true, None)], "secret": "ski_ingest_5ec4e7", "made": "9c02",
+        }),
+        _ => json!({ "result": "done", "steps": [step(true, None)] }),
+    }
+}
+
+fn of(value: Value) -> Value {
+    json!({ "value": value, "age_ms": 400 })
+}
+
+fn unknown(why: &str) -> Value {
+    json!({ "value": null, "unknown": why })
+}
+
+fn queue() -> Value {
+    let away = "RabbitMQ does not answer: connection refused";
+    let consumer = |lane: u32, lost: bool, hindrance: Option<&str>| {
+        json!({
+            "node": "worker-gate7-9464", "host": "gate7", "instance": null, "lane": lane, "prefetch_messages": 16,
+            "held_messages": 3, "ack_per_s": of(json!(612.5)), "last_ack_age_ms": 40, "hindrance": hindrance, "lost": lost,
+        })
+    };
+    json!({
+        "stack": "skilift", "at_ms": AT, "engine": "RabbitMQ and Redis",
+        "paused": { "since_ms": AT, "by": "anna", "not_yet": ["worker-gate8-9464"] },
+        "ready_messages": unknown(away), "unacked_messages": of(json!(6)), "total_messages": unknown(away),
+        "total_rides": { "value": 123_456, "age_ms": 12_000, "unknown": "Redis does not answer" },
+        "dead_letters": of(json!(2)),
+        "rates": {
+            "publish_per_s": of(json!(1500.0)), "deliver_per_s": of(json!(0.0)), "ack_per_s": of(json!(1225.0)),
+            "redelivered_per_s": of(json!(0.4)), "reads_per_s": unknown("no API node is heard"),
+        },
+        "oldest_ms": { "value": 2500, "age_ms": 400, "at_most": true },
+        "stored_after": { "p50_ms": of(json!(12)), "p95_ms": of(json!(48)), "p99_ms": of(json!(1310)) },
+        "trend": "growing", "drain": { "is": "never" },
+        "utilisation": {
+            "api": role(1, 0, 1, unknown("lanes only wait")), "worker": role(2, 1, 4, of(json!(0.456))),
+        },
+        "consumers": [consumer(0, false, None), consumer(1, false, Some("Redis is slow")), consumer(2, true, None)],
+        "books": {
+            "verdict": "lost", "says": "1 message is gone", "accepted": of(json!(1_000_000)), "settled": of(json!(999_000)),
+            "replayed": of(json!(0)), "foreign": of(json!(0)), "applied": of(json!(998_000)), "duplicate": of(json!(998)),
+            "dead": of(json!(2)), "discarded": of(json!(0)), "outstanding": of(json!(1000)),
+            "outstanding_messages": of(json!(5)), "lost_messages": of(json!(1)), "lost": ["0000000000000001-0-77"],
+        },
+        "management": {
+            "age_ms": 1500, "unknown": null, "ready_messages": 10, "unacked_messages": 6, "publish_per_s": 12.0,
+            "deliver_per_s": null, "ack_per_s": 9.6, "redeliver_per_s": 0.0, "consumers": 4, "message_bytes": 1_048_576,
+        },
+        "alarms": ["1 message is lost"],
+    })
+}
+
+fn role(nodes: u64, lost: u64, threads: u64, busy: Value) -> Value {
+    json!({
+        "nodes": nodes, "lost": lost, "threads": threads, "busy": busy, "cpu_cores": of(json!(0.254)),
+        "rss_bytes": of(json!(80_000_000)),
+    })
+}
+
+fn history() -> Value {
+    json!({ "step_s": 1, "points": [
+        {
+            "at_ms": AT, "publish_per_s": 1500.0, "ack_per_s": 1225.5, "reads_per_s": 3.2, "backlog_rides": 123_456.0,
+            "stored_after_p99_ms": 1310.0, "oldest_ms": 2500.0, "dead_letters": 2.0, "workers": 2.0, "threads": 4.0,
+        },
+        {
+            "at_ms": AT + 1000, "publish_per_s": 1500.0, "ack_per_s": null, "reads_per_s": null, "backlog_rides": null,
+            "stored_after_p99_ms": null, "oldest_ms": null, "dead_letters": 2.0, "workers": 0.0, "threads": 0.0,
+        },
+    ]})
+}
+
+fn letter() -> Value {
+    json!({
+        "id": "0000000000000001-0-7-3", "reason": "not a ride: expected value at column 1",
+        "line": "poison\u{1b}[2J, which is long enough that a list of letters must not show all of it at once",
+        "at_ms": AT, "replays": 1, "replayed_at_ms": AT + 5000, "state": "dead",
+    })
+}
+
+fn node(id: &str, role: &str, state: &str) -> Value {
+    json!({
+        "id": id, "role": role, "boot": "00000000000000aa", "host": "gate7", "instance": null, "version": "0.1.0",
+        "state": state, "message": null, "heard_ms": 400, "up_s": 7500, "desired": { "number": 3, "hash": 7 },
+        "actual": { "number": 3, "hash": 7 }, "settings": { "threads": 2 }, "threads": 2, "busy": of(json!(0.5)),
+        "rides_per_s": of(json!(1225.0)), "held": 6,
+        "latency": { "p50_ms": of(json!(12)), "p95_ms": of(json!(48)), "p99_ms": of(json!(1310)) },
+        "cpu_cores": of(json!(0.254)), "rss_bytes": 80_000_000, "clock_skew_ms": 3,
+    })
+}
+
+fn api() -> Value {
+    let mut api = node("api-gate7-9463", "api", "working");
+    api["actual"] = Value::Null;
+    api["cpu_cores"] = unknown("the first ten seconds are not over");
+    api
+}
+
+fn worker() -> Value {
+    let mut worker = node("worker-gate7-9464", "worker", "lost");
+    worker["message"] = json!("not heard for 12 s");
+    worker
+}
+
+fn settings() -> Value {
+    json!({ "sections": [
+        {
+            "section": "worker", "generation": { "number": 3, "hash": 7 },
+            "values": { "threads": 16, "prefetch": 4000, "batch": 1000, "linger_ms": 25 }, "since_ms": AT, "by": "anna",
+            "nodes_following": 1, "nodes_behind": ["worker-gate8-9464"], "note": "a data folder has one lane",
+        },
+        {
+            "section": "ingest", "generation": null, "values": { "ingest": "open" }, "since_ms": null, "by": null,
+            "nodes_following": 1, "nodes_behind": [], "note": null,
+        },
+    ]})
+}
+
+fn settings_history() -> Value {
+    let version = |number: u64, threads: u64, plan: Option<&str>| {
+        json!({
+            "generation": { "number": number, "hash": 7 }, "values": { "threads": threads, "batch": 1000 }, "at_ms": AT,
+            "by": "anna", "plan": plan,
+        })
+    };
+    json!({ "section": "worker", "versions": [version(2, 16, Some("p1")), version(1, 2, None)] })
+}
+
+fn audit() -> Value {
+    json!({ "next": 1, "entries": [
+        {
+            "number": 3, "at_ms": AT, "who": "anna", "role": "admin", "from": "127.0.0.1", "agent": "skictl/0.1.0",
+            "action": "apply", "target": "worker", "plan": "p1", "before": "threads=2", "after": "threads=16",
+            "outcome": "done", "message": null,
+        },
+        {
+            "number": 2, "at_ms": AT, "who": "unknown", "role": null, "from": "127.0.0.1", "agent": null, "action": "login",
+            "target": null, "plan": null, "before": null, "after": null, "outcome": "refused",
+            "message": "wrong name, or password",
+        },
+    ]})
+}

@@ -1,0 +1,245 @@
+//! What only a terminal gets: questions, colours, grouped figures, and pages that are painted over.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::process::ExitStatus;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use nix::pty::{Winsize, openpty};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::json;
+use tokio::process::Child;
+
+use crate::console::Console;
+use crate::skictl::Home;
+
+/// A run on a pseudo-terminal.
+struct Terminal {
+    child: Child,
+    keyboard: File,
+    screen: Arc<Mutex<String>>,
+}
+
+impl Terminal {
+    fn run(home: &Home, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+        let size = Winsize {
+            ws_row: 50,
+            ws_col: 150,
+            ws_xpixel: 0,
+            ws_ypixel: 0,
+        };
+        let pair = openpty(Some(&size), None).unwrap();
+        let slave = File::from(pair.slave);
+        let mut command = home.command(arguments);
+        command
+            .envs(environment.iter().copied())
+            .stdin(slave.try_clone().unwrap())
+            .stdout(slave.try_clone().unwrap())
+            .stderr(slave);
+        let child = command.spawn().unwrap();
+        let keyboard = File::from(pair.master);
+        let screen = Arc::<Mutex<String>>::default();
+        let (mut seen, writes) = (keyboard.try_clone().unwrap(), Arc::clone(&screen));
+        std::thread::spawn(move || {
+            let mut bytes = [0; 4096];
+            // It ends with an error when the last process lets go of the terminal.
+            while let Ok(n @ 1..) = seen.read(&mut bytes) {
+                let text = String::from_utf8_lossy(&bytes[..n]).into_owned();
+                writes.lock().unwrap().push_str(&text);
+            }
+        });
+        Self {
+            child,
+            keyboard,
+            screen,
+        }
+    }
+
+    fn screen(&self) -> String {
+        self.screen.lock().unwrap().clone()
+    }
+
+    async fn sees(&self, text: &str) {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while !self.screen().contains(text) {
+            assert!(
+                Instant::now() < deadline,
+                "no {text:?} in {}",
+                self.screen()
+            );
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    fn types(&mut self, text: &str) {
+        self.keyboard.write_all(text.as_bytes()).unwrap();
+    }
+
+    async fn ends(&mut self) -> ExitStatus {
+        let ended = tokio::time::timeout(Duration::from_secs(20), self.child.wait()).await;
+        let status = ended.expect("skictl ends").unwrap();
+        // What it wrote last may still be read.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        status
+    }
+}
+
+#[tokio::test]
+async fn a_moderate_plan_is_agreed_to_by_a_letter() {
+    let console = Console::start().await;
+    let home = Home::new();
+    for (typed, exit, applied) in [
+        ("n\n", 4, false),
+        ("\n", 4, false),
+        ("\u{4}", 4, false),
+        ("y\n", 0, true),
+    ] {
+        let mut terminal = Terminal::run(&home, &["queue", "pause", "--server", &console.url], &[]);
+        terminal.sees("Apply it? [y/N]").await;
+        assert!(terminal.screen().contains("moderate"));
+        terminal.types(typed);
+        assert_eq!(
+            terminal.ends().await.code(),
+            Some(exit),
+            "{}",
+            terminal.screen()
+        );
+        assert_eq!(console.has_applied(), applied, "{typed:?}");
+    }
+    // Somebody who does not want to be asked is not, also on a terminal.
+    let arguments = ["queue", "pause", "--no-input", "--server", &console.url];
+    let mut terminal = Terminal::run(&home, &arguments, &[]);
+    assert_eq!(terminal.ends().await.code(), Some(4));
+}
+
+#[tokio::test]
+async fn a_severe_plan_wants_its_name_typed() {
+    let console = Console::start().await;
+    let home = Home::new();
+    let arguments = [
+        "queue",
+        "dead",
+        "discard",
+        "--all",
+        "--yes",
+        "--server",
+        &console.url,
+    ];
+    for (typed, exit, applied) in [("y\n", 4, false), ("discard 2\n", 0, true)] {
+        let mut terminal = Terminal::run(&home, &arguments, &[]);
+        terminal.sees("Type discard 2 to apply it:").await;
+        terminal.types(typed);
+        assert_eq!(
+            terminal.ends().await.code(),
+            Some(exit),
+            "{}",
+            terminal.screen()
+        );
+        assert_eq!(console.has_applied(), applied);
+    }
+    let asked = console.asked().pop().unwrap();
+    assert_eq!(asked.body, json!({ "confirm": "discard 2" }));
+}
+
+#[tokio::test]
+async fn a_password_is_typed_unseen_and_twice() {
+    let console = Console::start().await;
+    let home = Home::new();
+    let arguments = [
+        "users",
+        "password",
+        "anna",
+        "--yes",
+        "--server",
+        &console.url,
+    ];
+    for (again, exit) in [("other\n", 4), ("s3cret\n", 0)] {
+        let mut terminal = Terminal::run(&home, &arguments, &[]);
+        terminal.sees("New password of anna:").await;
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        terminal.types("s3cret\n");
+        terminal.sees("Once more:").await;
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        terminal.types(again);
+        assert_eq!(
+            terminal.ends().await.code(),
+            Some(exit),
+            "{}",
+            terminal.screen()
+        );
+        assert!(
+            !terminal.screen().contains("s3cret"),
+            "{}",
+            terminal.screen()
+        );
+    }
+    let asked = console.asked().pop().unwrap();
+    assert_eq!(asked.body, json!({ "password": "s3cret" }));
+}
+
+#[tokio::test]
+async fn a_signal_ends_a_question_and_brings_the_echo_back() {
+    let home = Home::new();
+    let mut terminal = Terminal::run(
+        &home,
+        &["login", "anna", "--server=http://127.0.0.1:9"],
+        &[],
+    );
+    terminal.sees("Password of anna:").await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let pid = Pid::from_raw(terminal.child.id().unwrap().try_into().unwrap());
+    kill(pid, Signal::SIGINT).unwrap();
+    assert_eq!(terminal.ends().await.code(), Some(130));
+    let modes = nix::sys::termios::tcgetattr(&terminal.keyboard).unwrap();
+    assert!(
+        modes
+            .local_flags
+            .contains(nix::sys::termios::LocalFlags::ECHO)
+    );
+}
+
+#[tokio::test]
+async fn figures_are_grouped_and_alarms_red_for_eyes_only() {
+    let console = Console::start().await;
+    let home = Home::new();
+    let arguments = ["queue", "--server", &console.url];
+    for (environment, coloured) in [
+        (&[][..], true),
+        (&[("NO_COLOR", "1")], false),
+        (&[("TERM", "dumb")], false),
+    ] {
+        let mut terminal = Terminal::run(&home, &arguments, environment);
+        assert_eq!(terminal.ends().await.code(), Some(0));
+        let screen = terminal.screen();
+        assert!(screen.contains("123,456 rides"), "{screen}");
+        let header = ::console::strip_ansi_codes(&screen);
+        assert!(header.contains("\nconsumer  "), "{header}");
+        assert_eq!(
+            screen.contains("\u{1b}["),
+            coloured,
+            "{environment:?}: {screen}"
+        );
+    }
+    let piped = home.run(&arguments).await;
+    assert!(piped.stdout.contains("123456 rides") && !piped.stdout.contains('\u{1b}'));
+}
+
+#[tokio::test]
+async fn watching_paints_over_what_was_there() {
+    let console = Console::start().await;
+    let home = Home::new();
+    let arguments = ["nodes", "--watch", "100ms", "--server", &console.url];
+    let mut terminal = Terminal::run(&home, &arguments, &[]);
+    // A header, two nodes, a gap and two notes.
+    terminal.sees("\u{1b}[6A").await;
+    let asked = console.asked().len();
+    assert!(asked >= 2);
+    // The console goes; the page stays, and says that it is old.
+    drop(console);
+    terminal.sees("not up to date").await;
+    let pid = Pid::from_raw(terminal.child.id().unwrap().try_into().unwrap());
+    kill(pid, Signal::SIGINT).unwrap();
+    assert_eq!(terminal.ends().await.code(), Some(130));
+}
