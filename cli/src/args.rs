@@ -2,6 +2,7 @@
 
 pub(crate) mod access;
 pub(crate) mod client;
+pub(crate) mod doctor;
 pub(crate) mod load;
 pub(crate) mod operate;
 pub(crate) mod queue;
@@ -63,6 +64,9 @@ pub(crate) enum Command {
     Load(Box<load::LoadArgs>),
     #[command(flatten)]
     Operate(Operate),
+    /// Look at broker, Redis, clocks, versions, ports and disk, and say how to mend what is wrong
+    #[command(after_help = doctor::DOCTOR_EXAMPLES)]
+    Doctor(Box<doctor::DoctorArgs>),
     /// Print a completion script for a shell
     Completions {
         /// The shell

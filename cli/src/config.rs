@@ -29,6 +29,8 @@ pub(crate) struct Config {
     pub(crate) stack: StackName,
     /// `None` where the data folder is queue and store.
     pub(crate) servers: Option<Servers>,
+    /// RabbitMQ's management API, which tells more than AMQP.
+    pub(crate) management_url: Option<ServiceUrl>,
     /// The traffic to simulate.
     pub(crate) simulate: Option<Rate>,
     pub(crate) metrics_listen: SocketAddr,

@@ -85,6 +85,15 @@ impl ServiceUrl {
         self.0.port()
     }
 
+    /// The virtual host of a broker's URL, percent-encoded as a URL's segment; `/` where none is named.
+    #[must_use]
+    pub fn encoded_vhost(&self) -> &str {
+        match self.0.path().trim_start_matches('/') {
+            "" => "%2F",
+            named => named,
+        }
+    }
+
     /// Whether it is reached in TLS.
     #[must_use]
     pub fn is_tls(&self) -> bool {

@@ -225,7 +225,7 @@ pub(crate) fn parse<T: DeserializeOwned>(json: &str) -> Result<T, ClientError> {
 
 /// TLS with the roots that this machine trusts (`SSL_CERT_FILE` names others). Reading them takes time, so that nobody
 /// does who does not need them.
-fn tls(is_needed: bool) -> anyhow::Result<ClientConfig> {
+pub(crate) fn tls(is_needed: bool) -> anyhow::Result<ClientConfig> {
     let mut roots = RootCertStore::empty();
     if is_needed {
         let found = rustls_native_certs::load_native_certs();

@@ -25,6 +25,8 @@ pub(super) struct Keys {
     amqp_url_file: Option<PathBuf>,
     redis_url: Option<String>,
     redis_url_file: Option<PathBuf>,
+    management_url: Option<String>,
+    management_url_file: Option<PathBuf>,
     metrics_listen: SocketAddr,
     #[serde(with = "humantime_serde")]
     drain_deadline: Duration,
@@ -60,6 +62,8 @@ impl Default for Keys {
             amqp_url_file: None,
             redis_url: None,
             redis_url_file: None,
+            management_url: None,
+            management_url_file: None,
             metrics_listen: SocketAddr::from(([127, 0, 0, 1], 9464)),
             drain_deadline: Duration::from_secs(30),
             log: "info".to_owned(),
@@ -107,6 +111,17 @@ impl Keys {
                 one_of("amqp_url", self.amqp_url, self.amqp_url_file)?,
                 one_of("redis_url", self.redis_url, self.redis_url_file)?,
             )?,
+            management_url: one_of(
+                "management_url",
+                self.management_url,
+                self.management_url_file,
+            )?
+            .map(|url| ServiceUrl::management(&url))
+            .transpose()
+            .map_err(|source| ConfigError::Url {
+                key: "management_url",
+                source,
+            })?,
             data: self.data,
             simulate: (self.simulate != 0.0)
                 .then(|| Rate::new(self.simulate))
