@@ -24,6 +24,7 @@ use self::document::RideLines;
 use self::lines::Lines;
 use self::upload::Upload;
 use crate::error::ApiError;
+use crate::ingest::Caller;
 use crate::state::Api;
 
 /// How long an upload may go on after the drain began.
@@ -55,11 +56,12 @@ const DRAIN: Duration = Duration::from_secs(5);
 )]
 pub(crate) async fn post_rides(
     State(api): State<Api>,
+    caller: Caller,
     headers: HeaderMap,
     body: Body,
 ) -> Result<BulkAnswer, ApiError> {
     let mut chunks = Chunks::open(&headers, body)?;
-    let mut upload = Upload::new(&api);
+    let mut upload = Upload::new(&api, caller, api.guard.scope(caller)?);
     let mut lines = Lines::default();
     let stop = match store(&api, &mut chunks, &mut lines, &mut upload).await {
         Ok(()) => None,
@@ -88,6 +90,8 @@ async fn store(
             () = &mut drained => return Err(Stop::Draining),
         };
         let Some(chunk) = chunk else { break };
+        // Whoever is turned out while he sends is turned out all the same.
+        upload.ask_again()?;
         let mut rest = &chunk[..];
         while let Some((number, line)) = lines.next(&mut rest) {
             upload.take(number, line).await?;

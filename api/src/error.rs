@@ -25,6 +25,10 @@ const WARN_INTERVAL_MS: u64 = 10_000;
 pub(crate) enum ApiError {
     /// 400: the request is wrong, and the text says where.
     BadRequest(String),
+    /// 401: it must be shown who asks. The second is what `WWW-Authenticate` says.
+    Unauthorized(String, &'static str),
+    /// 403: who asks may not do this. The second is what `WWW-Authenticate` says.
+    Forbidden(String, &'static str),
     /// 404: there is nothing of what was asked for.
     NotFound(String),
     /// 405: this URL knows other methods.
@@ -58,6 +62,8 @@ impl ApiError {
     fn into_parts(self) -> (StatusCode, String, Option<Duration>) {
         match self {
             Self::BadRequest(message) => (StatusCode::BAD_REQUEST, message, None),
+            Self::Unauthorized(message, _) => (StatusCode::UNAUTHORIZED, message, None),
+            Self::Forbidden(message, _) => (StatusCode::FORBIDDEN, message, None),
             Self::NotFound(message) => (StatusCode::NOT_FOUND, message, None),
             Self::MethodNotAllowed => {
                 let message = "this URL knows other methods; the header Allow names them";
@@ -84,12 +90,22 @@ impl ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
+        let challenge = match &self {
+            Self::Unauthorized(_, challenge) | Self::Forbidden(_, challenge) => Some(*challenge),
+            _ => None,
+        };
         let (status, message, retry_after) = self.into_parts();
         let mut response = (status, ApiJson(Problem { message })).into_response();
         if let Some(after) = retry_after {
             response
                 .headers_mut()
                 .insert(header::RETRY_AFTER, retry_after_seconds(after));
+        }
+        if let Some(challenge) = challenge {
+            let challenge = HeaderValue::from_static(challenge);
+            response
+                .headers_mut()
+                .insert(header::WWW_AUTHENTICATE, challenge);
         }
         response
     }

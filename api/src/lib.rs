@@ -7,7 +7,7 @@
 //!   days. `resorts` and `days`: what resorts and analysts ask.
 //! - `extract`: how requests are read, so that every refusal names its field. `error`: how refusals look.
 //! - `statistics`: how long answers take. `condition`: whether this process can do its work; `room` watches the store for it.
-//! - `node`: follows what the console says, and says how this node is.
+//! - `ingest`: who may post rides. `node`: follows what the console says, and says how this node is.
 //!
 //! A ride is answered 201 only after the queue has it safe; nothing here writes rides to the store.
 
@@ -23,6 +23,7 @@ mod statistics;
 mod condition;
 mod error;
 mod extract;
+mod ingest;
 mod node;
 pub mod openapi;
 mod query;
@@ -41,6 +42,7 @@ use skilift_http::Listener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+pub use ingest::Doors;
 pub use router::router;
 pub use state::{Api, ApiState};
 
@@ -69,14 +71,18 @@ pub fn start(
     listener: Listener,
     publisher: Publisher,
     reader: Arc<dyn Reader>,
+    doors: Doors,
     orders: watch::Receiver<Orders>,
     life: &Lifecycle,
 ) -> RunningApi {
-    let api: Api = Arc::new(ApiState::new(publisher, reader, catalogue, life.draining()));
-    let following = node::follow(Arc::clone(&api), orders, life.draining());
+    let state = ApiState::new(publisher, reader, catalogue, doors, life.draining());
+    // Before the first request, for nobody must slip in.
+    state.guard.follow(&orders.borrow());
+    let api: Api = Arc::new(state);
+    let following = node::follow(Arc::clone(&api), orders.clone(), life.draining());
     life.spawn("api settings", following);
     life.spawn("room watch", room::watch(Arc::clone(&api), life.draining()));
-    let serving = serve_until_drained(listener, Arc::clone(&api), life.draining());
+    let serving = serve_until_drained(listener, Arc::clone(&api), orders, life.draining());
     life.spawn("http server", serving);
     let watched = Arc::clone(&api);
     RunningApi {
@@ -88,9 +94,14 @@ pub fn start(
 async fn serve_until_drained(
     listener: Listener,
     api: Api,
+    orders: watch::Receiver<Orders>,
     drain: CancellationToken,
 ) -> Result<(), TaskError> {
-    skilift_http::serve(listener, router(Arc::clone(&api)), drain).await;
+    tokio::select! {
+        () = skilift_http::serve(listener, router(Arc::clone(&api)), drain) => {}
+        // As long as anybody is served.
+        () = api.guard.follow_all(orders) => {}
+    }
     // No more rides will come: the lanes send what they have and end.
     api.publisher.close();
     Ok(())

@@ -222,7 +222,7 @@ impl ApiState {
             shedding: reasons.map(|reason| reason.message().to_owned()).collect(),
             confirmed: publisher.confirmed(),
             post_us: self.statistics.take_ride_durations(),
-            keys_serial: self.keys_serial(),
+            keys_serial: self.guard.keys_serial(),
         };
         Status {
             generation,
@@ -230,10 +230,5 @@ impl ApiState {
             health: self.health(),
             report: Report::Api(report),
         }
-    }
-
-    /// The serial of the ingest keys that rides are checked by: everybody may post rides here, by no keys.
-    fn keys_serial(&self) -> u64 {
-        0
     }
 }

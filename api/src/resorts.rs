@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 
 use crate::error::{ApiError, Problem};
 use crate::extract::{ApiJson, ApiPath, JsonBody};
+use crate::ingest::Caller;
 use crate::openapi::number;
 use crate::state::Api;
 
@@ -122,9 +123,11 @@ impl JsonBody for NewSeason {
 )]
 pub(crate) async fn add_season(
     State(api): State<Api>,
+    caller: Caller,
     ApiPath(resort): ApiPath<ResortId>,
     ApiJson(new): ApiJson<NewSeason>,
 ) -> Result<StatusCode, ApiError> {
+    api.guard.check(caller, resort)?;
     api.catalogue.check_season(resort, new.year)?;
     api.reader.add_season(resort, new.year).await?;
     Ok(StatusCode::CREATED)

@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 
 use crate::error::{ApiError, Problem};
 use crate::extract::{ApiJson, ApiPath, JsonBody};
+use crate::ingest::Caller;
 use crate::openapi::number;
 use crate::state::Api;
 
@@ -49,6 +50,7 @@ impl From<Boarding> for LiftRide {
 )]
 pub(crate) async fn post_ride(
     State(api): State<Api>,
+    caller: Caller,
     ApiPath((on, skier)): ApiPath<(ResortDay, SkierId)>,
     ApiJson(body): ApiJson<LiftRide>,
 ) -> Result<StatusCode, ApiError> {
@@ -60,6 +62,7 @@ pub(crate) async fn post_ride(
         minute: body.time,
         lift: body.lift,
     };
+    api.guard.check(caller, on.resort)?;
     api.catalogue.check_ride(&ride)?;
     api.publisher.publish(&ride).await?;
     Ok(StatusCode::CREATED)

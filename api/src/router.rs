@@ -1,5 +1,7 @@
 //! Every URL of the public API.
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::handler::Handler;
 use axum::http::Uri;
@@ -7,8 +9,9 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodRouter, get, post};
 
 use crate::error::ApiError;
+use crate::ingest::guard_reads;
 use crate::state::Api;
-use crate::statistics::{BULK_URL, Endpoint, RIDE_URL, measure};
+use crate::statistics::{BULK_URL, Endpoint, OPERATION, RIDE_URL, measure};
 use crate::{bulk, condition, days, openapi, resorts, rides, skiers, statistics};
 
 /// The public API.
@@ -66,9 +69,11 @@ impl Routes {
 
     fn on(self, path: &'static str, methods: MethodRouter<Api>) -> Self {
         let endpoint = self.api.statistics.endpoint(path);
-        let methods = methods
-            .fallback(method_not_allowed)
-            .layer(from_fn_with_state(endpoint, measure));
+        let mut methods = methods.fallback(method_not_allowed);
+        if self.api.guard.asks_readers() && !OPERATION.contains(&path) {
+            methods = methods.layer(from_fn_with_state(Arc::clone(&self.api), guard_reads));
+        }
+        let methods = methods.layer(from_fn_with_state(endpoint, measure));
         let mut router = self.router.route(path, methods.clone());
         if let Some(other) = other_spelling(path) {
             router = router.route(&other, methods);

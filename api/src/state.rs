@@ -13,6 +13,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::condition::Condition;
+use crate::ingest::{Doors, Guard};
 use crate::node::{Node, upload_places};
 use crate::statistics::Statistics;
 
@@ -28,6 +29,7 @@ pub struct ApiState {
     pub(crate) statistics: Statistics,
     pub(crate) condition: Condition,
     pub(crate) node: Node,
+    pub(crate) guard: Guard,
     /// One for each message that uploads may have in flight, all together.
     pub(crate) upload_places: Semaphore,
     /// Ready when the process is about to end.
@@ -41,11 +43,13 @@ impl ApiState {
         publisher: Publisher,
         reader: Arc<dyn Reader>,
         catalogue: Catalogue,
+        doors: Doors,
         draining: CancellationToken,
     ) -> Self {
         let settings = publisher.settings();
         Self {
             node: Node::new(settings),
+            guard: Guard::new(doors),
             upload_places: Semaphore::new(upload_places(settings)),
             publisher,
             reader,

@@ -24,7 +24,7 @@ pub(crate) const RIDE_URL: &str =
 /// Where rides are posted in bulk.
 pub(crate) const BULK_URL: &str = "/rides";
 /// URLs that say something of this process, and nothing of rides.
-const OPERATION: [&str; 3] = ["/statistics", "/openapi.json", "/readyz"];
+pub(crate) const OPERATION: [&str; 3] = ["/statistics", "/openapi.json", "/readyz"];
 /// Longest duration that is told apart, in microseconds: more than a request may take.
 const LONGEST_US: u64 = 60_000_000;
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod access;
 pub(crate) mod client;
+pub(crate) mod doctor;
 pub(crate) mod load;
 pub(crate) mod operate;
 pub(crate) mod queue;
@@ -63,6 +64,9 @@ pub(crate) enum Command {
     Load(Box<load::LoadArgs>),
     #[command(flatten)]
     Operate(Operate),
+    /// Look at broker, Redis, clocks, versions, ports and disk, and say how to mend what is wrong
+    #[command(after_help = doctor::DOCTOR_EXAMPLES)]
+    Doctor(Box<doctor::DoctorArgs>),
     /// Print a completion script for a shell
     Completions {
         /// The shell
@@ -227,7 +231,15 @@ pub(crate) struct PublicArgs {
     #[command(flatten)]
     #[serde(flatten)]
     tls: TlsArgs,
-    /// Let anybody who can reach the API write anything in range, also beyond loopback without a catalogue
+    /// Who may post rides until the console says it: everybody, or who shows an ingest key [default: open]
+    #[arg(long, value_name = "WHO", value_parser = ["open", "keys"])]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ingest: Option<String>,
+    /// Ask for an ingest key whoever asks about rides, too
+    #[arg(long)]
+    #[serde(skip_serializing_if = "is_false")]
+    read_keys: bool,
+    /// Let anybody who can reach the API write anything in range, also beyond loopback without a catalogue or ingest keys
     #[arg(long)]
     #[serde(skip_serializing_if = "is_false")]
     open: bool,
@@ -303,6 +315,10 @@ pub(crate) struct ApiArgs {
     #[command(flatten)]
     #[serde(flatten)]
     public: PublicArgs,
+    /// Folder for what the console said last [default: ~/.local/share/skilift]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<PathBuf>,
     /// Publisher lanes, each one AMQP channel [default: 1]
     #[arg(long, value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -34,6 +34,8 @@ use self::change::Changing;
 use self::connection::Console;
 pub(crate) use self::connection::tls;
 pub(crate) use self::error::ClientError;
+pub(crate) use self::look::{Look, bytes};
+pub(crate) use self::page::{Page, Tone};
 use self::server::Server;
 use self::show::Showing;
 use crate::args::Operate;

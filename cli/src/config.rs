@@ -10,6 +10,8 @@ use std::time::Duration;
 use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
 use serde::Serialize;
+use skilift_api::Doors;
+use skilift_core::control::Ingest;
 use skilift_core::service_url::ServiceUrl;
 use skilift_core::stack::StackName;
 use skilift_http::Tls;
@@ -27,6 +29,8 @@ pub(crate) struct Config {
     pub(crate) stack: StackName,
     /// `None` where the data folder is queue and store.
     pub(crate) servers: Option<Servers>,
+    /// RabbitMQ's management API, which tells more than AMQP.
+    pub(crate) management_url: Option<ServiceUrl>,
     /// The traffic to simulate.
     pub(crate) simulate: Option<Rate>,
     pub(crate) metrics_listen: SocketAddr,
@@ -40,12 +44,12 @@ pub(crate) struct Config {
     pub(crate) high_water_rides: u64,
     pub(crate) catalogue: Option<PathBuf>,
     pub(crate) tls: Option<TlsFiles>,
+    /// Who may come in, where no console has said it.
+    pub(crate) doors: Doors,
 
     pub(crate) console_listen: SocketAddr,
     pub(crate) read_only: bool,
     pub(crate) behind_proxy: bool,
-    /// RabbitMQ's management API, where it is to be asked.
-    pub(crate) management_url: Option<ServiceUrl>,
 
     pub(crate) threads: u32,
     pub(crate) prefetch_rides: u32,
@@ -133,7 +137,8 @@ impl Config {
     /// Refuses to serve strangers who could write anything.
     pub(crate) fn check_exposure(&self) -> Result<(), ConfigError> {
         let is_exposed = !self.api_listen.ip().is_loopback();
-        if is_exposed && self.catalogue.is_none() && !self.open {
+        let is_closed = self.catalogue.is_some() || self.doors.ingest == Ingest::Keys;
+        if is_exposed && !is_closed && !self.open {
             return Err(ConfigError::OpenToStrangers(self.api_listen));
         }
         Ok(())
@@ -272,6 +277,13 @@ mod tests {
                     "must not be more than max_in_flight (100)",
                 ),
                 ("\nthreads = = 4", "line 4"),
+                ("ingest = \"closed\"", "ingest"),
+                ("tls_cert = \"x.pem\"", "tls_cert is set and tls_key is not"),
+                ("tls_key = \"x.key\"", "tls_key is set and tls_cert is not"),
+                (
+                    "tls_cert = \"x.pem\"\ntls_key = \"x.key\"\nsimulate = 5.0",
+                    "simulated gates speak plain HTTP",
+                ),
             ] {
                 let error = error_of(jail, extra);
                 assert!(error.contains(says), "{extra}: {error}");
@@ -300,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn strangers_need_a_catalogue_or_an_open_door() {
+    fn strangers_need_a_catalogue_keys_or_an_open_door() {
         in_jail(|jail| {
             jail.create_file(
                 "skilift.toml",
@@ -313,6 +325,14 @@ mod tests {
                     .check_exposure()
                     .is_err()
             );
+            jail.set_env("SKI_INGEST", "keys");
+            assert!(
+                Config::load(&NoFlags {}, None)
+                    .unwrap()
+                    .check_exposure()
+                    .is_ok()
+            );
+            jail.set_env("SKI_INGEST", "open");
             jail.set_env("SKI_OPEN", "true");
             assert!(
                 Config::load(&NoFlags {}, None)

@@ -3,7 +3,8 @@
 //! - `args`: the command line. `config`: flags, environment and file, merged and checked.
 //! - `up`: everything in one process, with its `summary` line and its `simulate`d traffic. `serve`: one role of a fleet.
 //!   `console`: the admin API, alone or within `up`. `process`: what all of them have in common.
-//! - `client`: the operator's commands, which ask a console. `exit`: what exit codes say.
+//! - `client`: the operator's commands, which ask a console. `doctor`: looks at what a deployment stands on, without a
+//!   console. `exit`: what exit codes say.
 //! - `load`: the test client. `documents`: completions and man pages.
 //! - `logging`: one line per event on stderr.
 
@@ -11,6 +12,7 @@ mod args;
 mod client;
 mod config;
 mod console;
+mod doctor;
 mod documents;
 mod exit;
 mod load;
@@ -41,6 +43,7 @@ fn main() -> ExitCode {
         Command::Load(args) => load::run(&args),
         Command::Completions { shell } => documents::completions(shell),
         Command::Man { folder } => documents::man(folder.as_deref()),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Operate(command) => client::run(&command),
     };
     outcome.unwrap_or_else(|error| {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use skilift_core::control::{Agent, ControlPlane, Identity, RedisPlane, Role};
+use skilift_core::control::{Agent, ControlPlane, Identity, Memory, RedisPlane, Role};
 
 use crate::config::Servers;
 use crate::process::Process;
@@ -22,6 +22,11 @@ impl Process {
     ) -> anyhow::Result<Agent> {
         let identity = Identity::new(role, self.private_address()?.port());
         tracing::info!(node = %identity.node, boot = %identity.boot, "known to the console");
-        Ok(Agent::begin(identity, Arc::clone(plane), None).await)
+        let memory = match role {
+            // Who may post rides is asked of the API alone.
+            Role::Api => Some(Memory::new(&self.config.data()?, &self.config.stack)),
+            Role::Worker => None,
+        };
+        Ok(Agent::begin(identity, Arc::clone(plane), memory).await?)
     }
 }

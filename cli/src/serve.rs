@@ -121,6 +121,7 @@ pub(crate) fn serve_public(
         listener,
         publisher.clone(),
         reader,
+        process.config.doors,
         agent.orders(),
         &process.life,
     );

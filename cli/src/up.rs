@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use skilift_console::{EngineKind, Seeds};
 use skilift_core::catalogue::Catalogue;
-use skilift_core::control::{Agent, ControlPlane, Ingest, LocalPlane, Role};
+use skilift_core::control::{Agent, ControlPlane, LocalPlane, Role};
 use skilift_core::embedded::Database;
 use skilift_core::engine::Embedded;
 use skilift_core::health::{Health, HealthCheck, Readiness};
@@ -81,7 +81,7 @@ async fn up(args: &UpArgs) -> anyhow::Result<ExitCode> {
             seeds: Seeds {
                 worker: Some(worker_settings(&process.config)),
                 api: Some(api_settings(&process.config)),
-                ingest: Some(Ingest::Open),
+                ingest: Some(process.config.doors.ingest),
             },
         };
         // First: it works while servers are absent, and the nodes begin with what it has stored.

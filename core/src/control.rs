@@ -5,6 +5,7 @@
 //!   [`durations`] and [`usage`]: figures in it.
 //! - [`agent`]: a node's side; it beats, and follows what the console says.
 //! - [`ingest_key`]: who may post rides, where not everybody may.
+//! - [`memory`]: what a node was told last, kept on disk.
 //! - [`plane`]: the way between the two; [`redis`] for a fleet, [`local`] within one process.
 //!
 //! Nodes work without a console and without the way to it: they keep the last document that they understood.
@@ -16,6 +17,7 @@ pub mod heartbeat;
 pub mod identity;
 pub mod ingest_key;
 pub mod local;
+pub mod memory;
 pub mod plane;
 pub mod redis;
 pub mod settings;
@@ -28,6 +30,7 @@ pub use heartbeat::Heartbeat;
 pub use identity::{BootId, NodeId, Role};
 pub use ingest_key::{IngestKey, IngestKeys};
 pub use local::LocalPlane;
+pub use memory::{Memory, MemoryError, Told};
 pub use plane::{ControlError, ControlPlane};
 pub use redis::RedisPlane;
 pub use settings::{ApiSettings, Generation, Ingest, Versioned, WorkerSettings};

@@ -26,6 +26,7 @@ use std::sync::Arc;
 use fjall::config::{FilterPolicy, HashRatioPolicy, PartitioningPolicy, PinningPolicy};
 use fjall::{Keyspace, KeyspaceCreateOptions, PersistMode};
 use nix::sys::statvfs::statvfs;
+use tokio::sync::Mutex;
 
 pub use error::DiskError;
 use journal::Synced;
@@ -58,6 +59,8 @@ pub struct Database {
     pub(crate) dead: Keyspace,
     /// The books.
     pub(crate) books: Keyspace,
+    /// Held by whoever reads the ledger in order to write it, until what he writes is there.
+    pub(crate) ledger_turn: Arc<Mutex<()>>,
     /// Keeps other processes out; let go last.
     _lock: File,
 }
@@ -95,6 +98,7 @@ impl Database {
             dead: table("dead")?,
             books: unfiltered_table("books")?,
             database,
+            ledger_turn: Arc::default(),
             _lock: lock,
         };
         opened.check_format()?;

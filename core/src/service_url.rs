@@ -82,6 +82,35 @@ impl ServiceUrl {
         Ok(Self(url))
     }
 
+    /// The host.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        // `[::1]` is how a URL writes what a socket calls `::1`.
+        let host = self.0.host_str().unwrap_or_default();
+        host.trim_start_matches('[').trim_end_matches(']')
+    }
+
+    /// The port, where the URL names one.
+    #[must_use]
+    pub fn port(&self) -> Option<u16> {
+        self.0.port()
+    }
+
+    /// The virtual host of a broker's URL, percent-encoded as a URL's segment; `/` where none is named.
+    #[must_use]
+    pub fn encoded_vhost(&self) -> &str {
+        match self.0.path().trim_start_matches('/') {
+            "" => "%2F",
+            named => named,
+        }
+    }
+
+    /// Whether it is reached in TLS.
+    #[must_use]
+    pub fn is_tls(&self) -> bool {
+        matches!(self.0.scheme(), "amqps" | "rediss" | "https")
+    }
+
     /// The whole URL with its password, for the client library only.
     #[must_use]
     pub fn reveal(&self) -> &str {

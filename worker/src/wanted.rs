@@ -103,6 +103,7 @@ mod tests {
         Orders {
             document: Some(Arc::new(document)),
             drain: drain.map(str::to_owned),
+            ..Orders::default()
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use skilift_core::catalogue::NotListed;
@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 use super::chunks::MAX_BYTES;
 use crate::error::retry_after_seconds;
 use crate::extract::ApiJson;
+use crate::ingest::{NotCovered, Refused};
 
 /// Most rejected lines that an answer names.
 const MOST_NAMED: usize = 100;
@@ -32,6 +33,8 @@ pub(super) enum Stop {
     Halted,
     /// The process is about to end.
     Draining,
+    /// The ingest key of the one who sends it does not count any more.
+    TurnedOut(Refused),
 }
 
 /// Why a line is rejected.
@@ -43,6 +46,9 @@ pub(super) enum LineRefusal {
     /// It is one that cannot have taken place.
     #[error(transparent)]
     NotListed(#[from] NotListed),
+    /// It is one of a resort for which the ingest key does not count.
+    #[error(transparent)]
+    NotCovered(#[from] NotCovered),
 }
 
 /// What became of some lines.
@@ -86,6 +92,8 @@ pub(crate) struct BulkAnswer {
     status: StatusCode,
     #[serde(skip)]
     retry_after: Option<Duration>,
+    #[serde(skip)]
+    challenge: Option<&'static str>,
     /// Why not all is well; only where the status is not 200.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -120,6 +128,11 @@ impl BulkAnswer {
         let retry_after = match &stop {
             Some(Stop::Refused(error)) => Some(error.retry_after()),
             Some(Stop::Draining) => Some(AFTER_DRAIN),
+            Some(Stop::TurnedOut(refused)) => refused.retry_after(),
+            _ => None,
+        };
+        let challenge = match &stop {
+            Some(Stop::TurnedOut(refused)) => refused.challenge(),
             _ => None,
         };
         let (status, message) = match stop {
@@ -135,6 +148,7 @@ impl BulkAnswer {
         Self {
             status,
             retry_after,
+            challenge,
             message,
             accepted: settled.accepted,
             rejected: settled.rejected,
@@ -161,6 +175,7 @@ impl Stop {
                 StatusCode::SERVICE_UNAVAILABLE,
                 "the server is about to end".to_owned(),
             ),
+            Self::TurnedOut(refused) => (refused.status(), refused.to_string()),
         };
         let rest = "the rides before nextLine are stored";
         (status, Some(format!("{message}; {rest}")))
@@ -169,12 +184,18 @@ impl Stop {
 
 impl IntoResponse for BulkAnswer {
     fn into_response(self) -> Response {
-        let (status, retry_after) = (self.status, self.retry_after);
+        let (status, retry_after, challenge) = (self.status, self.retry_after, self.challenge);
         let mut response = (status, ApiJson(self)).into_response();
         if let Some(after) = retry_after {
             response
                 .headers_mut()
                 .insert(header::RETRY_AFTER, retry_after_seconds(after));
+        }
+        if let Some(challenge) = challenge {
+            let challenge = HeaderValue::from_static(challenge);
+            response
+                .headers_mut()
+                .insert(header::WWW_AUTHENTICATE, challenge);
         }
         response
     }

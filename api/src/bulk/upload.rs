@@ -9,6 +9,7 @@ use skilift_core::ride::Ride;
 
 use super::answer::{BulkAnswer, LineRefusal, Stop, Tally};
 use super::lines::Line;
+use crate::ingest::{Caller, Scope};
 use crate::state::ApiState;
 
 /// Messages of one upload that may wait for their confirm at once.
@@ -17,6 +18,9 @@ const IN_FLIGHT: usize = 4;
 /// An upload on its way.
 pub(super) struct Upload<'a> {
     api: &'a ApiState,
+    /// Who sends it, and for which resorts he may.
+    caller: Caller,
+    scope: Scope,
     /// What became of the lines up to the first one that is not settled yet.
     settled: Tally,
     /// Messages on their way, in the order of their lines.
@@ -44,15 +48,23 @@ impl Part {
 }
 
 impl<'a> Upload<'a> {
-    pub(super) fn new(api: &'a ApiState) -> Self {
+    pub(super) fn new(api: &'a ApiState, caller: Caller, scope: Scope) -> Self {
         Self {
             api,
+            caller,
+            scope,
             settled: Tally::default(),
             in_flight: FuturesOrdered::new(),
             next: Part::from(1),
             body: MessageBody::default(),
             refused: None,
         }
+    }
+
+    /// Finds out whether the sender still may.
+    pub(super) fn ask_again(&mut self) -> Result<(), Stop> {
+        self.scope = self.api.guard.scope(self.caller).map_err(Stop::TurnedOut)?;
+        Ok(())
     }
 
     /// Takes a line, and sends a message when it is full.
@@ -109,6 +121,7 @@ impl<'a> Upload<'a> {
             Line::TooLong(length) => return Err(LineError::TooLong(length).into()),
         };
         let ride = parse_line(text)?;
+        self.scope.check(ride.resort)?;
         self.api.catalogue.check_ride(&ride)?;
         Ok(Some(ride))
     }

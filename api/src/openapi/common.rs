@@ -6,12 +6,15 @@ use utoipa::ToSchema;
 use utoipa::openapi::header::{Header, HeaderBuilder};
 use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn, PathItem};
 use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{Content, OpenApi, Ref, RefOr, Required, Response, ResponseBuilder, Schema};
 
 use super::number;
 use crate::error::Problem;
 use crate::router::other_spelling;
 
+/// What the document calls ingest keys.
+const KEY: &str = "ingestKey";
 /// URLs whose answer needs neither queue nor store.
 const SELF_CONTAINED: [&str; 3] = ["/statistics", "/openapi.json", "/readyz"];
 
@@ -23,6 +26,10 @@ pub(super) fn complete(document: &mut OpenApi) {
             add_path_parameters(operation, path);
             add_refusals(operation, path);
         }
+        if let Some(post) = &mut item.post {
+            let covers_a_resort = path.contains("{resortID}");
+            ask_for_a_key(post, covers_a_resort);
+        }
         if let Some(other) = other_spelling(path) {
             respelled.insert(other, rename(item.clone()));
         }
@@ -30,6 +37,14 @@ pub(super) fn complete(document: &mut OpenApi) {
     document.paths.paths.extend(respelled);
 
     let components = document.components.get_or_insert_default();
+    let key = HttpBuilder::new()
+        .scheme(HttpAuthScheme::Bearer)
+        .description(Some(
+            "An ingest key, where operators have the API ask for one",
+        ));
+    let key = SecurityScheme::Http(key.build());
+    let schemes = &mut components.security_schemes;
+    schemes.insert(KEY.to_owned(), key.into());
     for (name, schema) in [
         schema_of::<number::ResortId>(),
         schema_of::<number::Season>(),
@@ -124,6 +139,30 @@ fn add_refusals(operation: &mut Operation, path: &str) {
     }
 }
 
+/// Rides may need a key: that is the operators' choice.
+fn ask_for_a_key(operation: &mut Operation, covers_a_resort: bool) {
+    let none: [&str; 0] = [];
+    operation.security = Some(vec![
+        SecurityRequirement::default(),
+        SecurityRequirement::new(KEY, none),
+    ]);
+    let mut refusals = vec![Refusal::Unauthorized];
+    refusals.extend(covers_a_resort.then_some(Refusal::Forbidden));
+    for refusal in refusals {
+        let shared = Ref::from_response_name(refusal.name()).into();
+        let responses = &mut operation.responses.responses;
+        responses.insert(refusal.status().to_owned(), shared);
+    }
+}
+
+/// What `WWW-Authenticate` says.
+fn challenge() -> (String, Header) {
+    let header = HeaderBuilder::new()
+        .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
+        .description(Some("By what one shows that one may: RFC 6750"));
+    ("WWW-Authenticate".to_owned(), header.build())
+}
+
 fn retry_after() -> (String, Header) {
     let seconds = ObjectBuilder::new()
         .schema_type(Type::Integer)
@@ -138,6 +177,8 @@ fn retry_after() -> (String, Header) {
 #[derive(Clone, Copy)]
 enum Refusal {
     BadRequest,
+    Unauthorized,
+    Forbidden,
     TooSlow,
     TooLarge,
     UnsupportedMedia,
@@ -146,8 +187,10 @@ enum Refusal {
 }
 
 impl Refusal {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 8] = [
         Self::BadRequest,
+        Self::Unauthorized,
+        Self::Forbidden,
         Self::TooSlow,
         Self::TooLarge,
         Self::UnsupportedMedia,
@@ -158,6 +201,8 @@ impl Refusal {
     fn status(self) -> &'static str {
         match self {
             Self::BadRequest => "400",
+            Self::Unauthorized => "401",
+            Self::Forbidden => "403",
             Self::TooSlow => "408",
             Self::TooLarge => "413",
             Self::UnsupportedMedia => "415",
@@ -169,6 +214,8 @@ impl Refusal {
     fn name(self) -> &'static str {
         match self {
             Self::BadRequest => "BadRequest",
+            Self::Unauthorized => "Unauthorized",
+            Self::Forbidden => "Forbidden",
             Self::TooSlow => "TooSlow",
             Self::TooLarge => "TooLarge",
             Self::UnsupportedMedia => "UnsupportedMedia",
@@ -180,6 +227,8 @@ impl Refusal {
     fn description(self) -> &'static str {
         match self {
             Self::BadRequest => "Something in the request is wrong, and the message says what",
+            Self::Unauthorized => "An ingest key is needed, and none was shown that counts",
+            Self::Forbidden => "The ingest key does not count for this resort",
             Self::TooSlow => "The body did not arrive in time",
             Self::TooLarge => "The body is too large",
             Self::UnsupportedMedia => "The body is of a type that is not understood here",
@@ -196,6 +245,10 @@ impl Refusal {
         match self {
             Self::Unavailable => {
                 let (name, header) = retry_after();
+                response.header(name, header).build()
+            }
+            Self::Unauthorized | Self::Forbidden => {
+                let (name, header) = challenge();
                 response.header(name, header).build()
             }
             _ => response.build(),

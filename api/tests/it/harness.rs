@@ -9,7 +9,7 @@ use std::time::Duration;
 use reqwest::header::HeaderMap;
 use reqwest::{Client, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
-use skilift_api::{Api, ApiState, RunningApi};
+use skilift_api::{Api, ApiState, Doors, RunningApi};
 use skilift_core::catalogue::Catalogue;
 use skilift_core::control::Orders;
 use skilift_core::health::{Health, HealthCheck, Readiness};
@@ -95,12 +95,26 @@ impl TestApi {
         outside: Outside,
         catalogue: Catalogue,
     ) -> Result<Self, BrokerError> {
-        Self::start_as(outside, MAX_IN_FLIGHT, catalogue).await
+        Self::start_as(outside, MAX_IN_FLIGHT, catalogue, Doors::default()).await
+    }
+
+    /// An API that lets in whom these doors let in, until it is told otherwise.
+    pub(crate) async fn start_with_doors(on: On, doors: Doors) -> Self {
+        let outside = Outside::open(on);
+        let starting = Self::start_as(outside, MAX_IN_FLIGHT, Catalogue::default(), doors);
+        let api = starting.await.unwrap();
+        api.until(Readiness::Ready).await;
+        api
     }
 
     /// An API in which so many rides may be in flight.
     pub(crate) async fn start_with_room(on: On, max_in_flight: usize) -> Self {
-        let starting = Self::start_as(Outside::open(on), max_in_flight, Catalogue::default());
+        let starting = Self::start_as(
+            Outside::open(on),
+            max_in_flight,
+            Catalogue::default(),
+            Doors::default(),
+        );
         let api = starting.await.unwrap();
         api.until(Readiness::Ready).await;
         api
@@ -110,6 +124,7 @@ impl TestApi {
         outside: Outside,
         max_in_flight: usize,
         catalogue: Catalogue,
+        doors: Doors,
     ) -> Result<Self, BrokerError> {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let listener = Listener::new(listener, None);
@@ -127,6 +142,7 @@ impl TestApi {
             listener,
             publisher,
             outside.reader(),
+            doors,
             orders,
             &life,
         );
@@ -148,6 +164,7 @@ impl TestApi {
             publisher,
             outside.reader(),
             Catalogue::default(),
+            Doors::default(),
             life.draining(),
         ));
         let router = skilift_api::router(Arc::clone(&state));

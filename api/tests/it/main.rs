@@ -8,6 +8,7 @@ mod outside;
 
 mod bulk;
 mod days;
+mod ingest;
 mod node;
 mod operation;
 mod raw;

@@ -79,8 +79,8 @@ pub(crate) enum ConfigError {
         got: Duration,
     },
     #[error(
-        "{0} can be reached from other machines: list the resorts with --catalogue, or say --open to let anybody there \
-         write rides for any resort"
+        "{0} can be reached from other machines: list the resorts with --catalogue, ask for ingest keys with --ingest keys, \
+         or say --open to let anybody there write rides for any resort"
     )]
     OpenToStrangers(SocketAddr),
     #[error(

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use skilift_api::Doors;
+use skilift_core::control::Ingest;
 use skilift_core::service_url::ServiceUrl;
 use skilift_core::stack::StackName;
 use skilift_load::simulation::Rate;
@@ -23,6 +25,8 @@ pub(super) struct Keys {
     amqp_url_file: Option<PathBuf>,
     redis_url: Option<String>,
     redis_url_file: Option<PathBuf>,
+    management_url: Option<String>,
+    management_url_file: Option<PathBuf>,
     metrics_listen: SocketAddr,
     #[serde(with = "humantime_serde")]
     drain_deadline: Duration,
@@ -34,6 +38,8 @@ pub(super) struct Keys {
     max_in_flight: u64,
     high_water: u64,
     catalogue: Option<PathBuf>,
+    ingest: Ingest,
+    read_keys: bool,
     open: bool,
     tls_cert: Option<PathBuf>,
     tls_key: Option<PathBuf>,
@@ -41,8 +47,6 @@ pub(super) struct Keys {
     console_listen: SocketAddr,
     read_only: bool,
     behind_proxy: bool,
-    management_url: Option<String>,
-    management_url_file: Option<PathBuf>,
 
     threads: u64,
     prefetch: u64,
@@ -62,6 +66,8 @@ impl Default for Keys {
             amqp_url_file: None,
             redis_url: None,
             redis_url_file: None,
+            management_url: None,
+            management_url_file: None,
             metrics_listen: SocketAddr::from(([127, 0, 0, 1], 9464)),
             drain_deadline: Duration::from_secs(30),
             log: "info".to_owned(),
@@ -71,14 +77,14 @@ impl Default for Keys {
             max_in_flight: 20_000,
             high_water: 1_000_000,
             catalogue: None,
+            ingest: Ingest::Open,
+            read_keys: false,
             open: false,
             tls_cert: None,
             tls_key: None,
             console_listen: SocketAddr::from(([127, 0, 0, 1], 8081)),
             read_only: false,
             behind_proxy: false,
-            management_url: None,
-            management_url_file: None,
             threads: 2,
             prefetch: 4_000,
             batch: 1_000,
@@ -134,6 +140,10 @@ impl Keys {
             batch_rides: within("batch", self.batch, 1..=100_000)?,
             linger: at_most("linger", self.linger, Duration::from_secs(10))?,
             accept_loss_window: self.accept_loss_window,
+            doors: Doors {
+                ingest: self.ingest,
+                read_keys: self.read_keys,
+            },
             open: self.open,
             tls,
             console_listen: self.console_listen,

@@ -12,6 +12,8 @@ use tokio_util::sync::CancellationToken;
 use super::document::Document;
 use super::heartbeat::{Activity, Heartbeat, Report};
 use super::identity::{BootId, NodeId, Role};
+use super::ingest_key::IngestKeys;
+use super::memory::{Memory, MemoryError, Told};
 use super::plane::{ControlError, ControlPlane};
 use super::settings::Generation;
 use super::usage::Usage;
@@ -29,6 +31,9 @@ const POLL: Duration = Duration::from_millis(500);
 pub struct Orders {
     /// What was said to all nodes; `None` where no console has said anything.
     pub document: Option<Arc<Document>>,
+    /// Who may post rides; `None` where no console has said anything, and in a worker. While the document names newer keys
+    /// ([`Document::keys_serial`]), they could not be read.
+    pub keys: Option<Arc<IngestKeys>>,
     /// The plan that asks this node to drain, while one does.
     pub drain: Option<String>,
 }
@@ -39,11 +44,26 @@ impl Orders {
     pub fn none() -> watch::Receiver<Self> {
         watch::channel(Self::default()).1
     }
+
+    /// The serial of the ingest keys that are known; 0 while none are.
+    #[must_use]
+    pub fn keys_serial(&self) -> u64 {
+        self.keys.as_ref().map_or(0, |keys| keys.serial)
+    }
+
+    fn told(&self) -> Told {
+        Told {
+            document: self.document.as_deref().cloned(),
+            keys: self.keys.as_deref().cloned(),
+        }
+    }
 }
 
 /// By what a node is known, in this life.
 #[derive(Debug, Clone)]
 pub struct Identity {
+    /// What it does.
+    pub role: Role,
     /// The node.
     pub node: NodeId,
     /// Its life.
@@ -61,6 +81,7 @@ impl Identity {
         let host = gethostname().ok().and_then(|name| name.into_string().ok());
         let host = host.unwrap_or_else(|| "unnamed".to_owned());
         Self {
+            role,
             node: NodeId::new(role, &host, private_port),
             boot: BootId::random(),
             host,
@@ -87,27 +108,32 @@ pub struct Agent {
     identity: Identity,
     plane: Arc<dyn ControlPlane>,
     orders: watch::Sender<Orders>,
+    memory: Option<Memory>,
 }
 
 impl Agent {
     /// An agent that has looked once what the node shall do, so that it starts with that. Where the console cannot be heard
-    /// `remembered` counts, until it is.
+    /// what stands in `memory` counts, until it is.
+    ///
+    /// # Errors
+    /// When what stands in `memory` cannot be read.
     pub async fn begin(
         identity: Identity,
         plane: Arc<dyn ControlPlane>,
-        remembered: Option<Document>,
-    ) -> Self {
+        memory: Option<Memory>,
+    ) -> Result<Self, MemoryError> {
+        let remembered = memory.as_ref().map(Memory::read).transpose()?;
         let agent = Self {
             identity,
             plane,
             orders: watch::Sender::default(),
+            memory,
         };
-        agent.follow(remembered);
-        match agent.plane.document().await {
-            Ok(document) => agent.follow(document),
-            Err(error) => agent.lost("read the settings", &error),
+        agent.follow(remembered.unwrap_or_default());
+        if let Err(error) = agent.look().await {
+            agent.lost("read the settings", &error);
         }
-        agent
+        Ok(agent)
     }
 
     /// What the node shall do.
@@ -119,7 +145,7 @@ impl Agent {
     /// Beats and listens until `end`, and says a last time how the node is. `end` is the very end of the process, so that
     /// its drain is seen.
     pub async fn run(self, end: CancellationToken, status: impl Fn() -> Status + Send + Sync) {
-        let living = async { tokio::join!(self.beat(&status), self.poll()) };
+        let living = async { tokio::join!(self.beat(&status), self.poll(), self.remember()) };
         end.run_until_cancelled(living).await;
         if let Err(error) = self.plane.beat(&self.heartbeat(status())).await {
             tracing::debug!("{}", chain(&error));
@@ -132,9 +158,68 @@ impl Agent {
     }
 
     async fn poll(&self) {
-        let ask = || self.plane.document();
-        let follow = |document| self.follow(document);
-        self.repeat(POLL, "read the settings", ask, follow).await;
+        self.repeat(POLL, "read the settings", || self.look(), |()| {})
+            .await;
+    }
+
+    /// Looks what the node shall do. Keys that are newer than those that are known are read before the document that names
+    /// them counts; where they cannot be read it counts without them, for who was turned out must not come in.
+    async fn look(&self) -> Result<(), ControlError> {
+        let document = self.plane.document().await?;
+        let named = document.as_ref().map_or(0, |document| document.keys_serial);
+        let known = self.orders.borrow().keys_serial();
+        let keys = if self.identity.role == Role::Api && named > known {
+            self.plane.ingest_keys().await
+        } else {
+            Ok(None)
+        };
+        let (keys, outcome) = match keys {
+            Ok(keys) => (keys, Ok(())),
+            Err(error) => (None, Err(error)),
+        };
+        self.follow(Told { document, keys });
+        outcome
+    }
+
+    /// Writes down what the node was told whenever that is news, for its next life.
+    async fn remember(&self) {
+        let Some(memory) = &self.memory else { return };
+        let mut orders = self.orders.subscribe();
+        let mut kept = memory.read().unwrap_or_default();
+        let mut is_failing = false;
+        loop {
+            let told = orders.borrow_and_update().told();
+            let mut is_kept = true;
+            if told != kept {
+                let (writing, file) = (told.clone(), memory.clone());
+                let written = tokio::task::spawn_blocking(move || file.keep(&writing)).await;
+                match written.map_err(std::io::Error::other).flatten() {
+                    Ok(()) => (kept, is_failing) = (told, false),
+                    Err(error) => {
+                        is_kept = false;
+                        if !std::mem::replace(&mut is_failing, true) {
+                            tracing::warn!(
+                                node = %self.identity.node,
+                                "cannot keep what the console says in {}: a restart while Redis is away would go back to what \
+                                 was kept before: {error}",
+                                memory.path().display()
+                            );
+                        }
+                    }
+                }
+            }
+            let again = async {
+                if is_kept {
+                    std::future::pending::<()>().await;
+                }
+                tokio::time::sleep(BEAT).await;
+            };
+            tokio::select! {
+                // The sender is this agent's own.
+                _ = orders.changed() => {}
+                () = again => {}
+            }
+        }
     }
 
     /// Makes a call again and again, and says so when it begins to fail or to succeed.
@@ -172,17 +257,26 @@ impl Agent {
     }
 
     /// Takes up what was found. What is absent, or older than what is known, changes nothing; a drain may end by itself.
-    fn follow(&self, found: Option<Document>) {
+    fn follow(&self, found: Told) {
         self.orders.send_if_modified(|orders| {
             let known = orders.document.as_ref().map(|document| document.serial);
-            let newer = found.filter(|found| known.is_none_or(|known| found.serial > known));
+            let newer = found.document;
+            let newer = newer.filter(|found| known.is_none_or(|known| found.serial > known));
             let document = newer.map(Arc::new).or_else(|| orders.document.clone());
             let Identity { node, boot, .. } = &self.identity;
             let mark = document
                 .as_ref()
                 .and_then(|document| document.drain_of(node, *boot, epoch_ms()));
             let drain = mark.map(|mark| mark.plan.clone());
-            let told = Orders { document, drain };
+            let known = orders.keys.as_ref().map(|keys| keys.serial);
+            let newer = found.keys;
+            let newer = newer.filter(|found| known.is_none_or(|known| found.serial > known));
+            let keys = newer.map(Arc::new).or_else(|| orders.keys.clone());
+            let told = Orders {
+                document,
+                keys,
+                drain,
+            };
             let is_news = *orders != told;
             *orders = told;
             is_news

@@ -70,9 +70,10 @@ impl Engine for Embedded {
 
     async fn apply(&self, batch: &Batch) -> Result<(), StoreError> {
         let seat = Arc::clone(&self.queue.seat).lock_owned().await;
+        let turn = Arc::clone(&self.database.ledger_turn).lock_owned().await;
         let rides = batch.clone();
         let applying = move |database: &Database| {
-            let _seat = seat;
+            let _held = (seat, turn);
             let mut batch = database.batch();
             ledger::apply(database, &rides, &mut batch)?;
             Ok(database.commit("store a batch", batch)?)
@@ -121,6 +122,8 @@ pub struct EmbeddedIntake {
 struct Staged {
     /// A batch's changes, once it was applied.
     changes: Option<fjall::OwnedWriteBatch>,
+    /// While there are changes: they follow from what the ledger was.
+    turn: Option<OwnedMutexGuard<()>>,
     letters: Vec<DeadLetter>,
     settlements: Vec<Settlement>,
 }
@@ -176,6 +179,10 @@ impl Intake for EmbeddedIntake {
             let applied = ledger::apply(database, &rides, &mut changes)?;
             Ok((changes, applied))
         };
+        if self.staged.turn.is_none() {
+            let turn = Arc::clone(&self.database.ledger_turn).lock_owned();
+            self.staged.turn = Some(turn.await);
+        }
         let (changes, applied) = self.database.off_thread(applying).await?;
         self.staged.changes = Some(changes);
         Ok(applied)
@@ -197,6 +204,7 @@ impl Intake for EmbeddedIntake {
         let (queue, seat) = (Arc::clone(&self.queue), Arc::clone(&self.seat));
         let acknowledging = move |database: &Database| {
             let _seat = seat;
+            let _turn = staged.turn;
             let mut batch = staged.changes.unwrap_or_else(|| database.batch());
             let _pen = (!staged.letters.is_empty()).then(|| queue.letter_pen());
             let new_letters = queue.add_letters(&staged.letters, &mut batch)?;

@@ -5,7 +5,7 @@
 //! - [`publish`]: starts a publisher; its `lane`s send messages and wait for their confirms, `backlog` watches how much is
 //!   waiting.
 //! - [`consumer`]: messages in the order of their tags, acknowledged by prefix.
-//! - `depth`: how much waits.
+//! - `depth`: how much waits. [`probe`]: how the broker is.
 //! - [`dead_letters`]: where a line goes that cannot be applied. [`office`]: takes such lines out again, and sends them again.
 //!
 //! lapin's automatic recovery stays off: a lost connection ends channel, buffer and batch alike, because a tag of the
@@ -19,6 +19,7 @@ pub mod dead_letters;
 mod depth;
 mod lane;
 pub mod office;
+pub mod probe;
 pub mod topology;
 
 use std::sync::Arc;

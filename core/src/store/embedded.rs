@@ -7,5 +7,6 @@
 pub(crate) mod books;
 pub(crate) mod ledger;
 pub mod reader;
+mod repair;
 
 pub use reader::EmbeddedReader;

@@ -21,6 +21,17 @@ pub struct Capacity {
     pub when_full: Shed,
 }
 
+/// What a day's repair found and left.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Repaired {
+    /// The counters as they were.
+    pub before: DayCounters,
+    /// As they are now: what the ledger says. The duplicates are as they were, for no ledger tells them.
+    pub after: DayCounters,
+    /// Skiers of the day, all of whom are in its indexes now.
+    pub skiers: u64,
+}
+
 /// Answers questions from the ledger, the counters and the indexes.
 ///
 /// Every question fails with [`StoreError`] when the store cannot be asked or holds what no worker of ours wrote.
@@ -70,6 +81,10 @@ pub trait Reader: Send + Sync {
         day: ResortDay,
         visit: &mut (dyn FnMut(SkierId, Vec<Boarding>) + Send),
     ) -> Result<(), StoreError>;
+
+    /// Counts a day anew from its ledger, and adds what is missing in the indexes, while rides are stored as ever. A day of
+    /// an index on which a skier has no rides is not looked for. Done again it changes nothing.
+    async fn repair_day(&self, day: ResortDay) -> Result<Repaired, StoreError>;
 
     /// The books as they are at one moment.
     async fn books(&self) -> Result<Books, StoreError>;

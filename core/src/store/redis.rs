@@ -1,16 +1,19 @@
 //! The data model in Redis, whose one thread is the narrowest place of the system: a batch costs it few, large commands.
 //!
 //! - [`keys`]: the names of the keys.
-//! - [`durability`]: whether Redis keeps what it was told.
+//! - [`durability`]: whether Redis keeps what it was told. [`probe`]: how it is.
 //! - `books`: the scripts of the books, and how they are read.
-//! - [`writer`]: stores batches by `apply.lua` and keeps the indexes; [`reader`] answers questions.
+//! - [`writer`]: stores batches by `apply.lua` and keeps the indexes; [`reader`] answers questions. `repair`: a day
+//!   counted and indexed anew.
 //!
 //! The ledger (`rides:{R:S:D}`) is the data. Counters and indexes follow from it, and everything else is derived on read.
 
 mod books;
 pub mod durability;
 pub mod keys;
+pub mod probe;
 pub mod reader;
+mod repair;
 pub mod writer;
 
 use std::time::Duration;

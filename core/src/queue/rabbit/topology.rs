@@ -31,7 +31,7 @@ pub async fn check(broker: &Broker, stack: &StackName) -> Result<(), BrokerError
     declare(&broker.channel().await?, stack).await
 }
 
-async fn declare_queue(channel: &Channel, queue: String) -> Result<(), BrokerError> {
+pub(super) async fn declare_queue(channel: &Channel, queue: String) -> Result<(), BrokerError> {
     let mut arguments = FieldTable::default();
     let mut set = |name: &str, value: AMQPValue| {
         arguments.insert(name.into(), value);

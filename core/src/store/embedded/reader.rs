@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::books;
 use super::ledger::split_day;
+use super::{books, repair};
 use crate::books::Books;
 use crate::control::heartbeat::LaneConfirmed;
 use crate::embedded::{Database, DiskError, keys};
@@ -17,7 +17,7 @@ use crate::packed::{Boarding, unpack_sorted};
 use crate::queue::Shed;
 use crate::ride::{LiftId, ResortDay, ResortId, Season, SkierId};
 use crate::store::counters::DayCounters;
-use crate::store::{Capacity, Reader, StoreError};
+use crate::store::{Capacity, Reader, Repaired, StoreError};
 
 /// Skiers that one turn of a scan looks at.
 const SCAN_SKIERS: usize = 1000;
@@ -32,7 +32,7 @@ pub struct EmbeddedReader {
 const FEW_DAYS: usize = 16;
 
 /// A skier and his packed rides of the day that is scanned.
-type ScannedSkier = (SkierId, Vec<u8>);
+pub(super) type ScannedSkier = (SkierId, Vec<u8>);
 
 impl EmbeddedReader {
     /// A reader of this folder.
@@ -98,7 +98,7 @@ fn days_after(
 }
 
 /// Some skiers of a day, those after `last`.
-fn scan_on(
+pub(super) fn scan_on(
     database: &Database,
     on: ResortDay,
     last: Option<SkierId>,
@@ -238,6 +238,15 @@ impl Reader for EmbeddedReader {
                 return Ok(());
             }
         }
+    }
+
+    async fn repair_day(&self, day: ResortDay) -> Result<Repaired, StoreError> {
+        let turn = Arc::clone(&self.database.ledger_turn).lock_owned().await;
+        let repairing = move |database: &Database| {
+            let _turn = turn;
+            repair::repair_day(database, day)
+        };
+        self.database.off_thread(repairing).await
     }
 
     async fn books(&self) -> Result<Books, StoreError> {

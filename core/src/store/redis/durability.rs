@@ -52,6 +52,23 @@ pub(super) async fn check(
     url: &ServiceUrl,
     accept_loss_window: bool,
 ) -> Result<(), StoreError> {
+    let weaknesses = weaknesses(connection).await?;
+    if weaknesses.is_empty() {
+        return Ok(());
+    }
+    let url = url.to_string();
+    if !accept_loss_window {
+        return Err(StoreError::NotDurable { url, weaknesses });
+    }
+    tracing::warn!(
+        "Redis at {url} may lose acknowledged rides, and this is accepted (--accept-loss-window): {}",
+        list(&weaknesses)
+    );
+    Ok(())
+}
+
+/// Asks Redis for its settings, and says which are weak.
+pub(super) async fn weaknesses(connection: &mut Connection) -> Result<Vec<Weakness>, StoreError> {
     let mut weaknesses = Vec::new();
     for (setting, required) in REQUIRED {
         let answer: redis::RedisResult<Vec<String>> = redis::cmd("CONFIG")
@@ -73,18 +90,7 @@ pub(super) async fn check(
             });
         }
     }
-    if weaknesses.is_empty() {
-        return Ok(());
-    }
-    let url = url.to_string();
-    if !accept_loss_window {
-        return Err(StoreError::NotDurable { url, weaknesses });
-    }
-    tracing::warn!(
-        "Redis at {url} may lose acknowledged rides, and this is accepted (--accept-loss-window): {}",
-        list(&weaknesses)
-    );
-    Ok(())
+    Ok(weaknesses)
 }
 
 /// Whether Redis has no such command for us, rather than no time or no memory.

@@ -14,10 +14,12 @@ use crate::packed::{Boarding, unpack_sorted};
 use crate::queue::Shed;
 use crate::ride::{LiftId, ResortDay, ResortId, Season, SkierId};
 use crate::store::counters::{COUNTER_BYTES, DayCounters, lift_position};
-use crate::store::{Capacity, Reader, StoreError};
+use crate::store::{Capacity, Reader, Repaired, StoreError};
 
 /// How long a question may take.
 const READ_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long counting a day anew may take: Redis does nothing else meanwhile.
+const REPAIR_TIMEOUT: Duration = Duration::from_secs(30);
 /// Skiers that one turn of a scan looks at.
 const SCAN_COUNT: usize = 1000;
 
@@ -27,23 +29,26 @@ const SCAN_COUNT: usize = 1000;
 pub struct RedisReader {
     questions: ConnectionManager,
     scans: ConnectionManager,
-    keys: Keys,
+    /// Writes what takes its time.
+    pub(super) repairs: ConnectionManager,
+    pub(super) keys: Keys,
 }
 
 impl RedisReader {
     pub(super) fn new(client: Client, keys: Keys) -> Result<Self, StoreError> {
-        let connect = || {
+        let connect = |timeout| {
             let config = ConnectionManagerConfig::new()
                 .set_connection_timeout(Some(READ_TIMEOUT))
-                .set_response_timeout(Some(READ_TIMEOUT))
+                .set_response_timeout(Some(timeout))
                 .set_min_delay(Duration::from_millis(100))
                 .set_max_delay(Duration::from_secs(1))
                 .set_number_of_retries(1);
             ConnectionManager::new_lazy_with_config(client.clone(), config).map_err(StoreError::Url)
         };
         Ok(Self {
-            questions: connect()?,
-            scans: connect()?,
+            questions: connect(READ_TIMEOUT)?,
+            scans: connect(READ_TIMEOUT)?,
+            repairs: connect(REPAIR_TIMEOUT)?,
             keys,
         })
     }
@@ -217,6 +222,10 @@ impl Reader for RedisReader {
             }
             cursor = next;
         }
+    }
+
+    async fn repair_day(&self, day: ResortDay) -> Result<Repaired, StoreError> {
+        super::repair::repair_day(self, day).await
     }
 
     async fn books(&self) -> Result<Books, StoreError> {

@@ -1,0 +1,62 @@
+//! `skictl doctor`: looks at what a deployment stands on.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum, ValueHint};
+use serde::Serialize;
+
+use super::{CommonArgs, PublicArgs};
+
+pub(crate) const DOCTOR_EXAMPLES: &str = "\
+Examples:
+  skictl doctor
+  skictl doctor --config skilift.toml --output json
+  skictl doctor --management-url-file management.url
+
+Exit codes:
+  0    all is well, though there may be warnings
+  2    usage: the command line or the configuration cannot be meant
+  4    something must be mended first";
+
+#[derive(Debug, Args, Serialize)]
+pub(crate) struct DoctorArgs {
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub(crate) common: CommonArgs,
+    #[command(flatten)]
+    #[serde(flatten)]
+    public: PublicArgs,
+    /// Folder for all data [default: ~/.local/share/skilift]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<PathBuf>,
+    #[arg(
+        long,
+        value_name = "URL",
+        help = "RabbitMQ's management API, as http://USER:PASSWORD@HOST:15672 (others can see flags: prefer --management-url-file)"
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    management_url: Option<String>,
+    /// File that holds the URL of RabbitMQ's management API
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    management_url_file: Option<PathBuf>,
+    /// Form of what stands on stdout
+    #[arg(
+        long,
+        value_name = "FORM",
+        default_value = "table",
+        hide_default_value = true
+    )]
+    #[serde(skip)]
+    pub(crate) output: ReportForm,
+}
+
+/// Forms of the report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ReportForm {
+    /// For people
+    Table,
+    /// For programs: one object on one line
+    Json,
+}

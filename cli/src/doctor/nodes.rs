@@ -1,0 +1,88 @@
+//! The stack's nodes, as their heartbeats show them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use skilift_core::clock::epoch_ms;
+use skilift_core::control::{ControlPlane, Heartbeat, NodeId, RedisPlane};
+use skilift_core::health::Readiness;
+use skilift_core::lifecycle::chain;
+use skilift_core::stack::StackName;
+
+use super::findings::{Finding, clock, not_checked, ok, warning};
+use crate::config::Servers;
+
+/// How long to listen: each node beats once a second.
+const LISTEN: Duration = Duration::from_millis(2_500);
+
+/// A node that was heard, and by how much its clock is ahead of ours at most: the way of a heartbeat takes its time.
+type Heard = BTreeMap<NodeId, (Heartbeat, i64)>;
+
+pub(super) async fn look(servers: &Servers, stack: &StackName) -> Vec<Finding> {
+    let heard = match listen(servers, stack).await {
+        Ok(heard) => heard,
+        Err(error) => return vec![not_checked("nodes", chain(&error))],
+    };
+    if heard.is_empty() {
+        return vec![warning(
+            "nodes",
+            format!("none was heard within {LISTEN:?}"),
+            "start `skictl serve api` and `skictl serve worker`, or `skictl up`",
+        )];
+    }
+    let mut findings = vec![
+        ok("nodes", format!("{} are heard", heard.len())),
+        versions(&heard),
+    ];
+    for (node, (beat, ahead_ms)) in &heard {
+        let check = format!("node {node}");
+        if beat.health.status != Readiness::Ready {
+            let why = beat.health.message.clone().unwrap_or_default();
+            let state = format!("{:?}", beat.health.status).to_lowercase();
+            findings.push(warning(
+                check.clone(),
+                format!("{state}: {why}"),
+                "the node's own log says more",
+            ));
+        }
+        findings.push(clock(&check, "its clock", *ahead_ms));
+    }
+    findings
+}
+
+async fn listen(
+    servers: &Servers,
+    stack: &StackName,
+) -> Result<Heard, skilift_core::control::ControlError> {
+    let plane = RedisPlane::new(&servers.redis_url, stack)?;
+    let mut beats = plane.heartbeats().await?;
+    let mut heard = Heard::new();
+    let listening = async {
+        while let Some(beat) = beats.recv().await {
+            let ahead_ms = beat.sent_at_ms.cast_signed() - epoch_ms().cast_signed();
+            heard.insert(beat.node.clone(), (beat, ahead_ms));
+        }
+    };
+    // It ends when the time is over, and earlier only when the connection does.
+    let _ = tokio::time::timeout(LISTEN, listening).await;
+    Ok(heard)
+}
+
+fn versions(heard: &Heard) -> Finding {
+    let ours = env!("CARGO_PKG_VERSION");
+    let mut versions: BTreeSet<&str> = heard
+        .values()
+        .map(|(beat, _)| beat.version.as_str())
+        .collect();
+    let is_one = versions.len() == 1;
+    if is_one && versions.contains(ours) {
+        return ok("versions", format!("all are {ours}, as this is"));
+    }
+    versions.insert(ours);
+    let all: Vec<&str> = versions.into_iter().collect();
+    warning(
+        "versions",
+        format!("nodes and this skictl differ: {}", all.join(", ")),
+        "finish the upgrade: workers first, then API nodes, then the console",
+    )
+}

@@ -1,0 +1,160 @@
+//! What AMQP alone tells of a broker, for who wants to know why nothing works. Nothing is made or changed.
+
+use std::io;
+use std::time::Duration;
+
+use lapin::options::{BasicPublishOptions, QueueDeclareOptions};
+use lapin::protocol::connection;
+use lapin::types::{AMQPValue, FieldTable};
+use lapin::{BasicProperties, Channel};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::broker::{Broker, BrokerError, CALL_TIMEOUT, broker_reply, within_timeout};
+use super::topology;
+use crate::service_url::ServiceUrl;
+use crate::stack::StackName;
+
+/// How long RabbitMQ may take to say that it takes no messages. It says so when somebody publishes.
+const BLOCKED_WITHIN: Duration = Duration::from_millis(500);
+/// The port where a URL names none.
+const PORT: u16 = 5672;
+/// A routing key that leads to no queue: the message is dropped.
+const NOWHERE: &str = "skictl.doctor.nowhere";
+/// Most bytes of the frame with which a broker introduces itself.
+const MOST_GREETING: usize = 64 * 1024;
+
+/// A queue, as it is found.
+#[derive(Debug)]
+pub struct ProbedQueue {
+    /// Its name.
+    pub name: String,
+    /// `None` where there is no such queue.
+    pub found: Option<FoundQueue>,
+}
+
+/// A queue that is there.
+#[derive(Debug)]
+pub struct FoundQueue {
+    /// Messages that wait, delivered ones not counted.
+    pub ready: u32,
+    /// Consumers.
+    pub consumers: u32,
+    /// Why it cannot be used: it has other arguments than we declare, or the user may not declare it.
+    pub refusal: Option<BrokerError>,
+}
+
+/// What a broker is, by its own words: product and version, as "RabbitMQ 4.1.4". It says so before anybody logs in.
+///
+/// # Errors
+/// When it cannot be reached, speaks TLS, or is no AMQP broker.
+pub async fn product(url: &ServiceUrl) -> io::Result<String> {
+    let (host, port) = (url.host(), url.port().unwrap_or(PORT));
+    let asking = async {
+        let mut stream = TcpStream::connect((host, port)).await?;
+        // https://www.rabbitmq.com/resources/specs/amqp0-9-1.pdf, 4.2.2
+        stream.write_all(b"AMQP\x00\x00\x09\x01").await?;
+        let mut greeting = Vec::new();
+        loop {
+            let read = stream.read_buf(&mut greeting).await?;
+            if let Some(payload) = first_frame(&greeting) {
+                return describe(payload);
+            }
+            if read == 0 || greeting.len() > MOST_GREETING {
+                return Err(no_broker());
+            }
+        }
+    };
+    let asked = tokio::time::timeout(CALL_TIMEOUT, asking).await;
+    asked.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+}
+
+fn no_broker() -> io::Error {
+    io::Error::other("what answers there does not greet as an AMQP broker does")
+}
+
+/// The payload of the first frame, once all of it is there: type, channel, length, payload, end.
+fn first_frame(bytes: &[u8]) -> Option<&[u8]> {
+    let length = bytes.get(3..7)?.try_into().ok()?;
+    let length = usize::try_from(u32::from_be_bytes(length)).ok()?;
+    bytes.get(7..)?.get(..length)
+}
+
+/// Reads `connection.start`, which is method 10 of class 10.
+fn describe(payload: &[u8]) -> io::Result<String> {
+    let arguments = payload
+        .strip_prefix(&[0, 10, 0, 10])
+        .ok_or_else(no_broker)?;
+    let (_, start) = connection::parse_start(arguments).map_err(|_| no_broker())?;
+    let property = |name: &str| match start.server_properties.inner().get(name) {
+        Some(AMQPValue::LongString(text)) => text.to_string(),
+        _ => "unknown".to_owned(),
+    };
+    Ok(format!("{} {}", property("product"), property("version")))
+}
+
+/// Whether RabbitMQ blocks who publishes, for want of memory or disk. It tells only who does, so that a message is sent to
+/// where no queue is.
+///
+/// # Errors
+/// When RabbitMQ cannot be reached or refuses us.
+pub async fn is_blocking(broker: &Broker) -> Result<bool, BrokerError> {
+    let channel = broker.channel().await?;
+    let publishing = channel.basic_publish(
+        "".into(),
+        NOWHERE.into(),
+        BasicPublishOptions::default(),
+        b"",
+        BasicProperties::default(),
+    );
+    within_timeout("take a message", publishing).await?;
+    let deadline = tokio::time::Instant::now() + BLOCKED_WITHIN;
+    while tokio::time::Instant::now() < deadline {
+        if broker.is_blocked() {
+            return Ok(true);
+        }
+        tokio::time::sleep(BLOCKED_WITHIN / 20).await;
+    }
+    Ok(false)
+}
+
+/// The stack's queues as they are. One that is not there is not made.
+///
+/// # Errors
+/// When RabbitMQ cannot be reached or refuses us.
+pub async fn queues(broker: &Broker, stack: &StackName) -> Result<Vec<ProbedQueue>, BrokerError> {
+    let mut probed = Vec::new();
+    for name in [stack.ride_queue(), stack.dead_letter_queue()] {
+        // A refusal closes the channel.
+        let channel = broker.channel().await?;
+        let found = find(&channel, &name).await?;
+        let found = match found {
+            None => None,
+            Some((ready, consumers)) => Some(FoundQueue {
+                ready,
+                consumers,
+                // It is there, so that declaring it makes nothing.
+                refusal: topology::declare_queue(&channel, name.clone()).await.err(),
+            }),
+        };
+        probed.push(ProbedQueue { name, found });
+    }
+    Ok(probed)
+}
+
+async fn find(channel: &Channel, queue: &str) -> Result<Option<(u32, u32)>, BrokerError> {
+    let look = QueueDeclareOptions {
+        passive: true,
+        ..QueueDeclareOptions::default()
+    };
+    let looking = channel.queue_declare(queue.into(), look, FieldTable::default());
+    match within_timeout("report on the queue", looking).await {
+        Ok(found) => Ok(Some((found.message_count(), found.consumer_count()))),
+        Err(BrokerError::Call { source, .. })
+            if matches!(broker_reply(&source), Some((404, _))) =>
+        {
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
