@@ -10,13 +10,13 @@ use skilift_core::ride::{Day, ResortDay, ResortId};
 use crate::ground::{FLAGS, Ground, on_both_engines, until};
 
 on_both_engines! {
-    settings_that_change_under_load_lose_double_and_return_nothing
+    settings_that_change_under_load_lose_and_double_nothing
     a_paused_worker_holds_nothing_and_goes_on_where_it_was
     a_drained_worker_stays_and_can_be_undrained
     a_worker_says_what_it_did
 }
 
-async fn settings_that_change_under_load_lose_double_and_return_nothing(ground: Ground) {
+async fn settings_that_change_under_load_lose_and_double_nothing(ground: Ground) {
     let flow = ground.flow();
     let settings = |threads, prefetch, batch, linger_ms| WorkerSettings {
         threads,
