@@ -34,6 +34,8 @@ struct Ground<E> {
     /// Another way to send letters, which puts poison into the queue of rides.
     poisoner: Arc<dyn DeadLetterOffice>,
     worker: Lifecycle,
+    /// The token of an admin. The next one that is made ends it.
+    admin: String,
 }
 
 impl<E: Engine> Ground<E> {
@@ -54,8 +56,10 @@ impl<E: Engine> Ground<E> {
         working.await.unwrap();
         let config = config(folder.path(), false, Seeds::default());
         let store = (Arc::clone(&reader), office);
+        let console = TestConsole::over(folder, Arc::default(), config, store).await;
         Self {
-            console: TestConsole::over(folder, Arc::default(), config, store).await,
+            admin: console.local(),
+            console,
             engine,
             reader,
             poisoner,
@@ -65,11 +69,10 @@ impl<E: Engine> Ground<E> {
 
     /// Waits until the newest letters are so, and the books agree.
     async fn until_listed(&self, wanted: &[(&str, &str, u64)]) -> Value {
-        let admin = self.console.local();
         let seen = std::cell::RefCell::new(Value::Null);
         let says = format!("letters are {wanted:?}");
         let listing = self.console.until(&says, async || {
-            let listed = self.console.get("/letters", &admin).await;
+            let listed = self.console.get("/letters", &self.admin).await;
             let letters = listed["letters"].as_array().unwrap();
             let has = letters.iter().map(|letter| {
                 let text = |name: &str| letter[name].as_str().unwrap();
@@ -117,7 +120,7 @@ impl<E: Engine> Ground<E> {
 
 async fn from_dead_to_discarded<E: Engine>(ground: Ground<E>) {
     let console = &ground.console;
-    let admin = console.local();
+    let admin = ground.admin.clone();
     let poison = Resent {
         id: "poison-1".to_owned(),
         line: POISON.into(),
@@ -276,7 +279,7 @@ async fn of_two_consoles_of_a_stack_one_takes_its_letters_and_the_other_takes_ov
     let second = start().await;
     let told = second.until("it is told", async || {
         let why = second.console.letters.hindrance();
-        why.is_some_and(|why| why.contains("another consumer"))
+        why.is_some_and(|why| why.contains("another reader"))
     });
     told.await;
     engine.put_away(&mut vec![letter("two")]).await.unwrap();
