@@ -27,9 +27,8 @@ const RIDE: &str = r#"{"resortID":1,"seasonID":"2025","dayID":2,"skierID":7,"tim
 const POISON: &str = "this is no ride";
 
 /// A console, a worker, and what they stand on.
-struct Ground<E> {
+struct Ground {
     console: TestConsole,
-    engine: Arc<E>,
     reader: Arc<dyn Reader>,
     /// Another way to send letters, which puts poison into the queue of rides.
     poisoner: Arc<dyn DeadLetterOffice>,
@@ -38,21 +37,21 @@ struct Ground<E> {
     admin: String,
 }
 
-impl<E: Engine> Ground<E> {
-    async fn new(
+impl Ground {
+    async fn new<E: Engine>(
         folder: TempDir,
         engine: E,
         reader: Arc<dyn Reader>,
         office: Arc<dyn DeadLetterOffice>,
         poisoner: Arc<dyn DeadLetterOffice>,
     ) -> Self {
-        let (engine, worker) = (Arc::new(engine), Lifecycle::new());
+        let worker = Lifecycle::new();
         let settings = WorkerSettings {
             threads: 1,
             linger_ms: 1,
             ..WORKER
         };
-        let working = skilift_worker::start(settings, Orders::none(), Arc::clone(&engine), &worker);
+        let working = skilift_worker::start(settings, Orders::none(), Arc::new(engine), &worker);
         working.await.unwrap();
         let config = config(folder.path(), false, Seeds::default());
         let store = (Arc::clone(&reader), office);
@@ -60,7 +59,6 @@ impl<E: Engine> Ground<E> {
         Self {
             admin: console.local(),
             console,
-            engine,
             reader,
             poisoner,
             worker,
@@ -118,7 +116,7 @@ impl<E: Engine> Ground<E> {
     }
 }
 
-async fn from_dead_to_discarded<E: Engine>(ground: Ground<E>) {
+async fn from_dead_to_discarded(ground: Ground) {
     let console = &ground.console;
     let admin = ground.admin.clone();
     let poison = Resent {
@@ -152,7 +150,7 @@ async fn from_dead_to_discarded<E: Engine>(ground: Ground<E>) {
     ground.until_booked(0, 3, 3).await;
 
     // Another one can be stored now.
-    let mut letters = vec![DeadLetter {
+    let odd = DeadLetter {
         id: "was-odd-1".to_owned(),
         line: RIDE.into(),
         reason: "its lift was closed".to_owned(),
@@ -162,8 +160,9 @@ async fn from_dead_to_discarded<E: Engine>(ground: Ground<E>) {
             sequence: 1,
         }),
         line_number: 1,
-    }];
-    ground.engine.put_away(&mut letters).await.unwrap();
+    };
+    let (letters, state) = (&console.console.letters, &console.console.state);
+    letters.keep(state, vec![odd]).await.unwrap();
     let both = [("was-odd-1", "dead", 0), ("poison-1", "dead", 2)];
     ground.until_listed(&both).await;
     let all = json!({"change": "replay", "letters": "all", "per_s": 1000});
