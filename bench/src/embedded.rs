@@ -119,6 +119,8 @@ async fn start(folder: &TempDir) -> anyhow::Result<(Process, f64)> {
         "127.0.0.1:0",
         "--metrics-listen",
         "127.0.0.1:0",
+        "--console-listen",
+        "127.0.0.1:0",
     ];
     let started = Instant::now();
     let up = Process::start(folder, "skictl", &arguments, &[], "public API on ").await?;

@@ -5,6 +5,7 @@ mod audit;
 mod harness;
 mod letters;
 mod letters_again;
+mod openapi;
 mod plans;
 mod publishing;
 mod roles;

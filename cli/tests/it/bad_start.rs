@@ -28,6 +28,7 @@ async fn run(
     for variable in ["SKI_AMQP_URL", "SKI_REDIS_URL"] {
         command.env_remove(variable);
     }
+    command.envs(crate::service::aside(folder));
     let ended = command.envs(environment.iter().copied()).output();
     tokio::time::timeout(Duration::from_secs(30), ended)
         .await

@@ -5,6 +5,7 @@
 //! - `operator`: a console, and `skictl` against it.
 //! - `load`: clients that send rides and remember every answer. `proof`: holds what is stored against what was answered.
 //! - `load_command`: `skictl load` against an API and a worker.
+//! - `console`: the ways into it, and its crashes.
 //! - Then the crashes, one file for whom they hit, and the starts that must fail with a clear message. `durability` watches
 //!   a data folder's system calls.
 
@@ -19,6 +20,7 @@ mod up;
 mod bad_folder;
 mod bad_start;
 mod broker_crashes;
+mod console;
 mod dead_letters;
 mod durability;
 mod embedded_crashes;

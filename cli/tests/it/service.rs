@@ -1,5 +1,6 @@
 //! A running `skictl`.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -9,6 +10,16 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::process::{Child, Command};
+
+/// What keeps a `skictl` out of the way of others, and of who runs the tests: where it is not said, its console takes any port,
+/// and what it keeps stays in `folder`.
+pub(crate) fn aside(folder: &Path) -> [(&'static str, OsString); 3] {
+    [
+        ("SKI_CONSOLE_LISTEN", "127.0.0.1:0".into()),
+        ("XDG_STATE_HOME", folder.join("state").into()),
+        ("XDG_DATA_HOME", folder.join("share").into()),
+    ]
+}
 
 /// A `skictl` process and what it says. It is killed when this is dropped.
 pub(crate) struct Service {
@@ -65,6 +76,15 @@ impl Service {
             // Those of the servers that all tests share are for whoever asks for them.
             if !is_given {
                 command.env_remove(variable);
+            }
+        }
+        for (variable, value) in aside(folder) {
+            if command
+                .as_std()
+                .get_envs()
+                .all(|(given, _)| given != variable)
+            {
+                command.env(variable, value);
             }
         }
         let child = command

@@ -45,7 +45,14 @@ impl<S: Sync, T: DeserializeOwned> FromRequest<S> for ApiJson<T> {
                 ApiError::invalid(format!("the body was cut off: {error}"))
             }
         })?;
-        let parsed = serde_json::from_slice(&body.to_bytes());
+        let bytes = body.to_bytes();
+        // serde would take an array for an object whose fields come in order.
+        if bytes.trim_ascii_start().starts_with(b"[") {
+            return Err(ApiError::invalid(
+                "the body is an array instead of an object",
+            ));
+        }
+        let parsed = serde_json::from_slice(&bytes);
         let parsed =
             parsed.map_err(|error| ApiError::invalid(format!("the body cannot be used: {error}")));
         Ok(Self(parsed?))

@@ -60,7 +60,7 @@ async fn by_password(
     let line = attempt(&from, name);
     take_attempt(console, &line, Some(name), &from).await?;
     let is_too_long = password.len() > *access::password::BYTES.end();
-    let user = if is_too_long || name.is_empty() {
+    let user = if is_too_long {
         None
     } else {
         console.state.users.get(name.as_bytes())?

@@ -74,11 +74,7 @@ fn check_resorts(resorts: &[u64]) -> Result<Vec<ResortId>, ApiError> {
 
 /// Let a key count no more.
 pub(super) fn revoke(console: &Arc<Console>, id: &str) -> Result<Prepared, ApiError> {
-    let found = if id.is_empty() {
-        None
-    } else {
-        console.state.keys.get(id.as_bytes())?
-    };
+    let found = console.state.keys.get(id.as_bytes())?;
     let key = found
         .ok_or_else(|| ApiError::not_found(format!("there is no key {id:?}; see `skictl keys`")))?;
     let document = console.desired.document();

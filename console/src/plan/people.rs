@@ -76,11 +76,7 @@ fn check_name(name: &str) -> Result<(), ApiError> {
 }
 
 fn find(console: &Console, name: &str) -> Result<User, ApiError> {
-    let found = if name.is_empty() {
-        None
-    } else {
-        console.state.users.get(name.as_bytes())?
-    };
+    let found = console.state.users.get(name.as_bytes())?;
     found.ok_or_else(|| {
         ApiError::not_found(format!("there is no user {name:?}; see `skictl users`"))
     })
@@ -234,6 +230,12 @@ fn add_token(
     by: &str,
 ) -> Result<Prepared, ApiError> {
     check_label(name)?;
+    let is_taken = RESERVED.contains(&name) || console.state.users.get(name.as_bytes())?.is_some();
+    if is_taken {
+        return Err(ApiError::invalid(format!(
+            "a token cannot be called {name:?}: the audit would take it for somebody else"
+        )));
+    }
     if !LIFE_S.contains(&expires_in_s) {
         return Err(ApiError::invalid(format!(
             "expires_in_s must be from {} to {}, not {expires_in_s}",
@@ -277,11 +279,7 @@ fn revoke_token(console: &Console, id: &str) -> Result<Prepared, ApiError> {
             "this token belongs to the console's process and ends with it",
         ));
     }
-    let found = if id.is_empty() {
-        None
-    } else {
-        console.state.tokens.get(id.as_bytes())?
-    };
+    let found = console.state.tokens.get(id.as_bytes())?;
     let token = found.ok_or_else(|| {
         ApiError::not_found(format!("there is no token {id:?}; see `skictl tokens`"))
     })?;

@@ -250,6 +250,12 @@ async fn a_plan_that_was_cut_off_is_gone_on_with_or_given_up() {
 async fn a_plan_grows_old() {
     let console = TestConsole::new().await;
     let admin = console.local();
+    // An array is no confirmation, whatever its parts are.
+    let plan = console.plan(&admin, json!({"change": "pause"})).await;
+    let answer = console
+        .apply(&admin, &plan, json!([null, null, null]))
+        .await;
+    assert_eq!(answer.status, StatusCode::BAD_REQUEST);
     let plan = console.plan(&admin, json!({"change": "pause"})).await;
     let mut old: PlanView = serde_json::from_value(plan.clone()).unwrap();
     old.expires_at_ms = 1;

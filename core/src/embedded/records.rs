@@ -26,6 +26,8 @@ const SUBFOLDER: &str = "records";
 const FORMAT_TABLE: &str = "format";
 /// Its one key.
 const FORMAT_KEY: &[u8] = b"format";
+/// Longest key. The database's own bound is higher.
+const MOST_KEY_BYTES: usize = 1024;
 /// Size at which the records in memory of one table are written out.
 const MEMTABLE_BYTES: u64 = 1 << 20;
 
@@ -37,7 +39,7 @@ pub struct Records {
     _lock: File,
 }
 
-/// One table: records of one form, each under a key, sorted by their keys' bytes. No key is empty. Numbers as keys are big endian.
+/// One table: records of one form, each under a key, sorted by their keys' bytes. Keys have 1 to 1024 bytes. Numbers as keys are big endian.
 pub struct Table<T> {
     records: Arc<Records>,
     keyspace: Keyspace,
@@ -150,6 +152,10 @@ impl<T: Serialize + DeserializeOwned> Table<T> {
     /// # Errors
     /// When the disk cannot be read, or holds what is no such record.
     pub fn get(&self, key: &[u8]) -> Result<Option<T>, DiskError> {
+        // What a stranger asks for may be anything.
+        if !(1..=MOST_KEY_BYTES).contains(&key.len()) {
+            return Ok(None);
+        }
         let found = self.keyspace.get(key).map_err(|error| self.unread(error))?;
         found.map(|value| self.parse(key, &value)).transpose()
     }
@@ -258,6 +264,9 @@ mod tests {
             Some("name 255")
         );
         assert_eq!(table.get(&number(7)).unwrap(), None);
+        for nobodys in [&b""[..], &[0; 100_000]] {
+            assert_eq!(table.get(nobodys).unwrap(), None);
+        }
         assert_eq!(table.count().unwrap(), 299);
         let numbers = |found: Vec<(Vec<u8>, String)>| -> Vec<u8> {
             found.iter().map(|(key, _)| key[7]).collect()
