@@ -32,17 +32,10 @@ async fn threads_change_while_rides_flow() {
             all_follow(nodes) && of_role(nodes, "worker").all(|node| node["threads"] == threads)
         };
         let (_, took) = operator.waits_for(&["nodes"], follows).await;
-        assert!(
-            took < FOLLOWED + Duration::from_secs(1),
-            "{threads}: {took:?}"
-        );
+        assert!(took < FOLLOWED + Duration::from_secs(1), "{threads}: {took:?}");
         load.accept(1000).await;
     }
-    for (option, value) in [
-        ("--lanes", "3"),
-        ("--message-rides", "64"),
-        ("--lanes", "1"),
-    ] {
+    for (option, value) in [("--lanes", "3"), ("--message-rides", "64"), ("--lanes", "1")] {
         operator
             .does(&["settings", "set", "api", option, value, "--yes"])
             .await;
@@ -51,11 +44,11 @@ async fn threads_change_while_rides_flow() {
     }
     let sent = load.stop().await;
     assert_eq!(sent.refused + sent.unanswered, 0, "{:?}", sent.messages);
-    system
-        .prove("threads and lanes changed under load", &sent)
-        .await;
+    system.prove("threads and lanes changed under load", &sent).await;
     operator.closes_the_books().await;
-    let history = operator.sees(&["settings", "history", "worker"]).await;
+    let history = operator
+        .sees(&["settings", "history", "worker"])
+        .await;
     assert_eq!(history["versions"].as_array().unwrap().len(), 4);
 }
 
@@ -74,9 +67,7 @@ async fn a_killed_worker_is_lost_within_five_seconds_and_its_work_is_taken_over(
     system.start_worker_again();
     load.accept(500).await;
     let sent = load.stop().await;
-    system
-        .prove("both workers killed, one started again", &sent)
-        .await;
+    system.prove("both workers killed, one started again", &sent).await;
     operator.closes_the_books().await;
 }
 
@@ -120,10 +111,7 @@ async fn a_drained_worker_holds_nothing_stays_and_works_again() {
     let load = system.load();
     load.accept(500).await;
     let nodes = operator.sees(&["nodes"]).await;
-    let one = of_role(&nodes, "worker").next().unwrap()["id"]
-        .as_str()
-        .unwrap()
-        .to_owned();
+    let one = of_role(&nodes, "worker").next().unwrap()["id"].as_str().unwrap().to_owned();
     operator.does(&["nodes", "drain", &one, "--yes"]).await;
     let is = |state: &'static str| {
         let one = one.clone();
@@ -132,15 +120,11 @@ async fn a_drained_worker_holds_nothing_stays_and_works_again() {
         }
     };
     let (nodes, _) = operator.waits_for(&["nodes"], is("drained")).await;
-    let node = of_role(&nodes, "worker")
-        .find(|node| node["id"] == *one)
-        .unwrap();
+    let node = of_role(&nodes, "worker").find(|node| node["id"] == *one).unwrap();
     assert_eq!(node["held"], 0, "{node:#}");
     load.accept(500).await;
     // The last one that works is not drained by a yes alone.
-    let other = of_role(&nodes, "worker")
-        .find(|node| node["id"] != *one)
-        .unwrap();
+    let other = of_role(&nodes, "worker").find(|node| node["id"] != *one).unwrap();
     let other = other["id"].as_str().unwrap();
     let refused = operator.skictl(&["nodes", "drain", other, "--yes"]).await;
     assert_eq!(refused.code, 4, "{refused:?}");
@@ -156,9 +140,7 @@ async fn rides_flow_and_settings_stay_while_the_console_is_down() {
     let system = System::start().await;
     let mut operator = Operator::beside(&system).await;
     operator
-        .waits_for(&["nodes"], |nodes| {
-            nodes["nodes"].as_array().unwrap().len() == 2
-        })
+        .waits_for(&["nodes"], |nodes| nodes["nodes"].as_array().unwrap().len() == 2)
         .await;
     operator
         .does(&["settings", "set", "worker", "--threads", "5", "--yes"])
@@ -177,15 +159,9 @@ async fn rides_flow_and_settings_stay_while_the_console_is_down() {
     system.prove("the console killed under load", &sent).await;
     operator.closes_the_books().await;
     let nodes = operator.sees(&["nodes"]).await;
-    assert!(
-        of_role(&nodes, "worker").all(|node| node["threads"] == 5),
-        "{nodes:#}"
-    );
+    assert!(of_role(&nodes, "worker").all(|node| node["threads"] == 5), "{nodes:#}");
     let settings = operator.sees(&["settings"]).await;
-    assert!(
-        settings.to_string().contains("\"threads\":5"),
-        "{settings:#}"
-    );
+    assert!(settings.to_string().contains("\"threads\":5"), "{settings:#}");
 }
 
 #[tokio::test]
@@ -201,24 +177,16 @@ async fn what_cannot_be_read_is_unknown_and_never_0() {
     system.rabbit.stop().await.unwrap();
     let unknown = |queue: &Value| {
         queue["ready_messages"]["value"].is_null()
-            && queue["ready_messages"]["unknown"]
-                .as_str()
-                .is_some_and(|why| !why.is_empty())
+            && queue["ready_messages"]["unknown"].as_str().is_some_and(|why| !why.is_empty())
     };
     let (queue, _) = operator.waits_for(&["queue"], unknown).await;
     // What Redis knows is still told.
-    assert!(
-        queue["books"]["applied"]["value"].as_u64() > Some(0),
-        "{queue:#}"
-    );
+    assert!(queue["books"]["applied"]["value"].as_u64() > Some(0), "{queue:#}");
 
     system.redis.kill().await.unwrap();
     let unknown = |queue: &Value| queue["books"]["verdict"] == "unknown";
     let (queue, _) = operator.waits_for(&["queue"], unknown).await;
-    assert!(
-        queue["books"]["applied"]["unknown"].is_string(),
-        "{queue:#}"
-    );
+    assert!(queue["books"]["applied"]["unknown"].is_string(), "{queue:#}");
     let table = operator.does(&["queue"]).await;
     assert!(table.output.contains("unknown"), "{table:?}");
 }

@@ -209,7 +209,7 @@ impl Letters {
 
     /// Keeps letters. One that is here already and comes from the same message is the same one; from another message it died
     /// again.
-    pub(super) async fn keep(
+    pub(crate) async fn keep(
         &self,
         state: &ConsoleState,
         arrived: Vec<DeadLetter>,

@@ -27,36 +27,38 @@ const RIDE: &str = r#"{"resortID":1,"seasonID":"2025","dayID":2,"skierID":7,"tim
 const POISON: &str = "this is no ride";
 
 /// A console, a worker, and what they stand on.
-struct Ground<E> {
+struct Ground {
     console: TestConsole,
-    engine: Arc<E>,
     reader: Arc<dyn Reader>,
     /// Another way to send letters, which puts poison into the queue of rides.
     poisoner: Arc<dyn DeadLetterOffice>,
     worker: Lifecycle,
+    /// The token of an admin. The next one that is made ends it.
+    admin: String,
 }
 
-impl<E: Engine> Ground<E> {
-    async fn new(
+impl Ground {
+    async fn new<E: Engine>(
         folder: TempDir,
         engine: E,
         reader: Arc<dyn Reader>,
         office: Arc<dyn DeadLetterOffice>,
         poisoner: Arc<dyn DeadLetterOffice>,
     ) -> Self {
-        let (engine, worker) = (Arc::new(engine), Lifecycle::new());
+        let worker = Lifecycle::new();
         let settings = WorkerSettings {
             threads: 1,
             linger_ms: 1,
             ..WORKER
         };
-        let working = skilift_worker::start(settings, Orders::none(), Arc::clone(&engine), &worker);
+        let working = skilift_worker::start(settings, Orders::none(), Arc::new(engine), &worker);
         working.await.unwrap();
         let config = config(folder.path(), false, Seeds::default());
         let store = (Arc::clone(&reader), office);
+        let console = TestConsole::over(folder, Arc::default(), config, store).await;
         Self {
-            console: TestConsole::over(folder, Arc::default(), config, store).await,
-            engine,
+            admin: console.local(),
+            console,
             reader,
             poisoner,
             worker,
@@ -65,11 +67,10 @@ impl<E: Engine> Ground<E> {
 
     /// Waits until the newest letters are so, and the books agree.
     async fn until_listed(&self, wanted: &[(&str, &str, u64)]) -> Value {
-        let admin = self.console.local();
         let seen = std::cell::RefCell::new(Value::Null);
         let says = format!("letters are {wanted:?}");
         let listing = self.console.until(&says, async || {
-            let listed = self.console.get("/letters", &admin).await;
+            let listed = self.console.get("/letters", &self.admin).await;
             let letters = listed["letters"].as_array().unwrap();
             let has = letters.iter().map(|letter| {
                 let text = |name: &str| letter[name].as_str().unwrap();
@@ -115,9 +116,9 @@ impl<E: Engine> Ground<E> {
     }
 }
 
-async fn from_dead_to_discarded<E: Engine>(ground: Ground<E>) {
+async fn from_dead_to_discarded(ground: Ground) {
     let console = &ground.console;
-    let admin = console.local();
+    let admin = ground.admin.clone();
     let poison = Resent {
         id: "poison-1".to_owned(),
         line: POISON.into(),
@@ -149,7 +150,7 @@ async fn from_dead_to_discarded<E: Engine>(ground: Ground<E>) {
     ground.until_booked(0, 3, 3).await;
 
     // Another one can be stored now.
-    let mut letters = vec![DeadLetter {
+    let odd = DeadLetter {
         id: "was-odd-1".to_owned(),
         line: RIDE.into(),
         reason: "its lift was closed".to_owned(),
@@ -159,8 +160,9 @@ async fn from_dead_to_discarded<E: Engine>(ground: Ground<E>) {
             sequence: 1,
         }),
         line_number: 1,
-    }];
-    ground.engine.put_away(&mut letters).await.unwrap();
+    };
+    let (letters, state) = (&console.console.letters, &console.console.state);
+    letters.keep(state, vec![odd]).await.unwrap();
     let both = [("was-odd-1", "dead", 0), ("poison-1", "dead", 2)];
     ground.until_listed(&both).await;
     let all = json!({"change": "replay", "letters": "all", "per_s": 1000});
@@ -276,7 +278,7 @@ async fn of_two_consoles_of_a_stack_one_takes_its_letters_and_the_other_takes_ov
     let second = start().await;
     let told = second.until("it is told", async || {
         let why = second.console.letters.hindrance();
-        why.is_some_and(|why| why.contains("another consumer"))
+        why.is_some_and(|why| why.contains("another reader"))
     });
     told.await;
     engine.put_away(&mut vec![letter("two")]).await.unwrap();

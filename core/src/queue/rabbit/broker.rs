@@ -69,8 +69,10 @@ pub enum BrokerError {
         /// Why.
         source: lapin::Error,
     },
-    /// Somebody else consumes the queue, which only one may.
-    #[error("{queue} has another consumer: only one console takes the dead letters of a stack")]
+    /// Somebody else has the lease of a queue that only one may read.
+    #[error(
+        "{queue} has another reader: one console takes the dead letters of a stack, and this one waits"
+    )]
     Taken {
         /// The queue.
         queue: String,

@@ -1,7 +1,8 @@
 //! Takes dead letters out of their queue, and sends them again.
 //!
-//! The reader consumes exclusively, on a connection of its own: that is the lease by which there is one reader of a stack. It
-//! ends with the connection, so that nobody needs to break it.
+//! There is one reader of a stack. Its lease is an exclusive queue, empty for ever, that only its connection may have: it ends
+//! with the connection, so that nobody needs to break it. An exclusive consumer would be simpler, but quorum queues let any
+//! number of these in (<https://www.rabbitmq.com/docs/consumers#exclusivity>).
 
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use futures_util::stream::FuturesOrdered;
 use futures_util::{FutureExt, StreamExt};
 use lapin::Channel;
 use lapin::message::Delivery;
-use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions};
+use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use tokio::sync::Mutex;
 
@@ -73,27 +74,38 @@ impl RabbitOffice {
     async fn open_reading(&self) -> Result<Reading, BrokerError> {
         let channel = self.reader.channel().await?;
         topology::declare(&channel, &self.stack).await?;
+        self.lease(&channel).await?;
         let limit = channel.basic_qos(PREFETCH, BasicQosOptions { global: false });
         within_timeout("set the prefetch", limit).await?;
         let queue = self.stack.dead_letter_queue();
         let consuming = channel.basic_consume(
             queue.as_str().into(),
             ShortString::default(),
-            BasicConsumeOptions {
-                exclusive: true,
-                ..BasicConsumeOptions::default()
-            },
+            BasicConsumeOptions::default(),
             FieldTable::default(),
         );
-        match within_timeout("start a consumer", consuming).await {
-            Ok(letters) => Ok(Reading {
-                channel,
-                letters,
-                last: None,
-            }),
-            // 403 ACCESS_REFUSED: https://www.rabbitmq.com/amqp-0-9-1-reference#basic.consume.exclusive
+        let letters = within_timeout("start a consumer", consuming).await?;
+        Ok(Reading {
+            channel,
+            letters,
+            last: None,
+        })
+    }
+
+    /// Makes sure that this connection is the one that reads.
+    async fn lease(&self, channel: &Channel) -> Result<(), BrokerError> {
+        let queue = self.stack.dead_letter_queue();
+        let exclusive = QueueDeclareOptions {
+            exclusive: true,
+            ..QueueDeclareOptions::default()
+        };
+        let lease = format!("{queue}.reader");
+        let leasing = channel.queue_declare(lease.into(), exclusive, FieldTable::default());
+        match within_timeout("lease the dead letters", leasing).await {
+            Ok(_) => Ok(()),
+            // 405 RESOURCE_LOCKED: https://www.rabbitmq.com/amqp-0-9-1-reference#queue.declare.exclusive
             Err(BrokerError::Call { source, .. })
-                if matches!(broker_reply(&source), Some((403, _))) =>
+                if matches!(broker_reply(&source), Some((405, _))) =>
             {
                 Err(BrokerError::Taken { queue })
             }
