@@ -4,7 +4,8 @@
 //!   `disk`: a small disk of a test's own.
 //! - `load`: clients that send rides and remember every answer. `proof`: holds what is stored against what was answered.
 //! - `load_command`: `skictl load` against an API and a worker.
-//! - Then the crashes, one file for whom they hit, and the starts that must fail with a clear message. `durability` watches
+//! - Then the crashes, one file for whom they hit, and the starts that must fail with a clear message. `doors`: TLS and keys; `doctor`: broken
+//!   set-ups. `durability` watches
 //!   a data folder's system calls.
 
 mod disk;
@@ -18,6 +19,8 @@ mod bad_folder;
 mod bad_start;
 mod broker_crashes;
 mod dead_letters;
+mod doctor;
+mod doors;
 mod durability;
 mod embedded_crashes;
 mod embedded_disk;
