@@ -11,7 +11,7 @@ use crate::service::Service;
 const RIDE: &str = "/skiers/1/seasons/2025/days/12/skiers/7";
 
 async fn post(url: &str) -> reqwest::Response {
-    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let client = skilift_servers::http();
     let body = json!({"time": 217, "liftID": 21});
     client
         .post(format!("{url}{RIDE}"))
