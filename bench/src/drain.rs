@@ -99,7 +99,7 @@ fn make_bodies() -> anyhow::Result<Vec<Vec<u8>>> {
 }
 
 async fn send(api: &str, mut bodies: Vec<Vec<u8>>) -> anyhow::Result<()> {
-    let http = reqwest::Client::new();
+    let http = skilift_servers::http();
     let mut clients = tokio::task::JoinSet::new();
     let each = bodies.len().div_ceil(CLIENTS as usize);
     while !bodies.is_empty() {

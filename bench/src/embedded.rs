@@ -124,7 +124,9 @@ async fn start(folder: &TempDir) -> anyhow::Result<(Process, f64)> {
     ];
     let started = Instant::now();
     let up = Process::start(folder, "skictl", &arguments, &[], "public API on ").await?;
-    while !reqwest::get(format!("{}/readyz", up.url))
+    while !skilift_servers::http()
+        .get(format!("{}/readyz", up.url))
+        .send()
         .await?
         .status()
         .is_success()

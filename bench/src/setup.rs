@@ -209,7 +209,9 @@ impl Process {
         let end = rest
             .find(['"', '\n', ' '])
             .context("a line without an end")?;
-        let text = reqwest::get(format!("{}/metrics", &rest[..end]))
+        let text = skilift_servers::http()
+            .get(format!("{}/metrics", &rest[..end]))
+            .send()
             .await?
             .text()
             .await?;

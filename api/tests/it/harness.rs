@@ -185,7 +185,7 @@ impl TestApi {
             life,
             check,
             node: None,
-            client: Client::builder().no_proxy().build().unwrap(),
+            client: skilift_servers::http(),
             outside,
         }
     }

@@ -8,8 +8,8 @@ use skilift_core::stack::StackName;
 use super::findings::{Finding, failed, not_checked, ok, warning};
 use crate::config::Servers;
 
-/// The oldest major version that Skilift is tested with.
-const TESTED: u32 = 4;
+/// The oldest version that has all that Skilift uses.
+const OLDEST: (u32, u32) = (3, 10);
 
 pub(super) async fn look(servers: &Servers, stack: &StackName) -> Vec<Finding> {
     let url = &servers.amqp_url;
@@ -72,22 +72,23 @@ pub(super) async fn look(servers: &Servers, stack: &StackName) -> Vec<Finding> {
 fn version(product: &str) -> Finding {
     let check = "broker version";
     let (name, version) = product.split_once(' ').unwrap_or((product, ""));
-    let major = version
-        .split('.')
-        .next()
-        .and_then(|major| major.parse().ok());
-    match major {
+    let mut numbers = version.split('.').map_while(|number| number.parse().ok());
+    let release = numbers.next().zip(numbers.next());
+    match release {
         _ if name != "RabbitMQ" => warning(
             check,
             format!("{product}, which is not RabbitMQ"),
             "use RabbitMQ: Skilift needs its quorum queues",
         ),
-        Some(major) if TESTED <= major => ok(check, product),
-        _ => warning(
-            check,
-            product,
-            format!("use RabbitMQ {TESTED} or newer, with which Skilift is tested"),
-        ),
+        Some(release) if release >= OLDEST => ok(check, product),
+        _ => {
+            let (major, minor) = OLDEST;
+            failed(
+                check,
+                product,
+                format!("use RabbitMQ {major}.{minor} or newer"),
+            )
+        }
     }
 }
 

@@ -125,7 +125,11 @@ async fn a_table_with_garbage_in_it_is_named_when_it_is_read() {
     let mut refused = 0;
     for skier in (2..3000).step_by(6) {
         let path = format!("/skiers/2/seasons/2025/days/1/skiers/{skier}/rides");
-        let answer = reqwest::get(format!("{}{path}", up.url)).await.unwrap();
+        let answer = skilift_servers::http()
+            .get(format!("{}{path}", up.url))
+            .send()
+            .await
+            .unwrap();
         if answer.status() == 503 {
             refused += 1;
             let message = answer.text().await.unwrap();

@@ -296,12 +296,18 @@ async fn absent_servers_are_waited_for_and_named() {
         .logged_after("cannot reach Redis at redis://:***@")
         .await;
     let private = worker.logged_after("health and metrics on ").await;
-    let answer = reqwest::get(format!("{private}/readyz")).await.unwrap();
+    let answer = skilift_servers::http()
+        .get(format!("{private}/readyz"))
+        .send()
+        .await
+        .unwrap();
     assert_eq!(answer.status(), 503);
     let health: serde_json::Value = answer.json().await.unwrap();
     assert_eq!(health["status"], "unavailable");
     assert!(
-        reqwest::get(format!("{private}/healthz"))
+        skilift_servers::http()
+            .get(format!("{private}/healthz"))
+            .send()
             .await
             .unwrap()
             .status()
@@ -314,7 +320,9 @@ async fn absent_servers_are_waited_for_and_named() {
         .await;
     let url = api.logged_after("public API on ").await;
     assert_eq!(
-        reqwest::get(format!("{url}/readyz"))
+        skilift_servers::http()
+            .get(format!("{url}/readyz"))
+            .send()
             .await
             .unwrap()
             .status(),
@@ -339,7 +347,7 @@ async fn without_redis_rides_are_accepted_and_the_api_is_degraded() {
     let mut api = Service::start(folder.path(), "api", &API, &environment);
     let private = api.logged_after("health and metrics on ").await;
     let public = api.logged_after("public API on ").await;
-    let http = reqwest::Client::new();
+    let http = skilift_servers::http();
     let path = format!("{public}/skiers/1/seasons/2025/days/1/skiers/1");
     let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
     loop {

@@ -103,7 +103,9 @@ async fn a_broker_short_of_memory_is_not_pressed_and_gets_rides_again_when_it_re
         .await
         .unwrap();
     tokio::time::sleep(Duration::from_secs(25)).await;
-    let ready = reqwest::get(format!("{}/readyz", system.url))
+    let ready = skilift_servers::http()
+        .get(format!("{}/readyz", system.url))
+        .send()
         .await
         .unwrap();
     assert_eq!(ready.status(), 503);

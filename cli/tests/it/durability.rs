@@ -57,7 +57,7 @@ async fn a_201_follows_the_fdatasync_of_its_ride() {
     let mut launcher: Vec<String> = strace.split(' ').map(String::from).collect();
     launcher.push(file.to_str().unwrap().to_owned());
     let mut up = Up::start_by(launcher).await;
-    let http = reqwest::Client::new();
+    let http = skilift_servers::http();
     for skier in 1..=RIDES {
         let url = format!("{}/skiers/1/seasons/2025/days/1/skiers/{skier}", up.url);
         let ride = serde_json::json!({"time": 1, "liftID": 1});

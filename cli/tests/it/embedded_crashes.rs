@@ -116,7 +116,7 @@ async fn a_folder_belongs_to_one_process() {
 
 /// Posts a ride of a fresh day and asks until its vertical is told.
 async fn ride_and_ask(url: &str) {
-    let http = reqwest::Client::new();
+    let http = skilift_servers::http();
     let ride = format!("{url}/skiers/1/seasons/2026/days/1/skiers/123");
     let body = serde_json::json!({"time": 217, "liftID": 21});
     let posted = http.post(&ride).json(&body).send().await.unwrap();
@@ -127,7 +127,14 @@ async fn ride_and_ask(url: &str) {
 async fn until_told(url: &str, expected: &str) {
     let deadline = Instant::now() + Duration::from_secs(20);
     loop {
-        let told = reqwest::get(url).await.unwrap().text().await.unwrap();
+        let told = skilift_servers::http()
+            .get(url)
+            .send()
+            .await
+            .unwrap()
+            .text()
+            .await
+            .unwrap();
         if told == expected {
             return;
         }
@@ -153,7 +160,11 @@ async fn up_says_where_it_is_and_keeps_its_data() {
         assert!(said.contains(words), "{said}");
     }
     ride_and_ask(&url).await;
-    let health = reqwest::get(format!("{private}/readyz")).await.unwrap();
+    let health = skilift_servers::http()
+        .get(format!("{private}/readyz"))
+        .send()
+        .await
+        .unwrap();
     let health: serde_json::Value = health.json().await.unwrap();
     assert_eq!(health["status"], "ready");
     // As Ctrl-C does.
@@ -164,7 +175,14 @@ async fn up_says_where_it_is_and_keeps_its_data() {
     let url = again.logged_after("public API on ").await;
     let ride = format!("{url}/skiers/1/seasons/2026/days/1/skiers/123");
     assert_eq!(
-        reqwest::get(&ride).await.unwrap().text().await.unwrap(),
+        skilift_servers::http()
+            .get(&ride)
+            .send()
+            .await
+            .unwrap()
+            .text()
+            .await
+            .unwrap(),
         "210"
     );
     again.drain().await;

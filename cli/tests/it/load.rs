@@ -42,7 +42,7 @@ impl Load {
         let stop = CancellationToken::new();
         let accepted_so_far = Arc::new(AtomicU64::new(0));
         let next = Arc::new(AtomicU64::new(0));
-        let http = Client::builder()
+        let http = skilift_servers::http_builder()
             .timeout(Duration::from_secs(15))
             .build()
             .unwrap();

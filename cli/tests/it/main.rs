@@ -6,8 +6,9 @@
 //! - `load`: clients that send rides and remember every answer. `proof`: holds what is stored against what was answered.
 //! - `nodes`: what nodes say to a console and follow of it.
 //! - `load_command`: `skictl load` against an API and a worker.
-//! - `console`: the ways into it, and its crashes.
-//! - Then the crashes, one file for whom they hit, and the starts that must fail with a clear message. `durability` watches
+//! - `console`: the ways into it, and its crashes. `operating`: a fleet that is operated while rides flow.
+//! - Then the crashes, one file for whom they hit, and the starts that must fail with a clear message. `doors`: TLS and
+//!   keys. `doctor`: broken set-ups. `durability` watches
 //!   a data folder's system calls.
 
 mod disk;
@@ -23,6 +24,8 @@ mod bad_start;
 mod broker_crashes;
 mod console;
 mod dead_letters;
+mod doctor;
+mod doors;
 mod durability;
 mod embedded_crashes;
 mod embedded_disk;

@@ -176,7 +176,7 @@ async fn check_indexes(reader: &impl Reader, ledger: &BTreeSet<Ride>) {
 
 /// Asks for the rides of every skier and day that these rides are of.
 pub(crate) async fn ask_ride_lists(url: &str, rides: &BTreeSet<Ride>) -> Vec<Ride> {
-    let http = reqwest::Client::new();
+    let http = skilift_servers::http();
     let lists: BTreeSet<_> = rides
         .iter()
         .map(|ride| (ride.resort_day(), ride.skier))

@@ -74,7 +74,9 @@ async fn a_full_redis_sheds_says_why_and_recovers() {
     // Less than is used: nothing more can be written, and the worker holds what it has.
     set_maxmemory(&system, used * 9 / 10).await;
     tokio::time::sleep(Duration::from_secs(4)).await;
-    let ready = reqwest::get(format!("{}/readyz", system.url))
+    let ready = skilift_servers::http()
+        .get(format!("{}/readyz", system.url))
+        .send()
         .await
         .unwrap();
     assert_eq!(ready.status(), 503);

@@ -160,7 +160,10 @@ impl System {
 pub(crate) async fn wait_until_ready(url: &str, api: &Service) {
     let ready = async {
         loop {
-            let answer = reqwest::get(format!("{url}/readyz")).await;
+            let answer = skilift_servers::http()
+                .get(format!("{url}/readyz"))
+                .send()
+                .await;
             if answer.is_ok_and(|answer| answer.status().is_success()) {
                 return;
             }

@@ -110,7 +110,10 @@ impl Up {
 
     /// Rides that are accepted and not stored yet.
     async fn backlog(&self) -> u64 {
-        let answer = reqwest::get(format!("{}/statistics", self.url)).await;
+        let answer = skilift_servers::http()
+            .get(format!("{}/statistics", self.url))
+            .send()
+            .await;
         let statistics: serde_json::Value = answer.unwrap().json().await.unwrap();
         statistics["backlogRides"].as_u64().unwrap_or(u64::MAX)
     }

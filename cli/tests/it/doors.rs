@@ -1,0 +1,200 @@
+//! The doors of real processes: TLS, and ingest keys that outlast a restart without Redis.
+
+use std::net::TcpListener;
+
+use serde_json::json;
+use skilift_servers::shared_amqp_url;
+use tempfile::TempDir;
+
+use crate::service::Service;
+
+const RIDE: &str = "/skiers/1/seasons/2025/days/12/skiers/7";
+
+async fn post(url: &str) -> reqwest::Response {
+    let client = skilift_servers::http();
+    let body = json!({"time": 217, "liftID": 21});
+    client
+        .post(format!("{url}{RIDE}"))
+        .json(&body)
+        .send()
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn a_door_that_the_console_closed_stays_closed_when_redis_is_away_at_the_start() {
+    let folder = TempDir::new().unwrap();
+    let nobody = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let stack = format!("doors-{}", std::process::id());
+    let told = json!({
+        "document": {
+            "serial": 7, "worker": null, "api": null, "pause": null, "drains": [], "keys_serial": 7,
+            "ingest": {"generation": {"number": 2, "hash": 1}, "value": "keys"},
+        },
+        "keys": {"serial": 7, "keys": []},
+    });
+    let start = |name: &str| {
+        let data = folder.path().join("data");
+        let arguments = [
+            "serve",
+            "api",
+            "--api-listen",
+            "127.0.0.1:0",
+            "--metrics-listen",
+            "127.0.0.1:0",
+            "--stack",
+            &stack,
+            "--data",
+            data.to_str().unwrap(),
+        ];
+        let redis = format!("redis://{nobody}");
+        let environment = [
+            ("SKI_AMQP_URL", &*shared_amqp_url()),
+            ("SKI_REDIS_URL", &*redis),
+        ];
+        Service::start(folder.path(), name, &arguments, &environment)
+    };
+    // Without anything told, the flags rule: the ride is accepted.
+    let mut open = start("open");
+    let url = open.logged_after("public API on ").await;
+    assert_ne!(post(&url).await.status(), 401);
+    open.drain().await;
+
+    std::fs::create_dir_all(folder.path().join("data")).unwrap();
+    std::fs::write(
+        folder.path().join(format!("data/told-{stack}.json")),
+        told.to_string(),
+    )
+    .unwrap();
+    let mut closed = start("closed");
+    let url = closed.logged_after("public API on ").await;
+    let answer = post(&url).await;
+    assert_eq!(answer.status(), 401);
+    assert!(answer.headers().contains_key("www-authenticate"));
+    closed.drain().await;
+
+    // What cannot be read is not taken for an open door.
+    std::fs::write(folder.path().join(format!("data/told-{stack}.json")), "{").unwrap();
+    let mut broken = start("broken");
+    assert_eq!(broken.wait().await.code(), Some(1));
+    assert!(
+        broken.has_logged("delete it only where the console"),
+        "{}",
+        broken.log()
+    );
+}
+
+#[tokio::test]
+async fn one_process_asks_for_keys_when_its_flags_say_so() {
+    let folder = TempDir::new().unwrap();
+    let data = folder.path().join("data");
+    let arguments = [
+        "up",
+        "--ingest",
+        "keys",
+        "--api-listen",
+        "127.0.0.1:0",
+        "--metrics-listen",
+        "127.0.0.1:0",
+        "--data",
+        data.to_str().unwrap(),
+    ];
+    let mut up = Service::start(folder.path(), "up", &arguments, &[]);
+    let url = up.logged_after("public API on ").await;
+    assert_eq!(post(&url).await.status(), 401);
+    up.drain().await;
+}
+
+#[tokio::test]
+async fn a_certificate_that_cannot_be_used_is_refused_before_anything_starts() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("empty.pem");
+    std::fs::write(&file, "").unwrap();
+    let (file, data) = (file.to_str().unwrap(), folder.path().join("data"));
+    let arguments = [
+        "up",
+        "--tls-cert",
+        file,
+        "--tls-key",
+        file,
+        "--api-listen",
+        "127.0.0.1:0",
+        "--metrics-listen",
+        "127.0.0.1:0",
+        "--data",
+        data.to_str().unwrap(),
+    ];
+    let mut up = Service::start(folder.path(), "up", &arguments, &[]);
+    assert_eq!(up.wait().await.code(), Some(2));
+    assert!(
+        up.has_logged("empty.pem holds no certificate in PEM form"),
+        "{}",
+        up.log()
+    );
+}
+
+#[tokio::test]
+async fn one_process_serves_in_tls() {
+    let folder = TempDir::new().unwrap();
+    let key = rcgen::KeyPair::generate().unwrap();
+    let own = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
+    let own = own.self_signed(&key).unwrap();
+    let put = |name: &str, text: String| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let (certificate, key) = (
+        put("own.pem", own.pem()),
+        put("own.key", key.serialize_pem()),
+    );
+    let data = folder.path().join("data");
+    let arguments = [
+        "up",
+        "--tls-cert",
+        &certificate,
+        "--tls-key",
+        &key,
+        "--api-listen",
+        "127.0.0.1:0",
+        "--metrics-listen",
+        "127.0.0.1:0",
+        "--data",
+        data.to_str().unwrap(),
+    ];
+    let mut up = Service::start(folder.path(), "up", &arguments, &[]);
+    let url = up.logged_after("public API on ").await;
+    assert!(url.starts_with("https://127.0.0.1:"), "{url}");
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(own.der().clone()).unwrap();
+    let ring = rustls::crypto::ring::default_provider();
+    let tls = rustls::ClientConfig::builder_with_provider(ring.into())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let address = url.trim_start_matches("https://").parse().unwrap();
+    let client = reqwest::Client::builder()
+        .tls_backend_preconfigured(tls)
+        .resolve("localhost", address)
+        .no_proxy()
+        .build()
+        .unwrap();
+    let port = url.rsplit_once(':').unwrap().1;
+    let ride = client.post(format!("https://localhost:{port}{RIDE}"));
+    let answer = ride
+        .json(&json!({"time": 217, "liftID": 21}))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(answer.status(), 201);
+    up.drain().await;
+    assert!(
+        up.output().contains(&format!("{url}/openapi.json")),
+        "{}",
+        up.output()
+    );
+}
