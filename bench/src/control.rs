@@ -64,7 +64,12 @@ async fn cost(setup: &Setup, operator: &Operator, table: &mut Table) -> anyhow::
         anyhow::bail!("three processes were watched");
     };
     table.once("Idle API node, heartbeats and all", "cores", api, "<= 0.03");
-    table.once("Idle worker node, heartbeats and all", "cores", worker, "<= 0.03");
+    table.once(
+        "Idle worker node, heartbeats and all",
+        "cores",
+        worker,
+        "<= 0.03",
+    );
     table.once(
         &format!("Console with {WATCHING} watching clients"),
         "cores",
@@ -92,7 +97,14 @@ async fn change_under_load(
             tokio::time::sleep(Duration::from_secs(2)).await;
             let usual = rate(setup, Duration::from_secs(1)).await?;
             let changed_at = Instant::now();
-            let set = ["settings", "set", "worker", "--threads", &threads.to_string(), "--yes"];
+            let set = [
+                "settings",
+                "set",
+                "worker",
+                "--threads",
+                &threads.to_string(),
+                "--yes",
+            ];
             operator.skictl(&set).await?;
             let following = async {
                 operator.wait_until_followed().await?;
@@ -110,7 +122,11 @@ async fn change_under_load(
             tokio::try_join!(following, recovering)
         };
         let (posted, (followed, back)) = tokio::try_join!(posting, changing)?;
-        ensure!(posted.failed == 0.0, "{} rides were not accepted", posted.failed);
+        ensure!(
+            posted.failed == 0.0,
+            "{} rides were not accepted",
+            posted.failed
+        );
         let accepted = setup.accepted().await?;
         setup.wait_until_settled(accepted).await?;
         followed_s.push(followed);
@@ -206,7 +222,10 @@ impl Operator {
             if seen > nodes {
                 return Ok(());
             }
-            ensure!(Instant::now() < deadline, "{seen} of {nodes} nodes are seen");
+            ensure!(
+                Instant::now() < deadline,
+                "{seen} of {nodes} nodes are seen"
+            );
             tokio::time::sleep(LOOK).await;
         }
     }

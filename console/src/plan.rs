@@ -10,6 +10,7 @@ mod gates;
 mod letters;
 mod people;
 pub(crate) mod prepared;
+mod repair;
 mod sections;
 mod switches;
 pub(crate) mod work;
@@ -66,9 +67,11 @@ pub(crate) fn prepare(
         Change::RevokeKey { id } => gates::revoke(console, id),
         Change::Replay { letters, per_s } => letters::replay(console, letters, *per_s, plan),
         Change::Discard { letters } => letters::throw_away(console, letters, plan),
-        Change::Repair { .. } => Err(ApiError::refused(
-            "this console cannot reach what this change needs",
-        )),
+        Change::Repair {
+            resort,
+            season,
+            day,
+        } => repair::repair(console, *resort, season, *day),
     }
 }
 

@@ -72,7 +72,9 @@ impl Operator {
 
     /// What the admin API answers.
     pub(super) async fn get(&self, path: &str) -> anyhow::Result<Value> {
-        let asking = self.http.get(format!("{}/admin/v1/{path}", self.console.url));
+        let asking = self
+            .http
+            .get(format!("{}/admin/v1/{path}", self.console.url));
         let answer = asking.bearer_auth(&self.token).send().await?;
         Ok(answer.error_for_status()?.json().await?)
     }

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::operator::{Operator, all_follow, of_role};
 use crate::system::System;
+use crate::up::Up;
 
 /// How fast every node follows a change.
 const FOLLOWED: Duration = Duration::from_secs(2);
@@ -32,10 +33,17 @@ async fn threads_change_while_rides_flow() {
             all_follow(nodes) && of_role(nodes, "worker").all(|node| node["threads"] == threads)
         };
         let (_, took) = operator.waits_for(&["nodes"], follows).await;
-        assert!(took < FOLLOWED + Duration::from_secs(1), "{threads}: {took:?}");
+        assert!(
+            took < FOLLOWED + Duration::from_secs(1),
+            "{threads}: {took:?}"
+        );
         load.accept(1000).await;
     }
-    for (option, value) in [("--lanes", "3"), ("--message-rides", "64"), ("--lanes", "1")] {
+    for (option, value) in [
+        ("--lanes", "3"),
+        ("--message-rides", "64"),
+        ("--lanes", "1"),
+    ] {
         operator
             .does(&["settings", "set", "api", option, value, "--yes"])
             .await;
@@ -44,11 +52,11 @@ async fn threads_change_while_rides_flow() {
     }
     let sent = load.stop().await;
     assert_eq!(sent.refused + sent.unanswered, 0, "{:?}", sent.messages);
-    system.prove("threads and lanes changed under load", &sent).await;
-    operator.closes_the_books().await;
-    let history = operator
-        .sees(&["settings", "history", "worker"])
+    system
+        .prove("threads and lanes changed under load", &sent)
         .await;
+    operator.closes_the_books().await;
+    let history = operator.sees(&["settings", "history", "worker"]).await;
     assert_eq!(history["versions"].as_array().unwrap().len(), 4);
 }
 
@@ -67,7 +75,9 @@ async fn a_killed_worker_is_lost_within_five_seconds_and_its_work_is_taken_over(
     system.start_worker_again();
     load.accept(500).await;
     let sent = load.stop().await;
-    system.prove("both workers killed, one started again", &sent).await;
+    system
+        .prove("both workers killed, one started again", &sent)
+        .await;
     operator.closes_the_books().await;
 }
 
@@ -111,7 +121,10 @@ async fn a_drained_worker_holds_nothing_stays_and_works_again() {
     let load = system.load();
     load.accept(500).await;
     let nodes = operator.sees(&["nodes"]).await;
-    let one = of_role(&nodes, "worker").next().unwrap()["id"].as_str().unwrap().to_owned();
+    let one = of_role(&nodes, "worker").next().unwrap()["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     operator.does(&["nodes", "drain", &one, "--yes"]).await;
     let is = |state: &'static str| {
         let one = one.clone();
@@ -120,11 +133,15 @@ async fn a_drained_worker_holds_nothing_stays_and_works_again() {
         }
     };
     let (nodes, _) = operator.waits_for(&["nodes"], is("drained")).await;
-    let node = of_role(&nodes, "worker").find(|node| node["id"] == *one).unwrap();
+    let node = of_role(&nodes, "worker")
+        .find(|node| node["id"] == *one)
+        .unwrap();
     assert_eq!(node["held"], 0, "{node:#}");
     load.accept(500).await;
     // The last one that works is not drained by a yes alone.
-    let other = of_role(&nodes, "worker").find(|node| node["id"] != *one).unwrap();
+    let other = of_role(&nodes, "worker")
+        .find(|node| node["id"] != *one)
+        .unwrap();
     let other = other["id"].as_str().unwrap();
     let refused = operator.skictl(&["nodes", "drain", other, "--yes"]).await;
     assert_eq!(refused.code, 4, "{refused:?}");
@@ -140,7 +157,9 @@ async fn rides_flow_and_settings_stay_while_the_console_is_down() {
     let system = System::start().await;
     let mut operator = Operator::beside(&system).await;
     operator
-        .waits_for(&["nodes"], |nodes| nodes["nodes"].as_array().unwrap().len() == 2)
+        .waits_for(&["nodes"], |nodes| {
+            nodes["nodes"].as_array().unwrap().len() == 2
+        })
         .await;
     operator
         .does(&["settings", "set", "worker", "--threads", "5", "--yes"])
@@ -159,9 +178,15 @@ async fn rides_flow_and_settings_stay_while_the_console_is_down() {
     system.prove("the console killed under load", &sent).await;
     operator.closes_the_books().await;
     let nodes = operator.sees(&["nodes"]).await;
-    assert!(of_role(&nodes, "worker").all(|node| node["threads"] == 5), "{nodes:#}");
+    assert!(
+        of_role(&nodes, "worker").all(|node| node["threads"] == 5),
+        "{nodes:#}"
+    );
     let settings = operator.sees(&["settings"]).await;
-    assert!(settings.to_string().contains("\"threads\":5"), "{settings:#}");
+    assert!(
+        settings.to_string().contains("\"threads\":5"),
+        "{settings:#}"
+    );
 }
 
 #[tokio::test]
@@ -177,16 +202,88 @@ async fn what_cannot_be_read_is_unknown_and_never_0() {
     system.rabbit.stop().await.unwrap();
     let unknown = |queue: &Value| {
         queue["ready_messages"]["value"].is_null()
-            && queue["ready_messages"]["unknown"].as_str().is_some_and(|why| !why.is_empty())
+            && queue["ready_messages"]["unknown"]
+                .as_str()
+                .is_some_and(|why| !why.is_empty())
     };
     let (queue, _) = operator.waits_for(&["queue"], unknown).await;
     // What Redis knows is still told.
-    assert!(queue["books"]["applied"]["value"].as_u64() > Some(0), "{queue:#}");
+    assert!(
+        queue["books"]["applied"]["value"].as_u64() > Some(0),
+        "{queue:#}"
+    );
 
     system.redis.kill().await.unwrap();
     let unknown = |queue: &Value| queue["books"]["verdict"] == "unknown";
     let (queue, _) = operator.waits_for(&["queue"], unknown).await;
-    assert!(queue["books"]["applied"]["unknown"].is_string(), "{queue:#}");
+    assert!(
+        queue["books"]["applied"]["unknown"].is_string(),
+        "{queue:#}"
+    );
     let table = operator.does(&["queue"]).await;
     assert!(table.output.contains("unknown"), "{table:?}");
+}
+
+#[tokio::test]
+async fn up_has_all_of_it_in_one_process() {
+    let mut up = Up::start().await;
+    let url = up.service.logged_after("admin API on ").await;
+    let operator = Operator::of_up(url, &up.data);
+    let load = up.load();
+    load.accept(1000).await;
+    operator
+        .does(&[
+            "settings",
+            "set",
+            "worker",
+            "--threads",
+            "16",
+            "--batch",
+            "500",
+            "--yes",
+        ])
+        .await;
+    let (nodes, took) = operator.waits_for(&["nodes"], all_follow).await;
+    assert!(took < FOLLOWED + Duration::from_secs(1), "{took:?}");
+    // Said as it is: a data folder has one lane.
+    let worker = of_role(&nodes, "worker").next().unwrap();
+    assert_eq!(
+        (&worker["threads"], &worker["settings"]["threads"]),
+        (&1.into(), &16.into())
+    );
+    load.accept(1000).await;
+    operator.does(&["queue", "pause", "--yes"]).await;
+    load.accept(1000).await;
+    let waits = |queue: &Value| queue["total_rides"]["value"].as_u64() > Some(0);
+    operator.waits_for(&["queue"], waits).await;
+    operator.does(&["queue", "resume", "--yes"]).await;
+    load.accept(500).await;
+    let sent = load.stop().await;
+    operator.closes_the_books().await;
+    let ride = sent.accepted.iter().next().unwrap();
+    let (resort, season, day) = (
+        ride.resort.to_string(),
+        ride.season.to_string(),
+        ride.day.to_string(),
+    );
+    let day = ["--season", &season, "--day", &day];
+    let seen = operator
+        .sees(&[&["stats", "resort", &resort][..], &day].concat())
+        .await;
+    let repair = [&["repair", "--resort", &resort, "--yes"][..], &day].concat();
+    let repaired = operator.does(&repair).await;
+    assert!(
+        repaired.output.contains("the counters were right"),
+        "{repaired:?}"
+    );
+    let again = operator
+        .sees(&[&["stats", "resort", &resort][..], &day].concat())
+        .await;
+    assert_eq!(seen["rides"], again["rides"]);
+    assert!(seen["rides"].as_u64() > Some(0), "{seen:#}");
+    up.prove(
+        "settings changed, paused and resumed on a data folder",
+        &sent,
+    )
+    .await;
 }

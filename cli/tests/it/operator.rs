@@ -84,8 +84,7 @@ impl Operator {
             ("SKI_AMQP_URL", &*system.rabbit.amqp_url()),
             ("SKI_REDIS_URL", &*system.redis.url()),
         ];
-        let mut console =
-            Service::start(self.folder.path(), "console", &arguments, &environment);
+        let mut console = Service::start(self.folder.path(), "console", &arguments, &environment);
         console.logged_after("health and metrics on ").await;
         self.console = Some(console);
     }
