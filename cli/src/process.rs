@@ -92,12 +92,12 @@ impl Process {
     }
 
     /// Serves until the process is asked to end or a task fails, and then says good-bye. `agents` speak for its nodes to the
-    /// last, and never end by themselves.
+    /// very end, of which they are told.
     pub(crate) async fn run(
         self,
         signals: Signals,
         check: HealthCheck,
-        agents: impl Future<Output = ()>,
+        agents: impl AsyncFnOnce(CancellationToken),
         farewell: impl Future<Output = ()>,
     ) -> anyhow::Result<ExitCode> {
         tracing::info!("health and metrics on http://{}", self.private_address()?);
@@ -111,17 +111,19 @@ impl Process {
             end.cancel();
             code
         };
-        let seen = async {
-            let (served, ()) = tokio::join!(health, agents);
-            served
-        };
+        let agents = agents(end.clone());
+        tokio::pin!(agents);
         // It is seen to the last, but nobody who watches it keeps the process alive.
         tokio::select! {
-            code = drained => Ok(code),
-            served = seen => {
+            code = drained => {
+                let _ = tokio::time::timeout(FAREWELL, agents).await;
+                Ok(code)
+            }
+            served = health => {
                 served.map_err(anyhow::Error::from_boxed).context("the health listener failed")?;
                 Ok(ExitCode::SUCCESS)
             }
+            () = &mut agents => anyhow::bail!("what speaks for this node ended unasked"),
         }
     }
 }

@@ -58,7 +58,7 @@ async fn api(args: &ApiArgs) -> anyhow::Result<ExitCode> {
     };
     let ApiNode { running, agent, .. } = api?;
     let check = Arc::clone(&running.health);
-    let speaking = agent.run(|| running.status());
+    let speaking = async |end| agent.run(end, || running.status()).await;
     process.run(signals, check, speaking, broker.close()).await
 }
 
@@ -76,7 +76,7 @@ async fn worker(args: &WorkerArgs) -> anyhow::Result<ExitCode> {
     };
     let WorkerNode { running, agent } = worker?;
     let check = Arc::clone(&running.health);
-    let speaking = agent.run(|| running.status());
+    let speaking = async |end| agent.run(end, || running.status()).await;
     process.run(signals, check, speaking, broker.close()).await
 }
 

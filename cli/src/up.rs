@@ -12,6 +12,7 @@ use skilift_core::queue::Admission;
 use skilift_core::queue::embedded::{self, EmbeddedQueue};
 use skilift_core::store::embedded::EmbeddedReader;
 use skilift_http::Listener;
+use tokio_util::sync::CancellationToken;
 
 use crate::args::UpArgs;
 use crate::process::{self, Process, publisher_config, unless_signalled, worker_settings};
@@ -72,10 +73,10 @@ async fn up(args: &UpArgs) -> anyhow::Result<ExitCode> {
     }
     let (api, worker) = ((api.agent, api.running), (worker.agent, worker.running));
     let check = both(Arc::clone(&api.1.health), Arc::clone(&worker.1.health));
-    let speaking = async {
+    let speaking = async |end: CancellationToken| {
         tokio::join!(
-            api.0.run(|| api.1.status()),
-            worker.0.run(|| worker.1.status())
+            api.0.run(end.clone(), || api.1.status()),
+            worker.0.run(end, || worker.1.status())
         );
     };
     let farewell = async {

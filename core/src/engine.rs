@@ -92,8 +92,11 @@ pub trait Engine: Send + Sync + 'static {
 
 /// One worker lane's way from the queue to the store.
 ///
-/// What [`Self::apply`], [`Self::put_away`] and [`Self::settle`] did is safe at the latest when [`Self::ack_through`] returns. Until then each
-/// may be done again, by this lane or by the next one that the messages come to, and changes nothing the second time.
+/// There is one batch at a time: applied, its dead letters put away, settled, acknowledged, and then the next one.
+///
+/// What [`Self::apply`], [`Self::put_away`] and [`Self::settle`] did is safe at the latest when [`Self::ack_through`]
+/// returns. Until then each may be done again, by this lane or by the next one that the messages come to, and changes nothing
+/// the second time.
 pub trait Intake: Send {
     /// How many messages may be unacknowledged.
     fn prefetch(&self) -> u16;

@@ -107,6 +107,37 @@ mod tests {
     }
 
     #[test]
+    fn a_message_is_settled_with_all_its_lines_and_a_letter_keeps_its_id() {
+        let mut decoded = Decoded::default();
+        let ours = decoded.add(&delivery(&format!(
+            "{GOOD}\npoison\n\n{GOOD}\n{GOOD}\npoison"
+        )));
+        assert_eq!((ours.message, ours.is_replay), (delivery("").id, false));
+        assert_eq!((ours.rides, ours.dead), (5, 2));
+        let foreign = Delivery {
+            id: None,
+            ..delivery("poison\npoison\npoisoned")
+        };
+        let nobodys = decoded.add(&foreign);
+        assert_eq!((nobodys.message, nobodys.rides, nobodys.dead), (None, 3, 3));
+        let replay = Delivery {
+            replay_of: Some("0000000000000001-0-5-3".to_owned()),
+            ..delivery("poison\n")
+        };
+        let again = decoded.add(&replay);
+        assert_eq!((again.is_replay, again.rides, again.dead), (true, 1, 1));
+        assert_eq!(decoded.add(&delivery("\n")).rides, 0);
+        let ids: Vec<&str> = decoded.dead.iter().map(|letter| &*letter.id).collect();
+        assert_eq!(
+            ids[..2],
+            ["0000000000000001-0-7-2", "0000000000000001-0-7-6"]
+        );
+        // The same line is the same letter, another one is not.
+        assert!(ids[2].starts_with("foreign-") && ids[2] == ids[3] && ids[3] != ids[4]);
+        assert_eq!(ids[5..], ["0000000000000001-0-5-3"]);
+    }
+
+    #[test]
     fn a_message_from_the_future_or_one_that_kills_is_dead_as_a_whole() {
         let future = Delivery {
             format: Some(2),

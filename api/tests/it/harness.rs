@@ -234,6 +234,12 @@ impl TestApi {
         send(request.header("content-type", "application/json")).await
     }
 
+    /// Posts rides in bulk.
+    pub(crate) async fn post_text_lines(&self, lines: String) -> Answer {
+        let request = self.request("POST", "/rides").body(lines);
+        send(request.header("content-type", "application/x-ndjson")).await
+    }
+
     /// Stores rides as a worker would.
     pub(crate) async fn store(&self, rides: Vec<Ride>) {
         self.outside.store(&Batch::new(rides)).await;

@@ -9,6 +9,7 @@ mod outside;
 mod bulk;
 mod days;
 mod ingest;
+mod node;
 mod operation;
 mod raw;
 mod refusals;

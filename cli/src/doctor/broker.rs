@@ -129,7 +129,7 @@ fn refusal(check: &str, error: &BrokerError) -> Finding {
     failed(check, chain(error), fix)
 }
 
-/// Whether the broker's own words are those of 403 ACCESS_REFUSED.
+/// Whether the broker's own words are those of 403 `ACCESS_REFUSED`.
 fn is_forbidden(error: &(dyn std::error::Error + 'static)) -> bool {
     chain(error).contains("ACCESS_REFUSED") || chain(error).contains("ACCESS-REFUSED")
 }

@@ -184,10 +184,12 @@ fn data_folder(folder: &Path) -> Vec<Finding> {
         let free = disk.blocks_available().saturating_mul(disk.fragment_size());
         let seen = format!("{} free on its disk", bytes(free));
         let fix = "free space on that disk, or name a folder on another with --data";
-        match free {
-            ..NONE => failed("disk", seen, fix),
-            ..SCARCE => warning("disk", seen, fix),
-            _ => ok("disk", seen),
+        if free < NONE {
+            failed("disk", seen, fix)
+        } else if free < SCARCE {
+            warning("disk", seen, fix)
+        } else {
+            ok("disk", seen)
         }
     }));
     findings

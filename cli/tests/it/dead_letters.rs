@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use lapin::options::{BasicAckOptions, BasicGetOptions, BasicPublishOptions, QueueDeclareOptions};
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
+use skilift_core::books::Books;
 use skilift_core::ride::Ride;
 
 use crate::load::{Sent, distinct_ride};
@@ -22,6 +23,18 @@ async fn channel(system: &System) -> Channel {
         .await
         .unwrap();
     connection.create_channel().await.unwrap()
+}
+
+/// What the books must say when nobody of ours sent anything: lines that came, new rides, dead lines.
+fn check_foreign(books: &Books, foreign: u64, applied: u64, dead: u64) {
+    let expected = Books {
+        foreign,
+        applied,
+        dead,
+        ..Books::default()
+    };
+    assert_eq!(books, &expected);
+    assert_eq!(books.duplicate(), 0);
 }
 
 /// Puts a message into the queue of rides as RabbitMQ's own tools would, poison among good rides.
@@ -93,6 +106,7 @@ async fn poison_among_good_rides_goes_to_the_dead_letters_and_the_rest_is_stored
         ),
         (200, 0, 0, 0)
     );
+    check_foreign(&figures.books, 400, 200, 200);
     let dead = take_dead(&channel, &system).await;
     assert_eq!(dead.len(), 200);
     for (poison, reason) in POISON.iter().zip([
@@ -163,6 +177,7 @@ async fn a_full_dead_letter_queue_holds_the_lane_and_drops_nothing() {
         ),
         (40, 0, 0, 0)
     );
+    check_foreign(&figures.books, 80, 40, 40);
     // A letter that was put away before the queue was full may be there more than once; none is missing.
     let dead = take_dead(&channel, &system).await;
     for poison in POISON {

@@ -3,6 +3,7 @@
 //! - `service`: a running `skictl`. `system`: an API and a worker on servers of their own. `up`: one process on a data folder.
 //!   `disk`: a small disk of a test's own.
 //! - `load`: clients that send rides and remember every answer. `proof`: holds what is stored against what was answered.
+//! - `nodes`: what nodes say to a console and follow of it.
 //! - `load_command`: `skictl load` against an API and a worker.
 //! - Then the crashes, one file for whom they hit, and the starts that must fail with a clear message. `doors`: TLS and keys; `doctor`: broken
 //!   set-ups. `durability` watches
@@ -25,5 +26,6 @@ mod durability;
 mod embedded_crashes;
 mod embedded_disk;
 mod load_command;
+mod nodes;
 mod process_crashes;
 mod store_crashes;

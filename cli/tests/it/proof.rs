@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::{StreamExt, stream};
+use skilift_core::books::{Books, OwnQueue};
 use skilift_core::packed::Boarding;
 use skilift_core::ride::{Day, ResortDay, ResortId, Ride, Season, SkierId};
 use skilift_core::store::Reader;
@@ -25,6 +26,8 @@ pub(crate) struct Figures {
     pub(crate) doubled: usize,
     /// Dead letters.
     pub(crate) dead: u64,
+    /// The books.
+    pub(crate) books: Books,
 }
 
 /// Fails unless all is there, once.
@@ -39,6 +42,39 @@ pub(crate) fn judge(crash: &str, sent: &Sent, figures: &Figures) {
         sent.accepted.len() > 100,
         "{crash}: too few rides to prove anything"
     );
+    check_books(crash, sent, figures);
+}
+
+/// Fails unless the books say what a recount and the clients say. Each request is one ride.
+fn check_books(crash: &str, sent: &Sent, figures: &Figures) {
+    let books = &figures.books;
+    assert_eq!(
+        (books.applied, books.dead, books.replayed, books.foreign),
+        (figures.stored as u64, figures.dead, 0, 0),
+        "{crash}: {books:?}"
+    );
+    // A ride that was answered 503, or not at all, may be in the queue all the same.
+    assert!(
+        (sent.created..=sent.requests).contains(&books.settled),
+        "{crash}: {} answers of 201, {} requests: {books:?}",
+        sent.created,
+        sent.requests
+    );
+    assert!(books.duplicate() >= 0, "{crash}: {books:?}");
+    let of_lanes: u64 = books.lanes.iter().map(|book| book.rides).sum();
+    assert_eq!(of_lanes, books.settled, "{crash}: {books:?}");
+    if let Some(own_queue) = books.own_queue {
+        let settled = OwnQueue {
+            accepted: books.settled,
+            waiting: 0,
+        };
+        assert_eq!(own_queue, settled, "{crash}");
+    }
+    for book in &books.lanes {
+        // A message that comes before one that was marked and is not marked itself is lost.
+        assert_eq!(book.marked.len(), 1, "{crash}: {book:?}");
+        assert_eq!(book.marked[0].0, 1, "{crash}: {book:?}");
+    }
 }
 
 /// Compares what was sent with the ride lists, as a client was told them, and with the store, counters recounted and
@@ -58,6 +94,7 @@ pub(crate) async fn compare(
         foreign: ledger.difference(&sent.sent).count(),
         doubled,
         dead,
+        books: reader.books().await.unwrap(),
     }
 }
 
@@ -192,13 +229,16 @@ fn all_days() -> impl Iterator<Item = ResortDay> {
 
 pub(crate) fn report(crash: &str, sent: &Sent, figures: &Figures) {
     eprintln!(
-        "{crash}: sent {}, 201 {}, 503 {}, unanswered {}, stored {}, lost {}, doubled {}",
+        "{crash}: sent {}, 201 {}, 503 {}, unanswered {}, stored {}, lost {}, doubled {}; books: {} settled, {} duplicate, {} lane lives",
         sent.requests,
         sent.created,
         sent.refused,
         sent.unanswered,
         figures.stored,
         figures.lost,
-        figures.doubled
+        figures.doubled,
+        figures.books.settled,
+        figures.books.duplicate(),
+        figures.books.lanes.len()
     );
 }

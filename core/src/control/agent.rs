@@ -7,6 +7,7 @@ use std::time::Duration;
 use nix::unistd::gethostname;
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
 
 use super::document::Document;
 use super::heartbeat::{Activity, Heartbeat, Report};
@@ -141,13 +142,17 @@ impl Agent {
         self.orders.subscribe()
     }
 
-    /// Beats and listens, for as long as it is awaited: to the very end of the process, so that its drain is seen.
-    pub async fn run(self, status: impl Fn() -> Status + Send + Sync) {
-        tokio::join!(self.beat(status), self.poll(), self.remember());
+    /// Beats and listens until `end`, and says a last time how the node is. `end` is the very end of the process, so that
+    /// its drain is seen.
+    pub async fn run(self, end: CancellationToken, status: impl Fn() -> Status + Send + Sync) {
+        let living = async { tokio::join!(self.beat(&status), self.poll(), self.remember()) };
+        end.run_until_cancelled(living).await;
+        if let Err(error) = self.plane.beat(&self.heartbeat(status())).await {
+            tracing::debug!("{}", chain(&error));
+        }
     }
 
-    async fn beat(&self, status: impl Fn() -> Status + Send + Sync) {
-        let status = &status;
+    async fn beat(&self, status: &(impl Fn() -> Status + Send + Sync)) {
         let send = || async move { self.plane.beat(&self.heartbeat(status())).await };
         self.repeat(BEAT, "send heartbeats", send, |()| {}).await;
     }

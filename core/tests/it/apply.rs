@@ -5,14 +5,15 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
+use skilift_core::books::Settlement;
 use skilift_core::engine::{Embedded, Engine, Intake};
 use skilift_core::packed::{Boarding, MAX_RIDES_PER_SKIER_DAY};
 use skilift_core::ride::{ResortDay, Ride, SkierId};
 use skilift_core::service_url::ServiceUrl;
 use skilift_core::store::batch::Batch;
 use skilift_core::store::counters::{DayCounters, hour_of};
-use skilift_core::store::embedded::EmbeddedReader;
 use skilift_core::store::redis::Store;
+use skilift_core::store::redis::writer::ToIndex;
 use skilift_core::store::{Applied, Reader};
 use skilift_servers::{RedisOptions, RedisServer};
 
@@ -20,7 +21,7 @@ use crate::engines::{Folder, Ground};
 use crate::shared::{fresh_stack, ride};
 
 /// A store of its own.
-trait TestStore: Sized {
+pub(crate) trait TestStore: Sized {
     /// What several of them stand on.
     type Server;
 
@@ -30,13 +31,15 @@ trait TestStore: Sized {
 
     async fn apply(&self, rides: &[Ride]) -> Applied;
 
+    async fn settle(&self, settlements: &[Settlement]);
+
     fn reader(&self) -> Arc<dyn Reader>;
 
     /// Makes the store forget what it may forget.
     async fn forget(&self) {}
 }
 
-struct InRedis {
+pub(crate) struct InRedis {
     url: String,
     store: Store,
 }
@@ -61,6 +64,12 @@ impl TestStore for InRedis {
         writer.apply(&Batch::new(rides.to_vec())).await.unwrap()
     }
 
+    async fn settle(&self, settlements: &[Settlement]) {
+        let mut writer = self.store.writer().await.unwrap();
+        let settled = writer.settle(&ToIndex::default(), settlements).await;
+        settled.unwrap();
+    }
+
     fn reader(&self) -> Arc<dyn Reader> {
         Arc::new(self.store.reader().unwrap())
     }
@@ -74,7 +83,7 @@ impl TestStore for InRedis {
     }
 }
 
-struct InFolder {
+pub(crate) struct InFolder {
     folder: Folder,
     engine: Embedded,
 }
@@ -100,8 +109,14 @@ impl TestStore for InFolder {
         applied
     }
 
+    async fn settle(&self, settlements: &[Settlement]) {
+        let mut intake = self.engine.open(1).await.unwrap();
+        intake.settle(settlements).await.unwrap();
+        intake.ack_through(0).await.unwrap();
+    }
+
     fn reader(&self) -> Arc<dyn Reader> {
-        Arc::new(EmbeddedReader::new(Arc::clone(&self.folder.database)))
+        self.folder.reader()
     }
 }
 
@@ -287,6 +302,8 @@ fn any_interleaving_stores_every_ride_once<S: TestStore>() {
                 assert_eq!(new, expected.len() as u64);
             }
             check_against(&*store.reader(), &expected).await;
+            let applied = store.reader().books().await.unwrap().applied;
+            assert_eq!(applied, expected.len() as u64);
         });
         Ok(())
     });

@@ -13,6 +13,8 @@ use skilift_core::queue::{Admission, Delivery, Publisher, PublisherConfig};
 use skilift_core::ride::Ride;
 use skilift_core::service_url::ServiceUrl;
 use skilift_core::stack::StackName;
+use skilift_core::store::Reader;
+use skilift_core::store::embedded::EmbeddedReader;
 use skilift_core::store::redis::Store;
 use skilift_servers::{shared_amqp_url, shared_redis_url};
 use tempfile::TempDir;
@@ -44,9 +46,14 @@ pub(crate) use on_both_engines;
 pub(crate) trait Ground: Sized {
     type Engine: Engine;
 
+    /// Lanes that a publisher may have.
+    const MOST_LANES: usize;
+
     fn new() -> Self;
 
     fn engine(&self) -> Self::Engine;
+
+    fn reader(&self) -> Arc<dyn Reader>;
 
     async fn publish(
         &self,
@@ -62,8 +69,17 @@ pub(crate) struct Servers {
     pub(crate) broker: Arc<Broker>,
 }
 
+impl Servers {
+    fn store(&self) -> Store {
+        let url = ServiceUrl::redis(&shared_redis_url()).unwrap();
+        Store::new(url, &self.stack, 4, false).unwrap()
+    }
+}
+
 impl Ground for Servers {
     type Engine = RabbitRedis;
+
+    const MOST_LANES: usize = 64;
 
     fn new() -> Self {
         Self {
@@ -73,9 +89,11 @@ impl Ground for Servers {
     }
 
     fn engine(&self) -> RabbitRedis {
-        let url = ServiceUrl::redis(&shared_redis_url()).unwrap();
-        let store = Store::new(url, &self.stack, 4, false).unwrap();
-        RabbitRedis::new(Arc::clone(&self.broker), store, self.stack.clone())
+        RabbitRedis::new(Arc::clone(&self.broker), self.store(), self.stack.clone())
+    }
+
+    fn reader(&self) -> Arc<dyn Reader> {
+        Arc::new(self.store().reader().unwrap())
     }
 
     async fn publish(
@@ -100,6 +118,8 @@ pub(crate) struct Folder {
 impl Ground for Folder {
     type Engine = Embedded;
 
+    const MOST_LANES: usize = 1;
+
     fn new() -> Self {
         let folder = TempDir::new().unwrap();
         let database = Arc::new(Database::open(folder.path()).unwrap());
@@ -112,6 +132,10 @@ impl Ground for Folder {
 
     fn engine(&self) -> Embedded {
         Embedded::new(Arc::clone(&self.database), Arc::clone(&self.queue))
+    }
+
+    fn reader(&self) -> Arc<dyn Reader> {
+        Arc::new(EmbeddedReader::new(Arc::clone(&self.database)))
     }
 
     async fn publish(

@@ -15,6 +15,7 @@ use skilift_core::stack::StackName;
 use skilift_servers::{RedisOptions, RedisServer};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 fn document(serial: u64) -> Document {
     Document {
@@ -84,7 +85,7 @@ impl Life {
         let agent = agent.unwrap();
         let orders = agent.orders();
         let mut running = JoinSet::new();
-        running.spawn(agent.run(status));
+        running.spawn(agent.run(CancellationToken::new(), status));
         Self {
             orders,
             _running: running,

@@ -5,7 +5,7 @@ use skilift_core::queue::rabbit::{Broker, Consumer, DeadLetters};
 use skilift_core::service_url::ServiceUrl;
 use skilift_servers::shared_amqp_url;
 
-use crate::engines::{CONFIG, Servers, Setup, connect, eventually};
+use crate::engines::{CONFIG, Servers, Setup, connect, eventually, take};
 use crate::shared::{fresh_stack, ride};
 
 #[tokio::test]
@@ -27,11 +27,68 @@ async fn a_deleted_queue_refuses_the_ride_and_is_there_again_for_the_next() {
         .unwrap_err()
         .to_string();
     assert!(refused.contains("no queue"), "{refused}");
+    assert_eq!(setup.publisher.confirmed(), []);
     eventually("the lane opens again", || {
         setup.publisher.check_open().is_ok()
     })
     .await;
     setup.publisher.publish(&ride(1, 1, 1, 1, 1)).await.unwrap();
+    let [life] = setup.publisher.confirmed()[..] else {
+        panic!("{:?}", setup.publisher.confirmed())
+    };
+    assert_eq!((life.through, life.rides, life.ended), (1, 1, false));
+}
+
+#[tokio::test]
+async fn a_life_that_a_refusal_ends_keeps_what_was_confirmed_before() {
+    let setup = Setup::<Servers>::new(CONFIG).await;
+    for minute in 1..=3 {
+        let ride = ride(1, 1, 1, minute, 1);
+        setup.publisher.publish(&ride).await.unwrap();
+    }
+    let channel = setup.ground.broker.channel().await.unwrap();
+    let queue = setup.ground.stack.ride_queue();
+    let deleting = channel.queue_delete(
+        queue.as_str().into(),
+        lapin::options::QueueDeleteOptions::default(),
+    );
+    deleting.await.unwrap();
+    let refused = setup.publisher.publish(&ride(1, 1, 1, 4, 1)).await;
+    refused.unwrap_err();
+    eventually("the life ends", || {
+        setup.publisher.confirmed().iter().all(|life| life.ended)
+    })
+    .await;
+    let [life] = setup.publisher.confirmed()[..] else {
+        panic!("{:?}", setup.publisher.confirmed())
+    };
+    assert_eq!((life.through, life.rides), (3, 3));
+}
+
+#[tokio::test]
+async fn a_message_says_which_dead_letter_it_sends_again() {
+    let setup = Setup::<Servers>::new(CONFIG).await;
+    let channel = setup.ground.broker.channel().await.unwrap();
+    let queue = setup.ground.stack.ride_queue();
+    for replay in ["00000000000000ff-1-9-4", "", "an id with spaces"] {
+        let mut headers = lapin::types::FieldTable::default();
+        let text = lapin::types::AMQPValue::LongString(replay.into());
+        headers.insert("replay".into(), text);
+        let properties = lapin::BasicProperties::default().with_headers(headers);
+        let options = lapin::options::BasicPublishOptions::default();
+        let publishing =
+            channel.basic_publish("".into(), queue.as_str().into(), options, b"x", properties);
+        publishing.await.unwrap();
+    }
+    let mut intake = setup.intake(10).await;
+    let mut replays = Vec::new();
+    for _ in 0..3 {
+        replays.push(take(&mut intake).await.replay_of);
+    }
+    assert_eq!(
+        replays,
+        [Some("00000000000000ff-1-9-4".to_owned()), None, None]
+    );
 }
 
 #[tokio::test]

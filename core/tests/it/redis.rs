@@ -2,10 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use skilift_core::books::{Books, Settlement};
+use skilift_core::lifecycle::chain;
 use skilift_core::service_url::ServiceUrl;
 use skilift_core::store::Reader;
 use skilift_core::store::batch::Batch;
 use skilift_core::store::redis::Store;
+use skilift_core::store::redis::writer::ToIndex;
 use skilift_servers::{RedisOptions, RedisServer};
 
 use crate::apply::check_against;
@@ -46,6 +49,47 @@ async fn a_key_of_another_type_spoils_only_its_own_day() {
         &BTreeSet::from([rides[0], rides[2]]),
     )
     .await;
+}
+
+#[tokio::test]
+async fn books_of_another_type_stop_the_worker_and_blame_no_ride() {
+    let server = RedisServer::start(RedisOptions::default()).await.unwrap();
+    let stack = fresh_stack("bookstype");
+    let store = Store::new(ServiceUrl::redis(&server.url()).unwrap(), &stack, 1, false).unwrap();
+    let client = redis::Client::open(server.url()).unwrap();
+    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+    let rides = Batch::new(vec![ride(1, 1, 7, 1, 1)]);
+    let message = Settlement {
+        message: "00000000000000ff-1-1".parse().ok(),
+        is_replay: false,
+        rides: 1,
+        dead: 0,
+    };
+    for key in ["books", "settled"] {
+        let key = format!("{stack}:{key}");
+        let mut set = redis::cmd("SET");
+        let set = set.arg(&key).arg("x").exec_async(&mut connection).await;
+        set.unwrap();
+        let mut writer = store.writer().await.unwrap();
+        let settled = writer.settle(&ToIndex::default(), &[message]).await;
+        let text = chain(&settled.unwrap_err());
+        assert!(
+            text.contains(&key) && text.contains("instead of a hash"),
+            "{text}"
+        );
+        if key.ends_with("books") {
+            let error = writer.apply(&rides).await.unwrap_err();
+            assert_eq!(error.refusal(), Some("BOOKS"));
+            let reader = store.reader().unwrap();
+            let day = ride(1, 1, 7, 1, 1).resort_day();
+            assert_eq!(reader.skiers_on(day).await.unwrap(), 0);
+        }
+        let mut delete = redis::cmd("DEL");
+        delete.arg(&key).exec_async(&mut connection).await.unwrap();
+    }
+    // Nothing of it was written half-way.
+    let reader = store.reader().unwrap();
+    assert_eq!(reader.books().await.unwrap(), Books::default());
 }
 
 #[tokio::test]

@@ -8,7 +8,6 @@ use rustls::{ClientConfig, RootCertStore};
 ///
 /// # Panics
 /// When ring has no TLS version that is safe.
-#[must_use]
 pub fn http_builder() -> ClientBuilder {
     let ring = rustls::crypto::ring::default_provider();
     let tls = ClientConfig::builder_with_provider(ring.into())

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use redis::aio::ConnectionLike;
-use redis::{Pipeline, Script};
+use redis::{Pipeline, RedisResult, Script};
 
 use super::failed;
 use super::keys::Keys;
@@ -13,6 +13,9 @@ use crate::store::StoreError;
 
 /// Lane lives that are forgotten in one call: what a script may hand to one command at once.
 const FORGOTTEN_AT_ONCE: usize = 1000;
+
+/// A hash, as Redis gives it.
+type Fields<T> = Vec<(String, T)>;
 
 /// Marks messages and counts them.
 pub(super) static SETTLE: LazyLock<Script> =
@@ -44,9 +47,8 @@ pub(super) async fn read(
     pipeline.atomic();
     pipeline.cmd("HGETALL").arg(keys.books());
     pipeline.cmd("HGETALL").arg(keys.settled());
-    let read = pipeline.query_async(connection).await;
-    let (totals, lives): (Vec<(String, u64)>, Vec<(String, String)>) =
-        read.map_err(failed("show its books"))?;
+    let read: RedisResult<(Fields<u64>, Fields<String>)> = pipeline.query_async(connection).await;
+    let (totals, lives) = read.map_err(failed("show its books"))?;
     let mut books = Books::default();
     for (total, number) in totals {
         match &*total {

@@ -1,0 +1,170 @@
+//! A node's agent: what it says, and what it follows.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use skilift_core::clock::epoch_ms;
+use skilift_core::control::heartbeat::Activity;
+use skilift_core::control::{
+    Agent, BootId, ControlPlane, Document, DrainMark, Heartbeat, Identity, LocalPlane, Memory,
+    Orders, RedisPlane, Role, Status, Told,
+};
+use skilift_core::service_url::ServiceUrl;
+use skilift_servers::{RedisOptions, RedisServer};
+use tokio::sync::watch::Receiver;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::control::heartbeat;
+use crate::shared::fresh_stack;
+
+/// How long a test waits for what must come.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+fn status(like: &Heartbeat) -> Status {
+    Status {
+        generation: None,
+        activity: Activity::Working,
+        health: like.health.clone(),
+        report: like.report.clone(),
+    }
+}
+
+fn drained(serial: u64, identity: &Identity, boot: BootId, until_ms: Option<u64>) -> Document {
+    Document {
+        serial,
+        drains: vec![DrainMark {
+            node: identity.node.clone(),
+            boot,
+            plan: "p1".to_owned(),
+            until_ms,
+        }],
+        ..Document::default()
+    }
+}
+
+async fn until(orders: &mut Receiver<Orders>, what: &str, holds: impl Fn(&Orders) -> bool) {
+    let waiting = tokio::time::timeout(PATIENCE, orders.wait_for(|told| holds(told)));
+    assert!(waiting.await.is_ok(), "waited in vain until {what}");
+}
+
+#[tokio::test]
+async fn a_node_beats_each_second_with_what_it_uses() {
+    let plane: Arc<dyn ControlPlane> = Arc::new(LocalPlane::default());
+    let mut heard = plane.heartbeats().await.unwrap();
+    let identity = Identity::new(Role::Worker, 9464);
+    let agent = Agent::begin(identity.clone(), plane, None).await.unwrap();
+    let like = heartbeat("any");
+    let mut running = JoinSet::new();
+    let end = CancellationToken::new();
+    running.spawn(agent.run(end.clone(), move || status(&like)));
+    let first = heard.recv().await.unwrap();
+    let second = heard.recv().await.unwrap();
+    assert_eq!((&first.node, first.boot), (&identity.node, identity.boot));
+    assert_eq!((second.boot, &second.host), (first.boot, &identity.host));
+    let apart = second.sent_at_ms - first.sent_at_ms;
+    assert!((900..1500).contains(&apart), "{apart} ms");
+    assert!(first.rss_bytes > 1 << 20, "{}", first.rss_bytes);
+    assert!(second.cpu_ms >= first.cpu_ms && first.started_at_ms <= first.sent_at_ms);
+    end.cancel();
+    running.join_next().await.unwrap().unwrap();
+    let last = heard.try_recv().unwrap();
+    assert!(
+        last.sent_at_ms - second.sent_at_ms < 900,
+        "it says good-bye at once"
+    );
+}
+
+#[tokio::test]
+async fn a_node_follows_newer_documents_alone_and_drains_in_one_life_until_its_lease_ends() {
+    let plane = Arc::new(LocalPlane::default());
+    let identity = Identity::new(Role::Worker, 9464);
+    plane
+        .publish(&drained(5, &identity, BootId::random(), None))
+        .await
+        .unwrap();
+    let agent = Agent::begin(identity.clone(), Arc::clone(&plane) as _, None)
+        .await
+        .unwrap();
+    let mut orders = agent.orders();
+    let serial = |told: &Orders| told.document.as_ref().map(|document| document.serial);
+    assert_eq!(serial(&orders.borrow()), Some(5));
+    assert_eq!(orders.borrow().drain, None, "a mark for another life");
+
+    let like = heartbeat("any");
+    let mut running = JoinSet::new();
+    running.spawn(agent.run(CancellationToken::new(), move || status(&like)));
+    let lease_ends = epoch_ms() + 1500;
+    plane
+        .publish(&drained(6, &identity, identity.boot, Some(lease_ends)))
+        .await
+        .unwrap();
+    until(&mut orders, "it drains", |told| told.drain.is_some()).await;
+    until(&mut orders, "its lease ends", |told| told.drain.is_none()).await;
+    assert!(epoch_ms() >= lease_ends);
+    assert_eq!(serial(&orders.borrow()), Some(6));
+    plane
+        .publish(&drained(7, &identity, identity.boot, None))
+        .await
+        .unwrap();
+    until(&mut orders, "it drains", |told| told.drain.is_some()).await;
+}
+
+#[tokio::test]
+async fn without_redis_and_after_its_loss_the_last_document_stands() {
+    let mut server = RedisServer::start(RedisOptions::default()).await.unwrap();
+    let url = ServiceUrl::redis(&server.url()).unwrap();
+    let stack = fresh_stack("agent");
+    let plane = Arc::new(RedisPlane::new(&url, &stack).unwrap());
+    let document = |serial| Document {
+        serial,
+        ..Document::default()
+    };
+    plane.publish(&document(3)).await.unwrap();
+    let identity = Identity::new(Role::Worker, 9464);
+    let agent = Agent::begin(identity.clone(), Arc::clone(&plane) as _, None)
+        .await
+        .unwrap();
+    let mut orders = agent.orders();
+    let like = heartbeat("any");
+    let mut running = JoinSet::new();
+    running.spawn(agent.run(CancellationToken::new(), move || status(&like)));
+
+    server.kill().await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let memory = Memory::new(folder.path(), &stack);
+    let told = Told {
+        document: Some(document(2)),
+        keys: None,
+    };
+    memory.keep(&told).unwrap();
+    let remembering = Agent::begin(identity, Arc::clone(&plane) as _, Some(memory)).await;
+    let remembered = remembering.unwrap().orders().borrow().document.clone();
+    assert_eq!(
+        remembered.unwrap().serial,
+        2,
+        "what was kept on disk counts"
+    );
+    server.start_again().await.unwrap();
+    let client = redis::Client::open(server.url()).unwrap();
+    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+    redis::cmd("FLUSHALL")
+        .exec_async(&mut connection)
+        .await
+        .unwrap();
+    for older in [document(1), document(3)] {
+        let publishing = async {
+            while plane.publish(&older).await.is_err() {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, publishing).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(1200)).await;
+        assert_eq!(orders.borrow().document.as_ref().unwrap().serial, 3);
+    }
+    plane.publish(&document(4)).await.unwrap();
+    until(&mut orders, "the new document is followed", |told| {
+        told.document.as_ref().unwrap().serial == 4
+    })
+    .await;
+}

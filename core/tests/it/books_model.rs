@@ -1,0 +1,273 @@
+//! Settling against a model, in both stores: any order of messages, redelivered and interrupted, counts each once.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+use skilift_core::books::{Books, LaneBook, Settlement};
+use skilift_core::control::heartbeat::LaneConfirmed;
+use skilift_core::message::MessageId;
+
+use crate::apply::{InFolder, InRedis, TestStore};
+
+/// An epoch that no double holds exactly.
+const EPOCH: u64 = 0x01a0_0000_0000_0001;
+
+/// A message: its lane and its number there.
+type Number = (u16, u64);
+
+/// One batch of messages.
+#[derive(Debug, Clone)]
+struct Step {
+    messages: Vec<Number>,
+    foreign: Option<(u32, u32)>,
+    /// After how many turns of the loop the worker dies that settles it first.
+    death: Option<u8>,
+    /// Whether the store forgets what it may first.
+    forget: bool,
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    // Long runs in order, and some numbers anywhere.
+    let run = (0..3_u16, 1..60_u64, 1..20_u64);
+    let run =
+        run.prop_map(|(lane, first, count)| (first..first + count).map(|n| (lane, n)).collect());
+    let some = prop::collection::vec((0..3_u16, 1..80_u64), 0..12);
+    let messages = prop_oneof![run, some];
+    let foreign = prop::option::weighted(0.3, (0..20_u32, 0..5_u32));
+    let step = (messages, foreign, prop::option::of(0..12_u8), any::<bool>());
+    let step = step.prop_map(|(messages, foreign, death, forget)| Step {
+        messages,
+        foreign,
+        // A message of nobody's is counted each time it comes, and nobody knows whether it did when the worker died.
+        death: death.filter(|_| foreign.is_none()),
+        forget,
+    });
+    prop::collection::vec(step, 1..12)
+}
+
+/// What became of a message: the same whenever it comes.
+fn settlement((lane, sequence): Number) -> Settlement {
+    let message = MessageId {
+        epoch: EPOCH,
+        lane,
+        sequence,
+    };
+    let rides = 1 + (sequence % 7) as u32;
+    Settlement {
+        message: Some(message),
+        is_replay: sequence.is_multiple_of(11),
+        rides,
+        dead: u32::from(sequence.is_multiple_of(5)),
+    }
+}
+
+/// The books that a list of all messages, each once, makes.
+fn model(messages: &BTreeSet<Number>, foreign: (u64, u64)) -> Books {
+    let mut books = Books {
+        foreign: foreign.0,
+        dead: foreign.1,
+        ..Books::default()
+    };
+    let mut lanes: BTreeMap<u16, LaneBook> = BTreeMap::new();
+    for &(lane, number) in messages {
+        let of_message = settlement((lane, number));
+        let rides = u64::from(of_message.rides);
+        if of_message.is_replay {
+            books.replayed += rides;
+        } else {
+            books.settled += rides;
+        }
+        books.dead += u64::from(of_message.dead);
+        let book = lanes.entry(lane).or_insert_with(|| LaneBook {
+            epoch: EPOCH,
+            lane,
+            rides: 0,
+            marked: Vec::new(),
+        });
+        book.rides += rides;
+        match book.marked.last_mut() {
+            Some((_, last)) if *last + 1 == number => *last = number,
+            _ => book.marked.push((number, number)),
+        }
+    }
+    books.lanes = lanes.into_values().collect();
+    books
+}
+
+fn any_order_counts_each_message_once<S: TestStore>() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let server = runtime.block_on(S::start());
+    let mut runner = TestRunner::new(Config {
+        cases: 100,
+        failure_persistence: None,
+        ..Config::default()
+    });
+    let outcome = runner.run(&steps(), |steps| {
+        runtime.block_on(async {
+            let store = S::on(&server);
+            let (mut messages, mut foreign) = (BTreeSet::new(), (0, 0));
+            for step in steps {
+                if step.forget {
+                    store.forget().await;
+                }
+                let mut batch: Vec<Settlement> =
+                    step.messages.iter().copied().map(settlement).collect();
+                if let Some((rides, dead)) = step.foreign {
+                    batch.push(Settlement {
+                        message: None,
+                        is_replay: false,
+                        rides,
+                        dead,
+                    });
+                    foreign = (foreign.0 + u64::from(rides), foreign.1 + u64::from(dead));
+                }
+                if let Some(turns) = step.death {
+                    settle_and_die(&store, &batch, turns).await;
+                }
+                store.settle(&batch).await;
+                messages.extend(step.messages);
+                let mut books = store.reader().books().await.unwrap();
+                books.own_queue = None;
+                assert_eq!(books, model(&messages, foreign));
+            }
+        });
+        Ok(())
+    });
+    outcome.unwrap();
+}
+
+/// Settles a batch and dies after some turns of the loop: what was sent is done all the same, what was not is not.
+async fn settle_and_die(store: &impl TestStore, batch: &[Settlement], turns: u8) {
+    let death = async {
+        for _ in 0..turns {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        biased;
+        () = store.settle(batch) => {}
+        () = death => {}
+    }
+}
+
+async fn two_settle_at_once<S: TestStore>() {
+    let server = S::start().await;
+    let store = S::on(&server);
+    let numbers: Vec<Number> = (1..=3000).map(|n| ((n % 3) as u16, 1 + n / 3)).collect();
+    let settle = |own: fn(u64) -> bool| {
+        let of_one = numbers.iter().filter(move |(_, number)| own(*number));
+        let batch: Vec<Settlement> = of_one.copied().map(settlement).collect();
+        let store = &store;
+        async move {
+            for some in batch.chunks(20) {
+                store.settle(some).await;
+            }
+        }
+    };
+    // Some come to both.
+    tokio::join!(
+        settle(|number| number % 2 == 0),
+        settle(|number| number % 3 != 1)
+    );
+    let settled = numbers.iter().filter(|(_, n)| n % 2 == 0 || n % 3 != 1);
+    let mut books = store.reader().books().await.unwrap();
+    books.own_queue = None;
+    assert_eq!(books, model(&settled.copied().collect(), (0, 0)));
+}
+
+async fn numbers_that_no_lane_reaches_are_foreign<S: TestStore>() {
+    let server = S::start().await;
+    let store = S::on(&server);
+    let message = |sequence| Settlement {
+        message: Some(MessageId {
+            epoch: EPOCH,
+            lane: 0,
+            sequence,
+        }),
+        is_replay: false,
+        rides: 2,
+        dead: 1,
+    };
+    let last = (1 << 53) - 1;
+    let batch = [
+        message(0),
+        message(u64::MAX),
+        message(last + 1),
+        message(last),
+        message(last - 1),
+    ];
+    store.settle(&batch).await;
+    let books = store.reader().books().await.unwrap();
+    assert_eq!((books.foreign, books.settled, books.dead), (6, 4, 5));
+    assert_eq!(books.lanes[0].marked, [(last - 1, last)]);
+}
+
+async fn a_finished_life_is_forgotten_and_one_with_a_gap_is_not<S: TestStore>() {
+    let server = S::start().await;
+    let store = S::on(&server);
+    let batch: Vec<Settlement> = (1..=9)
+        .flat_map(|n| (0..4).map(move |lane| (lane, n)))
+        .filter(|&number| number != (1, 5))
+        .map(settlement)
+        .collect();
+    store.settle(&batch).await;
+    let before = store.reader().books().await.unwrap();
+    let life = |lane, through, ended| LaneConfirmed {
+        epoch: EPOCH,
+        lane,
+        through,
+        rides: 0,
+        ended,
+    };
+    // Whole; with a gap; with more confirmed than is marked; not at its end; never heard of.
+    let lives = [
+        life(0, 9, true),
+        life(1, 9, true),
+        life(2, 10, true),
+        life(3, 9, false),
+        life(7, 0, true),
+    ];
+    assert_eq!(store.reader().forget_lanes(&lives).await.unwrap(), 1);
+    // Of this one nothing behind the gap was confirmed.
+    let rest = [life(1, 4, true)];
+    assert_eq!(store.reader().forget_lanes(&rest).await.unwrap(), 1);
+    let after = store.reader().books().await.unwrap();
+    let lanes: Vec<u16> = after.lanes.iter().map(|book| book.lane).collect();
+    assert_eq!(lanes, [2, 3]);
+    assert_eq!(
+        (after.settled, after.replayed),
+        (before.settled, before.replayed)
+    );
+    assert_eq!(store.reader().forget_lanes(&[]).await.unwrap(), 0);
+}
+
+macro_rules! on_both_stores {
+    ($($test:ident)+) => {
+        mod in_redis {
+            $(#[tokio::test] async fn $test() { super::$test::<super::InRedis>().await; })+
+
+            #[test]
+            fn any_order_counts_each_message_once() {
+                super::any_order_counts_each_message_once::<super::InRedis>();
+            }
+        }
+        mod in_a_data_folder {
+            $(#[tokio::test] async fn $test() { super::$test::<super::InFolder>().await; })+
+
+            #[test]
+            fn any_order_counts_each_message_once() {
+                super::any_order_counts_each_message_once::<super::InFolder>();
+            }
+        }
+    };
+}
+
+on_both_stores! {
+    two_settle_at_once
+    numbers_that_no_lane_reaches_are_foreign
+    a_finished_life_is_forgotten_and_one_with_a_gap_is_not
+}

@@ -1,0 +1,168 @@
+//! Settings, pause and drain while rides flow.
+
+use std::time::Duration;
+
+use skilift_core::control::heartbeat::Activity;
+use skilift_core::control::{Durations, WorkerSettings};
+use skilift_core::health::Readiness;
+use skilift_core::ride::{Day, ResortDay, ResortId};
+
+use crate::ground::{FLAGS, Ground, on_both_engines, until};
+
+on_both_engines! {
+    settings_that_change_under_load_lose_and_double_nothing
+    a_paused_worker_holds_nothing_and_goes_on_where_it_was
+    a_drained_worker_stays_and_can_be_undrained
+    a_worker_says_what_it_did
+}
+
+async fn settings_that_change_under_load_lose_and_double_nothing(ground: Ground) {
+    let flow = ground.flow();
+    let settings = |threads, prefetch, batch, linger_ms| WorkerSettings {
+        threads,
+        prefetch,
+        batch,
+        linger_ms,
+    };
+    let all = [
+        settings(16, 400, 100, 5),
+        settings(1, 400, 100, 5),
+        settings(4, 4000, 1000, 25),
+        settings(4, 8, 1, 0),
+        settings(9, 100, 50, 1),
+        settings(2, 400, 100, 5),
+    ];
+    for (number, settings) in (1..).zip(all) {
+        ground.set(number, settings).await;
+        let report = ground.report();
+        assert_eq!(report.settings, settings);
+        assert_eq!(
+            report.lanes.len(),
+            (settings.threads as usize).min(ground.most_lanes)
+        );
+        let before = report.acked_rides;
+        until("rides are stored by them", || {
+            ground.report().acked_rides > before + 100
+        })
+        .await;
+    }
+    let accepted = flow.stop().await;
+    assert!(accepted > 1000, "too few rides to prove anything");
+    ground.stored(accepted).await;
+    // Every lane stored and acknowledged what it had taken before it ended.
+    let report = ground.report();
+    assert_eq!(report.delivered_rides, report.acked_rides);
+    assert_eq!(rides_in_ledger(&ground).await, accepted);
+    ground.end().await;
+}
+
+async fn a_paused_worker_holds_nothing_and_goes_on_where_it_was(ground: Ground) {
+    let flow = ground.flow();
+    until("rides are stored", || ground.report().acked_rides > 100).await;
+    ground.pause(true);
+    until("it is paused", || {
+        ground.status().activity == Activity::Paused
+    })
+    .await;
+    let paused = ground.report();
+    assert_eq!(paused.delivered_rides, paused.acked_rides);
+    assert_eq!((paused.lanes.len(), paused.longest_held_ms), (0, None));
+    assert_eq!(ground.status().health.status, Readiness::Ready);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let still = ground.report();
+    assert_eq!(still.delivered_messages, paused.delivered_messages);
+    // What changes meanwhile counts afterwards.
+    ground
+        .set(
+            1,
+            WorkerSettings {
+                threads: 3,
+                ..FLAGS
+            },
+        )
+        .await;
+    assert_eq!(ground.report().lanes.len(), 0);
+    ground.pause(false);
+    let accepted = flow.stop().await;
+    ground.stored(accepted).await;
+    assert_eq!(ground.status().activity, Activity::Working);
+    assert_eq!(ground.report().lanes.len(), 3.min(ground.most_lanes));
+    let report = ground.report();
+    assert_eq!(report.delivered_rides, report.acked_rides);
+    ground.end().await;
+}
+
+async fn a_drained_worker_stays_and_can_be_undrained(ground: Ground) {
+    let flow = ground.flow();
+    until("rides are stored", || ground.report().acked_rides > 100).await;
+    ground.drain(Some("p1"));
+    let plan = "p1".to_owned();
+    let drained = Activity::Drained { plan };
+    until("it is drained", || ground.status().activity == drained).await;
+    let report = ground.report();
+    assert_eq!(report.delivered_rides, report.acked_rides);
+    assert_eq!(ground.status().health.status, Readiness::Draining);
+    // A pause that begins and ends meanwhile changes nothing.
+    ground.pause(true);
+    ground.pause(false);
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!(ground.status().activity, drained);
+    ground.drain(None);
+    let accepted = flow.stop().await;
+    ground.stored(accepted).await;
+    let report = ground.report();
+    assert_eq!(report.delivered_rides, report.acked_rides);
+    ground.end().await;
+}
+
+async fn a_worker_says_what_it_did(ground: Ground) {
+    let flow = ground.flow();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let accepted = flow.stop().await;
+    // Not asked before: durations are those since the last time.
+    let is_stored = || ground.worker.counts.applied() == accepted;
+    until("everything is stored", is_stored).await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let report = ground.report();
+    let stored_after = Durations::read(&report.stored_after_ms.unwrap()).unwrap();
+    assert_eq!(stored_after.len(), accepted);
+    assert!(stored_after.max() < 60_000, "{} ms", stored_after.max());
+    assert_eq!(
+        (
+            report.delivered_rides,
+            report.acked_rides,
+            report.applied_rides
+        ),
+        (accepted, accepted, accepted)
+    );
+    assert!(report.busy_ms > 0);
+    assert_eq!(report.oldest_held_accepted_at_ms, None);
+    let by_lane: u64 = report.lanes.iter().map(|lane| lane.acked_rides).sum();
+    assert_eq!(by_lane, accepted);
+    let is_busy = |lane: &skilift_core::control::heartbeat::ConsumerReport| {
+        lane.prefetch_messages > 0 && lane.held_messages == 0 && lane.hindrance.is_none()
+    };
+    assert!(report.lanes.iter().all(is_busy), "{:?}", report.lanes);
+    assert_eq!(ground.report().stored_after_ms, None);
+    ground.end().await;
+}
+
+async fn rides_in_ledger(ground: &Ground) -> u64 {
+    let mut rides = 0;
+    for day in 1..=366 {
+        let day = ResortDay {
+            resort: ResortId::new(1).unwrap(),
+            season: "2025".parse().unwrap(),
+            day: Day::new(day).unwrap(),
+        };
+        let counters = ground.reader.counters(day).await.unwrap();
+        if counters.rides == 0 {
+            break;
+        }
+        let mut in_ledger = 0;
+        let mut count = |_, boardings: Vec<_>| in_ledger += boardings.len() as u64;
+        ground.reader.scan_day(day, &mut count).await.unwrap();
+        rides += in_ledger;
+    }
+    rides
+}
