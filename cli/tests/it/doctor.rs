@@ -247,15 +247,12 @@ async fn a_redis_that_is_away_says_no_or_forgets_is_named() {
     let options = RedisOptions {
         appendfsync: AppendFsync::Everysec,
         maxmemory: Some("20mb".to_owned()),
-        config: vec![("maxmemory-policy".to_owned(), "allkeys-lru".to_owned())],
+        config: vec![("maxmemory-policy".to_owned(), "volatile-lru".to_owned())],
         ..RedisOptions::default()
     };
     let weak = RedisServer::start(options).await.unwrap();
     let client = redis::Client::open(weak.url()).unwrap();
     let mut connection = client.get_multiplexed_async_connection().await.unwrap();
-    let mut fill = redis::cmd("SET");
-    fill.arg("fill").arg(vec![b'x'; 17 << 20]);
-    fill.exec_async(&mut connection).await.unwrap();
     let mut format = redis::cmd("SET");
     format
         .arg("x:format")
@@ -263,6 +260,9 @@ async fn a_redis_that_is_away_says_no_or_forgets_is_named() {
         .exec_async(&mut connection)
         .await
         .unwrap();
+    let mut fill = redis::cmd("SET");
+    fill.arg("fill").arg(vec![b'x'; 17 << 20]);
+    fill.exec_async(&mut connection).await.unwrap();
     let said = ask_of(&amqp, &weak.url(), "x", &[]).await;
     said.fails(
         "redis durability",
@@ -271,7 +271,7 @@ async fn a_redis_that_is_away_says_no_or_forgets_is_named() {
     );
     said.fails(
         "redis durability",
-        "maxmemory-policy is allkeys-lru",
+        "maxmemory-policy is volatile-lru",
         "noeviction",
     );
     said.fails("redis memory", "the API refuses rides", "raise maxmemory");
