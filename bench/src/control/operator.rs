@@ -40,7 +40,7 @@ impl Operator {
             console,
             folder,
             token: token.trim().to_owned(),
-            http: reqwest::Client::new(),
+            http: skilift_servers::http(),
         })
     }
 
@@ -85,7 +85,7 @@ impl Operator {
             format!("{}/admin/v1/queue", self.console.url),
             self.token.clone(),
         );
-        let http = reqwest::Client::new();
+        let http = skilift_servers::http();
         async move {
             loop {
                 let asking = http.get(&url).bearer_auth(&token).send();

@@ -26,7 +26,7 @@ impl Asker {
         Self {
             url: url.to_owned(),
             token: token.trim().to_owned(),
-            client: Client::new(),
+            client: skilift_servers::http(),
         }
     }
 
@@ -98,7 +98,7 @@ async fn who_is_on_this_machine_has_a_token_while_the_process_lives() {
 
     // Rides are asked for here, too.
     let ride = format!("{api}/skiers/7/seasons/2025/days/12/skiers/123");
-    let posted = Client::new()
+    let posted = skilift_servers::http()
         .post(&ride)
         .json(&json!({"time": 217, "liftID": 21}))
         .send()

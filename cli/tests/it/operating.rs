@@ -229,6 +229,8 @@ async fn up_has_all_of_it_in_one_process() {
     let mut up = Up::start().await;
     let url = up.service.logged_after("admin API on ").await;
     let operator = Operator::of_up(url, &up.data);
+    let both = |nodes: &Value| nodes["nodes"].as_array().unwrap().len() == 2;
+    operator.waits_for(&["nodes"], both).await;
     let load = up.load();
     load.accept(1000).await;
     operator

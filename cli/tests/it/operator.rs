@@ -173,8 +173,9 @@ pub(crate) fn of_role<'a>(nodes: &'a Value, role: &'a str) -> impl Iterator<Item
     nodes.filter(move |node| node["role"] == role)
 }
 
-/// Whether every node runs what it shall.
+/// Whether there are nodes, and every one runs what it shall.
 pub(crate) fn all_follow(nodes: &Value) -> bool {
-    let mut nodes = nodes["nodes"].as_array().unwrap().iter();
-    nodes.all(|node| node["desired"] == node["actual"])
+    let nodes = nodes["nodes"].as_array().unwrap();
+    let follows = |node: &Value| node["desired"] == node["actual"];
+    !nodes.is_empty() && nodes.iter().all(follows)
 }
