@@ -1,19 +1,25 @@
 //! Sends an upload's rides as messages of their own, a few at a time, and settles its lines in order.
 
+use std::time::Duration;
+
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesOrdered;
 use futures_util::{FutureExt, StreamExt};
 use skilift_core::message::{LineError, MessageBody, parse_line};
 use skilift_core::queue::PublishError;
 use skilift_core::ride::Ride;
+use tokio::sync::SemaphorePermit;
 
 use super::answer::{BulkAnswer, LineRefusal, Stop, Tally};
 use super::lines::Line;
 use crate::ingest::{Caller, Scope};
+use crate::node::upload_places;
 use crate::state::ApiState;
 
 /// Messages of one upload that may wait for their confirm at once.
 const IN_FLIGHT: usize = 4;
+/// How long a message waits for its places before it is asked anew how many it takes.
+const RECOUNT: Duration = Duration::from_secs(1);
 
 /// An upload on its way.
 pub(super) struct Upload<'a> {
@@ -132,8 +138,8 @@ impl<'a> Upload<'a> {
         part.tally.accept(body.rides());
         let api = self.api;
         let sending = async move {
-            // Waits here while the uploads hold all their places. Never closed, so that there is always one.
-            let _place = api.upload_places.acquire().await;
+            // Waits here while the uploads hold all their places.
+            let _places = places_for(api, body.rides()).await;
             (part, api.publisher.publish_message(body).await)
         };
         self.in_flight.push_back(sending.boxed());
@@ -145,6 +151,21 @@ impl<'a> Upload<'a> {
             _ if self.refused.is_some() => {}
             Ok(()) => self.settled.add(part.tally),
             Err(error) => self.refused = Some((error, part.first_line)),
+        }
+    }
+}
+
+/// Places for a message: one, or as many as messages of the present size would take for its rides. It may have been begun when
+/// messages were larger.
+async fn places_for(api: &ApiState, rides: usize) -> Option<SemaphorePermit<'_>> {
+    loop {
+        let settings = api.publisher.settings();
+        let messages = rides.div_ceil(settings.message_rides as usize);
+        let wanted = messages.clamp(1, upload_places(settings));
+        let acquiring = api.upload_places.acquire_many(wanted as u32);
+        // Never closed; but there may be fewer by now than were wanted.
+        if let Ok(places) = tokio::time::timeout(RECOUNT, acquiring).await {
+            return places.ok();
         }
     }
 }
