@@ -7,14 +7,14 @@ use skilift_core::control::heartbeat::{Activity, ApiReport, Report};
 use skilift_core::control::{ApiSettings, Generation, Orders, Status};
 use skilift_core::lifecycle::TaskError;
 use skilift_core::queue::Shed;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::state::{Api, ApiState};
 
 /// The part of the rides in flight that uploads may hold, so that gates find room beside them.
-const UPLOADS_PART: usize = 4;
+const UPLOADS_PART: u32 = 4;
 /// How long a node that drains still takes rides: until its balancer has seen that it is not ready and sends it none.
 const STILL_WELCOME: Duration = Duration::from_secs(5);
 /// How often a node that takes no more rides looks whether those it took have their answers.
@@ -45,10 +45,9 @@ enum Step {
     Done,
 }
 
-/// Messages that uploads may have in flight, all together.
-pub(crate) fn upload_places(settings: ApiSettings) -> usize {
-    let places = settings.max_in_flight as usize / UPLOADS_PART / settings.message_rides as usize;
-    places.clamp(1, Semaphore::MAX_PERMITS)
+/// Rides that uploads may have in flight, all together.
+pub(crate) fn upload_places(settings: ApiSettings) -> u32 {
+    (settings.max_in_flight / UPLOADS_PART).max(1)
 }
 
 impl Node {
@@ -118,15 +117,15 @@ impl ApiState {
         let running = self.publisher.settings();
         if settings != running {
             let (before, after) = (upload_places(running), upload_places(settings));
-            // Uploads make room before they have less, so that none of their messages is refused for it.
-            for _ in after..before {
-                // Never closed, so that there is always one in the end.
-                if let Ok(place) = self.upload_places.acquire().await {
-                    place.forget();
-                }
+            // Uploads make room before they have less, so that neither they nor the gates are refused for it. The semaphore
+            // is never closed, so that there are as many in the end.
+            let fewer = before.saturating_sub(after);
+            if let Ok(places) = self.upload_places.acquire_many(fewer).await {
+                places.forget();
             }
             self.publisher.change(settings);
-            self.upload_places.add_permits(after.saturating_sub(before));
+            self.upload_places
+                .add_permits(after.saturating_sub(before) as usize);
         }
         let before = std::mem::replace(&mut self.node.followed().generation, generation);
         if settings != running || before != generation {

@@ -50,7 +50,7 @@ impl ApiState {
         Self {
             node: Node::new(settings),
             guard: Guard::new(doors),
-            upload_places: Semaphore::new(upload_places(settings)),
+            upload_places: Semaphore::new(upload_places(settings) as usize),
             publisher,
             reader,
             catalogue,

@@ -112,7 +112,7 @@ impl Desired {
         if seeded == *document {
             return None;
         }
-        seeded.serial += 1;
+        seeded.serial = seeded.next_serial();
         put_new_versions(state, changes, &document, &seeded, BY_FLAGS);
         state.put_document(changes, &seeded);
         Some(seeded)

@@ -1,7 +1,8 @@
 //! How far each life of each publisher lane is confirmed, as far as it was ever heard: what the books are held against.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use serde::{Deserialize, Serialize};
 use skilift_core::books::{Books, LaneBook};
 use skilift_core::control::heartbeat::LaneConfirmed;
 use skilift_core::embedded::DiskError;
@@ -16,36 +17,51 @@ const FORGOTTEN: &[u8] = b"forgotten";
 
 /// All lives that are known, and the sum of those that are forgotten.
 pub(crate) struct Lives {
-    table: Table<LaneConfirmed>,
+    table: Table<KnownLife>,
     known: BTreeMap<Life, LaneConfirmed>,
-    /// What the forgotten ones had: their rides.
-    forgotten: LaneConfirmed,
+    /// Those of them that send dead letters again: their rides were accepted before.
+    resending: BTreeSet<Life>,
+    /// Rides that the forgotten ones accepted.
+    forgotten_rides: u64,
     changed: Vec<Life>,
 }
 
+/// A life, as it is written.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct KnownLife {
+    #[serde(flatten)]
+    confirmed: LaneConfirmed,
+    is_resending: bool,
+}
+
 impl Lives {
-    pub(crate) fn open(table: Table<LaneConfirmed>) -> Result<Self, DiskError> {
-        let mut forgotten = LaneConfirmed {
-            epoch: 0,
-            lane: 0,
-            through: 0,
-            rides: 0,
-            ended: true,
+    pub(crate) fn open(table: Table<KnownLife>) -> Result<Self, DiskError> {
+        let mut lives = Self {
+            known: BTreeMap::new(),
+            resending: BTreeSet::new(),
+            forgotten_rides: 0,
+            changed: Vec::new(),
+            table,
         };
-        let mut known = BTreeMap::new();
-        for (key, life) in table.range(.., usize::MAX)? {
+        for (key, life) in lives.table.range(.., usize::MAX)? {
             if key == FORGOTTEN {
-                forgotten = life;
-            } else {
-                known.insert((life.epoch, life.lane), life);
+                lives.forgotten_rides = life.confirmed.rides;
+                continue;
+            }
+            let of = (life.confirmed.epoch, life.confirmed.lane);
+            lives.known.insert(of, life.confirmed);
+            if life.is_resending {
+                lives.resending.insert(of);
             }
         }
-        Ok(Self {
-            table,
-            known,
-            forgotten,
-            changed: Vec::new(),
-        })
+        Ok(lives)
+    }
+
+    /// Takes what the sender of dead letters says.
+    pub(crate) fn hear_resending(&mut self, told: &[LaneConfirmed]) {
+        let lives = told.iter().map(|life| (life.epoch, life.lane));
+        self.resending.extend(lives);
+        self.hear(told);
     }
 
     /// Takes what a publisher says. Nothing ever goes back.
@@ -75,10 +91,11 @@ impl Lives {
         &self.known
     }
 
-    /// Rides that were ever confirmed.
+    /// Rides that were ever accepted.
     pub(crate) fn accepted_rides(&self) -> u64 {
-        let known: u64 = self.known.values().map(|life| life.rides).sum();
-        known + self.forgotten.rides
+        let known = self.known.iter();
+        let accepting = known.filter(|(life, _)| !self.resending.contains(life));
+        accepting.map(|(_, life)| life.rides).sum::<u64>() + self.forgotten_rides
     }
 
     /// Rides that were confirmed and are not settled, as far as the books tell: what was settled beyond what is known to be
@@ -108,15 +125,26 @@ impl Lives {
     /// Forgets lives whose books are gone.
     pub(crate) fn forget(&mut self, gone: &[LaneConfirmed]) -> Changes {
         let mut changes = Changes::default();
-        for life in gone {
-            if self.known.remove(&(life.epoch, life.lane)).is_some() {
-                self.forgotten.through += life.through;
-                self.forgotten.rides += life.rides;
-                self.table
-                    .remove(&mut changes, &key((life.epoch, life.lane)));
+        for life in gone.iter().map(|life| (life.epoch, life.lane)) {
+            let Some(known) = self.known.remove(&life) else {
+                continue;
+            };
+            if !self.resending.remove(&life) {
+                self.forgotten_rides += known.rides;
             }
+            self.table.remove(&mut changes, &key(life));
         }
-        self.table.put(&mut changes, FORGOTTEN, &self.forgotten);
+        let forgotten = KnownLife {
+            confirmed: LaneConfirmed {
+                epoch: 0,
+                lane: 0,
+                through: 0,
+                rides: self.forgotten_rides,
+                ended: true,
+            },
+            is_resending: false,
+        };
+        self.table.put(&mut changes, FORGOTTEN, &forgotten);
         changes
     }
 
@@ -127,8 +155,12 @@ impl Lives {
         changed.sort_unstable();
         changed.dedup();
         for life in changed {
-            if let Some(known) = self.known.get(&life) {
-                self.table.put(&mut changes, &key(life), known);
+            if let Some(&confirmed) = self.known.get(&life) {
+                let known = KnownLife {
+                    confirmed,
+                    is_resending: self.resending.contains(&life),
+                };
+                self.table.put(&mut changes, &key(life), &known);
             }
         }
         changes
@@ -161,16 +193,18 @@ mod tests {
             let mut lives = Lives::open(records.table("lives").unwrap()).unwrap();
             lives.hear(&[life(old, 7, false), life(9 << 20, 3, false)]);
             lives.hear(&[life(old, 6, true)]);
+            // What is sent again was accepted before.
+            lives.hear_resending(&[life(3 << 20, 4, true)]);
             assert_eq!(lives.known()[&(old, 0)], life(old, 7, true));
             records.commit_here("test", lives.take_changes()).unwrap();
             assert!(lives.take_changes().is_empty());
         }
         let records = Records::open(folder.path()).unwrap();
         let mut lives = Lives::open(records.table("lives").unwrap()).unwrap();
-        assert_eq!((lives.accepted_rides(), lives.known().len()), (100, 2));
+        assert_eq!((lives.accepted_rides(), lives.known().len()), (100, 3));
         assert_eq!(lives.finished(FINISHED_AFTER_MS), []);
         let finished = lives.finished(FINISHED_AFTER_MS + 100);
-        assert_eq!(finished, [life(old, 7, true)]);
+        assert_eq!(finished, [life(3 << 20, 4, true), life(old, 7, true)]);
         let changes = lives.forget(&finished);
         records.commit_here("test", changes).unwrap();
         let lives = Lives::open(records.table("lives").unwrap()).unwrap();

@@ -152,7 +152,7 @@ async fn adopt(
 /// Two consoles wrote different documents under one number: the one that sees it first has the next number.
 async fn insist(console: &Console, ours: &Document) -> Result<(), DiskError> {
     let document = Document {
-        serial: ours.serial + 1,
+        serial: ours.next_serial(),
         ..ours.clone()
     };
     let mut changes = Changes::default();

@@ -1,4 +1,5 @@
-//! The nodes, as their heartbeats tell of them. A node that falls silent is lost, and stays in sight for a day.
+//! The nodes, as their heartbeats tell of them. A node that falls silent is lost unless it said that it ends, and stays in
+//! sight for a day.
 //!
 //! Times are milliseconds of the console's own clock that only goes forward; what a node's clock says is used for nothing but
 //! to show how far it is off.
@@ -17,7 +18,7 @@ pub(crate) use window::{Counts, Window};
 
 /// Silent for so long, a node is lost.
 pub(crate) const LOST_AFTER_MS: u64 = 5_000;
-/// A lost node is forgotten after a day.
+/// A node that is gone is forgotten after a day.
 const FORGOTTEN_AFTER_MS: u64 = 24 * 3_600_000;
 /// Most nodes that are kept; a lost one that was silent longest goes first.
 const MOST_NODES: usize = 2_000;
@@ -48,8 +49,8 @@ pub(crate) struct Node {
     pub(crate) skew_ms: i64,
     /// What it counted over the last seconds.
     pub(crate) window: Window,
-    /// Whether it was noticed that it is silent.
-    is_lost: bool,
+    /// Whether it was noticed that it is gone.
+    is_known_gone: bool,
 }
 
 impl Registry {
@@ -82,7 +83,7 @@ impl Registry {
             deaf_ms: 0,
             skew_ms,
             window,
-            is_lost: false,
+            is_known_gone: false,
         };
         self.nodes.insert(heard.last.node.clone(), heard);
         self.forget_some();
@@ -109,11 +110,10 @@ impl Registry {
         self.pass(now);
         for node in self.nodes.values_mut() {
             node.window.forget_before(now);
-            if node.silent_for(now) >= LOST_AFTER_MS && !node.is_lost {
-                node.is_lost = true;
-                let has_drained = matches!(node.last.activity, Activity::Draining { plan: None });
+            if node.is_gone(now) && !node.is_known_gone {
+                node.is_known_gone = true;
                 let id = &node.last.node;
-                if has_drained {
+                if node.has_ended() {
                     tracing::info!(node = %id, "{id} ended, as it was asked to");
                 } else {
                     tracing::warn!(node = %id, "{id} is not heard any more");
@@ -145,7 +145,7 @@ impl Registry {
     /// The nodes of a role that are heard.
     pub(crate) fn heard(&self, role: Role, now: u64) -> impl Iterator<Item = &Node> {
         let nodes = self.nodes.values();
-        nodes.filter(move |node| node.last.role() == role && !node.is_lost(now))
+        nodes.filter(move |node| node.last.role() == role && !node.is_gone(now))
     }
 
     /// Messages that workers took since the console started.
@@ -189,9 +189,9 @@ impl Registry {
             boot: node.last.boot,
             role: node.last.role(),
             generation: node.last.generation,
-            works: !node.is_lost(now)
+            works: !node.is_gone(now)
                 && matches!(node.last.activity, Activity::Working | Activity::Paused),
-            is_lost: node.is_lost(now),
+            is_gone: node.is_gone(now),
         };
         self.nodes.values().map(known).collect()
     }
@@ -212,9 +212,19 @@ impl Node {
             .saturating_sub(self.deaf_ms)
     }
 
-    /// Whether it is not heard any more.
+    /// Whether it said that its process ends.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.last.activity == Activity::Ended
+    }
+
+    /// Whether it is not heard any more, and never said that it ends.
     pub(crate) fn is_lost(&self, now: u64) -> bool {
-        self.silent_for(now) >= LOST_AFTER_MS
+        !self.has_ended() && self.silent_for(now) >= LOST_AFTER_MS
+    }
+
+    /// Whether it has ended or is lost: what it said last says nothing about now.
+    pub(crate) fn is_gone(&self, now: u64) -> bool {
+        self.has_ended() || self.is_lost(now)
     }
 
     /// How it is.
@@ -226,6 +236,7 @@ impl Node {
             (Activity::Paused, _) => NodeState::Paused,
             (Activity::Draining { .. }, _) => NodeState::Draining,
             (Activity::Drained { .. }, _) => NodeState::Drained,
+            (Activity::Ended, _) => NodeState::Ended,
             (Activity::Working, Readiness::Ready) => NodeState::Working,
             (Activity::Working, Readiness::Degraded) => NodeState::Degraded,
             (Activity::Working, Readiness::Starting | Readiness::Unavailable) => {
@@ -347,11 +358,37 @@ pub(crate) mod tests {
         registry.look(5_000);
         assert_eq!(state(&registry, 5_000), NodeState::Lost);
         assert_eq!(registry.since_worker_lost(6_000), Some(1_000));
-        assert!(registry.roster(5_000)[0].is_lost && registry.held(5_000) == (0, None));
+        assert!(registry.roster(5_000)[0].is_gone && registry.held(5_000) == (0, None));
         registry.hear(worker(1, boot, 1_000, 9_000, 6), 7_000, 9_000);
         assert_eq!(state(&registry, 7_000), NodeState::Working);
         registry.look(7_000 + FORGOTTEN_AFTER_MS);
         assert_eq!(registry.nodes().count(), 0);
+    }
+
+    #[test]
+    fn a_node_that_said_so_has_ended_and_is_not_lost() {
+        let (mut registry, boot) = (Registry::default(), BootId::random());
+        registry.hear(worker(1, boot, 1_000, 2_000, 5), 0, 2_000);
+        let last = Heartbeat {
+            activity: Activity::Ended,
+            ..worker(1, boot, 1_000, 2_500, 5)
+        };
+        registry.hear(last, 500, 2_500);
+        for now in [500, 60_000] {
+            registry.look(now);
+            let node = registry.nodes().next().unwrap();
+            assert_eq!(node.state(now), NodeState::Ended);
+            assert!(!node.is_lost(now) && registry.roster(now)[0].is_gone);
+            assert_eq!(registry.heard(Role::Worker, now).count(), 0);
+        }
+        // Its next life works.
+        registry.hear(
+            worker(1, BootId::random(), 61_000, 62_000, 1),
+            61_000,
+            62_000,
+        );
+        let node = registry.nodes().next().unwrap();
+        assert_eq!(node.state(61_000), NodeState::Working);
     }
 
     #[test]

@@ -14,8 +14,8 @@ pub(crate) struct KnownNode {
     pub(crate) generation: Option<Generation>,
     /// Whether it takes work: it is heard, and neither drains nor is drained.
     pub(crate) works: bool,
-    /// Whether it is not heard any more.
-    pub(crate) is_lost: bool,
+    /// Whether it has ended, or is not heard any more.
+    pub(crate) is_gone: bool,
 }
 
 /// All nodes that are known.

@@ -26,7 +26,7 @@ use crate::registry::Registry;
 use crate::state::ConsoleState;
 use crate::verdict::Verdicts;
 use crate::view::nodes::NodesView;
-use crate::view::queue::{HistoryView, QueueView};
+use crate::view::queue::{HistoryPoint, HistoryView, QueueView};
 use sources::Sources;
 
 /// How often all is put together.
@@ -142,8 +142,14 @@ async fn look_each_second(console: &Console) -> Result<(), TaskError> {
     }
 }
 
-/// Puts together what is known now, and returns what is to be written of it.
+/// Puts together what is known now, makes it a part of the history, and returns what is to be written of that.
 fn look(console: &Console) -> Changes {
+    let point = refresh(console);
+    console.observed.watched().history.add(point)
+}
+
+/// Puts together what is known now: also between two looks, when something was changed and whoever did it asks next.
+pub(crate) fn refresh(console: &Console) -> HistoryPoint {
     let observed = &console.observed;
     let now = observed.now();
     let mut watched = observed.watched();
@@ -154,13 +160,13 @@ fn look(console: &Console) -> Changes {
     };
     watched.registry.look(now);
     let told = console.sources.letters.confirmed();
-    watched.lives.hear(&told);
+    watched.lives.hear_resending(&told);
     console.roster.set(watched.registry.roster(now));
     let nodes = nodes::view(console, &watched.registry, &sources, &at);
     let queue = queue::view(console, &mut watched, &sources, &at);
     drop(sources);
-    let changes = watched.history.add(queue::point(&queue));
     drop(watched);
+    let point = queue::point(&queue);
     let json = |view: serde_json::Result<Vec<u8>>| view.unwrap_or_default();
     let snapshot = Snapshot {
         // Names, numbers and text always serialise.
@@ -173,7 +179,7 @@ fn look(console: &Console) -> Changes {
         .latest
         .write()
         .unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(snapshot));
-    changes
+    point
 }
 
 async fn write(console: &Console, mut changes: Changes) -> Result<(), DiskError> {

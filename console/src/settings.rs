@@ -57,7 +57,7 @@ fn followers(console: &Console, document: &Document, section: Section) -> (u64, 
     let nodes = console.roster.nodes();
     let heard = nodes
         .iter()
-        .filter(|node| node.role == role && !node.is_lost);
+        .filter(|node| node.role == role && !node.is_gone);
     let (follow, behind): (Vec<_>, Vec<_>) = heard.partition(|node| node.generation == shall);
     let names = behind.iter().map(|node| node.node.to_string());
     (follow.len() as u64, names.collect())

@@ -100,9 +100,9 @@ pub struct Books {
 /// What a data folder knows of its own queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct OwnQueue {
-    /// Rides that were ever accepted, replays included.
+    /// Rides that were ever accepted. A dead letter that is sent again is not accepted once more.
     pub accepted: u64,
-    /// Rides that wait to be stored.
+    /// Rides that wait to be stored, and lines that were sent again.
     pub waiting: u64,
 }
 

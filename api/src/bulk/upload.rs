@@ -155,14 +155,12 @@ impl<'a> Upload<'a> {
     }
 }
 
-/// Places for a message: one, or as many as messages of the present size would take for its rides. It may have been begun when
-/// messages were larger.
+/// Places for a message's rides, or all that there are: it may have been begun when messages were larger.
 async fn places_for(api: &ApiState, rides: usize) -> Option<SemaphorePermit<'_>> {
     loop {
-        let settings = api.publisher.settings();
-        let messages = rides.div_ceil(settings.message_rides as usize);
-        let wanted = messages.clamp(1, upload_places(settings));
-        let acquiring = api.upload_places.acquire_many(wanted as u32);
+        let all = upload_places(api.publisher.settings());
+        let wanted = u32::try_from(rides).map_or(all, |rides| rides.min(all));
+        let acquiring = api.upload_places.acquire_many(wanted);
         // Never closed; but there may be fewer by now than were wanted.
         if let Ok(places) = tokio::time::timeout(RECOUNT, acquiring).await {
             return places.ok();

@@ -1,5 +1,6 @@
 //! `skictl doctor`: looks at what a deployment stands on.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum, ValueHint};
@@ -26,6 +27,10 @@ pub(crate) struct DoctorArgs {
     #[command(flatten)]
     #[serde(flatten)]
     public: PublicArgs,
+    /// Address of the console's admin API [default: 127.0.0.1:8081]
+    #[arg(long, value_name = "ADDR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    console_listen: Option<SocketAddr>,
     /// Folder for all data [default: ~/.local/share/skilift]
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -55,6 +55,7 @@ fn state(node: &NodeView) -> (String, Tone) {
         NodeState::Paused => ("paused", Tone::Warning),
         NodeState::Draining => ("draining", Tone::Warning),
         NodeState::Drained => ("drained", Tone::Warning),
+        NodeState::Ended => ("ended", Tone::Plain),
         NodeState::Lost => ("lost", Tone::Alarm),
     };
     (word.to_owned(), tone)

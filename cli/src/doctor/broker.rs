@@ -16,7 +16,7 @@ pub(super) async fn look(servers: &Servers, stack: &StackName) -> Vec<Finding> {
     let version = if url.is_tls() {
         not_checked(
             "broker version",
-            "it is told before TLS begins only in plain AMQP; --management-url tells it, too",
+            "RabbitMQ tells it before TLS begins, and so only in plain AMQP: `rabbitmqctl version` tells it there",
         )
     } else {
         match probe::product(url).await {

@@ -39,6 +39,14 @@ pub(super) async fn look(config: &Config) -> Vec<Finding> {
             false,
         )
         .await,
+        port(
+            "console port",
+            config.console_listen,
+            "--console-listen",
+            "/admin/v1/openapi.json",
+            config.tls.is_some(),
+        )
+        .await,
     ];
     findings.push(match config.check_exposure() {
         Ok(()) => ok(

@@ -71,7 +71,8 @@ async fn ask(folder: &Path, arguments: &[&str]) -> Said {
     let mut command = Command::new(env!("CARGO_BIN_EXE_skictl"));
     command
         .args(["doctor", "--output", "json", "--api-listen", "127.0.0.1:0"])
-        .args(["--metrics-listen", "127.0.0.1:0", "--data"])
+        .args(["--metrics-listen", "127.0.0.1:0"])
+        .args(["--console-listen", "127.0.0.1:0", "--data"])
         .arg(folder)
         .args(arguments)
         .current_dir(folder)
@@ -151,6 +152,7 @@ async fn a_sound_set_up_is_well_and_nothing_is_made() {
         "redis data",
         "api port",
         "private port",
+        "console port",
         "exposure",
         "data folder",
         "what the console said last",

@@ -19,6 +19,7 @@ mod service;
 mod system;
 mod up;
 
+mod alarm;
 mod bad_folder;
 mod bad_start;
 mod broker_crashes;

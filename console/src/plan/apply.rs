@@ -19,12 +19,14 @@ use crate::access::{Caller, password};
 use crate::admin::ApiError;
 use crate::audit;
 use crate::console::Console;
+use crate::sampler;
 use crate::view::access::UserRole;
 use crate::view::audit::{AuditEntry, AuditOutcome};
 use crate::view::change::Change;
 use crate::view::plan::{
     ApplyRequest, Danger, OutcomeResult, OutcomeView, PlanState, PlanView, StepView,
 };
+use crate::view::queue::HistoryPoint;
 
 /// Plans that are looked at after a start: only the newest can have been cut off.
 const LOOK_BACK: usize = 100;
@@ -243,6 +245,7 @@ pub(super) async fn conclude(
         .await?;
     if let Some(document) = document {
         console.desired.set(document);
+        let _: HistoryPoint = sampler::refresh(console);
     }
     console.access.reload(&console.state)?;
     view.secret = secret;

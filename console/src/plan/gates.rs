@@ -109,7 +109,7 @@ fn asks_for_keys(document: &Document) -> bool {
 /// The document after the keys changed.
 fn with_other_keys(console: &Console) -> Document {
     let mut document = Document::clone(&console.desired.document());
-    document.serial += 1;
-    document.keys_serial += 1;
+    document.serial = document.next_serial();
+    document.keys_serial = document.next_keys_serial();
     document
 }

@@ -195,7 +195,7 @@ fn to_set(
     };
     let number = now.map_or(0, |(number, ..)| number) + 1;
     let mut after = document.clone();
-    after.serial += 1;
+    after.serial = after.next_serial();
     let hash = put_section(&mut after, wanted, number);
     let version = Version {
         hash,

@@ -55,7 +55,7 @@ fn pause_basis(document: &Document) -> String {
 /// The document as the next one.
 fn changed(document: &Document) -> Document {
     Document {
-        serial: document.serial + 1,
+        serial: document.next_serial(),
         ..document.clone()
     }
 }
@@ -73,7 +73,7 @@ pub(super) fn drain(console: &Arc<Console>, node: &str, plan: &str) -> Result<Pr
     let basis = format!(
         "drain {node} {} {is_marked} {} {}",
         known.boot,
-        known.is_lost,
+        known.is_gone,
         others == 0
     );
     if is_marked {
@@ -100,9 +100,9 @@ pub(super) fn drain(console: &Arc<Console>, node: &str, plan: &str) -> Result<Pr
             "it says that it is not ready, goes on answering for a while, and sends what it has",
         ),
     };
-    if known.is_lost {
+    if known.is_gone {
         let why = format!(
-            "{node} is not heard: it cannot be told to drain, and its work goes to others by itself"
+            "{node} has ended or is not heard: it cannot be told to drain, and its work goes to others by itself"
         );
         prepared = prepared.refuse(why, false);
     }

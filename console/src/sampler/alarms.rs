@@ -59,7 +59,7 @@ pub(super) fn of(
     if let Some(names) = named(NodeState::Degraded) {
         alarms.push(format!("work, but not well: {names}"));
     }
-    for node in registry.nodes().filter(|node| !node.is_lost(now)) {
+    for node in registry.nodes().filter(|node| !node.is_gone(now)) {
         if let Report::Api(api) = &node.last.report
             && !api.shedding.is_empty()
         {
@@ -76,13 +76,14 @@ pub(super) fn of(
         ));
     }
     if let Some(letters) = view.dead_letters.value.filter(|letters| *letters > 0) {
-        alarms.push(format!(
-            "{letters} dead letters wait for somebody to decide"
-        ));
+        alarms.push(match letters {
+            1 => "1 dead letter waits for somebody to decide".to_owned(),
+            _ => format!("{letters} dead letters wait for somebody to decide"),
+        });
     }
     let skewed = registry
         .nodes()
-        .filter(|node| !node.is_lost(now) && node.skew_ms.unsigned_abs() > SKEW_MS);
+        .filter(|node| !node.is_gone(now) && node.skew_ms.unsigned_abs() > SKEW_MS);
     let skewed: Vec<String> = skewed.map(|node| node.last.node.to_string()).collect();
     if let Some(names) = list(&skewed) {
         alarms.push(format!(

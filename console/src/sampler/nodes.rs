@@ -44,9 +44,8 @@ pub(super) fn view(
 fn node_view(node: &Node, desired: Option<Generation>, deaf: Option<&str>, at: &At) -> NodeView {
     let heartbeat = &node.last;
     let heard_ms = at.now.saturating_sub(node.heard_at);
-    let is_lost = node.is_lost(at.now);
     let rate = |count: fn(&Counts) -> u64| {
-        if is_lost {
+        if node.is_gone(at.now) {
             return Reading::unknown("it is not heard any more");
         }
         match (deaf, node.window.per_s(count)) {
@@ -102,7 +101,7 @@ fn node_view(node: &Node, desired: Option<Generation>, deaf: Option<&str>, at: &
         instance: heartbeat.instance.clone(),
         version: heartbeat.version.clone(),
         state: node.state(at.now),
-        message: message(node, deaf, heard_ms, is_lost),
+        message: message(node, deaf, at),
         heard_ms,
         up_s: heartbeat.sent_at_ms.saturating_sub(heartbeat.started_at_ms) / 1_000,
         desired: desired.map(generation_view),
@@ -123,8 +122,12 @@ fn node_view(node: &Node, desired: Option<Generation>, deaf: Option<&str>, at: &
     }
 }
 
-fn message(node: &Node, deaf: Option<&str>, heard_ms: u64, is_lost: bool) -> Option<String> {
-    if is_lost {
+fn message(node: &Node, deaf: Option<&str>, at: &At) -> Option<String> {
+    if node.has_ended() {
+        return None;
+    }
+    if node.is_lost(at.now) {
+        let heard_ms = at.now.saturating_sub(node.heard_at);
         return Some(format!("not heard for {} s", heard_ms / 1_000));
     }
     if let Some(why) = deaf {

@@ -257,13 +257,17 @@ fn verdict(findings: Option<&Findings>, why: Option<String>) -> (Verdict, String
         Findings { lost, .. } if *lost > 0 => (
             Verdict::Lost,
             format!(
-                "{lost} messages are lost: the queue had confirmed them, and they are neither stored nor in it. Look who \
-                 removed messages, and have the gates send again"
+                "{} lost: the queue had confirmed what is neither stored nor in it any more. Look who removed messages, and \
+                 have the gates send again",
+                messages_are(*lost)
             ),
         ),
         Findings { suspect, .. } if *suspect > 0 => (
             Verdict::Suspect,
-            format!("{suspect} messages are overdue; it is not certain yet that they are lost"),
+            format!(
+                "{} overdue; whether anything is lost is not certain yet",
+                messages_are(*suspect)
+            ),
         ),
         Findings { outstanding: 0, .. } => (
             Verdict::Closed,
@@ -271,8 +275,15 @@ fn verdict(findings: Option<&Findings>, why: Option<String>) -> (Verdict, String
         ),
         Findings { outstanding, .. } => (
             Verdict::Open,
-            format!("{outstanding} messages are on their way, none is lost"),
+            format!("{} on the way, none is lost", messages_are(*outstanding)),
         ),
+    }
+}
+
+fn messages_are(count: u64) -> String {
+    match count {
+        1 => "1 message is".to_owned(),
+        _ => format!("{count} messages are"),
     }
 }
 
@@ -356,6 +367,9 @@ fn consumers(registry: &Registry, deaf: Option<&str>, at: &At) -> Vec<ConsumerVi
         let Report::Worker(worker) = &node.last.report else {
             continue;
         };
+        if node.has_ended() {
+            continue;
+        }
         let lost = node.is_lost(at.now);
         for (number, lane) in worker.lanes.iter().enumerate() {
             let acked = |counts: &Counts| counts.lanes.get(number).copied().unwrap_or(0);

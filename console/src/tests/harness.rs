@@ -346,7 +346,7 @@ impl TestConsole {
             let nodes = self.console.roster.nodes();
             nodes
                 .iter()
-                .any(|known| known.node == node && !known.is_lost)
+                .any(|known| known.node == node && !known.is_gone)
         })
         .await;
         node
@@ -356,7 +356,7 @@ impl TestConsole {
     pub(super) async fn silence(&self) {
         self.beating.lock().unwrap().abort_all();
         self.until("lost", async || {
-            self.console.roster.nodes().iter().all(|node| node.is_lost)
+            self.console.roster.nodes().iter().all(|node| node.is_gone)
         })
         .await;
     }

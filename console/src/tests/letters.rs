@@ -283,8 +283,11 @@ async fn of_two_consoles_of_a_stack_one_takes_its_letters_and_the_other_takes_ov
     told.await;
     engine.put_away(&mut vec![letter("two")]).await.unwrap();
     first
-        .until("it has both", async || count(&first) == 2)
+        .until("it has both", async || {
+            first.console.letters.show("two").unwrap().is_some()
+        })
         .await;
+    assert_eq!(count(&first), 2);
     let shown = first.get("/letters/two", &first.local()).await;
     assert_eq!(shown["line"], "\u{fffd}\u{fffd}");
     first.stop().await;

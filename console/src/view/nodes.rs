@@ -79,6 +79,8 @@ pub enum NodeState {
     Draining,
     /// It has finished, and stays.
     Drained,
+    /// It ended, as it was asked to.
+    Ended,
     /// It was not heard for five seconds.
     Lost,
 }

@@ -142,12 +142,16 @@ impl Agent {
         self.orders.subscribe()
     }
 
-    /// Beats and listens until `end`, and says a last time how the node is. `end` is the very end of the process, so that
-    /// its drain is seen.
+    /// Beats and listens until `end`, and says at last that the node has ended. `end` is the very end of the process, so
+    /// that its drain is seen.
     pub async fn run(self, end: CancellationToken, status: impl Fn() -> Status + Send + Sync) {
         let living = async { tokio::join!(self.beat(&status), self.poll(), self.remember()) };
         end.run_until_cancelled(living).await;
-        if let Err(error) = self.plane.beat(&self.heartbeat(status())).await {
+        let ended = Status {
+            activity: Activity::Ended,
+            ..status()
+        };
+        if let Err(error) = self.plane.beat(&self.heartbeat(ended)).await {
             tracing::debug!("{}", chain(&error));
         }
     }
@@ -259,10 +263,11 @@ impl Agent {
     /// Takes up what was found. What is absent, or older than what is known, changes nothing; a drain may end by itself.
     fn follow(&self, found: Told) {
         self.orders.send_if_modified(|orders| {
-            let known = orders.document.as_ref().map(|document| document.serial);
+            let known = orders.document.as_deref();
             let newer = found.document;
-            let newer = newer.filter(|found| known.is_none_or(|known| found.serial > known));
-            let document = newer.map(Arc::new).or_else(|| orders.document.clone());
+            let newer = newer.filter(|found| known.is_none_or(|known| found.serial > known.serial));
+            let newer = newer.map(|found| Arc::new(found.after(known)));
+            let document = newer.or_else(|| orders.document.clone());
             let Identity { node, boot, .. } = &self.identity;
             let mark = document
                 .as_ref()

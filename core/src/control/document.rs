@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::identity::{BootId, NodeId};
 use super::settings::{ApiSettings, Ingest, Versioned, WorkerSettings};
+use crate::clock::epoch_ms;
 
 /// What the nodes of a stack shall do. A part that is `None` was never said: each node's flags rule there.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -48,6 +49,31 @@ pub struct DrainMark {
 }
 
 impl Document {
+    /// The serial of the document after this one. It is a time, too: nodes follow a console that lost its folder together
+    /// with what Redis had, although they remember what it said before.
+    #[must_use]
+    pub fn next_serial(&self) -> u64 {
+        epoch_ms().max(self.serial.saturating_add(1))
+    }
+
+    /// The serial of the keys after those that it names, a time likewise.
+    #[must_use]
+    pub fn next_keys_serial(&self) -> u64 {
+        epoch_ms().max(self.keys_serial.saturating_add(1))
+    }
+
+    /// This document after `before`, of which stays what this one does not say: to start anew neither opens the doors nor
+    /// takes settings back.
+    #[must_use]
+    pub(super) fn after(self, before: Option<&Self>) -> Self {
+        Self {
+            worker: self.worker.or(before.and_then(|before| before.worker)),
+            api: self.api.or(before.and_then(|before| before.api)),
+            ingest: self.ingest.or(before.and_then(|before| before.ingest)),
+            ..self
+        }
+    }
+
     /// The mark that makes this life of the node drain now, if one does.
     #[must_use]
     pub fn drain_of(&self, node: &NodeId, boot: BootId, now_ms: u64) -> Option<&DrainMark> {
@@ -56,5 +82,34 @@ impl Document {
                 && mark.boot == boot
                 && mark.until_ms.is_none_or(|until| now_ms < until)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_console_that_starts_anew_is_followed_and_opens_nothing() {
+        let before = Document {
+            serial: 7,
+            ingest: Some(Versioned::new(3, Ingest::Keys)),
+            keys_serial: 5,
+            pause: Some(Pause {
+                since_ms: 1,
+                by: "ann".to_owned(),
+            }),
+            ..Document::default()
+        };
+        let anew = Document::default();
+        assert!(anew.next_serial() > before.next_serial() - 1_000);
+        assert!(anew.next_serial() > before.serial && anew.next_keys_serial() > 5);
+        let followed = anew.after(Some(&before));
+        assert_eq!((followed.ingest, followed.pause), (before.ingest, None));
+        let far = Document {
+            serial: u64::MAX - 1,
+            ..before
+        };
+        assert_eq!(far.next_serial(), u64::MAX);
     }
 }

@@ -69,6 +69,8 @@ pub enum Activity {
         /// The plan that asked for it.
         plan: String,
     },
+    /// Its process ends now, having finished what it could. This is its last heartbeat.
+    Ended,
 }
 
 /// What a role has to say.

@@ -14,8 +14,9 @@
 //! | dead | epoch (8), lane (2) and sequence (8) of the message, line in it (4) | a dead letter known by these |
 //! | dead | 255 (1), its id | any other dead letter |
 //! | books | `a`, `d`, `s`, `r`, `f` | rides or lines applied, dead, settled, replayed, foreign (8) |
-//! | books | `q` | rides that were ever accepted into the queue (8) |
-//! | books | `w` | those of them that left it (8) |
+//! | books | `q` | rides that ever entered the queue (8) |
+//! | books | `x` | those of them that are dead letters sent again (8) |
+//! | books | `w` | those of `q` that left it (8) |
 //! | books | `l`, epoch (8), lane (2) | rides of this lane life (8), then ranges of its marked numbers: first (8), last (8) |
 
 use crate::ride::{ResortDay, ResortId, Season, SkierId};
@@ -43,8 +44,10 @@ pub(crate) const SETTLED: [u8; 1] = *b"s";
 pub(crate) const REPLAYED: [u8; 1] = *b"r";
 /// Lines of messages of nobody of ours, in `books`.
 pub(crate) const FOREIGN: [u8; 1] = *b"f";
-/// Rides that were ever accepted into the queue, in `books`.
-pub(crate) const ACCEPTED: [u8; 1] = *b"q";
+/// Rides that ever entered the queue, in `books`.
+pub(crate) const ENTERED: [u8; 1] = *b"q";
+/// Those of them that are dead letters sent again, in `books`.
+pub(crate) const RESENT: [u8; 1] = *b"x";
 /// Rides that left the queue, in `books`.
 pub(crate) const LEFT: [u8; 1] = *b"w";
 /// Begins the keys of lane lives in `books`.

@@ -268,8 +268,14 @@ impl EmbeddedQueue {
             let key = keys::numbered(keys::MESSAGE, number);
             batch.insert(&self.database.queue, key, value);
         }
-        let accepted = sizes.iter().map(|size| u64::from(size.rides)).sum();
-        books::count(&self.database, keys::ACCEPTED, accepted, &mut batch)?;
+        let rides = |message: &StoredMessage<'_>| u64::from(message.rides);
+        let entered = messages.iter().map(rides).sum();
+        books::count(&self.database, keys::ENTERED, entered, &mut batch)?;
+        let resent = messages
+            .iter()
+            .filter(|message| message.replay_of.is_some());
+        let resent = resent.map(rides).sum();
+        books::count(&self.database, keys::RESENT, resent, &mut batch)?;
         self.database.commit_synced("append a message", batch)?;
         self.positions().append(sizes);
         self.arrived.notify_one();
@@ -304,13 +310,13 @@ impl EmbeddedQueue {
 
 /// Begins the books of a folder that has messages and none: what waits in it is all that is known of what was accepted.
 fn open_books(database: &Database, waiting_rides: u64) -> Result<(), DiskError> {
-    let has_books = database.books.contains_key(keys::ACCEPTED);
+    let has_books = database.books.contains_key(keys::ENTERED);
     let has_books = has_books.map_err(|error| database.failed("read its books", error))?;
     if has_books || waiting_rides == 0 {
         return Ok(());
     }
     let mut batch = database.batch();
-    books::count(database, keys::ACCEPTED, waiting_rides, &mut batch)?;
+    books::count(database, keys::ENTERED, waiting_rides, &mut batch)?;
     database.commit_synced("begin its books", batch)
 }
 

@@ -69,7 +69,7 @@ pub(crate) fn settle(
 /// When the folder cannot be read, or holds what we did not write.
 pub(crate) fn read(database: &Database) -> Result<Books, DiskError> {
     let mut books = Books::default();
-    let (mut accepted, mut left) = (0, 0);
+    let (mut entered, mut resent, mut left) = (0, 0, 0);
     for entry in database.books.iter() {
         let read = entry.into_inner();
         let (key, value) = read.map_err(|error| database.failed("read its books", error))?;
@@ -84,14 +84,15 @@ pub(crate) fn read(database: &Database) -> Result<Books, DiskError> {
             Ok(keys::SETTLED) => books.settled = number,
             Ok(keys::REPLAYED) => books.replayed = number,
             Ok(keys::FOREIGN) => books.foreign = number,
-            Ok(keys::ACCEPTED) => accepted = number,
+            Ok(keys::ENTERED) => entered = number,
+            Ok(keys::RESENT) => resent = number,
             Ok(keys::LEFT) => left = number,
             _ => return Err(damaged(database)),
         }
     }
-    let waiting = accepted
-        .checked_sub(left)
-        .ok_or_else(|| damaged(database))?;
+    let (waiting, accepted) = (entered.checked_sub(left), entered.checked_sub(resent));
+    let own_queue = waiting.zip(accepted);
+    let (waiting, accepted) = own_queue.ok_or_else(|| damaged(database))?;
     books.own_queue = Some(OwnQueue { accepted, waiting });
     Ok(books)
 }
