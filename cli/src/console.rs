@@ -16,6 +16,7 @@ use skilift_core::health::{Health, HealthCheck, Readiness};
 use skilift_core::queue::DeadLetterOffice;
 use skilift_core::queue::depth::DepthGauge;
 use skilift_core::queue::rabbit::{Broker, RabbitDepth, RabbitOffice};
+use skilift_core::stack::StackName;
 use skilift_core::store::Reader;
 use skilift_core::store::redis::Store;
 use skilift_http::Listener;
@@ -98,7 +99,7 @@ pub(crate) async fn start(
     let settings = ConsoleConfig {
         stack: config.stack.clone(),
         engine: ground.engine,
-        folder: data.join(SUBFOLDER),
+        folder: data.join(subfolder(ground.engine, &config.stack)),
         read_only: config.read_only,
         behind_proxy: config.behind_proxy,
         management: ground.management,
@@ -126,6 +127,14 @@ pub(crate) async fn start(
         _token: token.transpose()?,
         url,
     })
+}
+
+/// What the console keeps is of one stack: the books of another one say nothing of its lanes.
+fn subfolder(engine: EngineKind, stack: &StackName) -> String {
+    match engine {
+        EngineKind::DataFolder => SUBFOLDER.to_owned(),
+        EngineKind::Servers => format!("{SUBFOLDER}-{stack}"),
+    }
 }
 
 /// How much waits in a fleet's queues.

@@ -57,7 +57,10 @@ pub(crate) struct Origin {
 
 /// Everybody's way in.
 pub(crate) struct Access {
+    /// Attempts to log in.
     pub(crate) attempts: Attempts,
+    /// Refusals that are written down, of each token.
+    pub(crate) refusals: Attempts,
     pub(crate) passwords: Passwords,
     known: Mutex<Known>,
 }
@@ -80,6 +83,7 @@ impl Access {
     pub(crate) fn open(state: &ConsoleState) -> Result<Self, DiskError> {
         let access = Self {
             attempts: Attempts::default(),
+            refusals: Attempts::default(),
             passwords: Passwords::default(),
             known: Mutex::default(),
         };

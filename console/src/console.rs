@@ -240,6 +240,8 @@ async fn note_use(console: Arc<Console>, drain: CancellationToken) -> Result<(),
             .run_until_cancelled(tokio::time::sleep(USE_STEP))
             .await;
         let mut changes = Changes::default();
+        // A token that is revoked meanwhile must not be written once more.
+        let _turn = console.desired.turn.lock().await;
         if console.access.put_use(&console.state, &mut changes) {
             let noting = console
                 .state

@@ -131,13 +131,13 @@ pub(crate) async fn make(
     let planned = plan_for(console, caller, change).await;
     let (plan, mut line) = match planned {
         Ok(plan) => (plan, line),
-        Err(error) => return refuse(console, line, error).await,
+        Err(error) => return refuse(console, caller, line, error).await,
     };
     line.plan = Some(plan.id.clone());
     let (before, after) = in_words(&plan);
     (line.before, line.after) = (before, after);
     let mut changes = Changes::default();
-    console.state.put_plan(&mut changes, &plan);
+    console.state.put_plan(&mut changes, &plan)?;
     console
         .state
         .commit("keep a plan", changes, vec![line])
@@ -190,12 +190,13 @@ fn check_may_change(console: &Console) -> Result<(), ApiError> {
 }
 
 /// Audits an attempt that was refused.
-async fn refuse<T>(console: &Console, line: AuditEntry, error: ApiError) -> Result<T, ApiError> {
-    let line = audit::refused(line, error.message());
-    let writing = console
-        .state
-        .commit("audit a refusal", Changes::default(), vec![line]);
-    writing.await?;
+async fn refuse<T>(
+    console: &Console,
+    caller: &Caller,
+    line: AuditEntry,
+    error: ApiError,
+) -> Result<T, ApiError> {
+    audit::note_refusal(console, caller, line, error.message()).await?;
     Err(error)
 }
 
@@ -205,7 +206,10 @@ fn in_words(plan: &PlanView) -> (Option<String>, Option<String>) {
         let said: Vec<String> = plan
             .actions
             .iter()
-            .filter_map(|action| Some(format!("{}: {}", action.to, side(action)?)))
+            .filter_map(|action| {
+                let said = side(action)?;
+                Some(format!("{}, {}: {said}", action.does, action.to))
+            })
             .take(20)
             .collect();
         (!said.is_empty()).then(|| said.join("; "))

@@ -84,14 +84,28 @@ async fn in_time<T>(asked: impl Future<Output = Result<T, ControlError>>) -> Res
     Ok(answered.map_err(|_| LookError::Silent)??)
 }
 
+/// What stands there. What is not ours is as good as nothing, and gives way.
+async fn readable<T>(
+    asked: impl Future<Output = Result<Option<T>, ControlError>>,
+) -> Result<Option<T>, ControlError> {
+    match asked.await {
+        Err(error @ ControlError::Unreadable { .. }) => {
+            tracing::warn!("{}: it is written anew", chain(&error));
+            Ok(None)
+        }
+        answer => answer,
+    }
+}
+
 async fn look(console: &Console) -> Result<(), LookError> {
     let plane = &console.sources.plane;
-    let found = in_time(plane.document()).await?;
     if console.config.read_only {
+        let found = in_time(plane.document()).await?;
         console.desired.remember(found.unwrap_or_default());
         return Ok(());
     }
-    let found_keys = in_time(plane.ingest_keys()).await?;
+    let found = in_time(readable(plane.document())).await?;
+    let found_keys = in_time(readable(plane.ingest_keys())).await?;
     let turn = console.desired.turn.lock().await;
     if let Some(found) = &found {
         let ours = console.desired.document();

@@ -16,7 +16,7 @@ use tokio::sync::watch;
 
 use crate::view::access::UserRole;
 use crate::view::audit::AuditEntry;
-use crate::view::plan::PlanView;
+use crate::view::plan::{PlanState, PlanView};
 use crate::view::settings::Section;
 
 /// The key of the one document.
@@ -91,6 +91,8 @@ pub(crate) struct ConsoleState {
     pub(crate) versions: Table<Version>,
     documents: Table<Document>,
     plans: Table<PlanView>,
+    /// The plans that are being applied.
+    under_way: Table<()>,
     audit: Table<AuditEntry>,
     /// Whoever holds it writes.
     pen: Mutex<Numbers>,
@@ -121,6 +123,7 @@ impl ConsoleState {
             versions: records.table("versions")?,
             documents: records.table("documents")?,
             plans,
+            under_way: records.table("plans under way")?,
             audit,
             pen: Mutex::new(numbers),
             failed: watch::Sender::new(None),
@@ -226,13 +229,23 @@ impl ConsoleState {
         numbers.plan
     }
 
-    /// Adds to `changes` that a plan is so.
-    pub(crate) fn put_plan(&self, changes: &mut Changes, plan: &PlanView) {
+    /// Adds to `changes` that a plan is so. A plan that is being applied is never one of those that go.
+    pub(crate) fn put_plan(&self, changes: &mut Changes, plan: &PlanView) -> Result<(), DiskError> {
         let number = plan_number(&plan.id).unwrap_or_default();
-        self.plans.put(changes, &number_key(number), plan);
-        if let Some(oldest) = number.checked_sub(MOST_PLANS) {
-            self.plans.remove(changes, &number_key(oldest));
+        let key = number_key(number);
+        self.plans.put(changes, &key, plan);
+        if plan.state == PlanState::Applying {
+            self.under_way.put(changes, &key, &());
+        } else {
+            self.under_way.remove(changes, &key);
         }
+        let oldest = number.checked_sub(MOST_PLANS).map(number_key);
+        if let Some(oldest) = oldest
+            && self.under_way.get(&oldest)?.is_none()
+        {
+            self.plans.remove(changes, &oldest);
+        }
+        Ok(())
     }
 
     /// A plan by its id.
@@ -243,10 +256,13 @@ impl ConsoleState {
         }
     }
 
-    /// The newest plans.
-    pub(crate) fn newest_plans(&self, limit: usize) -> Result<Vec<PlanView>, DiskError> {
-        let found = self.plans.range_back(.., limit)?;
-        Ok(found.into_iter().map(|(_, plan)| plan).collect())
+    /// The plans that are being applied, or were when the console ended.
+    pub(crate) fn plans_under_way(&self) -> Result<Vec<PlanView>, DiskError> {
+        let mut plans = Vec::new();
+        for (key, ()) in self.under_way.range(.., usize::MAX)? {
+            plans.extend(self.plans.get(&key)?);
+        }
+        Ok(plans)
     }
 
     /// Lines of the audit below a number, newest first.

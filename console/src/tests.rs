@@ -2,6 +2,7 @@
 
 mod access;
 mod audit;
+mod guards;
 mod harness;
 mod letters;
 mod letters_again;

@@ -4,13 +4,16 @@
 //! that is lost. Which of these cannot be asked: the queue tells only how many messages it has. So it is inferred, from what
 //! happened since the number was first seen missing; either is proof:
 //!
-//! - **The queue was empty**, and still is two seconds later: nothing ready, and nothing held by any worker that is heard.
+//! - **The queue was empty**, and still is half a minute later: nothing ready, and nothing held by any worker that is heard.
+//!   For less long it may only seem so: a broker that has no leader for a queue tells of no messages, and what is on its way
+//!   to a worker that has just died is told by nobody.
 //! - **The queue was turned over**: workers took more messages for the first time than there were in all, what they hold now
 //!   they took after that, they go on taking messages for the first time, and half a minute has passed. The queue hands out
 //!   the oldest first, and before it what came back, so that the message must have been among them.
 //!
 //! Neither counts within half a minute of a worker's loss, whose messages come back, nor across a message that came back.
-//! With the first half of a proof the number is suspect, with all of it its message is lost.
+//! With the first half of a proof, or two seconds of an empty queue, the number is suspect; with all of it its message is
+//! lost.
 
 mod missing;
 
@@ -22,9 +25,9 @@ use skilift_core::message::MessageId;
 
 use missing::{Missing, Span};
 
-/// How long the queue must stay empty.
+/// How long the queue is empty before what is missing is suspect.
 const EMPTY_MS: u64 = 2_000;
-/// How long after it was first seen missing a message may come late.
+/// How long the queue must stay empty, and how long after it was first seen missing a message may come late.
 const LATE_MS: u64 = 30_000;
 /// How long after a worker's loss its messages may be on their way back.
 const RETURN_MS: u64 = 30_000;

@@ -289,3 +289,22 @@ async fn up_has_all_of_it_in_one_process() {
     )
     .await;
 }
+
+#[tokio::test]
+async fn what_stands_in_redis_and_is_not_ours_gives_way() {
+    let system = System::start().await;
+    let operator = Operator::beside(&system).await;
+    let is_there = |nodes: &Value| of_role(nodes, "worker").count() == 1;
+    operator.waits_for(&["nodes"], is_there).await;
+    let client = redis::Client::open(system.redis.url()).unwrap();
+    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+    redis::cmd("SET")
+        .arg(format!("{}:control", system.stack))
+        .arg("not ours")
+        .exec_async(&mut connection)
+        .await
+        .unwrap();
+    operator.does(&["queue", "pause", "--yes"]).await;
+    let paused = |nodes: &Value| of_role(nodes, "worker").all(|node| node["state"] == "paused");
+    operator.waits_for(&["nodes"], paused).await;
+}

@@ -8,7 +8,6 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use axum::middleware::Next;
 use axum::response::Response;
-use skilift_core::embedded::records::Changes;
 
 use super::error::ApiError;
 use crate::access::{Caller, Origin};
@@ -46,13 +45,9 @@ pub(crate) async fn admit(
                 "this asks for the role {role}; {} is {}",
                 caller.name, caller.role
             );
-            let mut line = audit::refused(audit::by(&caller, "ask"), &why);
+            let mut line = audit::by(&caller, "ask");
             line.target = Some(format!("{} {}", door.method, door.path));
-            let writing =
-                door.console
-                    .state
-                    .commit("audit a refusal", Changes::default(), vec![line]);
-            writing.await?;
+            audit::note_refusal(&door.console, &caller, line, &why).await?;
             return Err(ApiError::forbidden(why));
         }
         request.extensions_mut().insert(caller);

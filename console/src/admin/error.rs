@@ -12,6 +12,9 @@ use super::extract::ApiJson;
 use crate::access::password::PasswordError;
 use crate::view::{Problem, ProblemCode};
 
+/// Longest message, in characters.
+const MESSAGE_CHARS: usize = 1_000;
+
 /// Why a request is not answered as it wished.
 #[derive(Debug)]
 pub(crate) struct ApiError {
@@ -23,12 +26,13 @@ pub(crate) struct ApiError {
 
 impl ApiError {
     fn new(code: ProblemCode, message: impl Into<String>) -> Self {
+        let mut message = message.into();
+        // It may repeat what was sent.
+        let end = message.char_indices().nth(MESSAGE_CHARS);
+        message.truncate(end.map_or(message.len(), |(end, _)| end));
         Self {
             status: status(code),
-            problem: Problem {
-                message: message.into(),
-                code,
-            },
+            problem: Problem { message, code },
             retry_after_s: None,
         }
     }

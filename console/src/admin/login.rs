@@ -6,6 +6,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use skilift_core::clock::epoch_ms;
 use skilift_core::embedded::records::Changes;
+use tokio::sync::MutexGuard;
 
 use super::error::ApiError;
 use super::extract::ApiJson;
@@ -19,6 +20,8 @@ use crate::view::audit::AuditEntry;
 
 /// How much of a name that nobody has is kept in the audit, in characters.
 const NAME_CHARS: usize = 64;
+/// Most logins of one name at once: the oldest one ends when there would be more.
+const MOST_LOGINS: usize = 20;
 /// Who comes by a code has no name yet.
 const BY_CODE: &str = "login-code";
 
@@ -67,7 +70,15 @@ async fn by_password(
     };
     let kept = user.as_ref().map(|user| user.password.clone());
     let password = if is_too_long { String::new() } else { password };
-    let is_right = console.access.passwords.is_right(password, kept).await?;
+    let is_right = console
+        .access
+        .passwords
+        .is_right(password, kept.clone())
+        .await?;
+    // The check took its time: whoever was removed or given another password meanwhile stays out.
+    let turn = console.desired.turn.lock().await;
+    let user = console.state.users.get(name.as_bytes())?;
+    let user = user.filter(|user| Some(&user.password) == kept.as_ref());
     let (Some(mut user), true) = (user, is_right) else {
         return refuse(console, line, "wrong name or password").await;
     };
@@ -78,7 +89,7 @@ async fn by_password(
         .state
         .users
         .put(&mut changes, name.as_bytes(), &user);
-    admit(console, name, user.role, line, changes).await
+    admit(console, name, user.role, line, (changes, turn)).await
 }
 
 async fn by_code(
@@ -92,7 +103,9 @@ async fn by_code(
         return refuse(console, line, "this code counts no more, or never did").await;
     }
     console.access.attempts.give_back(None, from.address);
-    admit(console, BY_CODE, UserRole::Admin, line, Changes::default()).await
+    let turn = console.desired.turn.lock().await;
+    let nothing_else = (Changes::default(), turn);
+    admit(console, BY_CODE, UserRole::Admin, line, nothing_else).await
 }
 
 fn attempt(from: &Origin, name: &str) -> AuditEntry {
@@ -137,15 +150,22 @@ async fn refuse<T>(console: &Console, line: AuditEntry, why: &str) -> Result<T, 
     Err(ApiError::unauthenticated(why))
 }
 
-/// Gives a token to who was found to be right.
+/// Gives a token to who was found to be right, and writes with it what else changes. Nobody's access changes meanwhile.
 async fn admit(
     console: &Console,
     name: &str,
     role: UserRole,
     line: AuditEntry,
-    mut changes: Changes,
+    (mut changes, _turn): (Changes, MutexGuard<'_, ()>),
 ) -> Result<ApiJson<LoginView>, ApiError> {
-    if console.access.tokens().len() >= access::MOST_TOKENS {
+    let mut logins: Vec<(String, Token)> = console.access.tokens();
+    logins.retain(|(_, token)| token.login_of.as_deref() == Some(name));
+    logins.sort_by_key(|(_, token)| token.made_at_ms);
+    let too_many = (logins.len() + 1).saturating_sub(MOST_LOGINS);
+    for (id, _) in &logins[..too_many] {
+        console.state.tokens.remove(&mut changes, id.as_bytes());
+    }
+    if too_many == 0 && console.access.tokens().len() >= access::MOST_TOKENS {
         return Err(ApiError::refused(format!(
             "there are {} tokens and logins; revoke some",
             access::MOST_TOKENS
@@ -209,6 +229,7 @@ pub(crate) async fn logout(
         ));
     }
     let mut changes = Changes::default();
+    let _turn = console.desired.turn.lock().await;
     console
         .state
         .tokens

@@ -138,7 +138,8 @@ impl Run<'_> {
             ticks.tick().await;
             let mut step = step.to_vec();
             let wanted = step.len();
-            self.console.letters.begin_sending(&mut step).await;
+            let begun = self.console.letters.begin_sending(&mut step).await;
+            begun.map_err(|error| disk(&error))?;
             self.passed_over += (wanted - step.len()) as u64;
             if let Err(why) = self.send_until_taken(&step).await {
                 self.console.letters.give_up_sending(&step).await;

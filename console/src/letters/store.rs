@@ -257,16 +257,24 @@ impl Letters {
             .await
     }
 
-    /// Those of the letters that nobody else is sending are from now on being sent.
-    pub(super) async fn begin_sending(&self, letters: &mut Vec<(u64, Letter)>) {
+    /// Those of the letters that are still there as they were read, and that nobody else is sending, are from now on being
+    /// sent. It was perhaps long ago that they were read.
+    pub(super) async fn begin_sending(
+        &self,
+        letters: &mut Vec<(u64, Letter)>,
+    ) -> Result<(), DiskError> {
         let mut pen = self.pen().await;
-        letters.retain(|(_, letter)| {
-            let is_free = !pen.under_way.contains_key(&letter.id);
-            if is_free {
+        for (number, letter) in std::mem::take(letters) {
+            let now = self.letters.get(&number_key(number))?;
+            let is_as_read = now.is_some_and(|now| {
+                (now.state, now.replays, &now.id) == (letter.state, letter.replays, &letter.id)
+            });
+            if is_as_read && !pen.under_way.contains_key(&letter.id) {
                 pen.under_way.insert(letter.id.clone(), false);
+                letters.push((number, letter));
             }
-            is_free
-        });
+        }
+        Ok(())
     }
 
     /// The letters were not sent, as far as is known.

@@ -28,8 +28,6 @@ use crate::view::plan::{
 };
 use crate::view::queue::HistoryPoint;
 
-/// Plans that are looked at after a start: only the newest can have been cut off.
-const LOOK_BACK: usize = 100;
 /// How long an apply waits for work before it tells how far that is.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -47,7 +45,7 @@ pub(crate) async fn apply(
     line.plan = Some(id.chars().take(32).collect());
     match begin(console, caller, id, request, &mut line).await {
         Ok(begun) => finish(console, begun, line, PATIENCE).await,
-        Err(error) => refuse(console, line, error).await,
+        Err(error) => refuse(console, caller, line, error).await,
     }
 }
 
@@ -70,16 +68,7 @@ async fn begin<'a>(
     check_may_change(console)?;
     let plan = find(console, id)?;
     line.target = Some(word(&plan.change).to_owned());
-    let needed = role_for(&plan.change).max(match plan.danger {
-        Danger::None | Danger::Moderate => UserRole::Operator,
-        Danger::Severe => UserRole::Admin,
-    });
-    if caller.role < needed {
-        return Err(ApiError::forbidden(format!(
-            "to apply {id} asks for the role {needed}; {} is {}",
-            caller.name, caller.role
-        )));
-    }
+    check_role(&plan, plan.danger, caller)?;
     check_is_planned(&plan)?;
     let takes_password = matches!(
         plan.change,
@@ -99,6 +88,7 @@ async fn begin<'a>(
     if prepared.fingerprint() != plan.fingerprint {
         return stale(console, plan, "what it stands on has changed").await;
     }
+    check_role(&plan, prepared.danger, caller)?;
     check_guards(&prepared, caller, request.override_reason.as_deref(), line)?;
     if prepared.danger == Danger::Severe && request.confirm != prepared.confirm {
         let name = prepared.confirm.unwrap_or_default();
@@ -118,7 +108,7 @@ async fn begin<'a>(
         ..line.clone()
     };
     let mut changes = Changes::default();
-    console.state.put_plan(&mut changes, &plan);
+    console.state.put_plan(&mut changes, &plan)?;
     console
         .state
         .commit("begin a plan", changes, vec![intent])
@@ -154,10 +144,13 @@ async fn finish(
         drop(turn);
         return work::run(console, plan, work, line, patience).await;
     }
+    // It is so for the console, and for the nodes as soon as they can be told.
+    let unreachable = console.desired.unreachable().filter(|_| document.is_some());
+    let message = unreachable.map(|why| format!("kept here; nodes cannot be told yet: {why}"));
     let done = |action| StepView {
         action,
         done: true,
-        message: None,
+        message: message.clone(),
     };
     let steps = prepared.actions.into_iter().map(done).collect();
     let outcome = Outcome {
@@ -235,7 +228,7 @@ pub(super) async fn conclude(
         made,
     };
     plan.outcome = Some(view.clone());
-    console.state.put_plan(&mut changes, &plan);
+    console.state.put_plan(&mut changes, &plan)?;
     if let Some(document) = &document {
         console.state.put_document(&mut changes, document);
     }
@@ -257,11 +250,7 @@ pub(super) async fn conclude(
 /// # Errors
 /// When the folder fails.
 pub(crate) async fn resume(console: &Arc<Console>) -> Result<(), ApiError> {
-    let plans = console.state.newest_plans(LOOK_BACK)?;
-    for plan in plans {
-        if plan.state != PlanState::Applying {
-            continue;
-        }
+    for plan in console.state.plans_under_way()? {
         tracing::warn!(
             plan = plan.id,
             "plan {} was cut off when the console ended",
@@ -317,6 +306,21 @@ fn find(console: &Console, id: &str) -> Result<PlanView, ApiError> {
     found.ok_or_else(|| ApiError::not_found(format!("there is no plan {id:?}")))
 }
 
+/// Whether somebody may apply what is as dangerous as that.
+fn check_role(plan: &PlanView, danger: Danger, caller: &Caller) -> Result<(), ApiError> {
+    let needed = role_for(&plan.change).max(match danger {
+        Danger::None | Danger::Moderate => UserRole::Operator,
+        Danger::Severe => UserRole::Admin,
+    });
+    if caller.role < needed {
+        return Err(ApiError::forbidden(format!(
+            "to apply {} asks for the role {needed}; {} is {}",
+            plan.id, caller.name, caller.role
+        )));
+    }
+    Ok(())
+}
+
 fn check_is_planned(plan: &PlanView) -> Result<(), ApiError> {
     let id = &plan.id;
     match plan.state {
@@ -336,7 +340,7 @@ async fn stale<T>(console: &Console, mut plan: PlanView, why: &str) -> Result<T,
     );
     plan.state = PlanState::Stale;
     let mut changes = Changes::default();
-    console.state.put_plan(&mut changes, &plan);
+    console.state.put_plan(&mut changes, &plan)?;
     console
         .state
         .commit("note a stale plan", changes, vec![])

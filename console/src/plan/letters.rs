@@ -130,6 +130,12 @@ fn choose(
     match letters {
         LetterChoice::All if all == 0 => Ok(None),
         LetterChoice::All => Ok(Some(through(console.letters.counts().last))),
+        LetterChoice::Through(last) if *last > console.letters.counts().last => {
+            let newest = console.letters.counts().last;
+            Err(ApiError::invalid(format!(
+                "through must be the number of a dead letter; the newest is {newest}"
+            )))
+        }
         LetterChoice::Through(last) => Ok(Some(through(*last))),
         LetterChoice::Ids(ids) => {
             let mut ids = ids.clone();

@@ -102,8 +102,9 @@ impl Prepared {
         self
     }
 
-    /// What it stands on, as a plan shows it.
+    /// What it stands on and how dangerous it is, as a plan shows it.
     pub(crate) fn fingerprint(&self) -> String {
-        format!("{:016x}", xxh3_64(self.basis.as_bytes()))
+        let basis = format!("{:?} {}", self.danger, self.basis);
+        format!("{:016x}", xxh3_64(basis.as_bytes()))
     }
 }

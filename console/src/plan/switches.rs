@@ -69,6 +69,8 @@ pub(super) fn drain(console: &Arc<Console>, node: &str, plan: &str) -> Result<Pr
     let others = nodes
         .iter()
         .filter(|other| other.role == known.role && other.works && other.node != known.node)
+        // Who was told to drain a moment ago may not have said yet that he does.
+        .filter(|other| !document.drains.iter().any(|mark| is_of(mark, other)))
         .count();
     let basis = format!(
         "drain {node} {} {is_marked} {} {}",
@@ -90,7 +92,7 @@ pub(super) fn drain(console: &Arc<Console>, node: &str, plan: &str) -> Result<Pr
             }
             .to_owned(),
         ),
-        Some("drained".to_owned()),
+        Some("draining, then drained".to_owned()),
     );
     prepared = match known.role {
         Role::Worker => {

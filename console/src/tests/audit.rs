@@ -39,7 +39,10 @@ async fn the_audit_is_read_in_pages_and_by_who_and_what() {
     );
     assert_eq!(
         (&line["before"], &line["after"]),
-        (&json!("every worker: 21"), &json!("every worker: 22"))
+        (
+            &json!("set worker threads, every worker: 21"),
+            &json!("set worker threads, every worker: 22")
+        )
     );
     assert_eq!(page["entries"][1]["outcome"], "begun");
     assert_eq!(

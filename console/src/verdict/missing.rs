@@ -5,8 +5,8 @@ use super::{EMPTY_MS, LATE_MS, Observation, QueueSeen, RETURN_MS};
 /// Numbers from the first to the last, both included.
 pub(super) type Span = (u64, u64);
 
-/// Spans that one lane life keeps apart. With more, neighbours are taken together as if the older were as young as the
-/// younger: its alarm comes later, and none comes that should not.
+/// Spans that one lane life keeps apart. With more, neighbours that touch are taken together as if the older were as young
+/// as the younger: its alarm comes later, and none comes that should not.
 const MOST_SPANS: usize = 500;
 
 /// Numbers that are missing since the same moment.
@@ -18,8 +18,9 @@ pub(super) struct Missing {
     /// The messages that workers had taken for the first time by then, and those that the queue and the workers had; `None`
     /// while that was not seen.
     then: Option<(u64, u64)>,
-    /// Since when the queue is seen empty.
+    /// Since when the queue is seen empty, and for how long.
     empty_since: Option<u64>,
+    empty_ms: u64,
     /// When the queue was turned over, and the messages that had come back by then.
     turned_over: Option<(u64, u64)>,
     /// The messages that had been taken for the first time when, after that, nothing was held for long.
@@ -36,6 +37,7 @@ impl Missing {
             since: seen.now,
             then: seen.queue.map(at_once),
             empty_since: None,
+            empty_ms: 0,
             turned_over: None,
             passed: None,
             is_lost: false,
@@ -57,7 +59,7 @@ impl Missing {
     pub(super) fn learn(&mut self, seen: &Observation<'_>) {
         let Some(queue) = seen.queue else {
             // What cannot be seen may have changed meanwhile.
-            (self.empty_since, self.passed) = (None, None);
+            (self.empty_since, self.empty_ms, self.passed) = (None, 0, None);
             return;
         };
         let (fresh, had) = *self.then.get_or_insert_with(|| at_once(queue));
@@ -70,9 +72,8 @@ impl Missing {
             Some(since) if is_empty => Some(since),
             _ => is_empty.then_some(seen.now),
         };
-        let stayed_empty = self
-            .empty_since
-            .is_some_and(|since| seen.now - since >= EMPTY_MS);
+        self.empty_ms = self.empty_since.map_or(0, |since| seen.now - since);
+        let stayed_empty = self.empty_ms >= LATE_MS;
         self.is_lost |= !may_return && (stayed_empty || self.passes_by(seen.now, queue));
 
         // What came back after all was taken once may be the message itself: the proof begins anew.
@@ -104,7 +105,7 @@ impl Missing {
 
     /// Whether half a proof is there.
     pub(super) fn is_suspect(&self) -> bool {
-        self.empty_since.is_some() || self.turned_over.is_some()
+        self.empty_ms >= EMPTY_MS || self.turned_over.is_some()
     }
 
     /// Whether there is a whole one.
@@ -154,13 +155,16 @@ pub(super) fn follow(
             known.next_if(|missing| missing.span.1 <= end);
         }
     }
-    while after.len() > MOST_SPANS {
+    let mut before = usize::MAX;
+    while after.len() > MOST_SPANS && after.len() < before {
+        before = after.len();
         take_together(&mut after);
     }
     after
 }
 
-/// Takes every two neighbours that touch together; where none touch, the lists are as they must be.
+/// Takes every two neighbours that touch together. Gaps that do not touch stay apart: there are never more of them than
+/// messages that a worker holds while others are settled.
 fn take_together(spans: &mut Vec<Missing>) {
     let mut together: Vec<Missing> = Vec::with_capacity(spans.len() / 2 + 1);
     let mut is_pair = false;

@@ -56,15 +56,16 @@ fn a_message_that_is_nowhere_in_an_empty_queue_is_lost() {
         (look(0, Some(EMPTY)).outstanding, look(500, None).suspect),
         (1, 0)
     );
-    let suspect = look(1_000, Some(EMPTY));
+    assert_eq!(look(1_000, Some(EMPTY)).suspect, 0);
+    let suspect = look(3_000, Some(EMPTY));
     assert_eq!((suspect.suspect, suspect.lost), (1, 0));
-    assert_eq!(look(2_000, Some(EMPTY)).lost, 0);
+    assert_eq!(look(30_000, Some(EMPTY)).lost, 0);
     let lost_worker = QueueSeen {
         since_worker_lost: Some(20_000),
         ..EMPTY
     };
-    assert_eq!(look(3_000, Some(lost_worker)).lost, 0);
-    let lost = look(3_500, Some(EMPTY));
+    assert_eq!(look(31_000, Some(lost_worker)).lost, 0);
+    let lost = look(31_500, Some(EMPTY));
     assert_eq!((lost.outstanding, lost.suspect, lost.lost), (1, 0, 1));
     assert_eq!(lost.named[0].to_string(), "0000000000000007-0-4");
 }
@@ -90,6 +91,24 @@ fn a_message_that_waits_or_is_held_is_not_lost() {
             (findings.outstanding, findings.suspect, findings.lost),
             (2, 0, 0)
         );
+    }
+}
+
+#[test]
+fn thousands_of_gaps_that_do_not_touch_are_followed() {
+    let every_second: Vec<(u64, u64)> = (1..=3_000).map(|n| (2 * n, 2 * n)).collect();
+    let (mut verdicts, lives, books) = (Verdicts::default(), lives(6_000), books(&every_second));
+    for now in [0, 1_000, 2_000] {
+        let findings = verdicts.look(&Observation {
+            now,
+            lives: &lives,
+            books: &books,
+            queue: Some(QueueSeen {
+                held: 3_000,
+                ..EMPTY
+            }),
+        });
+        assert_eq!((findings.outstanding, findings.suspect), (3_000, 0));
     }
 }
 

@@ -90,7 +90,7 @@ pub trait Reader: Send + Sync {
     async fn books(&self) -> Result<Books, StoreError>;
 
     /// Removes the books of lane lives that ended and of which every number up to their `through` is marked; those with a gap
-    /// stay. Says how many it removed. No message of theirs may be in the queue any more: it would be counted again.
+    /// stay. Says how many are gone now, those that had none included. No message of theirs may be in the queue any more: it would be counted again.
     async fn forget_lanes(&self, ended: &[LaneConfirmed]) -> Result<u64, StoreError>;
 
     /// How much of its room the store uses.

@@ -231,7 +231,7 @@ async fn a_finished_life_is_forgotten_and_one_with_a_gap_is_not<S: TestStore>() 
         life(3, 9, false),
         life(7, 0, true),
     ];
-    assert_eq!(store.reader().forget_lanes(&lives).await.unwrap(), 1);
+    assert_eq!(store.reader().forget_lanes(&lives).await.unwrap(), 2);
     // Of this one nothing behind the gap was confirmed.
     let rest = [life(1, 4, true)];
     assert_eq!(store.reader().forget_lanes(&rest).await.unwrap(), 1);

@@ -62,10 +62,10 @@ async fn ready(
         Some(channel) => channel,
         None => broker.channel().await?,
     };
-    let messages = topology::ready_messages(&channel, queue).await?;
+    let length = topology::queue_length(&channel, queue).await?;
     // A missing queue closes the channel; a lane declares it anew, and holds nothing until then.
-    if messages.is_some() {
+    if length.is_some() {
         *open = Some(channel);
     }
-    Ok(messages.unwrap_or(0))
+    Ok(length.map_or(0, |length| length.ready))
 }

@@ -88,6 +88,14 @@ pub enum BrokerError {
         /// The queue.
         queue: String,
     },
+    /// A queue that had messages tells of none, nor of anybody who could have taken them.
+    #[error(
+        "RabbitMQ tells of neither messages nor consumers of {queue}: the queue may have no leader"
+    )]
+    NoLeader {
+        /// The queue.
+        queue: String,
+    },
     /// A call got no answer.
     #[error("RabbitMQ did not {doing} within {} s", CALL_TIMEOUT.as_secs())]
     Silent {

@@ -3,14 +3,14 @@
 use std::io;
 use std::time::Duration;
 
-use lapin::options::{BasicPublishOptions, QueueDeclareOptions};
+use lapin::BasicProperties;
+use lapin::options::BasicPublishOptions;
 use lapin::protocol::connection;
-use lapin::types::{AMQPValue, FieldTable};
-use lapin::{BasicProperties, Channel};
+use lapin::types::AMQPValue;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::broker::{Broker, BrokerError, CALL_TIMEOUT, broker_reply, within_timeout};
+use super::broker::{Broker, BrokerError, CALL_TIMEOUT, within_timeout};
 use super::topology;
 use crate::service_url::ServiceUrl;
 use crate::stack::StackName;
@@ -127,12 +127,12 @@ pub async fn queues(broker: &Broker, stack: &StackName) -> Result<Vec<ProbedQueu
     for name in [stack.ride_queue(), stack.dead_letter_queue()] {
         // A refusal closes the channel.
         let channel = broker.channel().await?;
-        let found = find(&channel, &name).await?;
+        let found = topology::queue_length(&channel, &name).await?;
         let found = match found {
             None => None,
-            Some((ready, consumers)) => Some(FoundQueue {
-                ready,
-                consumers,
+            Some(length) => Some(FoundQueue {
+                ready: length.ready,
+                consumers: length.consumers,
                 // It is there, so that declaring it makes nothing.
                 refusal: topology::declare_queue(&channel, name.clone()).await.err(),
             }),
@@ -140,21 +140,4 @@ pub async fn queues(broker: &Broker, stack: &StackName) -> Result<Vec<ProbedQueu
         probed.push(ProbedQueue { name, found });
     }
     Ok(probed)
-}
-
-async fn find(channel: &Channel, queue: &str) -> Result<Option<(u32, u32)>, BrokerError> {
-    let look = QueueDeclareOptions {
-        passive: true,
-        ..QueueDeclareOptions::default()
-    };
-    let looking = channel.queue_declare(queue.into(), look, FieldTable::default());
-    match within_timeout("report on the queue", looking).await {
-        Ok(found) => Ok(Some((found.message_count(), found.consumer_count()))),
-        Err(BrokerError::Call { source, .. })
-            if matches!(broker_reply(&source), Some((404, _))) =>
-        {
-            Ok(None)
-        }
-        Err(error) => Err(error),
-    }
 }

@@ -59,11 +59,23 @@ pub(super) async fn declare_queue(channel: &Channel, queue: String) -> Result<()
     }
 }
 
-/// How many messages wait in a queue, delivered ones not counted; `None` where there is no such queue.
+/// How long a queue is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QueueLength {
+    /// Messages that wait, delivered ones not counted.
+    pub ready: u32,
+    /// Consumers.
+    pub consumers: u32,
+}
+
+/// How long a queue is; `None` where there is no such queue.
 ///
 /// # Errors
 /// When RabbitMQ cannot be reached. After an error or `None` the channel is closed.
-pub async fn ready_messages(channel: &Channel, queue: &str) -> Result<Option<u32>, BrokerError> {
+pub async fn queue_length(
+    channel: &Channel,
+    queue: &str,
+) -> Result<Option<QueueLength>, BrokerError> {
     // `passive` only looks: https://www.rabbitmq.com/amqp-0-9-1-reference#queue.declare.passive
     let look = QueueDeclareOptions {
         passive: true,
@@ -71,7 +83,10 @@ pub async fn ready_messages(channel: &Channel, queue: &str) -> Result<Option<u32
     };
     let looking = channel.queue_declare(queue.into(), look, FieldTable::default());
     match within_timeout("report the queue's length", looking).await {
-        Ok(found) => Ok(Some(found.message_count())),
+        Ok(found) => Ok(Some(QueueLength {
+            ready: found.message_count(),
+            consumers: found.consumer_count(),
+        })),
         Err(BrokerError::Call { source, .. })
             if matches!(broker_reply(&source), Some((404, _))) =>
         {

@@ -97,7 +97,8 @@ pub(crate) fn read(database: &Database) -> Result<Books, DiskError> {
     Ok(books)
 }
 
-/// Removes the books of lives that ended and of which all that was confirmed is marked; says how many.
+/// Removes the books of lives that ended and of which all that was confirmed is marked; says how many. One that has no book
+/// is gone already, and counts.
 ///
 /// # Errors
 /// When the folder cannot be read or written, or holds what we did not write.
@@ -107,7 +108,7 @@ pub(crate) fn forget(database: &Database, ended: &[LaneConfirmed]) -> Result<u64
     for life in ended.iter().filter(|life| life.ended) {
         let (through, life) = (life.through, (life.epoch, life.lane));
         let book = read_lane(database, life)?;
-        if !book.marked.is_empty() && book.is_whole(through) {
+        if book.marked.is_empty() || book.is_whole(through) {
             batch.remove(&database.books, keys::lane_book(life));
             forgotten += 1;
         }
