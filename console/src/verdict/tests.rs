@@ -266,7 +266,7 @@ proptest! {
         // In the end all that is left is stored, and the queue stays empty.
         simulation.happen(&Event::Deliver(u64::MAX));
         simulation.happen(&Event::Settle { count: u64::MAX, newest: false });
-        for _ in 0..4 {
+        for _ in 0..32 {
             simulation.happen(&Event::Pass(1_000));
             simulation.look(&mut verdicts);
         }
