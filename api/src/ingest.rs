@@ -32,6 +32,10 @@ pub struct Doors {
     pub ingest: Ingest,
     /// Whether questions about rides need an ingest key, of whatever resort.
     pub read_keys: bool,
+    /// Whether rides need a key also where the console says `open`. Strangers reach this API, no catalogue bounds what they
+    /// may write, and who started it did not say that it be so: it may start only because it asks for keys, and what a
+    /// console said, perhaps long ago and for another address, must not take that back.
+    pub never_open: bool,
 }
 
 /// Why a request is refused.
@@ -161,6 +165,8 @@ pub(crate) struct Guard {
 /// Who may come in now.
 struct Admitted {
     ingest: Ingest,
+    /// Whether the console says `open`, and these doors do not open.
+    is_overruled: bool,
     /// The keys that count, by the first bytes of their digests; `None` while that is not known.
     keys: Option<HashMap<[u8; 8], Vec<Admission>>>,
     serial: u64,
@@ -193,6 +199,12 @@ impl Guard {
             .unwrap_or_else(PoisonError::into_inner);
         let before = std::mem::replace(&mut *slot, Arc::clone(&admitted));
         drop(slot);
+        if admitted.is_overruled && !before.is_overruled {
+            tracing::warn!(
+                "the console says `ingest: open`, and this API asks for ingest keys all the same: strangers reach it, and no \
+                 catalogue bounds what they may write; give it --catalogue, or say --open where everybody shall post"
+            );
+        }
         if before.says() != admitted.says() {
             tracing::info!("{}", admitted.says());
         }
@@ -254,8 +266,13 @@ impl Admitted {
                 ),
             }
         }
+        let said = said.map(|said| said.value);
         Self {
-            ingest: said.map_or(doors.ingest, |said| said.value),
+            ingest: match said.unwrap_or(doors.ingest) {
+                Ingest::Open if doors.never_open => Ingest::Keys,
+                said => said,
+            },
+            is_overruled: doors.never_open && said == Some(Ingest::Open),
             keys: (known >= named).then_some(keys),
             serial: known,
         }

@@ -18,6 +18,7 @@ on_both_engines![
     a_key_counts_until_it_is_revoked_and_no_longer,
     keys_that_cannot_be_read_let_nobody_in,
     a_closed_door_is_closed_from_the_first_request_on,
+    no_console_opens_what_strangers_reach,
     a_revoked_key_ends_an_upload_that_is_under_way,
     questions_need_a_key_only_where_that_is_asked,
 ];
@@ -250,7 +251,7 @@ async fn keys_that_cannot_be_read_let_nobody_in(on: On) {
 async fn a_closed_door_is_closed_from_the_first_request_on(on: On) {
     let doors = Doors {
         ingest: Ingest::Keys,
-        read_keys: false,
+        ..Doors::default()
     };
     let api = TestApi::start_with_doors(on, doors).await;
     assert_no_key(&api.post_with(RIDE, None, body(RIDE)).await, RIDE);
@@ -262,6 +263,21 @@ async fn a_closed_door_is_closed_from_the_first_request_on(on: On) {
     })
     .await;
     assert_no_key(&api.post_with(RIDE, None, body(RIDE)).await, RIDE);
+}
+
+async fn no_console_opens_what_strangers_reach(on: On) {
+    let doors = Doors {
+        ingest: Ingest::Keys,
+        never_open: true,
+        ..Doors::default()
+    };
+    let api = TestApi::start_with_doors(on, doors).await;
+    api.tell(told(1, Ingest::Open, Some(keys(&[])))).await;
+    for (_, path) in POSTS {
+        assert_no_key(&api.post_with(path, None, body(path)).await, path);
+    }
+    let with_key = api.post_with(RIDE, Some(HERE), body(RIDE)).await;
+    assert_eq!(with_key.status, 201, "{with_key:?}");
 }
 
 async fn a_revoked_key_ends_an_upload_that_is_under_way(on: On) {
@@ -301,8 +317,8 @@ async fn questions_need_a_key_only_where_that_is_asked(on: On) {
     assert_eq!(api.get("/resorts").await.status, 200);
 
     let doors = Doors {
-        ingest: Ingest::Open,
         read_keys: true,
+        ..Doors::default()
     };
     let api = TestApi::start_with_doors(on, doors).await;
     api.tell(told(1, Ingest::Open, Some(keys(&[])))).await;

@@ -109,6 +109,47 @@ async fn one_process_asks_for_keys_when_its_flags_say_so() {
 }
 
 #[tokio::test]
+async fn what_a_console_said_on_loopback_opens_nothing_to_strangers() {
+    let folder = TempDir::new().unwrap();
+    let data = folder.path().join("data");
+    let start = |name: &str, listen: &str, more: &[&str]| {
+        let arguments = [
+            &[
+                "up",
+                "--api-listen",
+                listen,
+                "--metrics-listen",
+                "127.0.0.1:0",
+                "--data",
+                data.to_str().unwrap(),
+            ],
+            more,
+        ];
+        Service::start(folder.path(), name, &arguments.concat(), &[])
+    };
+    // Its console keeps that everybody may post.
+    let mut open = start("open", "127.0.0.1:0", &[]);
+    let url = open.logged_after("public API on ").await;
+    assert_eq!(post(&url).await.status(), 201);
+    open.drain().await;
+
+    let mut closed = start("closed", "0.0.0.0:0", &["--ingest", "keys"]);
+    let url = closed.logged_after("public API on ").await;
+    let url = url.replace("0.0.0.0", "127.0.0.1");
+    assert_eq!(post(&url).await.status(), 401);
+    let warning = "the console says `ingest: open`, and this API asks for ingest keys all the same";
+    assert_eq!(closed.log().matches(warning).count(), 1, "{}", closed.log());
+    closed.drain().await;
+
+    // Who says so gets what he says.
+    let mut meant = start("meant", "0.0.0.0:0", &["--open"]);
+    let url = meant.logged_after("public API on ").await;
+    let url = url.replace("0.0.0.0", "127.0.0.1");
+    assert_eq!(post(&url).await.status(), 201);
+    meant.drain().await;
+}
+
+#[tokio::test]
 async fn a_certificate_that_cannot_be_used_is_refused_before_anything_starts() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("empty.pem");
