@@ -311,23 +311,30 @@ mod tests {
 
     #[test]
     fn strangers_need_a_catalogue_keys_or_an_open_door() {
-        // Given beside the URLs; whether it may start, and whether a console may open it.
-        for (given, may_start, may_be_opened) in [
-            ("", true, true),
-            ("api_listen = \"[::1]:8080\"", true, true),
-            ("api_listen = \"0.0.0.0:8080\"", false, false),
-            ("api_listen = \"[::]:8080\"", false, false),
+        // Given beside the URLs; whether it may start, whether a console may open it, and whether it waits for one to say so.
+        for (given, may_start, may_be_opened, waits) in [
+            ("", true, true, false),
+            ("api_listen = \"[::1]:8080\"", true, true, false),
+            ("api_listen = \"0.0.0.0:8080\"", false, false, true),
+            ("api_listen = \"[::]:8080\"", false, false, true),
             (
                 "api_listen = \"0.0.0.0:8080\"\ningest = \"keys\"",
                 true,
                 false,
+                true,
             ),
             (
                 "api_listen = \"0.0.0.0:8080\"\ncatalogue = \"resorts.toml\"",
                 true,
                 true,
+                true,
             ),
-            ("api_listen = \"0.0.0.0:8080\"\nopen = true", true, true),
+            (
+                "api_listen = \"0.0.0.0:8080\"\nopen = true",
+                true,
+                true,
+                false,
+            ),
         ] {
             in_jail(|jail| {
                 jail.create_file("skilift.toml", &format!("{URLS}{given}"))
@@ -335,6 +342,7 @@ mod tests {
                 let config = Config::load(&NoFlags {}, None).unwrap();
                 assert_eq!(config.check_exposure().is_ok(), may_start, "{given}");
                 assert_eq!(!config.doors.never_open, may_be_opened, "{given}");
+                assert_eq!(config.doors.is_exposed, waits, "{given}");
             });
         }
     }

@@ -112,7 +112,7 @@ impl Keys {
         if tls.is_some() && self.simulate != 0.0 {
             return Err(ConfigError::SimulateInTls);
         }
-        let is_exposed = !self.api_listen.ip().is_loopback();
+        let is_exposed = !self.api_listen.ip().is_loopback() && !self.open;
         Ok(Config {
             stack: self.stack.parse()?,
             servers: servers(
@@ -143,7 +143,8 @@ impl Keys {
             doors: Doors {
                 ingest: self.ingest,
                 read_keys: self.read_keys,
-                never_open: is_exposed && self.catalogue.is_none() && !self.open,
+                never_open: is_exposed && self.catalogue.is_none(),
+                is_exposed,
             },
             catalogue: self.catalogue,
             tls,
