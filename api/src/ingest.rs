@@ -1,7 +1,7 @@
 //! Who may post rides: everybody, or who shows an ingest key that covers the ride's resort, as the console says.
 //!
 //! Keys are checked in memory. What is not known is refused: keys that the console named and that cannot be read, keys where
-//! there are none.
+//! there are none, and where strangers come, everything until the console could be asked once.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -32,6 +32,13 @@ pub struct Doors {
     pub ingest: Ingest,
     /// Whether questions about rides need an ingest key, of whatever resort.
     pub read_keys: bool,
+    /// Whether rides need a key also where the console says `open`. Strangers reach this API, no catalogue bounds what they
+    /// may write, and who started it did not say that it be so: it may start only because it asks for keys, and what a
+    /// console said, perhaps long ago and for another address, must not take that back.
+    pub never_open: bool,
+    /// Whether strangers reach this API, and who started it did not say that everybody shall post. Then nobody may until it is
+    /// known what the console says: it may have closed the doors that these flags leave open.
+    pub is_exposed: bool,
 }
 
 /// Why a request is refused.
@@ -48,7 +55,7 @@ pub(crate) enum Refused {
     )]
     WrongKey,
     /// Nobody can tell.
-    #[error("it is not known at the moment which ingest keys count")]
+    #[error("it is not known at the moment which ingest keys count, or whether it needs one")]
     NotKnown,
 }
 
@@ -160,7 +167,10 @@ pub(crate) struct Guard {
 
 /// Who may come in now.
 struct Admitted {
-    ingest: Ingest,
+    /// Who may post rides; `None` while that is not known.
+    ingest: Option<Ingest>,
+    /// Whether the console says `open`, and these doors do not open.
+    is_overruled: bool,
     /// The keys that count, by the first bytes of their digests; `None` while that is not known.
     keys: Option<HashMap<[u8; 8], Vec<Admission>>>,
     serial: u64,
@@ -184,18 +194,26 @@ impl Guard {
         self.doors.read_keys
     }
 
+    /// Lets in whom the console says, from the first request on, and logs who that is.
+    pub(crate) fn begin(&self, told: &Orders) {
+        self.admit(told).1.announce(None);
+    }
+
     /// From now on lets in whom the console says.
     pub(crate) fn follow(&self, told: &Orders) {
+        let (before, admitted) = self.admit(told);
+        admitted.announce(Some(&before));
+    }
+
+    /// Who was let in, and who is.
+    fn admit(&self, told: &Orders) -> (Arc<Admitted>, Arc<Admitted>) {
         let admitted = Arc::new(Admitted::new(self.doors, told));
         let mut slot = self
             .admitted
             .write()
             .unwrap_or_else(PoisonError::into_inner);
         let before = std::mem::replace(&mut *slot, Arc::clone(&admitted));
-        drop(slot);
-        if before.says() != admitted.says() {
-            tracing::info!("{}", admitted.says());
-        }
+        (before, admitted)
     }
 
     /// Follows orders for as long as it is awaited.
@@ -214,9 +232,16 @@ impl Guard {
     pub(crate) fn scope(&self, caller: Caller) -> Result<Scope, Refused> {
         let admitted = self.admitted();
         match admitted.ingest {
-            Ingest::Open => Ok(Scope::All),
-            Ingest::Keys => admitted.find(caller),
+            Some(Ingest::Open) => Ok(Scope::All),
+            Some(Ingest::Keys) => admitted.find(caller),
+            None => Err(Refused::NotKnown),
         }
+    }
+
+    /// Why nobody may post rides, while it is not known who may.
+    pub(crate) fn why_closed(&self) -> Option<String> {
+        let admitted = self.admitted();
+        admitted.ingest.is_none().then(|| admitted.says())
     }
 
     /// Whether the caller may post for this resort now: since he was let in, his key may have been revoked.
@@ -254,9 +279,15 @@ impl Admitted {
                 ),
             }
         }
+        let said = said.map(|said| said.value);
         Self {
-            ingest: said.map_or(doors.ingest, |said| said.value),
-            keys: (known >= named).then_some(keys),
+            ingest: match said.unwrap_or(doors.ingest) {
+                Ingest::Open if doors.never_open => Some(Ingest::Keys),
+                Ingest::Open if doors.is_exposed && !told.is_known => None,
+                said => Some(said),
+            },
+            is_overruled: doors.never_open && said == Some(Ingest::Open),
+            keys: (told.is_known && known >= named).then_some(keys),
             serial: known,
         }
     }
@@ -271,21 +302,41 @@ impl Admitted {
         found.map(|key| key.scope.clone()).ok_or(Refused::WrongKey)
     }
 
+    /// Logs who is let in, as far as that is news.
+    fn announce(&self, before: Option<&Self>) {
+        if self.is_overruled && before.is_none_or(|before| !before.is_overruled) {
+            tracing::warn!(
+                "the console says `ingest: open`, and this API asks for ingest keys all the same: strangers reach it, and no \
+                 catalogue bounds what they may write; give it --catalogue, or say --open where everybody shall post"
+            );
+        }
+        if before.is_some_and(|before| before.says() == self.says()) {
+            return;
+        }
+        match self.ingest {
+            None => tracing::warn!("{}", self.says()),
+            Some(_) => tracing::info!("{}", self.says()),
+        }
+    }
+
     fn says(&self) -> String {
         let count = self
             .keys
             .as_ref()
             .map(|keys| keys.values().map(Vec::len).sum::<usize>());
         match (self.ingest, count) {
-            (Ingest::Open, _) => "everybody who reaches the API may post rides".to_owned(),
-            (Ingest::Keys, None) => {
+            (None, _) => "strangers reach this API, and it could not ask yet whether the console wants ingest keys: all rides \
+                          are refused until it can"
+                .to_owned(),
+            (Some(Ingest::Open), _) => "everybody who reaches the API may post rides".to_owned(),
+            (Some(Ingest::Keys), None) => {
                 "rides need an ingest key, and the newest keys cannot be read: all are refused"
                     .to_owned()
             }
-            (Ingest::Keys, Some(0)) => {
+            (Some(Ingest::Keys), Some(0)) => {
                 "rides need an ingest key, and there is none: all are refused".to_owned()
             }
-            (Ingest::Keys, Some(count)) => {
+            (Some(Ingest::Keys), Some(count)) => {
                 format!(
                     "rides need one of {count} ingest keys (serial {})",
                     self.serial

@@ -77,7 +77,7 @@ pub fn start(
 ) -> RunningApi {
     let state = ApiState::new(publisher, reader, catalogue, doors, life.draining());
     // Before the first request, for nobody must slip in.
-    state.guard.follow(&orders.borrow());
+    state.guard.begin(&orders.borrow());
     let api: Api = Arc::new(state);
     let following = node::follow(Arc::clone(&api), orders.clone(), life.draining());
     life.spawn("api settings", following);

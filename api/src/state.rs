@@ -67,11 +67,17 @@ impl ApiState {
         if let Some(why) = self.node.why_draining() {
             return Health::because(Readiness::Draining, why);
         }
-        self.condition.health(
+        let health = self.condition.health(
             self.draining.is_cancelled(),
             &self.publisher,
             self.reader.name(),
-        )
+        );
+        match (health.status, self.guard.why_closed()) {
+            (Readiness::Ready | Readiness::Degraded, Some(why)) => {
+                Health::because(Readiness::Unavailable, why)
+            }
+            _ => health,
+        }
     }
 
     /// How far these rides of one resort rise together, in metres.

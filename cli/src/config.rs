@@ -56,7 +56,6 @@ pub(crate) struct Config {
     pub(crate) batch_rides: u32,
     pub(crate) linger: Duration,
     pub(crate) accept_loss_window: bool,
-    open: bool,
     data: Option<PathBuf>,
 }
 
@@ -136,9 +135,8 @@ impl Config {
 
     /// Refuses to serve strangers who could write anything.
     pub(crate) fn check_exposure(&self) -> Result<(), ConfigError> {
-        let is_exposed = !self.api_listen.ip().is_loopback();
-        let is_closed = self.catalogue.is_some() || self.doors.ingest == Ingest::Keys;
-        if is_exposed && !is_closed && !self.open {
+        // The doors see to it that no console opens later what is let through here.
+        if self.doors.never_open && self.doors.ingest == Ingest::Open {
             return Err(ConfigError::OpenToStrangers(self.api_listen));
         }
         Ok(())
@@ -313,34 +311,40 @@ mod tests {
 
     #[test]
     fn strangers_need_a_catalogue_keys_or_an_open_door() {
-        in_jail(|jail| {
-            jail.create_file(
-                "skilift.toml",
-                &format!("{URLS}api_listen = \"0.0.0.0:8080\""),
-            )
-            .unwrap();
-            assert!(
-                Config::load(&NoFlags {}, None)
-                    .unwrap()
-                    .check_exposure()
-                    .is_err()
-            );
-            jail.set_env("SKI_INGEST", "keys");
-            assert!(
-                Config::load(&NoFlags {}, None)
-                    .unwrap()
-                    .check_exposure()
-                    .is_ok()
-            );
-            jail.set_env("SKI_INGEST", "open");
-            jail.set_env("SKI_OPEN", "true");
-            assert!(
-                Config::load(&NoFlags {}, None)
-                    .unwrap()
-                    .check_exposure()
-                    .is_ok()
-            );
-        });
+        // Given beside the URLs; whether it may start, whether a console may open it, and whether it waits for one to say so.
+        for (given, may_start, may_be_opened, waits) in [
+            ("", true, true, false),
+            ("api_listen = \"[::1]:8080\"", true, true, false),
+            ("api_listen = \"0.0.0.0:8080\"", false, false, true),
+            ("api_listen = \"[::]:8080\"", false, false, true),
+            (
+                "api_listen = \"0.0.0.0:8080\"\ningest = \"keys\"",
+                true,
+                false,
+                true,
+            ),
+            (
+                "api_listen = \"0.0.0.0:8080\"\ncatalogue = \"resorts.toml\"",
+                true,
+                true,
+                true,
+            ),
+            (
+                "api_listen = \"0.0.0.0:8080\"\nopen = true",
+                true,
+                true,
+                false,
+            ),
+        ] {
+            in_jail(|jail| {
+                jail.create_file("skilift.toml", &format!("{URLS}{given}"))
+                    .unwrap();
+                let config = Config::load(&NoFlags {}, None).unwrap();
+                assert_eq!(config.check_exposure().is_ok(), may_start, "{given}");
+                assert_eq!(!config.doors.never_open, may_be_opened, "{given}");
+                assert_eq!(config.doors.is_exposed, waits, "{given}");
+            });
+        }
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! Accepts connections and serves HTTP/1 on them. hyper is used without `axum::serve`, which sets no time limit: here a stranger can hold a bounded
-//! number of connections, none of them idle or half-asked for long, and none beyond the drain.
+//! number of connections, none of them idle or half-asked or half-read for long, and none beyond the drain.
 
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tokio_io_timeout::TimeoutWriter;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -23,7 +25,8 @@ use crate::tls::Tls;
 
 /// Most connections at once. More wait in the kernel.
 const MOST: usize = 4096;
-/// How long a connection may be idle, and how long a request's head may take.
+/// How long a connection may be idle, how long a request's head may take, and for how long the client may read nothing of an
+/// answer that waits for it.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How long a connection may take to agree on TLS.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -91,7 +94,7 @@ pub async fn serve(listener: Listener, router: Router, drain: CancellationToken)
             from,
             watcher: graceful.watcher(),
         };
-        let (tls, drain) = (tls.clone(), drain.clone());
+        let (tls, drain, stream) = (tls.clone(), drain.clone(), patient(stream));
         running.spawn(async move {
             match tls {
                 None => connection.serve(stream).await,
@@ -123,7 +126,7 @@ struct Connection {
 impl Connection {
     /// Serves it in TLS, unless the client takes too long to agree on it or the process is about to end: nothing was asked
     /// yet that an answer is owed to.
-    async fn shake_hands(self, tls: &Tls, stream: TcpStream, drain: &CancellationToken) {
+    async fn shake_hands(self, tls: &Tls, stream: Patient, drain: &CancellationToken) {
         let shaking = tokio::time::timeout(HANDSHAKE, tls.accept(stream));
         match drain.run_until_cancelled(shaking).await {
             Some(Ok(Ok(stream))) => self.serve(stream).await,
@@ -148,6 +151,16 @@ impl Connection {
         // A connection that breaks is the client's affair: no answer was owed on it that could still be given.
         let _ = watcher.watch(connection).await;
     }
+}
+
+/// A connection that breaks when its client reads nothing for as long as it has patience. However slowly a client reads, it is
+/// served as long as it does.
+type Patient = Pin<Box<TimeoutWriter<TcpStream>>>;
+
+fn patient(stream: TcpStream) -> Patient {
+    let mut stream = TimeoutWriter::new(stream);
+    stream.set_timeout(Some(PATIENCE));
+    Box::pin(stream)
 }
 
 async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {

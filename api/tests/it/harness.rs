@@ -136,7 +136,11 @@ impl TestApi {
             ..PUBLISHER
         };
         let publisher = outside.publish(&config, Arc::default(), &life).await?;
-        let (tells, orders) = watch::channel(Orders::default());
+        // A console that could be asked, and says nothing.
+        let (tells, orders) = watch::channel(Orders {
+            is_known: true,
+            ..Orders::default()
+        });
         let running = skilift_api::start(
             catalogue,
             listener,

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use skilift_api::Doors;
 use skilift_core::control::{Document, Ingest, IngestKey, IngestKeys, Orders, Versioned};
+use skilift_core::health::Readiness;
 use skilift_core::ride::ResortId;
 
 use crate::harness::{Answer, TestApi, ride, send};
@@ -18,6 +19,9 @@ on_both_engines![
     a_key_counts_until_it_is_revoked_and_no_longer,
     keys_that_cannot_be_read_let_nobody_in,
     a_closed_door_is_closed_from_the_first_request_on,
+    no_console_opens_what_strangers_reach,
+    until_the_console_could_be_asked_strangers_are_refused_and_others_are_not,
+    until_the_console_could_be_asked_no_key_is_called_wrong,
     a_revoked_key_ends_an_upload_that_is_under_way,
     questions_need_a_key_only_where_that_is_asked,
 ];
@@ -66,6 +70,7 @@ fn keys(revoked: &[&str]) -> Vec<IngestKey> {
 
 fn told(serial: u64, ingest: Ingest, keys: Option<Vec<IngestKey>>) -> Orders {
     Orders {
+        is_known: true,
         document: Some(Arc::new(Document {
             serial,
             ingest: Some(Versioned::new(serial, ingest)),
@@ -250,18 +255,91 @@ async fn keys_that_cannot_be_read_let_nobody_in(on: On) {
 async fn a_closed_door_is_closed_from_the_first_request_on(on: On) {
     let doors = Doors {
         ingest: Ingest::Keys,
-        read_keys: false,
+        ..Doors::default()
     };
     let api = TestApi::start_with_doors(on, doors).await;
     assert_no_key(&api.post_with(RIDE, None, body(RIDE)).await, RIDE);
     assert_wrong_key(&api.post_with(RIDE, Some(HERE), body(RIDE)).await, RIDE);
     // A console that says nothing of it opens nothing.
     api.tell(Orders {
+        is_known: true,
         document: Some(Arc::default()),
         ..Orders::default()
     })
     .await;
     assert_no_key(&api.post_with(RIDE, None, body(RIDE)).await, RIDE);
+}
+
+async fn no_console_opens_what_strangers_reach(on: On) {
+    let doors = Doors {
+        ingest: Ingest::Keys,
+        never_open: true,
+        ..Doors::default()
+    };
+    let api = TestApi::start_with_doors(on, doors).await;
+    api.tell(told(1, Ingest::Open, Some(keys(&[])))).await;
+    for (_, path) in POSTS {
+        assert_no_key(&api.post_with(path, None, body(path)).await, path);
+    }
+    let with_key = api.post_with(RIDE, Some(HERE), body(RIDE)).await;
+    assert_eq!(with_key.status, 201, "{with_key:?}");
+}
+
+/// Nobody could be asked yet.
+fn unheard() -> Orders {
+    Orders::default()
+}
+
+async fn until_the_console_could_be_asked_strangers_are_refused_and_others_are_not(on: On) {
+    let doors = Doors {
+        is_exposed: true,
+        ..Doors::default()
+    };
+    let api = TestApi::start_with_doors(on, doors).await;
+    api.tell(unheard()).await;
+    for (_, path) in POSTS {
+        for key in [None, Some(HERE)] {
+            let answer = api.post_with(path, key, body(path)).await;
+            assert_eq!(answer.status, 503, "{path}: {answer:?}");
+            assert_eq!(answer.headers["retry-after"], "1");
+            assert!(answer.message().contains("not known"), "{answer:?}");
+        }
+    }
+    let health = api.health();
+    assert_eq!(health.status, Readiness::Unavailable);
+    assert!(health.message.unwrap().contains("could not ask yet"));
+    assert_eq!(api.get("/readyz").await.status, 503);
+    assert_eq!(api.get("/resorts").await.status, 200);
+    // It could be asked, and says nothing: the flags rule.
+    api.tell(Orders {
+        is_known: true,
+        ..Orders::default()
+    })
+    .await;
+    assert_eq!(api.post_with(RIDE, None, body(RIDE)).await.status, 201);
+    api.until(Readiness::Ready).await;
+
+    // Where no stranger comes, or everybody is meant, the flags rule at once.
+    let api = TestApi::start_with_doors(on, Doors::default()).await;
+    api.tell(unheard()).await;
+    assert_eq!(api.post_with(RIDE, None, body(RIDE)).await.status, 201);
+}
+
+async fn until_the_console_could_be_asked_no_key_is_called_wrong(on: On) {
+    for is_exposed in [false, true] {
+        let doors = Doors {
+            ingest: Ingest::Keys,
+            is_exposed,
+            never_open: is_exposed,
+            ..Doors::default()
+        };
+        let api = TestApi::start_with_doors(on, doors).await;
+        api.tell(unheard()).await;
+        assert_no_key(&api.post_with(RIDE, None, body(RIDE)).await, RIDE);
+        // A gate that is told 401 throws its rides away.
+        let answer = api.post_with(RIDE, Some(HERE), body(RIDE)).await;
+        assert_eq!(answer.status, 503, "{answer:?}");
+    }
 }
 
 async fn a_revoked_key_ends_an_upload_that_is_under_way(on: On) {
@@ -301,8 +379,8 @@ async fn questions_need_a_key_only_where_that_is_asked(on: On) {
     assert_eq!(api.get("/resorts").await.status, 200);
 
     let doors = Doors {
-        ingest: Ingest::Open,
         read_keys: true,
+        ..Doors::default()
     };
     let api = TestApi::start_with_doors(on, doors).await;
     api.tell(told(1, Ingest::Open, Some(keys(&[])))).await;

@@ -1,5 +1,6 @@
 //! Which console a command asks, and what it shows there.
 
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -82,14 +83,16 @@ fn place(args: &ClientArgs, contexts: &Contexts) -> Result<(Url, Option<String>)
     }
 }
 
-/// Reads the URL of a console.
+/// Reads the URL of a console. `http://localhost` becomes 127.0.0.1: the name may also lead to `::1`, where another user of this
+/// machine may listen for the token. In `https` it stays, for there the certificate is for the name and proves who answers.
 pub(crate) fn parse_url(text: &str) -> Result<Url, ClientError> {
     let refuse = |why: &str| {
         ClientError::Usage(format!(
             "{why}; a console is named as http://127.0.0.1:8081 or https://HOST"
         ))
     };
-    let url = Url::parse(text).map_err(|error| refuse(&format!("the server's URL: {error}")))?;
+    let mut url =
+        Url::parse(text).map_err(|error| refuse(&format!("the server's URL: {error}")))?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err(refuse("the server's URL begins with http:// or https://"));
     }
@@ -99,6 +102,10 @@ pub(crate) fn parse_url(text: &str) -> Result<Url, ClientError> {
         return Err(refuse(
             "the server's URL has a host, a port and a path, and no more",
         ));
+    }
+    if url.scheme() == "http" && url.host() == Some(Host::Domain("localhost")) {
+        url.set_ip_host(Ipv4Addr::LOCALHOST.into())
+            .map_err(|()| refuse("the server's URL needs a host"))?;
     }
     Ok(url)
 }
@@ -120,7 +127,8 @@ pub(crate) fn refuse_in_the_clear(url: &Url) -> Result<(), ClientError> {
 /// The address on this machine that a URL names.
 fn loopback(url: &Url) -> Option<String> {
     match url.host()? {
-        Host::Domain("localhost") => Some("127.0.0.1".to_owned()),
+        // Only in `https` is there still such a name.
+        Host::Domain("localhost") => Some(Ipv4Addr::LOCALHOST.to_string()),
         Host::Domain(_) => None,
         Host::Ipv4(address) => address.is_loopback().then(|| address.to_string()),
         Host::Ipv6(address) => address.is_loopback().then(|| address.to_string()),
@@ -175,6 +183,18 @@ mod tests {
         ] {
             let url = parse_url(unfit).unwrap();
             assert!(refuse_in_the_clear(&url).is_err(), "{unfit}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_may_lead_elsewhere_on_this_machine_is_not_asked_of_the_resolver() {
+        for (named, asked) in [
+            ("http://localhost:8081", "http://127.0.0.1:8081/"),
+            ("http://LOCALHOST:8081/ski", "http://127.0.0.1:8081/ski"),
+            ("http://[::1]:8081", "http://[::1]:8081/"),
+            ("https://localhost:8443", "https://localhost:8443/"),
+        ] {
+            assert_eq!(parse_url(named).unwrap().as_str(), asked);
         }
     }
 

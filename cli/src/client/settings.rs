@@ -11,6 +11,7 @@ use super::Client;
 use super::connection::Question;
 use super::look::{moment, moment_or_dash};
 use super::page::{Page, Tone, or_dash, plain};
+use super::show::plain_csv;
 use crate::args::client::{ConsentArgs, WatchArgs};
 use crate::args::settings::{Ingest, SetCommand, SettingsArgs, SettingsCommand};
 use crate::exit::Exit;
@@ -203,5 +204,29 @@ fn history_csv(history: &SettingsHistoryView) -> anyhow::Result<String> {
         }));
         writer.write_record(row)?;
     }
-    Ok(String::from_utf8(writer.into_inner()?)?)
+    plain_csv(&writer.into_inner()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn no_name_in_the_history_is_a_formula() {
+        let version = json!({
+            "generation": {"number": 2, "hash": 7},
+            "values": {"value": "keys"},
+            "at_ms": 5,
+            "by": "=1+1",
+            "plan": "@\u{7}",
+        });
+        let history = json!({"section": "ingest", "versions": [version]});
+        let csv = history_csv(&serde_json::from_value(history).unwrap()).unwrap();
+        assert_eq!(
+            csv,
+            "number,hash,at_ms,by,plan,value\n2,7,5,'=1+1,'@\u{fffd},keys\n"
+        );
+    }
 }

@@ -10,7 +10,7 @@ use tokio::time::MissedTickBehavior;
 
 use super::connection::{Console, Question, parse};
 use super::error::ClientError;
-use super::look::Look;
+use super::look::{Look, printable};
 use super::page::{Page, Tone};
 use crate::args::client::Form;
 use crate::exit::Exit;
@@ -115,7 +115,30 @@ pub(crate) fn csv_rows<const N: usize>(
     for row in rows {
         writer.serialize(row)?;
     }
+    plain_csv(&writer.into_inner()?)
+}
+
+/// CSV whose cells command neither the terminal nor the spreadsheet that opens it, whoever wrote them:
+/// <https://owasp.org/www-community/attacks/CSV_Injection>.
+pub(crate) fn plain_csv(raw: &[u8]) -> anyhow::Result<String> {
+    let mut reader = csv::ReaderBuilder::new()
+        .has_headers(false)
+        .from_reader(raw);
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    for row in reader.records() {
+        writer.write_record(row?.iter().map(plain_cell))?;
+    }
     Ok(String::from_utf8(writer.into_inner()?)?)
+}
+
+/// Text that begins as a formula does has a `'` before it. Numbers stay as they are.
+fn plain_cell(text: &str) -> String {
+    let text = printable(text);
+    let is_number = text.parse::<f64>().is_ok_and(f64::is_finite);
+    if text.starts_with(['=', '+', '-', '@']) && !is_number {
+        return format!("'{text}");
+    }
+    text
 }
 
 /// Writes to stdout; false when nobody reads any more, which is no failure.
@@ -201,5 +224,42 @@ impl Frames {
         }
         text.push_str("\x1b[J");
         print(&text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Serialize)]
+    struct Row {
+        who: &'static str,
+        change: f64,
+        message: Option<&'static str>,
+    }
+
+    #[test]
+    fn no_cell_commands_a_spreadsheet_or_a_terminal() {
+        let row = |who, change, message| Row {
+            who,
+            change,
+            message,
+        };
+        let rows = [
+            row("=HYPERLINK(\"http://x\")", -1.5, Some("+cmd|' /C calc'!A0")),
+            row("@SUM(1)", 2.0, Some("-2+3")),
+            row("\u{1b}[2Janna\r\n", -0.25, None),
+            row("a=b, \"c\"", 0.0, Some("-7")),
+        ];
+        assert_eq!(
+            csv_rows(["who", "change", "message"], &rows).unwrap(),
+            "who,change,message\n\
+             \"'=HYPERLINK(\"\"http://x\"\")\",-1.5,'+cmd|' /C calc'!A0\n\
+             '@SUM(1),2.0,'-2+3\n\
+             \u{fffd}[2Janna\u{fffd}\u{fffd},-0.25,\n\
+             \"a=b, \"\"c\"\"\",0.0,-7\n"
+        );
+        let none: [Row; 0] = [];
+        assert_eq!(csv_rows(["who"], &none).unwrap(), "who\n");
     }
 }

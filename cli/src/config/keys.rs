@@ -112,6 +112,7 @@ impl Keys {
         if tls.is_some() && self.simulate != 0.0 {
             return Err(ConfigError::SimulateInTls);
         }
+        let is_exposed = !self.api_listen.ip().is_loopback() && !self.open;
         Ok(Config {
             stack: self.stack.parse()?,
             servers: servers(
@@ -134,7 +135,6 @@ impl Keys {
             message_rides: within("message_rides", self.message_rides, 1..=10_000)?,
             max_in_flight: within("max_in_flight", self.max_in_flight, 1..=1_000_000)?,
             high_water_rides: within("high_water", self.high_water, 1..=1_000_000_000)?,
-            catalogue: self.catalogue,
             threads: within("threads", self.threads, 1..=256)?,
             prefetch_rides: within("prefetch", self.prefetch, 1..=1_000_000)?,
             batch_rides: within("batch", self.batch, 1..=100_000)?,
@@ -143,8 +143,10 @@ impl Keys {
             doors: Doors {
                 ingest: self.ingest,
                 read_keys: self.read_keys,
+                never_open: is_exposed && self.catalogue.is_none(),
+                is_exposed,
             },
-            open: self.open,
+            catalogue: self.catalogue,
             tls,
             console_listen: self.console_listen,
             read_only: self.read_only,

@@ -1,6 +1,7 @@
-//! The doors of real processes: TLS, and ingest keys that outlast a restart without Redis.
+//! The doors of real processes: TLS, ingest keys that outlast a restart without Redis, and what strangers meet.
 
 use std::net::TcpListener;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 use skilift_servers::shared_amqp_url;
@@ -19,6 +20,84 @@ async fn post(url: &str) -> reqwest::Response {
         .send()
         .await
         .unwrap()
+}
+
+/// Posts until the ride is accepted, for an API may be connecting still.
+async fn is_accepted(url: &str) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let answer = post(url).await;
+        if answer.status() == 201 {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{:?}", answer.text().await);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test]
+async fn an_api_that_strangers_reach_opens_only_when_it_knows_what_the_console_says() {
+    let folder = TempDir::new().unwrap();
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap();
+    let nobody = nobody.local_addr().unwrap();
+    std::fs::write(
+        folder.path().join("resorts.toml"),
+        "[[resort]]\nid = 1\nname = \"Alta\"\n",
+    )
+    .unwrap();
+    let stack = format!("exposed-{}", std::process::id());
+    let start = |name: &str, more: &[&str]| {
+        let arguments = [
+            &[
+                "serve",
+                "api",
+                "--api-listen",
+                "0.0.0.0:0",
+                "--metrics-listen",
+                "127.0.0.1:0",
+                "--stack",
+                &stack,
+                "--data",
+                "data",
+            ],
+            more,
+        ];
+        let redis = format!("redis://{nobody}");
+        let environment = [
+            ("SKI_AMQP_URL", &*shared_amqp_url()),
+            ("SKI_REDIS_URL", &*redis),
+        ];
+        Service::start(folder.path(), name, &arguments.concat(), &environment)
+    };
+    let listed = ["--catalogue", "resorts.toml"];
+    let mut unheard = start("unheard", &listed);
+    let url = unheard.logged_after("public API on ").await;
+    let url = url.replace("0.0.0.0", "127.0.0.1");
+    unheard.logged_after("it could not ask yet").await;
+    for _ in 0..20 {
+        let answer = post(&url).await;
+        assert_eq!(answer.status(), 503);
+        assert!(answer.headers().contains_key("retry-after"));
+        assert!(answer.text().await.unwrap().contains("not known"));
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    unheard.drain().await;
+
+    // Who says that everybody shall post waits for no console.
+    let mut meant = start("meant", &["--open"]);
+    let url = meant.logged_after("public API on ").await;
+    is_accepted(&url.replace("0.0.0.0", "127.0.0.1")).await;
+    meant.drain().await;
+
+    // Nor does who asked it in a former life, and was told nothing.
+    std::fs::create_dir_all(folder.path().join("data")).unwrap();
+    let told = folder.path().join(format!("data/told-{stack}.json"));
+    assert!(!told.exists(), "what is not known is not kept");
+    std::fs::write(told, r#"{"document": null, "keys": null}"#).unwrap();
+    let mut heard = start("heard", &listed);
+    let url = heard.logged_after("public API on ").await;
+    is_accepted(&url.replace("0.0.0.0", "127.0.0.1")).await;
+    heard.drain().await;
 }
 
 #[tokio::test]
@@ -57,10 +136,10 @@ async fn a_door_that_the_console_closed_stays_closed_when_redis_is_away_at_the_s
         ];
         Service::start(folder.path(), name, &arguments, &environment)
     };
-    // Without anything told, the flags rule: the ride is accepted.
+    // Without anything told, the flags rule where no stranger comes: the ride is accepted.
     let mut open = start("open");
     let url = open.logged_after("public API on ").await;
-    assert_ne!(post(&url).await.status(), 401);
+    is_accepted(&url).await;
     open.drain().await;
 
     std::fs::create_dir_all(folder.path().join("data")).unwrap();
@@ -106,6 +185,47 @@ async fn one_process_asks_for_keys_when_its_flags_say_so() {
     let url = up.logged_after("public API on ").await;
     assert_eq!(post(&url).await.status(), 401);
     up.drain().await;
+}
+
+#[tokio::test]
+async fn what_a_console_said_on_loopback_opens_nothing_to_strangers() {
+    let folder = TempDir::new().unwrap();
+    let data = folder.path().join("data");
+    let start = |name: &str, listen: &str, more: &[&str]| {
+        let arguments = [
+            &[
+                "up",
+                "--api-listen",
+                listen,
+                "--metrics-listen",
+                "127.0.0.1:0",
+                "--data",
+                data.to_str().unwrap(),
+            ],
+            more,
+        ];
+        Service::start(folder.path(), name, &arguments.concat(), &[])
+    };
+    // Its console keeps that everybody may post.
+    let mut open = start("open", "127.0.0.1:0", &[]);
+    let url = open.logged_after("public API on ").await;
+    assert_eq!(post(&url).await.status(), 201);
+    open.drain().await;
+
+    let mut closed = start("closed", "0.0.0.0:0", &["--ingest", "keys"]);
+    let url = closed.logged_after("public API on ").await;
+    let url = url.replace("0.0.0.0", "127.0.0.1");
+    assert_eq!(post(&url).await.status(), 401);
+    let warning = "the console says `ingest: open`, and this API asks for ingest keys all the same";
+    assert_eq!(closed.log().matches(warning).count(), 1, "{}", closed.log());
+    closed.drain().await;
+
+    // Who says so gets what he says.
+    let mut meant = start("meant", "0.0.0.0:0", &["--open"]);
+    let url = meant.logged_after("public API on ").await;
+    let url = url.replace("0.0.0.0", "127.0.0.1");
+    assert_eq!(post(&url).await.status(), 201);
+    meant.drain().await;
 }
 
 #[tokio::test]

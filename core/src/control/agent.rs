@@ -29,6 +29,9 @@ const POLL: Duration = Duration::from_millis(500);
 /// What a node shall do.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Orders {
+    /// Whether it is known what the console says, be it nothing: it could be asked in this life, or what it said in a former
+    /// one is kept. While it is not, that nothing stands below means nothing.
+    pub is_known: bool,
     /// What was said to all nodes; `None` where no console has said anything.
     pub document: Option<Arc<Document>>,
     /// Who may post rides; `None` where no console has said anything, and in a worker. While the document names newer keys
@@ -42,7 +45,11 @@ impl Orders {
     /// The orders of a node to which nobody ever says anything.
     #[must_use]
     pub fn none() -> watch::Receiver<Self> {
-        watch::channel(Self::default()).1
+        let nothing = Self {
+            is_known: true,
+            ..Self::default()
+        };
+        watch::channel(nothing).1
     }
 
     /// The serial of the ingest keys that are known; 0 while none are.
@@ -51,11 +58,12 @@ impl Orders {
         self.keys.as_ref().map_or(0, |keys| keys.serial)
     }
 
-    fn told(&self) -> Told {
-        Told {
+    /// What is to be kept; `None` where it is not known what was told.
+    fn told(&self) -> Option<Told> {
+        self.is_known.then(|| Told {
             document: self.document.as_deref().cloned(),
             keys: self.keys.as_deref().cloned(),
-        }
+        })
     }
 }
 
@@ -122,14 +130,19 @@ impl Agent {
         plane: Arc<dyn ControlPlane>,
         memory: Option<Memory>,
     ) -> Result<Self, MemoryError> {
-        let remembered = memory.as_ref().map(Memory::read).transpose()?;
+        let remembered = match &memory {
+            Some(memory) => memory.read()?,
+            None => None,
+        };
         let agent = Self {
             identity,
             plane,
             orders: watch::Sender::default(),
             memory,
         };
-        agent.follow(remembered.unwrap_or_default());
+        if let Some(remembered) = remembered {
+            agent.follow(remembered);
+        }
         if let Err(error) = agent.look().await {
             agent.lost("read the settings", &error);
         }
@@ -185,17 +198,17 @@ impl Agent {
         outcome
     }
 
-    /// Writes down what the node was told whenever that is news, for its next life.
+    /// Writes down what the node was told whenever that is news, for its next life; also that it was told nothing.
     async fn remember(&self) {
         let Some(memory) = &self.memory else { return };
         let mut orders = self.orders.subscribe();
-        let mut kept = memory.read().unwrap_or_default();
+        let mut kept = memory.read().ok().flatten();
         let mut is_failing = false;
         loop {
             let told = orders.borrow_and_update().told();
             let mut is_kept = true;
-            if told != kept {
-                let (writing, file) = (told.clone(), memory.clone());
+            if let Some(writing) = told.clone().filter(|_| told != kept) {
+                let file = memory.clone();
                 let written = tokio::task::spawn_blocking(move || file.keep(&writing)).await;
                 match written.map_err(std::io::Error::other).flatten() {
                     Ok(()) => (kept, is_failing) = (told, false),
@@ -278,6 +291,7 @@ impl Agent {
             let newer = newer.filter(|found| known.is_none_or(|known| found.serial > known));
             let keys = newer.map(Arc::new).or_else(|| orders.keys.clone());
             let told = Orders {
+                is_known: true,
                 document,
                 keys,
                 drain,

@@ -65,18 +65,22 @@ impl Memory {
         }
     }
 
-    /// What is kept; nothing where nothing ever was.
+    /// What is kept; `None` where nothing ever was.
     ///
     /// # Errors
     /// When there is something that cannot be read: it may close a door, so that a guess would be wrong.
-    pub fn read(&self) -> Result<Told, MemoryError> {
+    pub fn read(&self) -> Result<Option<Told>, MemoryError> {
         let path = || self.path.clone();
         match fs::read(&self.path) {
-            Ok(json) => serde_json::from_slice(&json).map_err(|source| MemoryError::Unreadable {
-                path: path(),
-                source,
-            }),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Told::default()),
+            Ok(json) => {
+                serde_json::from_slice(&json)
+                    .map(Some)
+                    .map_err(|source| MemoryError::Unreadable {
+                        path: path(),
+                        source,
+                    })
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(source) => Err(MemoryError::Read {
                 path: path(),
                 source,
@@ -118,7 +122,7 @@ mod tests {
     fn what_is_kept_is_found_again_by_its_owner_alone() {
         let folder = tempfile::tempdir().unwrap();
         let memory = Memory::new(&folder.path().join("new"), &StackName::default());
-        assert_eq!(memory.read().unwrap(), Told::default());
+        assert_eq!(memory.read().unwrap(), None);
         let mut told = Told::default();
         for serial in [7, 8] {
             told.keys = Some(IngestKeys {
@@ -126,7 +130,7 @@ mod tests {
                 keys: Vec::new(),
             });
             memory.keep(&told).unwrap();
-            assert_eq!(memory.read().unwrap(), told);
+            assert_eq!(memory.read().unwrap().as_ref(), Some(&told));
         }
         let rights = fs::metadata(memory.path()).unwrap().permissions();
         assert_eq!(rights.mode() & 0o777, 0o600);

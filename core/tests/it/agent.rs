@@ -54,6 +54,7 @@ async fn a_node_beats_each_second_with_what_it_uses() {
     let mut heard = plane.heartbeats().await.unwrap();
     let identity = Identity::new(Role::Worker, 9464);
     let agent = Agent::begin(identity.clone(), plane, None).await.unwrap();
+    assert!(agent.orders().borrow().is_known, "nothing was said");
     let like = heartbeat("any");
     let mut running = JoinSet::new();
     let end = CancellationToken::new();

@@ -141,7 +141,7 @@ async fn a_door_that_was_closed_stays_closed() {
         memory
             .read()
             .unwrap()
-            .keys
+            .and_then(|told| told.keys)
             .is_some_and(|keys| keys.serial == 2)
     })
     .await;
@@ -166,7 +166,7 @@ async fn a_door_that_was_closed_stays_closed() {
         memory
             .read()
             .unwrap()
-            .keys
+            .and_then(|told| told.keys)
             .is_some_and(|keys| keys.serial == 3)
     })
     .await;
@@ -191,4 +191,31 @@ async fn a_document_whose_keys_are_missing_counts_without_them() {
     assert!(!life.is_closed(), "what it knows is older than what counts");
     console.publish_ingest_keys(&keys(2, &[])).await.unwrap();
     within_2_s(|| life.is_closed()).await;
+}
+
+#[tokio::test]
+async fn that_nobody_could_be_asked_is_not_taken_for_an_answer() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut redis = RedisServer::start(RedisOptions::default()).await.unwrap();
+    let url = redis.url();
+    redis.stop().await.unwrap();
+    let life = Life::begin(&url, folder.path()).await;
+    assert!(!life.orders.borrow().is_known);
+    tokio::time::sleep(Duration::from_millis(1200)).await;
+    assert!(!life.orders.borrow().is_known);
+    let memory = Memory::new(folder.path(), &StackName::default());
+    assert_eq!(memory.read().unwrap(), None, "it has nothing to remember");
+
+    // Asked once, it knows that nothing was said, and does so in its next life too.
+    redis.start_again().await.unwrap();
+    let began = Instant::now();
+    while !life.orders.borrow().is_known {
+        assert!(began.elapsed() < Duration::from_secs(10));
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    within_2_s(|| memory.read().unwrap().is_some()).await;
+    drop(life);
+    redis.stop().await.unwrap();
+    let life = Life::begin(&url, folder.path()).await;
+    assert!(life.orders.borrow().is_known);
 }

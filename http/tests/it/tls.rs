@@ -3,52 +3,12 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use axum::Router;
-use axum::extract::ConnectInfo;
-use axum::routing::{get, post};
-use skilift_http::{Listener, Tls, serve};
+use skilift_http::Tls;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
+use tokio::net::TcpStream;
 
 use crate::certificates::{Signed, sign};
-
-/// A server that says who asks and gives back what it was sent, after a while where it is asked so.
-struct Server {
-    address: SocketAddr,
-    url: String,
-    drain: CancellationToken,
-    running: JoinSet<()>,
-}
-
-async fn start(tls: Option<Tls>) -> Server {
-    let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let listener = Listener::new(tcp, tls);
-    let (address, url) = (listener.address().unwrap(), listener.url().unwrap());
-    let router = Router::new()
-        .route(
-            "/who",
-            get(|ConnectInfo(from): ConnectInfo<SocketAddr>| async move { from.to_string() }),
-        )
-        .route("/echo", post(|body: String| async move { body }))
-        .route(
-            "/slow",
-            get(|| async {
-                tokio::time::sleep(Duration::from_millis(500)).await;
-                "done"
-            }),
-        );
-    let drain = CancellationToken::new();
-    let mut running = JoinSet::new();
-    running.spawn(serve(listener, router, drain.clone()));
-    Server {
-        address,
-        url,
-        drain,
-        running,
-    }
-}
+use crate::server::start;
 
 /// Sends one request and reads until the server closes.
 async fn ask(mut stream: impl AsyncRead + AsyncWrite + Unpin, head: &str, body: &str) -> String {
