@@ -202,7 +202,7 @@ async fn up_runs_on_rabbitmq_and_redis_too() {
     ride_and_ask(&url).await;
     up.drain().await;
     // The console alone keeps something there.
-    assert!(data.join("console").exists() && !data.join("rides").exists());
+    assert!(data.join(format!("console-{stack}")).exists() && !data.join("rides").exists());
 
     for (half, says) in [
         (&servers[..2], "amqp_url is set and redis_url is not"),

@@ -234,7 +234,7 @@ async fn a_mark_for_one_life_says_nothing_to_the_next_and_settings_outlive_both(
 
     // An orderly end is seen as one.
     system.worker.drain().await;
-    let ending = Activity::Draining { plan: None };
+    let ending = Activity::Ended;
     let says_so = |nodes: &_| has_activity(nodes, Role::Worker, &ending);
     console.hear("the worker says that it ends", says_so).await;
 }
