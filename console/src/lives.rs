@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
 use skilift_core::books::{Books, LaneBook};
 use skilift_core::control::heartbeat::LaneConfirmed;
 use skilift_core::embedded::DiskError;
@@ -14,17 +15,29 @@ const FINISHED_AFTER_MS: u64 = 24 * 3_600_000;
 /// The key of what the lives had that are forgotten.
 const FORGOTTEN: &[u8] = b"forgotten";
 
+/// Life and publisher, as they stand in the folder.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct KeptLife {
+    #[serde(flatten)]
+    confirmed: LaneConfirmed,
+    /// The node whose lane it is, where it was heard.
+    #[serde(default)]
+    publisher: Option<String>,
+}
+
 /// All lives that are known, and the sum of those that are forgotten.
 pub(crate) struct Lives {
-    table: Table<LaneConfirmed>,
+    table: Table<KeptLife>,
     known: BTreeMap<Life, LaneConfirmed>,
+    /// Whose they are.
+    publishers: BTreeMap<Life, String>,
     /// What the forgotten ones had: their rides.
     forgotten: LaneConfirmed,
     changed: Vec<Life>,
 }
 
 impl Lives {
-    pub(crate) fn open(table: Table<LaneConfirmed>) -> Result<Self, DiskError> {
+    pub(crate) fn open(table: Table<KeptLife>) -> Result<Self, DiskError> {
         let mut forgotten = LaneConfirmed {
             epoch: 0,
             lane: 0,
@@ -32,24 +45,30 @@ impl Lives {
             rides: 0,
             ended: true,
         };
-        let mut known = BTreeMap::new();
-        for (key, life) in table.range(.., usize::MAX)? {
+        let (mut known, mut publishers) = (BTreeMap::new(), BTreeMap::new());
+        for (key, kept) in table.range(.., usize::MAX)? {
+            let confirmed = kept.confirmed;
             if key == FORGOTTEN {
-                forgotten = life;
-            } else {
-                known.insert((life.epoch, life.lane), life);
+                forgotten = confirmed;
+                continue;
+            }
+            let life = (confirmed.epoch, confirmed.lane);
+            known.insert(life, confirmed);
+            if let Some(publisher) = kept.publisher {
+                publishers.insert(life, publisher);
             }
         }
         Ok(Self {
             table,
             known,
+            publishers,
             forgotten,
             changed: Vec::new(),
         })
     }
 
-    /// Takes what a publisher says. Nothing ever goes back.
-    pub(crate) fn hear(&mut self, told: &[LaneConfirmed]) {
+    /// Takes what a publisher says of its own lanes. Nothing ever goes back.
+    pub(crate) fn hear(&mut self, publisher: &str, told: &[LaneConfirmed]) {
         for life in told {
             let key = (life.epoch, life.lane);
             let known = self.known.get(&key).copied();
@@ -65,6 +84,14 @@ impl Lives {
                     ..*life
                 };
                 self.known.insert(key, after);
+                self.changed.push(key);
+            }
+            if self
+                .publishers
+                .get(&key)
+                .is_none_or(|known| known != publisher)
+            {
+                self.publishers.insert(key, publisher.to_owned());
                 self.changed.push(key);
             }
         }
@@ -89,12 +116,40 @@ impl Lives {
             .iter()
             .map(|book| ((book.epoch, book.lane), book))
             .collect();
-        let of_life = |(life, known): (&Life, &LaneConfirmed)| match settled.get(life) {
-            Some(book) if book.is_whole(known.through) => 0,
-            Some(book) => known.rides.saturating_sub(book.rides),
-            None => known.rides,
-        };
+        let of_life =
+            |(life, known): (&Life, &LaneConfirmed)| outstanding(known, settled.get(life).copied());
         self.known.iter().map(of_life).sum()
+    }
+
+    /// The rides of lost messages: of each life so many of so many that are not settled. Exact where all of these are lost,
+    /// which the second value says; else in proportion.
+    pub(crate) fn lost_rides(
+        &self,
+        books: &Books,
+        lost_of: &BTreeMap<Life, (u64, u64)>,
+    ) -> (u64, bool) {
+        let (mut rides, mut is_exact) = (0, true);
+        for (life, &(lost, of)) in lost_of {
+            let book = books
+                .lanes
+                .iter()
+                .find(|book| (book.epoch, book.lane) == *life);
+            let all = self
+                .known
+                .get(life)
+                .map_or(0, |known| outstanding(known, book));
+            is_exact &= lost == of;
+            // What a lane ever confirms is far below the half of 64 bits, and of is at least lost.
+            rides += (u128::from(all) * u128::from(lost) / u128::from(of.max(1))) as u64;
+        }
+        (rides, is_exact)
+    }
+
+    /// Whose lanes these lives are, each publisher once, as far as it is known.
+    pub(crate) fn publishers<'a>(&self, lives: impl Iterator<Item = &'a Life>) -> Vec<String> {
+        let known = lives.filter_map(|life| self.publishers.get(life).cloned());
+        let named: std::collections::BTreeSet<String> = known.collect();
+        named.into_iter().collect()
     }
 
     /// The lives that may be forgotten, when their books are whole.
@@ -109,6 +164,7 @@ impl Lives {
     pub(crate) fn forget(&mut self, gone: &[LaneConfirmed]) -> Changes {
         let mut changes = Changes::default();
         for life in gone {
+            self.publishers.remove(&(life.epoch, life.lane));
             if self.known.remove(&(life.epoch, life.lane)).is_some() {
                 self.forgotten.through += life.through;
                 self.forgotten.rides += life.rides;
@@ -116,7 +172,11 @@ impl Lives {
                     .remove(&mut changes, &key((life.epoch, life.lane)));
             }
         }
-        self.table.put(&mut changes, FORGOTTEN, &self.forgotten);
+        let forgotten = KeptLife {
+            confirmed: self.forgotten,
+            publisher: None,
+        };
+        self.table.put(&mut changes, FORGOTTEN, &forgotten);
         changes
     }
 
@@ -128,10 +188,23 @@ impl Lives {
         changed.dedup();
         for life in changed {
             if let Some(known) = self.known.get(&life) {
-                self.table.put(&mut changes, &key(life), known);
+                let kept = KeptLife {
+                    confirmed: *known,
+                    publisher: self.publishers.get(&life).cloned(),
+                };
+                self.table.put(&mut changes, &key(life), &kept);
             }
         }
         changes
+    }
+}
+
+/// Rides of a life that were confirmed and are not settled.
+fn outstanding(known: &LaneConfirmed, book: Option<&LaneBook>) -> u64 {
+    match book {
+        Some(book) if book.is_whole(known.through) => 0,
+        Some(book) => known.rides.saturating_sub(book.rides),
+        None => known.rides,
     }
 }
 
@@ -159,8 +232,8 @@ mod tests {
         {
             let records = Records::open(folder.path()).unwrap();
             let mut lives = Lives::open(records.table("lives").unwrap()).unwrap();
-            lives.hear(&[life(old, 7, false), life(9 << 20, 3, false)]);
-            lives.hear(&[life(old, 6, true)]);
+            lives.hear("api-a-1", &[life(old, 7, false), life(9 << 20, 3, false)]);
+            lives.hear("api-a-1", &[life(old, 6, true)]);
             assert_eq!(lives.known()[&(old, 0)], life(old, 7, true));
             records.commit_here("test", lives.take_changes()).unwrap();
             assert!(lives.take_changes().is_empty());
@@ -168,6 +241,8 @@ mod tests {
         let records = Records::open(folder.path()).unwrap();
         let mut lives = Lives::open(records.table("lives").unwrap()).unwrap();
         assert_eq!((lives.accepted_rides(), lives.known().len()), (100, 2));
+        let all = [(old, 0), (9 << 20, 0), (1, 1)];
+        assert_eq!(lives.publishers(all.iter()), ["api-a-1"]);
         assert_eq!(lives.finished(FINISHED_AFTER_MS), []);
         let finished = lives.finished(FINISHED_AFTER_MS + 100);
         assert_eq!(finished, [life(old, 7, true)]);
@@ -175,5 +250,57 @@ mod tests {
         records.commit_here("test", changes).unwrap();
         let lives = Lives::open(records.table("lives").unwrap()).unwrap();
         assert_eq!((lives.accepted_rides(), lives.known().len()), (100, 1));
+    }
+
+    #[test]
+    fn lost_messages_have_rides_and_a_publisher() {
+        let folder = tempfile::tempdir().unwrap();
+        let records = Records::open(folder.path()).unwrap();
+        let mut lives = Lives::open(records.table("lives").unwrap()).unwrap();
+        let life = |lane| LaneConfirmed {
+            epoch: 5,
+            lane,
+            through: 10,
+            rides: 25,
+            ended: false,
+        };
+        lives.hear("api-b-1", &[life(1)]);
+        lives.hear("api-a-1", &[life(0)]);
+        let books = Books {
+            lanes: vec![LaneBook {
+                epoch: 5,
+                lane: 0,
+                rides: 15,
+                marked: vec![(1, 6)],
+            }],
+            ..Books::default()
+        };
+        let lost = |lost_of: &[(Life, (u64, u64))]| {
+            let lost_of = lost_of.iter().copied().collect();
+            lives.lost_rides(&books, &lost_of)
+        };
+        assert_eq!(lost(&[((5, 0), (4, 4)), ((5, 1), (10, 10))]), (35, true));
+        assert_eq!(lost(&[((5, 0), (2, 4))]), (5, false));
+        let named = lives.publishers([(5, 0), (5, 1), (5, 1)].iter());
+        assert_eq!(named, ["api-a-1", "api-b-1"]);
+    }
+
+    #[test]
+    fn what_an_older_console_wrote_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let records = Records::open(folder.path()).unwrap();
+        let before: Table<LaneConfirmed> = records.table("lives").unwrap();
+        let told = LaneConfirmed {
+            epoch: 5,
+            lane: 1,
+            through: 3,
+            rides: 30,
+            ended: false,
+        };
+        let mut changes = Changes::default();
+        before.put(&mut changes, &key((5, 1)), &told);
+        records.commit_here("test", changes).unwrap();
+        let lives = Lives::open(records.table("lives").unwrap()).unwrap();
+        assert_eq!(lives.known()[&(5, 1)], told);
     }
 }
