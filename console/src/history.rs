@@ -84,17 +84,23 @@ fn mean(at_ms: u64, points: &[HistoryPoint]) -> HistoryPoint {
         let count = known.len();
         (count > 0).then(|| known.into_iter().sum::<f64>() / count as f64)
     };
+    let whole = |value: fn(&HistoryPoint) -> Option<u64>| {
+        let known: Vec<u64> = points.iter().filter_map(value).collect();
+        let count = known.len();
+        let sum: u128 = known.into_iter().map(u128::from).sum();
+        (count > 0).then(|| (sum as f64 / count as f64).round() as u64)
+    };
     HistoryPoint {
         at_ms,
         publish_per_s: of(|point| point.publish_per_s),
         ack_per_s: of(|point| point.ack_per_s),
         reads_per_s: of(|point| point.reads_per_s),
-        backlog_rides: of(|point| point.backlog_rides),
-        stored_after_p99_ms: of(|point| point.stored_after_p99_ms),
-        oldest_ms: of(|point| point.oldest_ms),
-        dead_letters: of(|point| point.dead_letters),
-        workers: of(|point| point.workers),
-        threads: of(|point| point.threads),
+        backlog_rides: whole(|point| point.backlog_rides),
+        stored_after_p99_ms: whole(|point| point.stored_after_p99_ms),
+        oldest_ms: whole(|point| point.oldest_ms),
+        dead_letters: whole(|point| point.dead_letters),
+        workers: whole(|point| point.workers),
+        threads: whole(|point| point.threads),
     }
 }
 
@@ -104,7 +110,7 @@ mod tests {
 
     use super::*;
 
-    fn point(at_ms: u64, backlog_rides: Option<f64>) -> HistoryPoint {
+    fn point(at_ms: u64, backlog_rides: Option<u64>) -> HistoryPoint {
         HistoryPoint {
             backlog_rides,
             ..mean(at_ms, &[])
@@ -118,7 +124,7 @@ mod tests {
             let records = Records::open(folder.path()).unwrap();
             let mut history = History::open(records.table("minutes").unwrap()).unwrap();
             for second in 0..4_000_u64 {
-                let backlog = (second < 60).then_some((second % 2) as f64);
+                let backlog = (second < 60).then_some(second % 2 * 5);
                 let changes = history.add(point(second * 1_000, backlog));
                 records.commit_here("test", changes).unwrap();
             }
@@ -130,8 +136,19 @@ mod tests {
         let history = History::open(records.table("minutes").unwrap()).unwrap();
         let minutes = history.since(60, 0).points;
         assert_eq!(minutes.len(), 66);
-        assert_eq!(minutes[0].backlog_rides, Some(0.5));
+        assert_eq!(minutes[0].backlog_rides, Some(3));
         assert_eq!((minutes[1].at_ms, minutes[1].backlog_rides), (60_000, None));
+    }
+
+    #[test]
+    fn counts_are_whole_numbers_and_older_folders_are_read() {
+        let point = point(1_000, Some(3));
+        let json = serde_json::to_value(point).unwrap();
+        assert_eq!(json["backlog_rides"], serde_json::json!(3));
+        let mut older = json;
+        older["backlog_rides"] = serde_json::json!(2.5);
+        let read: HistoryPoint = serde_json::from_value(older).unwrap();
+        assert_eq!((read.backlog_rides, read.workers), (Some(3), None));
     }
 
     #[test]

@@ -1,42 +1,41 @@
 //! How fast the queue moves and how late rides are stored: rates, trend, drain time, quantiles.
 
-use std::collections::VecDeque;
+mod drain;
 
 use hdrhistogram::Histogram;
 use skilift_core::control::Role;
 
 use crate::registry::{Counts, Registry};
 use crate::view::Reading;
-use crate::view::queue::{DrainTime, LatencyView, Trend};
+use crate::view::queue::LatencyView;
+pub(crate) use drain::{Backlogs, drain_time};
 
-/// How far back the trend looks.
-const TREND_MS: u64 = 30_000;
-/// Rides by which a backlog must have changed to be more than noise, beside a tenth of itself.
-const NOISE_RIDES: f64 = 100.0;
+/// Messages were taken so short a time ago that the ones that are held are the oldest.
+const MOVING_MS: u64 = 2_500;
 
-/// The sum of a rate over the heard nodes of a role.
+/// A rate over all nodes of a role: what they counted within the last ten seconds, by their length. Who fell silent meanwhile
+/// or ended counts until nothing of his is within them.
 pub(crate) fn rate(
     registry: &Registry,
     role: Role,
     now: u64,
     count: impl Fn(&Counts) -> u64 + Copy,
 ) -> Reading<f64> {
-    let mut heard = registry.heard(role, now).peekable();
-    if heard.peek().is_none() {
-        return Reading::unknown(no_node(role));
-    }
-    let (mut sum, mut oldest, mut known) = (0.0, 0, false);
-    for node in heard {
-        if let Some(rate) = node.window.per_s(count) {
-            sum += rate;
-            known = true;
+    let (mut sum, mut is_known, mut is_heard, mut age_ms) = (0.0, false, false, 0);
+    for node in registry.nodes().filter(|node| node.last.role() == role) {
+        if let Some(share) = node.share_per_s(registry.hears_since(), count) {
+            sum += share;
+            is_known = true;
         }
-        oldest = oldest.max(node.silent_for(now));
+        if node.is_heard() {
+            is_heard = true;
+            age_ms = age_ms.max(now.saturating_sub(node.heard_at));
+        }
     }
-    if known {
-        Reading::of(sum, oldest)
-    } else {
-        Reading::unknown("nodes were heard only once so far")
+    match (is_known, is_heard) {
+        (true, _) => Reading::of(sum, age_ms),
+        (false, true) => Reading::unknown("nodes were heard only once so far"),
+        (false, false) => Reading::unknown(no_node(role)),
     }
 }
 
@@ -79,113 +78,47 @@ pub(crate) fn latency<'a>(
     }
 }
 
-/// When the backlog is gone: `backlog / (ack - publish)`.
-///
-/// Acknowledged and not delivered: a batch that a worker holds is not done.
-pub(crate) fn drain_time(
-    backlog: &Reading<u64>,
-    publish: &Reading<f64>,
-    ack: &Reading<f64>,
-) -> DrainTime {
-    let unknown = |name: &str, why: &Option<String>| DrainTime::Unknown {
-        why: format!("{name}: {}", why.as_deref().unwrap_or("unknown")),
-    };
-    let Some(rides) = backlog.value else {
-        return unknown("backlog", &backlog.unknown);
-    };
-    if rides == 0 {
-        return DrainTime::Empty;
-    }
-    // Without an API node nothing is accepted that this console could know of, and without a worker nothing is stored.
-    let Some(ack) = ack.value else {
-        return unknown("rate of storing", &ack.unknown);
-    };
-    let Some(publish) = publish.value else {
-        return unknown("rate of accepting", &publish.unknown);
-    };
-    if ack > publish {
-        DrainTime::In {
-            seconds: rides as f64 / (ack - publish),
-        }
-    } else {
-        DrainTime::Never
-    }
-}
-
-/// The backlog of the last half minute.
-#[derive(Debug, Default)]
-pub(crate) struct Backlogs(VecDeque<(u64, f64)>);
-
-impl Backlogs {
-    /// Remembers a backlog.
-    pub(crate) fn saw(&mut self, now: u64, rides: u64) {
-        self.0.push_back((now, rides as f64));
-        while self.0.front().is_some_and(|(at, _)| at + TREND_MS < now) {
-            self.0.pop_front();
-        }
-    }
-
-    /// Where it is going: the mean of the later half against that of the earlier one.
-    pub(crate) fn trend(&self, now: u64) -> Trend {
-        let is_recent = |at: u64| at + TREND_MS >= now;
-        let recent: Vec<f64> = self
-            .0
-            .iter()
-            .filter(|(at, _)| is_recent(*at))
-            .map(|(_, rides)| *rides)
-            .collect();
-        if recent.len() < 4 {
-            return Trend::Unknown;
-        }
-        let (earlier, later) = recent.split_at(recent.len() / 2);
-        let mean = |rides: &[f64]| rides.iter().sum::<f64>() / rides.len() as f64;
-        let (earlier, later) = (mean(earlier), mean(later));
-        let noise = NOISE_RIDES.max(earlier.max(later) / 10.0);
-        if later > earlier + noise {
-            Trend::Growing
-        } else if later + noise < earlier {
-            Trend::Falling
-        } else {
-            Trend::Steady
-        }
-    }
-}
-
 /// By what the age of the oldest ride that is not stored can be bounded.
 #[derive(Debug, Default)]
 pub(crate) struct Oldest {
     /// When nothing waited, last.
     empty_at: Option<u64>,
-    /// When workers last took messages, and the age of the oldest ride then.
+    /// When a worker last said how old the oldest ride is that he holds, while messages were taken; and that age.
     moving: Option<(u64, u64)>,
     delivered: u64,
+    /// When it was last seen that workers took messages.
+    moved_at: Option<u64>,
 }
 
 impl Oldest {
-    /// Looks at `now`: `waiting` rides are not stored, workers took `delivered` messages so far, and `held_ms` is the age of
-    /// the oldest ride that any of them holds.
+    /// Looks at `now`: `waiting` rides are not stored, workers took `delivered` messages so far, and `held` is the age of the
+    /// oldest ride that any of them holds, with how long ago he said so. 0 says that nothing waits.
     pub(crate) fn look(
         &mut self,
         now: u64,
         waiting: Option<u64>,
         delivered: u64,
-        held_ms: Option<u64>,
+        held: Option<(u64, u64)>,
     ) -> Reading<u64> {
-        let moves = delivered > self.delivered;
-        self.delivered = delivered;
+        if delivered > self.delivered {
+            self.delivered = delivered;
+            self.moved_at = Some(now);
+        }
         if waiting == Some(0) {
             self.empty_at = Some(now);
             self.moving = None;
             return Reading::of(0, 0);
         }
-        if moves && let Some(held_ms) = held_ms {
-            self.moving = Some((now, held_ms));
+        let moves = self.moved_at.is_some_and(|at| now - at <= MOVING_MS);
+        if moves && let Some((held_ms, age_ms)) = held {
+            let held_ms = held_ms.max(1);
+            self.moving = Some((now.saturating_sub(age_ms), held_ms));
             // The queue hands out the oldest first.
-            return Reading::of(held_ms, 0);
+            return Reading::of(held_ms, age_ms);
         }
         // Nothing is handed out: what waits is younger than the queue's last emptiness, and than what was the oldest ride when
         // it was handed out last, with the time since.
-        let since_empty = self.empty_at.map(|at| now - at);
+        let since_empty = self.empty_at.map(|at| (now - at).max(1));
         let since_moving = self.moving.map(|(at, age)| age + (now - at));
         let bound = match (since_empty, since_moving) {
             (Some(one), Some(other)) => Some(one.min(other)),
@@ -207,65 +140,62 @@ mod tests {
     use crate::registry::tests::{api, worker};
     use skilift_core::control::BootId;
 
+    fn acked(registry: &Registry, now: u64) -> Reading<f64> {
+        rate(registry, Role::Worker, now, |counts| counts.acked)
+    }
+
     #[test]
     fn rates_are_summed_over_those_that_are_heard() {
         let mut registry = Registry::default();
         let boots = [BootId::random(), BootId::random()];
-        let ack =
-            |registry: &Registry, now| rate(registry, Role::Worker, now, |counts| counts.acked);
         assert_eq!(
-            ack(&registry, 0).unknown.as_deref(),
+            acked(&registry, 0).unknown.as_deref(),
             Some("no worker is heard")
         );
         for second in 0..5_u64 {
             for (port, boot) in (1..).zip(boots) {
-                let beat = worker(port, boot, 1, 1_000 + second * 1_000, second * 7);
-                registry.hear(beat, second * 1_000, 1_000 + second * 1_000);
+                // They have been running for long.
+                let beat = worker(port, boot, 1, 100_000 + second * 1_000, second * 7);
+                registry.hear(beat, second * 1_000, 100_000 + second * 1_000);
             }
         }
-        assert_eq!(ack(&registry, 4_500), Reading::of(140.0, 500));
-        registry.hear(worker(1, boots[0], 1, 10_000, 63), 9_000, 10_000);
-        assert_eq!(ack(&registry, 9_500).value, Some(70.0));
-        registry.hear(api(3, boots[0], 1, 10_000, 5), 9_000, 10_000);
-        let publish = rate(&registry, Role::Api, 9_000, |counts| counts.accepted);
+        registry.look(4_500);
+        assert_eq!(acked(&registry, 4_500), Reading::of(140.0, 500));
+        registry.hear(api(3, boots[0], 1, 10_000, 5), 4_500, 10_000);
+        registry.look(4_500);
+        let publish = rate(&registry, Role::Api, 4_500, |counts| counts.accepted);
         assert!(publish.value.is_none(), "one heartbeat is no rate");
     }
 
     #[test]
-    fn the_drain_time_is_never_when_no_more_is_stored_than_arrives() {
-        let of = |rides, publish, ack| {
-            let rate = |rate| Reading::of(rate, 0);
-            drain_time(&Reading::of(rides, 0), &rate(publish), &rate(ack))
-        };
-        assert_eq!(of(0, 10.0, 0.0), DrainTime::Empty);
-        assert_eq!(of(900, 100.0, 400.0), DrainTime::In { seconds: 3.0 });
-        assert_eq!(of(900, 100.0, 100.0), DrainTime::Never);
-        assert_eq!(of(900, 0.0, 0.0), DrainTime::Never);
-        let unknown = drain_time(
-            &Reading::unknown("Redis is away"),
-            &Reading::of(1.0, 0),
-            &Reading::of(1.0, 0),
-        );
-        assert_eq!(
-            unknown,
-            DrainTime::Unknown {
-                why: "backlog: Redis is away".to_owned()
+    fn a_workers_death_makes_no_rate_jump() {
+        let mut registry = Registry::default();
+        let boots = [BootId::random(), BootId::random()];
+        let mut took = [0, 0];
+        for tick in 0..400_u64 {
+            // 150 messages a second in all, shared by two until one dies, then stored by the other. They beat at other times.
+            let (now, dead) = (tick * 100, tick >= 200);
+            if dead {
+                took[0] += 15;
+            } else {
+                took = [took[0] + 7, took[1] + 8];
             }
-        );
-    }
-
-    #[test]
-    fn the_trend_is_more_than_noise() {
-        let trend = |backlog: fn(u64) -> u64| {
-            let mut backlogs = Backlogs::default();
-            (0..60).for_each(|second| backlogs.saw(second * 1_000, backlog(second)));
-            backlogs.trend(59_000)
-        };
-        assert_eq!(trend(|_| 0), Trend::Steady);
-        assert_eq!(trend(|second| 5_000 + second % 2 * 300), Trend::Steady);
-        assert_eq!(trend(|second| second * 100), Trend::Growing);
-        assert_eq!(trend(|second| 60_000 - second * 1_000), Trend::Falling);
-        assert_eq!(Backlogs::default().trend(0), Trend::Unknown);
+            for (port, boot) in (1..).zip(boots) {
+                let beats = tick % 10 == u64::from(port) * 4 && (port == 1 || !dead);
+                if beats {
+                    let beat = worker(port, boot, 1, 100_000 + now, took[usize::from(port) - 1]);
+                    registry.hear(beat, now, 100_000 + now);
+                }
+            }
+            registry.look(now);
+            if tick >= 130 && tick % 10 == 7 {
+                let rate = acked(&registry, now).value.unwrap();
+                // What it had taken since its last heartbeat nobody knows of, and between two the rate is taken as even.
+                assert!((1_430.0..=1_520.0).contains(&rate), "{now} ms: {rate}");
+            }
+        }
+        let ends = acked(&registry, 40_000).value.unwrap();
+        assert!((ends - 1_500.0).abs() < 1.0, "{ends}");
     }
 
     #[test]
@@ -278,12 +208,29 @@ mod tests {
             Reading::at_most(2_000, 0)
         );
         assert_eq!(
-            oldest.look(4_000, Some(9), 3, Some(2_500)),
+            oldest.look(4_000, Some(9), 3, Some((2_500, 0))),
             Reading::of(2_500, 0)
         );
         assert_eq!(
-            oldest.look(6_000, Some(9), 3, Some(4_500)),
-            Reading::at_most(4_500, 0)
+            oldest.look(7_000, Some(9), 3, Some((5_500, 0))),
+            Reading::at_most(5_500, 0)
+        );
+    }
+
+    #[test]
+    fn the_age_of_a_heartbeat_is_not_the_age_of_a_ride() {
+        let mut oldest = Oldest::default();
+        let young = oldest.look(1_000, Some(9), 3, Some((40, 900)));
+        assert_eq!(young, Reading::of(40, 900));
+        // No news within a second is no standstill.
+        assert_eq!(
+            oldest.look(2_000, Some(9), 3, Some((40, 1_900))),
+            Reading::of(40, 1_900)
+        );
+        // 0 says that nothing waits, and nothing else.
+        assert_eq!(
+            oldest.look(3_000, Some(9), 4, Some((0, 10))),
+            Reading::of(1, 10)
         );
     }
 

@@ -11,4 +11,4 @@ mod store;
 pub(crate) use discarding::discard;
 pub(crate) use reader::read;
 pub(crate) use sending::{Pace, send_again};
-pub(crate) use store::{Choice, Letters};
+pub(crate) use store::{Choice, Holder, Letters};

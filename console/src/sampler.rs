@@ -1,10 +1,12 @@
 //! One look a second at everything, for everybody who asks: a question costs no more than handing out what was put together.
 //!
 //! - `sources`: what is asked over the network, each by itself, so that one that does not answer holds up nothing else.
-//! - `queue`, `nodes`, `alarms`: what is made of it.
+//! - `queue`, `books`, `nodes`, `alarms`: what is made of it. `others`: whether another console changes the same.
 
 mod alarms;
+mod books;
 mod nodes;
+mod others;
 mod queue;
 mod sources;
 
@@ -21,12 +23,13 @@ use tokio_util::sync::CancellationToken;
 use crate::console::Console;
 use crate::history::History;
 use crate::lag::{Backlogs, Oldest};
-use crate::lives::Lives;
-use crate::registry::Registry;
+use crate::lives::{Lives, OWN_LANES};
+use crate::registry::{FORGOTTEN_AFTER_MS, Kept, Registry};
 use crate::state::ConsoleState;
 use crate::verdict::Verdicts;
 use crate::view::nodes::NodesView;
 use crate::view::queue::{HistoryPoint, HistoryView, QueueView};
+use others::Others;
 use sources::Sources;
 
 /// How often all is put together.
@@ -35,6 +38,11 @@ const INTERVAL: Duration = Duration::from_secs(1);
 const WRITE_INTERVAL: Duration = Duration::from_secs(5);
 /// How often finished lane lives are looked for.
 const FORGET_INTERVAL: Duration = Duration::from_secs(3600);
+
+/// What the console's clock shows when it starts, so that what was heard of nodes before has a time on it.
+const START_MS: u64 = 2 * FORGOTTEN_AFTER_MS;
+/// Until then nothing was heard because nobody listened yet.
+const BEGIN_LISTENING_MS: u64 = 3_000;
 
 /// What was seen at one moment.
 pub(crate) struct Snapshot {
@@ -56,6 +64,8 @@ pub(crate) struct Observed {
 /// What is followed from one look to the next.
 struct Watched {
     registry: Registry,
+    kept: Kept,
+    others: Others,
     lives: Lives,
     history: History,
     verdicts: Verdicts,
@@ -65,10 +75,14 @@ struct Watched {
 
 impl Observed {
     pub(crate) fn open(state: &ConsoleState) -> Result<Self, DiskError> {
+        let mut registry = Registry::default();
+        let kept = Kept::open(state.table("nodes")?, &mut registry, START_MS, epoch_ms())?;
         Ok(Self {
             latest: RwLock::default(),
             watched: Mutex::new(Watched {
-                registry: Registry::default(),
+                registry,
+                kept,
+                others: Others::default(),
                 lives: Lives::open(state.table("lives")?)?,
                 history: History::open(state.table("minutes")?)?,
                 verdicts: Verdicts::default(),
@@ -93,9 +107,10 @@ impl Observed {
         self.watched().history.since(step_s, since_ms)
     }
 
-    /// Milliseconds since the console started: a clock that only goes forward.
+    /// Milliseconds by a clock that only goes forward: [`START_MS`] when the console started.
     fn now(&self) -> u64 {
-        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+        let ran_ms = u64::try_from(self.started.elapsed().as_millis());
+        ran_ms.map_or(u64::MAX, |ran_ms| ran_ms.saturating_add(START_MS))
     }
 
     fn watched(&self) -> MutexGuard<'_, Watched> {
@@ -130,7 +145,7 @@ async fn look_each_second(console: &Console) -> Result<(), TaskError> {
     let (mut written, mut forgotten) = (Instant::now(), Instant::now());
     loop {
         ticks.tick().await;
-        let changes = look(console);
+        let changes = look(console)?;
         if !changes.is_empty() || written.elapsed() >= WRITE_INTERVAL {
             written = Instant::now();
             write(console, changes).await?;
@@ -143,25 +158,28 @@ async fn look_each_second(console: &Console) -> Result<(), TaskError> {
 }
 
 /// Puts together what is known now, makes it a part of the history, and returns what is to be written of that.
-fn look(console: &Console) -> Changes {
-    let point = refresh(console);
-    console.observed.watched().history.add(point)
+fn look(console: &Console) -> Result<Changes, DiskError> {
+    let point = refresh(console)?;
+    Ok(console.observed.watched().history.add(point))
 }
 
 /// Puts together what is known now: also between two looks, when something was changed and whoever did it asks next.
-pub(crate) fn refresh(console: &Console) -> HistoryPoint {
+pub(crate) fn refresh(console: &Console) -> Result<HistoryPoint, DiskError> {
     let observed = &console.observed;
     let now = observed.now();
+    let audit = console.state.audit_before(u64::MAX, others::MOST_LINES)?;
     let mut watched = observed.watched();
-    let sources = observed.sources();
+    let mut sources = observed.sources();
     let at = queue::At {
         now,
         epoch_ms: epoch_ms(),
     };
+    watched.others.look(&audit, now);
     watched.registry.look(now);
+    sources.notice(watched.registry.is_deaf(now), now - START_MS);
     let told = console.sources.letters.confirmed();
-    watched.lives.hear_resending(&told);
-    console.roster.set(watched.registry.roster(now));
+    watched.lives.hear(OWN_LANES, &told, at.epoch_ms);
+    console.roster.set(watched.registry.roster());
     let nodes = nodes::view(console, &watched.registry, &sources, &at);
     let queue = queue::view(console, &mut watched, &sources, &at);
     drop(sources);
@@ -179,11 +197,17 @@ pub(crate) fn refresh(console: &Console) -> HistoryPoint {
         .latest
         .write()
         .unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(snapshot));
-    point
+    Ok(point)
 }
 
 async fn write(console: &Console, mut changes: Changes) -> Result<(), DiskError> {
-    changes.append(console.observed.watched().lives.take_changes());
+    {
+        let now = console.observed.now();
+        let mut watched = console.observed.watched();
+        let Watched { registry, kept, .. } = &mut *watched;
+        changes.append(kept.take_changes(registry, now, epoch_ms()));
+        changes.append(watched.lives.take_changes());
+    }
     if changes.is_empty() {
         return Ok(());
     }

@@ -47,12 +47,16 @@ fn section_view(
 }
 
 /// How many nodes run what they shall, and which of those that are heard do not.
-fn followers(console: &Console, document: &Document, section: Section) -> (u64, Vec<String>) {
+fn followers(
+    console: &Console,
+    document: &Document,
+    section: Section,
+) -> (Option<u64>, Vec<String>) {
     let (role, shall): (Role, Option<Generation>) = match section {
         Section::Worker => (Role::Worker, document.worker.map(|set| set.generation)),
         Section::Api => (Role::Api, document.api.map(|set| set.generation)),
-        // Every API node follows it with the document; it has no generation of its own in a heartbeat.
-        Section::Ingest => return (0, Vec::new()),
+        // API nodes follow it with the document, but no heartbeat says whom they let post.
+        Section::Ingest => return (None, Vec::new()),
     };
     let nodes = console.roster.nodes();
     let heard = nodes
@@ -60,7 +64,7 @@ fn followers(console: &Console, document: &Document, section: Section) -> (u64, 
         .filter(|node| node.role == role && !node.is_gone);
     let (follow, behind): (Vec<_>, Vec<_>) = heard.partition(|node| node.generation == shall);
     let names = behind.iter().map(|node| node.node.to_string());
-    (follow.len() as u64, names.collect())
+    (Some(follow.len() as u64), names.collect())
 }
 
 fn note(console: &Console, section: Section, value: Option<SectionValue>) -> Option<String> {

@@ -84,6 +84,8 @@ pub(crate) struct Findings {
     pub(crate) lost: u64,
     /// The first of them.
     pub(crate) named: Vec<MessageId>,
+    /// How many of them each lane life has, where it has some, beside how many of it are not settled.
+    pub(crate) lost_of: BTreeMap<Life, (u64, u64)>,
 }
 
 /// Follows the books.
@@ -111,15 +113,21 @@ impl Verdicts {
             };
             let before = self.lives.remove(life).unwrap_or_default();
             let mut missing = missing::follow(before, &gaps, || Missing::first_seen(seen));
+            let (mut outstanding, mut lost) = (0, 0);
             for span in &mut missing {
                 span.learn(seen);
-                findings.outstanding += span.len();
+                outstanding += span.len();
                 if span.is_lost() {
-                    findings.lost += span.len();
+                    lost += span.len();
                     name(&mut findings.named, *life, span.span);
                 } else if span.is_suspect() {
                     findings.suspect += span.len();
                 }
+            }
+            findings.outstanding += outstanding;
+            findings.lost += lost;
+            if lost > 0 {
+                findings.lost_of.insert(*life, (lost, outstanding));
             }
             if !missing.is_empty() {
                 self.lives.insert(*life, missing);

@@ -17,19 +17,22 @@ pub mod stats;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// A number as it was read, or why it could not be.
+/// A number as it was read, or why it could not be. All four fields are always there.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Reading<T> {
     /// The number; null while it is not known.
+    #[schema(required)]
     pub value: Option<T>,
-    /// How long ago it was read, in milliseconds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// How long ago it was read, in milliseconds; null while it never was.
+    #[serde(default)]
+    #[schema(required)]
     pub age_ms: Option<u64>,
     /// Whether the true number may be lower.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default)]
     pub at_most: bool,
-    /// Why it is not known, or no longer.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Why it is not known, or no longer, or what it does not count; null where nothing is wrong with it.
+    #[serde(default)]
+    #[schema(required)]
     pub unknown: Option<String>,
 }
 
@@ -52,6 +55,19 @@ impl<T> Reading<T> {
         }
     }
 
+    /// A part of a number of which the rest could not be read, or why nothing of it could.
+    pub fn at_least(part: Option<T>, age_ms: Option<u64>, why: &str) -> Self {
+        match part {
+            Some(part) => Self {
+                value: Some(part),
+                age_ms,
+                at_most: false,
+                unknown: Some(format!("at least so many: {why}")),
+            },
+            None => Self::unknown(why),
+        }
+    }
+
     /// A number that could not be read.
     pub fn unknown(why: impl Into<String>) -> Self {
         Self {
@@ -61,14 +77,6 @@ impl<T> Reading<T> {
             unknown: Some(why.into()),
         }
     }
-}
-
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde asks with a reference"
-)]
-fn is_false(flag: &bool) -> bool {
-    !flag
 }
 
 /// A refusal or a failure.

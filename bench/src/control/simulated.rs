@@ -59,6 +59,7 @@ async fn beat(plane: Arc<RedisPlane>, node: NodeId, boot: BootId, started_at_ms:
             host: "simulated".to_owned(),
             instance: None,
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            number: seconds,
             started_at_ms,
             sent_at_ms: epoch_ms(),
             generation: None,

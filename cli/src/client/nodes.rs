@@ -51,6 +51,7 @@ fn state(node: &NodeView) -> (String, Tone) {
     let (word, tone) = match node.state {
         NodeState::Working => ("working", Tone::Good),
         NodeState::Degraded => ("degraded", Tone::Warning),
+        NodeState::Starting => ("starting", Tone::Plain),
         NodeState::Unavailable => ("unavailable", Tone::Alarm),
         NodeState::Paused => ("paused", Tone::Warning),
         NodeState::Draining => ("draining", Tone::Warning),

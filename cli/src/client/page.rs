@@ -113,7 +113,7 @@ impl Page {
         if let Some(why) = &reading.unknown {
             let note = match reading.value {
                 None => format!("unknown: {name}: {why}"),
-                Some(_) => format!("no longer known: {name}: {why}"),
+                Some(_) => format!("not certain: {name}: {why}"),
             };
             self.note(note);
         }

@@ -105,10 +105,15 @@ fn draw(queue: &QueueView, page: &mut Page) {
     let ready = page.reading("ready messages", &queue.ready_messages, |n| look.count(n));
     let held = page.reading("held messages", &queue.unacked_messages, |n| look.count(n));
     page.pair("messages", format!("{total} ({ready} ready, {held} held)"));
-    let oldest = page.reading("oldest ride", &queue.oldest_ms, span);
+    let oldest = page.reading("oldest ride", &queue.oldest_ms, |ms| match ms {
+        0 => "nothing waits".to_owned(),
+        ms => span(ms),
+    });
     page.pair("oldest ride", oldest);
     let drained = match &queue.drain {
         DrainTime::Empty => "nothing waits".to_owned(),
+        DrainTime::KeepsUp => "keeps up".to_owned(),
+        DrainTime::Level => "as much is stored as arrives".to_owned(),
         DrainTime::In { seconds } => format!("in {}", span_s(*seconds)),
         DrainTime::Never => "never at this rate".to_owned(),
         DrainTime::Unknown { why } => {
@@ -297,11 +302,9 @@ fn draw_history(history: &HistoryView, page: &mut Page) {
     let look = page.look;
     let rows = history.points.iter().map(|point| {
         let rate = |n: Option<f64>| plain(n.map_or_else(|| "unknown".to_owned(), |n| look.rate(n)));
-        let count = |n: Option<f64>| {
-            plain(n.map_or_else(|| "unknown".to_owned(), |n| look.count(n.round() as u64)))
-        };
-        let time =
-            |n: Option<f64>| plain(n.map_or_else(|| "unknown".to_owned(), |n| span(n as u64)));
+        let count =
+            |n: Option<u64>| plain(n.map_or_else(|| "unknown".to_owned(), |n| look.count(n)));
+        let time = |n: Option<u64>| plain(n.map_or_else(|| "unknown".to_owned(), span));
         [
             plain(moment(point.at_ms)),
             rate(point.publish_per_s),

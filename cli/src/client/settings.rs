@@ -150,10 +150,13 @@ fn draw(settings: &SettingsView, page: &mut Page) {
 
 fn followers(section: &SectionView) -> (String, Tone) {
     let behind = section.nodes_behind.len();
+    let Some(following) = section.nodes_following else {
+        return plain("-");
+    };
     if behind == 0 {
-        return plain(format!("{} follow", section.nodes_following));
+        return plain(format!("{following} follow"));
     }
-    let text = format!("{} follow, {behind} behind", section.nodes_following);
+    let text = format!("{following} follow, {behind} behind");
     (text, Tone::Warning)
 }
 

@@ -4,17 +4,20 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use skilift_core::lifecycle::{TaskError, chain};
-use skilift_core::queue::{DeadLetterOffice, QueueError};
+use skilift_core::queue::rabbit::BrokerError;
+use skilift_core::queue::{DeadLetter, DeadLetterOffice, QueueError};
 use skilift_core::retry;
 use tokio_util::sync::CancellationToken;
 
-use super::store::MOST_LETTERS;
+use super::store::{Holder, MOST_LETTERS};
 use crate::console::Console;
 
 /// Letters in one write.
 const BATCH: u64 = 500;
 /// How often a full store is looked at.
 const FULL_PAUSE: Duration = Duration::from_secs(1);
+/// Whoever may not read is told at once. After so long without a word, this console waits for letters to come.
+const TOLD_WITHIN: Duration = Duration::from_secs(1);
 
 /// Reads until `drain`.
 pub(crate) async fn read(console: Arc<Console>, drain: CancellationToken) -> Result<(), TaskError> {
@@ -58,14 +61,49 @@ async fn next(
     office: &dyn DeadLetterOffice,
     most: usize,
 ) -> Result<Result<(), QueueError>, TaskError> {
-    let taken = match office.take(most).await {
+    let taken = match take(console, office, most).await {
         Ok(taken) => taken,
-        Err(error) => return Ok(Err(error)),
+        Err(error) => {
+            let is_taken = matches!(error, QueueError::Broker(BrokerError::Taken { .. }));
+            hold(
+                console,
+                if is_taken {
+                    Holder::Another
+                } else {
+                    Holder::Unsure
+                },
+            );
+            return Ok(Err(error));
+        }
     };
+    hold(console, Holder::Us);
     let count = taken.len();
     console.letters.keep(&console.state, taken).await?;
     tracing::debug!("{count} dead letters were taken from their queue");
     Ok(office.release().await)
+}
+
+/// Takes letters. While it waits for some, nothing is in the way any more.
+async fn take(
+    console: &Console,
+    office: &dyn DeadLetterOffice,
+    most: usize,
+) -> Result<Vec<DeadLetter>, QueueError> {
+    let taking = office.take(most);
+    tokio::pin!(taking);
+    tokio::select! {
+        biased;
+        taken = &mut taking => return taken,
+        () = tokio::time::sleep(TOLD_WITHIN) => {}
+    }
+    hold(console, Holder::Us);
+    hinder(console, None);
+    taking.await
+}
+
+fn hold(console: &Console, holder: Holder) {
+    let slot = console.letters.holder.lock();
+    *slot.unwrap_or_else(PoisonError::into_inner) = holder;
 }
 
 /// Remembers what is in the way, and says it once.

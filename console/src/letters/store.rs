@@ -87,6 +87,20 @@ pub(crate) struct Letters {
     pen: Mutex<Pen>,
     /// Why no letters are taken from their queue now, when something is in the way.
     pub(super) hindrance: StdMutex<Option<String>>,
+    /// Who takes them from their queue.
+    pub(super) holder: StdMutex<Holder>,
+}
+
+/// Who takes the dead letters of the stack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Holder {
+    /// It is not known.
+    #[default]
+    Unsure,
+    /// This console.
+    Us,
+    /// Another one, which keeps what it took.
+    Another,
 }
 
 /// Whoever holds it writes.
@@ -107,6 +121,7 @@ impl Letters {
             counts,
             pen: Mutex::default(),
             hindrance: StdMutex::default(),
+            holder: StdMutex::default(),
         })
     }
 
@@ -120,6 +135,11 @@ impl Letters {
     pub(crate) fn hindrance(&self) -> Option<String> {
         let hindrance = self.hindrance.lock();
         hindrance.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Who takes letters from their queue.
+    pub(crate) fn holder(&self) -> Holder {
+        *self.holder.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How many more there is room for.

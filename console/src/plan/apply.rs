@@ -238,7 +238,7 @@ pub(super) async fn conclude(
         .await?;
     if let Some(document) = document {
         console.desired.set(document);
-        let _: HistoryPoint = sampler::refresh(console);
+        let _: HistoryPoint = sampler::refresh(console)?;
     }
     console.access.reload(&console.state)?;
     view.secret = secret;

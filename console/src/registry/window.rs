@@ -1,4 +1,8 @@
 //! What a node counted over the last ten seconds: rates are differences, durations are gathered.
+//!
+//! What it had counted at some moment lies between what the heartbeats before and after it say. Rates end a moment ago, when
+//! every node that lives had its say since: so all of them are of the same ten seconds, and that one falls silent makes none
+//! of them jump.
 
 use std::collections::VecDeque;
 
@@ -9,15 +13,23 @@ use skilift_core::control::heartbeat::Report;
 
 /// How far back it goes.
 const LENGTH_MS: u64 = 10_000;
+/// How long ago rates end: longer than from one heartbeat to the next.
+const DELAY_MS: u64 = 1_500;
 
 /// A node's last heartbeats.
 #[derive(Debug, Default)]
-pub(crate) struct Window(VecDeque<Sample>);
+pub(crate) struct Window {
+    samples: VecDeque<Sample>,
+    /// What the node's earlier lives had counted.
+    carried: Counts,
+    /// Whether the first sample is the node's birth: before it there was nothing.
+    is_whole: bool,
+}
 
 #[derive(Debug)]
 struct Sample {
     heard_at: u64,
-    sent_at_ms: u64,
+    /// Over all lives.
     counts: Counts,
     durations: Option<Histogram<u64>>,
 }
@@ -64,9 +76,46 @@ impl Counts {
             },
         }
     }
+
+    /// With what earlier lives had counted.
+    fn after(self, earlier: &Self) -> Self {
+        let lanes = self.lanes.len().max(earlier.lanes.len());
+        let of_lane = |counts: &Self, lane: usize| counts.lanes.get(lane).copied().unwrap_or(0);
+        Self {
+            accepted: self.accepted + earlier.accepted,
+            reads: self.reads + earlier.reads,
+            delivered: self.delivered + earlier.delivered,
+            acked: self.acked + earlier.acked,
+            redelivered: self.redelivered + earlier.redelivered,
+            busy_ms: self.busy_ms + earlier.busy_ms,
+            cpu_ms: self.cpu_ms + earlier.cpu_ms,
+            lanes: (0..lanes)
+                .map(|lane| of_lane(&self, lane) + of_lane(earlier, lane))
+                .collect(),
+        }
+    }
 }
 
 impl Window {
+    /// Notes that a life begins, at a time from which on everything of it is heard of.
+    pub(crate) fn begin(&mut self, at: u64) {
+        if let Some(last) = self.samples.back() {
+            self.carried = last.counts.clone();
+        }
+        self.is_whole |= self.samples.is_empty();
+        let heard_at = self.samples.back().map_or(at, |last| at.max(last.heard_at));
+        self.samples.push_back(Sample {
+            heard_at,
+            counts: self.carried.clone(),
+            durations: None,
+        });
+    }
+
+    /// Whether nothing was heard.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.samples.is_empty()
+    }
+
     /// Adds a heartbeat that was just heard.
     pub(crate) fn add(&mut self, heartbeat: &Heartbeat, now: u64) {
         let durations = match &heartbeat.report {
@@ -76,10 +125,9 @@ impl Window {
         let durations = durations
             .as_deref()
             .and_then(|text| Durations::read(text).ok());
-        self.0.push_back(Sample {
+        self.samples.push_back(Sample {
             heard_at: now,
-            sent_at_ms: heartbeat.sent_at_ms,
-            counts: Counts::of(heartbeat),
+            counts: Counts::of(heartbeat).after(&self.carried),
             durations,
         });
         self.forget_before(now);
@@ -87,23 +135,73 @@ impl Window {
 
     /// Drops what is too old. One sample from before is kept: rates count from it.
     pub(crate) fn forget_before(&mut self, now: u64) {
-        let is_old = |sample: &Sample| sample.heard_at + LENGTH_MS < now;
-        while self.0.get(1).is_some_and(is_old) {
-            self.0.pop_front();
+        let is_old = |sample: &Sample| sample.heard_at + LENGTH_MS + DELAY_MS < now;
+        while self.samples.get(1).is_some_and(is_old) {
+            self.samples.pop_front();
+            self.is_whole = false;
         }
     }
 
     /// How much a count grows each second; `None` while fewer than two heartbeats were heard.
-    pub(crate) fn per_s(&self, count: impl Fn(&Counts) -> u64) -> Option<f64> {
-        let (first, last) = (self.0.front()?, self.0.back()?);
-        let seconds = last.sent_at_ms.checked_sub(first.sent_at_ms)? as f64 / 1000.0;
-        let grown = count(&last.counts).saturating_sub(count(&first.counts));
-        (seconds > 0.0).then(|| grown as f64 / seconds)
+    pub(crate) fn per_s(&self, now: u64, count: impl Fn(&Counts) -> u64) -> Option<f64> {
+        let first = self.samples.front()?.heard_at;
+        let end = now.saturating_sub(DELAY_MS);
+        self.mean(first.max(end.saturating_sub(LENGTH_MS)), end, count)
+    }
+
+    /// As [`Self::per_s`], as a part of the sum over all nodes: who was born meanwhile did nothing before, and who has been
+    /// silent for the whole time adds nothing.
+    pub(crate) fn share_per_s(
+        &self,
+        now: u64,
+        hearing_since: u64,
+        count: impl Fn(&Counts) -> u64,
+    ) -> Option<f64> {
+        let (first, last) = (self.samples.front()?, self.samples.back()?);
+        let end = now.saturating_sub(DELAY_MS);
+        let start = end.saturating_sub(LENGTH_MS).max(hearing_since);
+        if last.heard_at <= start {
+            return None;
+        }
+        let begin = if self.is_whole {
+            start
+        } else {
+            first.heard_at.max(start)
+        };
+        self.mean(begin, end, count)
+    }
+
+    fn mean(&self, from: u64, to: u64, count: impl Fn(&Counts) -> u64) -> Option<f64> {
+        if self.samples.len() < 2 || to <= from {
+            return None;
+        }
+        let grown = (self.at(to, &count) - self.at(from, &count)).max(0.0);
+        Some(grown * 1_000.0 / (to - from) as f64)
+    }
+
+    /// What was counted at a moment: between two heartbeats as if it grew evenly.
+    fn at(&self, moment: u64, count: impl Fn(&Counts) -> u64) -> f64 {
+        let counted = |sample: &Sample| count(&sample.counts) as f64;
+        let next = self
+            .samples
+            .partition_point(|sample| sample.heard_at < moment);
+        match (
+            next.checked_sub(1).and_then(|at| self.samples.get(at)),
+            self.samples.get(next),
+        ) {
+            (Some(before), Some(after)) => {
+                let part =
+                    (moment - before.heard_at) as f64 / (after.heard_at - before.heard_at) as f64;
+                counted(before) + part * (counted(after) - counted(before))
+            }
+            (Some(only), None) | (None, Some(only)) => counted(only),
+            (None, None) => 0.0,
+        }
     }
 
     /// The durations of the last ten seconds.
     pub(crate) fn durations(&self, now: u64) -> impl Iterator<Item = &Histogram<u64>> {
-        let recent = self.0.iter();
+        let recent = self.samples.iter();
         let recent = recent.filter(move |sample| sample.heard_at + LENGTH_MS >= now);
         recent.filter_map(|sample| sample.durations.as_ref())
     }
@@ -116,10 +214,14 @@ mod tests {
     use super::*;
     use crate::registry::tests::worker;
 
+    fn acked(counts: &Counts) -> u64 {
+        counts.acked
+    }
+
     #[test]
     fn a_rate_is_a_difference_over_ten_seconds() {
         let (mut window, boot) = (Window::default(), BootId::random());
-        assert_eq!(window.per_s(|counts| counts.acked), None);
+        assert_eq!(window.per_s(5_000, acked), None);
         for second in 0..30_u64 {
             let took = if second < 15 {
                 second
@@ -129,10 +231,10 @@ mod tests {
             let beat = worker(1, boot, 1_000, 1_000 + second * 1_000, took);
             window.add(&beat, second * 1_000);
         }
-        assert_eq!(window.per_s(|counts| counts.acked), Some(30.0));
-        assert_eq!(window.per_s(|counts| counts.lanes[0]), Some(30.0));
-        assert!(window.0.len() <= 12);
-        assert_eq!(window.per_s(|counts| counts.busy_ms), Some(500.0));
+        assert_eq!(window.per_s(29_300, acked), Some(30.0));
+        assert_eq!(window.per_s(29_300, |counts| counts.lanes[0]), Some(30.0));
+        assert!(window.samples.len() <= 14);
+        assert_eq!(window.per_s(29_300, |counts| counts.busy_ms), Some(500.0));
     }
 
     #[test]
@@ -142,6 +244,57 @@ mod tests {
             let beat = worker(1, boot, 1_000, 1_000 + second * 1_000, second * 4);
             window.add(&beat, second * 1_000);
         }
-        assert_eq!(window.per_s(|counts| counts.acked), Some(40.0));
+        assert_eq!(window.per_s(10_000, acked), Some(40.0));
+    }
+
+    #[test]
+    fn silence_counts_as_nothing_done_and_no_rate_jumps() {
+        let (mut window, boot) = (Window::default(), BootId::random());
+        for second in 0..20_u64 {
+            let beat = worker(1, boot, 1_000, 1_000 + second * 1_000, second);
+            window.add(&beat, second * 1_000);
+        }
+        let mut before = 10.0;
+        for now in (19_000..32_000).step_by(250) {
+            window.forget_before(now);
+            let share = window.share_per_s(now, 0, acked).unwrap_or(0.0);
+            // It falls evenly, by a tenth of a second's rides each second.
+            assert!(
+                (0.0..=0.26).contains(&(before - share)),
+                "{now}: {share} after {before}"
+            );
+            before = share;
+        }
+        assert!(before.abs() < 1e-9, "{before}");
+    }
+
+    #[test]
+    fn a_restarted_node_goes_on_counting() {
+        let mut window = Window::default();
+        let (first, second) = (BootId::random(), BootId::random());
+        for at in 0..8_u64 {
+            window.add(&worker(1, first, 0, at * 1_000, at), at * 1_000);
+        }
+        window.begin(9_000);
+        for at in 10..13_u64 {
+            let beat = worker(1, second, 9_000, at * 1_000, at - 9);
+            window.add(&beat, at * 1_000);
+        }
+        // From 1.5 s to 11.5 s: 5.5 messages of the first life, 2.5 of the second.
+        assert_eq!(window.per_s(13_000, acked), Some(8.0));
+    }
+
+    #[test]
+    fn who_was_born_meanwhile_did_nothing_before() {
+        let (mut window, boot) = (Window::default(), BootId::random());
+        window.begin(20_000);
+        for second in 1..5_u64 {
+            let beat = worker(1, boot, 20_000, 20_000 + second * 1_000, second);
+            window.add(&beat, 20_000 + second * 1_000);
+        }
+        assert_eq!(window.per_s(24_000, acked), Some(10.0));
+        assert_eq!(window.share_per_s(24_000, 0, acked), Some(2.5));
+        // A console that has listened for five seconds knows of no more.
+        assert_eq!(window.share_per_s(24_000, 17_500, acked), Some(5.0));
     }
 }

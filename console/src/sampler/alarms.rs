@@ -2,9 +2,10 @@
 
 use skilift_core::control::heartbeat::Report;
 
+use super::Watched;
 use super::sources::Sources;
 use crate::console::Console;
-use crate::registry::Registry;
+use crate::registry::LOST_AFTER_MS;
 use crate::view::books::Verdict;
 use crate::view::nodes::NodeState;
 use crate::view::queue::QueueView;
@@ -17,16 +18,17 @@ const MOST_NAMED: usize = 5;
 /// In words.
 pub(super) fn of(
     console: &Console,
-    registry: &Registry,
+    watched: &Watched,
     sources: &Sources,
     view: &QueueView,
     now: u64,
 ) -> Vec<String> {
+    let registry = &watched.registry;
     let mut alarms = Vec::new();
     if matches!(view.books.verdict, Verdict::Lost | Verdict::Suspect) {
         alarms.push(view.books.says.clone());
     }
-    if let Some((why, _)) = &sources.deaf {
+    if let Some(why) = &sources.deaf {
         alarms.push(format!(
             "heartbeats are not heard, nodes are as they were: {why}"
         ));
@@ -38,11 +40,12 @@ pub(super) fn of(
         alarms.push(format!("the store cannot be asked: {why}"));
     }
     let named = |state: NodeState| {
-        let nodes = registry.nodes().filter(|node| node.state(now) == state);
+        let nodes = registry.nodes().filter(|node| node.state() == state);
         let names: Vec<String> = nodes.map(|node| node.last.node.to_string()).collect();
         list(&names)
     };
-    if sources.deaf.is_none() {
+    // Who has listened for a moment only has not heard everybody.
+    if sources.deaf.is_none() && registry.hears_for(now) >= LOST_AFTER_MS {
         if view.utilisation.worker.nodes == 0 {
             alarms.push("no worker is heard: no ride is stored".to_owned());
         }
@@ -59,7 +62,7 @@ pub(super) fn of(
     if let Some(names) = named(NodeState::Degraded) {
         alarms.push(format!("work, but not well: {names}"));
     }
-    for node in registry.nodes().filter(|node| !node.is_gone(now)) {
+    for node in registry.nodes().filter(|node| node.is_heard()) {
         if let Report::Api(api) = &node.last.report
             && !api.shedding.is_empty()
         {
@@ -76,14 +79,24 @@ pub(super) fn of(
         ));
     }
     if let Some(letters) = view.dead_letters.value.filter(|letters| *letters > 0) {
-        alarms.push(match letters {
-            1 => "1 dead letter waits for somebody to decide".to_owned(),
-            _ => format!("{letters} dead letters wait for somebody to decide"),
-        });
+        let (letters, wait) = match letters {
+            1 => ("1 dead letter".to_owned(), "waits"),
+            many => (format!("{many} dead letters"), "wait"),
+        };
+        let at_least = match &view.dead_letters.unknown {
+            Some(_) => "at least ",
+            None => "",
+        };
+        alarms.push(format!("{at_least}{letters} {wait} for somebody to decide"));
+    }
+    if watched.others.change_this(now) {
+        alarms.push(
+            "another console changes this stack, too: what one of them sets the other takes over or overrules".to_owned(),
+        );
     }
     let skewed = registry
         .nodes()
-        .filter(|node| !node.is_gone(now) && node.skew_ms.unsigned_abs() > SKEW_MS);
+        .filter(|node| node.is_heard() && node.skew_ms.unsigned_abs() > SKEW_MS);
     let skewed: Vec<String> = skewed.map(|node| node.last.node.to_string()).collect();
     if let Some(names) = list(&skewed) {
         alarms.push(format!(

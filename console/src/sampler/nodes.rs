@@ -29,7 +29,7 @@ pub(super) fn view(
         Report::Api(_) => document.api.map(|set| set.generation),
         Report::Worker(_) => document.worker.map(|set| set.generation),
     };
-    let deaf = sources.deaf.as_ref().map(|(why, _)| why.as_str());
+    let deaf = sources.deaf.as_deref();
     let mut nodes: Vec<NodeView> = registry
         .nodes()
         .map(|node| node_view(node, desired(node), deaf, at))
@@ -45,10 +45,10 @@ fn node_view(node: &Node, desired: Option<Generation>, deaf: Option<&str>, at: &
     let heartbeat = &node.last;
     let heard_ms = at.now.saturating_sub(node.heard_at);
     let rate = |count: fn(&Counts) -> u64| {
-        if node.is_gone(at.now) {
+        if node.is_gone() {
             return Reading::unknown("it is not heard any more");
         }
-        match (deaf, node.window.per_s(count)) {
+        match (deaf, node.per_s(count)) {
             (Some(why), _) => Reading::unknown(why),
             (None, Some(rate)) => Reading::of(rate, heard_ms),
             (None, None) => Reading::unknown("it was heard only once so far"),
@@ -100,8 +100,8 @@ fn node_view(node: &Node, desired: Option<Generation>, deaf: Option<&str>, at: &
         host: heartbeat.host.clone(),
         instance: heartbeat.instance.clone(),
         version: heartbeat.version.clone(),
-        state: node.state(at.now),
-        message: message(node, deaf, at),
+        state: node.state(),
+        message: message(node, deaf, heard_ms),
         heard_ms,
         up_s: heartbeat.sent_at_ms.saturating_sub(heartbeat.started_at_ms) / 1_000,
         desired: desired.map(generation_view),
@@ -122,16 +122,18 @@ fn node_view(node: &Node, desired: Option<Generation>, deaf: Option<&str>, at: &
     }
 }
 
-fn message(node: &Node, deaf: Option<&str>, at: &At) -> Option<String> {
+fn message(node: &Node, deaf: Option<&str>, heard_ms: u64) -> Option<String> {
     if node.has_ended() {
         return None;
     }
-    if node.is_lost(at.now) {
-        let heard_ms = at.now.saturating_sub(node.heard_at);
+    if node.is_lost() {
         return Some(format!("not heard for {} s", heard_ms / 1_000));
     }
     if let Some(why) = deaf {
         return Some(format!("heartbeats are not heard: {why}"));
+    }
+    if node.is_awaited() {
+        return Some("not heard yet since the console started".to_owned());
     }
     node.last.health.message.clone()
 }

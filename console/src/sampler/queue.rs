@@ -1,23 +1,24 @@
 //! What is seen of the queue, and the verdict on the books.
 
-use skilift_core::books::Books;
 use skilift_core::control::Role;
 use skilift_core::control::heartbeat::Report;
-use skilift_core::queue::depth::Depth;
 
 use super::sources::Sources;
-use super::{Watched, alarms};
+use super::{Watched, alarms, books};
 use crate::console::{Console, EngineKind};
 use crate::lag::{drain_time, latency, no_node, rate};
-use crate::lives::Lives;
+use crate::letters::Holder;
 use crate::registry::{Counts, Registry};
-use crate::verdict::{Findings, Observation, QueueSeen};
+use crate::verdict::{Observation, QueueSeen};
 use crate::view::Reading;
-use crate::view::books::{BooksView, Verdict};
+use crate::view::books::BooksView;
 use crate::view::queue::{
     ConsumerView, HistoryPoint, PauseView, QueueView, RatesView, RoleUtilisationView,
     UtilisationView,
 };
+
+/// What is not older was seen at one moment, as far as the books' verdict goes.
+const AT_ONCE_MS: u64 = 2_000;
 
 /// When it is looked.
 pub(super) struct At {
@@ -43,7 +44,7 @@ pub(super) fn view(
         oldest,
         ..
     } = watched;
-    let deaf = sources.deaf.as_ref().map(|(why, _)| why.clone());
+    let deaf = sources.deaf.clone();
     let heard = |reading: Reading<f64>| match &deaf {
         Some(why) => Reading::unknown(why.clone()),
         None => reading,
@@ -64,8 +65,15 @@ pub(super) fn view(
     };
     let ready_messages = sources.depth.reading(now, |depth| depth.ready_messages);
     let total_messages = sum(&ready_messages, &unacked_messages);
+    let read = sources.books.known(now);
+    let books_age = read.as_ref().map_or(u64::MAX, |(_, age)| *age);
+    // One moment: books, depth and workers, and nobody who was not heard yet since the start and may hold something.
+    let is_at_once = |depth_age: u64| {
+        let oldest = depth_age.max(books_age).max(registry.longest_unheard(now));
+        oldest <= AT_ONCE_MS && !registry.awaits_somebody()
+    };
     let seen = match (&deaf, sources.depth.known(now)) {
-        (None, Ok((depth, _))) => Some(QueueSeen {
+        (None, Ok((depth, age))) if is_at_once(age) => Some(QueueSeen {
             ready: depth.ready_messages,
             held,
             longest_held_ms,
@@ -75,8 +83,7 @@ pub(super) fn view(
         }),
         _ => None,
     };
-    let books = sources.books.known(now);
-    let findings = books.as_ref().ok().map(|(books, _)| {
+    let findings = read.as_ref().ok().map(|(books, _)| {
         verdicts.look(&Observation {
             now,
             lives: lives.known(),
@@ -84,31 +91,27 @@ pub(super) fn view(
             queue: seen,
         })
     });
-    let books_view = books_view(console, sources, findings.as_ref(), lives, now);
+    let discarded = console.letters.counts().discarded;
+    let books_view = books::view(&sources.books, findings.as_ref(), lives, discarded, now);
 
     let total_rides = total_rides(console, sources, &total_messages, &books_view, now);
     if let Some(rides) = total_rides.value {
         backlogs.saw(now, rides);
     }
-    let held_accepted_at = oldest_held(registry, now);
-    let held_ms = held_accepted_at.map(|accepted| at.epoch_ms.saturating_sub(accepted));
     let oldest_ms = oldest.look(
         now,
         total_messages.value,
         registry.delivered_messages(),
-        held_ms.filter(|_| deaf.is_none()),
+        oldest_held(registry, now).filter(|_| deaf.is_none()),
     );
     let stored_after = latency(
         registry
-            .heard(Role::Worker, now)
+            .nodes()
+            .filter(|node| node.last.role() == Role::Worker)
             .flat_map(|node| node.window.durations(now)),
         1,
         0,
     );
-    let dead_in_queue = sources
-        .depth
-        .reading(now, |depth: &Depth| depth.dead_messages);
-    let kept = console.letters.counts().dead;
     let document = console.desired.document();
     let mut view = QueueView {
         stack: console.config.stack.to_string(),
@@ -121,17 +124,18 @@ pub(super) fn view(
         paused: document.pause.as_ref().map(|pause| PauseView {
             since_ms: pause.since_ms,
             by: pause.by.clone(),
-            not_yet: still_consuming(registry, now),
+            not_yet: still_consuming(registry),
         }),
         ready_messages,
         unacked_messages,
         total_messages,
         drain: drain_time(&total_rides, &rates.publish_per_s, &rates.ack_per_s),
         total_rides,
-        dead_letters: Reading {
-            value: dead_in_queue.value.map(|in_queue| in_queue + kept),
-            ..dead_in_queue
-        },
+        dead_letters: dead_letters(
+            console.letters.counts().dead,
+            &sources.depth.reading(now, |depth| depth.dead_messages),
+            kept_elsewhere(console),
+        ),
         rates,
         oldest_ms,
         stored_after,
@@ -148,13 +152,12 @@ pub(super) fn view(
             .map(|management| management.view()),
         alarms: Vec::new(),
     };
-    view.alarms = alarms::of(console, registry, sources, &view, now);
+    view.alarms = alarms::of(console, watched, sources, &view, now);
     view
 }
 
 /// The point of the history that a view makes.
 pub(super) fn point(view: &QueueView) -> HistoryPoint {
-    let whole = |reading: &Reading<u64>| reading.value.map(|value| value as f64);
     let workers = &view.utilisation.worker;
     let is_known = workers.rss_bytes.value.is_some();
     HistoryPoint {
@@ -162,12 +165,12 @@ pub(super) fn point(view: &QueueView) -> HistoryPoint {
         publish_per_s: view.rates.publish_per_s.value,
         ack_per_s: view.rates.ack_per_s.value,
         reads_per_s: view.rates.reads_per_s.value,
-        backlog_rides: whole(&view.total_rides),
-        stored_after_p99_ms: whole(&view.stored_after.p99_ms),
-        oldest_ms: whole(&view.oldest_ms),
-        dead_letters: whole(&view.dead_letters),
-        workers: is_known.then_some(workers.nodes as f64),
-        threads: is_known.then_some(workers.threads as f64),
+        backlog_rides: view.total_rides.value,
+        stored_after_p99_ms: view.stored_after.p99_ms.value,
+        oldest_ms: view.oldest_ms.value,
+        dead_letters: view.dead_letters.value,
+        workers: is_known.then_some(workers.nodes),
+        threads: is_known.then_some(workers.threads),
     }
 }
 
@@ -205,99 +208,57 @@ fn total_rides(
     Reading::of(rides, total_messages.age_ms.unwrap_or(0))
 }
 
-fn books_view(
-    console: &Console,
-    sources: &Sources,
-    findings: Option<&Findings>,
-    lives: &Lives,
-    now: u64,
-) -> BooksView {
-    let source = &sources.books;
-    let of = |term: fn(&Books) -> u64| source.reading(now, term);
-    let found = |number: fn(&Findings) -> u64| {
-        let counted = findings.map_or(0, number);
-        source.reading(now, |_| counted)
-    };
-    let outstanding = source.reading(now, |books| match books.own_queue {
-        Some(own) => own.waiting,
-        None => lives.outstanding_rides(books),
-    });
-    let why = source.known(now).err().map(|(why, _)| why);
-    let (verdict, says) = verdict(findings, why);
-    BooksView {
-        verdict,
-        says,
-        accepted: source.reading(now, |books| match books.own_queue {
-            Some(own) => own.accepted,
-            None => lives.accepted_rides(),
-        }),
-        settled: of(|books| books.settled),
-        replayed: of(|books| books.replayed),
-        foreign: of(|books| books.foreign),
-        applied: of(|books| books.applied),
-        // A batch is applied a moment before it is settled.
-        duplicate: of(|books| u64::try_from(books.duplicate()).unwrap_or(0)),
-        dead: of(|books| books.dead),
-        discarded: Reading::of(console.letters.counts().discarded, 0),
-        outstanding,
-        outstanding_messages: found(|findings| findings.outstanding),
-        lost_messages: found(|findings| findings.lost),
-        lost: findings
-            .map(|findings| findings.named.iter().map(ToString::to_string).collect())
-            .unwrap_or_default(),
+/// Why this console does not know of all letters that were taken from their queue.
+fn kept_elsewhere(console: &Console) -> Option<&'static str> {
+    // A data folder has one console.
+    if console.config.engine == EngineKind::DataFolder {
+        return None;
+    }
+    if console.config.read_only {
+        return Some("another console keeps them, for this one is read-only");
+    }
+    match console.letters.holder() {
+        Holder::Us => None,
+        Holder::Another => Some("another console keeps them"),
+        Holder::Unsure => Some("it is not known whether another console keeps some"),
     }
 }
 
-fn verdict(findings: Option<&Findings>, why: Option<String>) -> (Verdict, String) {
-    let Some(findings) = findings.filter(|_| why.is_none()) else {
-        let why = why.unwrap_or_else(|| "they were not read yet".to_owned());
-        return (Verdict::Unknown, format!("the books cannot be read: {why}"));
-    };
-    match findings {
-        Findings { lost, .. } if *lost > 0 => (
-            Verdict::Lost,
-            format!(
-                "{} lost: the queue had confirmed what is neither stored nor in it any more. Look who removed messages, and \
-                 have the gates send again",
-                messages_are(*lost)
-            ),
-        ),
-        Findings { suspect, .. } if *suspect > 0 => (
-            Verdict::Suspect,
-            format!(
-                "{} overdue; whether anything is lost is not certain yet",
-                messages_are(*suspect)
-            ),
-        ),
-        Findings { outstanding: 0, .. } => (
-            Verdict::Closed,
-            "every accepted ride is settled, none is lost".to_owned(),
-        ),
-        Findings { outstanding, .. } => (
-            Verdict::Open,
-            format!("{} on the way, none is lost", messages_are(*outstanding)),
-        ),
+/// Dead letters that wait: `kept` by this console, those in their queue, and those of which another console may know.
+fn dead_letters(kept: u64, in_queue: &Reading<u64>, elsewhere: Option<&str>) -> Reading<u64> {
+    let in_queue_unknown = in_queue
+        .unknown
+        .as_ref()
+        .map(|why| format!("those in their queue are not known: {why}"));
+    let known = kept + in_queue.value.unwrap_or(0);
+    let why: Vec<&str> = elsewhere
+        .into_iter()
+        .chain(in_queue_unknown.as_deref())
+        .collect();
+    if why.is_empty() {
+        return Reading::of(known, in_queue.age_ms.unwrap_or(0));
     }
+    let part = (known > 0).then_some(known);
+    Reading::at_least(part, in_queue.age_ms.or(Some(0)), &why.join("; "))
 }
 
-fn messages_are(count: u64) -> String {
-    match count {
-        1 => "1 message is".to_owned(),
-        _ => format!("{count} messages are"),
-    }
-}
-
-fn oldest_held(registry: &Registry, now: u64) -> Option<u64> {
-    let workers = registry.heard(Role::Worker, now);
+/// How old the oldest ride was that any worker held when it said so, and how long ago that was.
+fn oldest_held(registry: &Registry, now: u64) -> Option<(u64, u64)> {
+    let workers = registry.heard(Role::Worker);
     let oldest = workers.filter_map(|node| match &node.last.report {
-        Report::Worker(worker) => worker.oldest_held_accepted_at_ms,
+        Report::Worker(worker) => {
+            let accepted_at = worker.oldest_held_accepted_at_ms?;
+            // Not from now on: what it held then it may have stored since.
+            let age = node.last.sent_at_ms.saturating_sub(accepted_at);
+            Some((age, now.saturating_sub(node.heard_at)))
+        }
         Report::Api(_) => None,
     });
-    oldest.min()
+    oldest.max()
 }
 
-fn still_consuming(registry: &Registry, now: u64) -> Vec<String> {
-    let workers = registry.heard(Role::Worker, now);
+fn still_consuming(registry: &Registry) -> Vec<String> {
+    let workers = registry.heard(Role::Worker);
     let consuming = workers.filter(|node| match &node.last.report {
         Report::Worker(worker) => worker.lanes.iter().any(|lane| lane.prefetch_messages > 0),
         Report::Api(_) => false,
@@ -315,10 +276,10 @@ fn utilisation(
     let lost = registry
         .nodes()
         .filter(of_role)
-        .filter(|node| node.is_lost(now));
+        .filter(|node| node.is_lost());
     let lost = lost.count() as u64;
     let (mut nodes, mut threads, mut rss_bytes) = (0, 0, 0);
-    for node in registry.heard(role, now) {
+    for node in registry.heard(role) {
         nodes += 1;
         rss_bytes += node.last.rss_bytes;
         threads += match &node.last.report {
@@ -370,13 +331,15 @@ fn consumers(registry: &Registry, deaf: Option<&str>, at: &At) -> Vec<ConsumerVi
         if node.has_ended() {
             continue;
         }
-        let lost = node.is_lost(at.now);
+        let lost = node.is_lost();
         for (number, lane) in worker.lanes.iter().enumerate() {
             let acked = |counts: &Counts| counts.lanes.get(number).copied().unwrap_or(0);
-            let ack_per_s = match (deaf, lost, node.window.per_s(acked)) {
+            let ack_per_s = match (deaf, lost, node.per_s(acked)) {
                 (Some(why), ..) => Reading::unknown(why),
                 (None, true, _) => Reading::unknown("its node is not heard any more"),
-                (None, false, Some(rate)) => Reading::of(rate, node.silent_for(at.now)),
+                (None, false, Some(rate)) => {
+                    Reading::of(rate, at.now.saturating_sub(node.heard_at))
+                }
                 (None, false, None) => Reading::unknown("it was heard only once so far"),
             };
             // Both times are the node's own: its clock need not be right.
@@ -397,4 +360,38 @@ fn consumers(registry: &Registry, deaf: Option<&str>, at: &At) -> Vec<ConsumerVi
         }
     }
     rows
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dead_letters_that_nobody_here_counts_are_not_0() {
+        let (none, away) = (Reading::of(0, 300), Reading::unknown("RabbitMQ is away"));
+        assert_eq!(
+            dead_letters(5, &Reading::of(2, 300), None),
+            Reading::of(7, 300)
+        );
+        let elsewhere = dead_letters(0, &none, Some("another console keeps them"));
+        assert_eq!(elsewhere, Reading::unknown("another console keeps them"));
+        let part = dead_letters(0, &Reading::of(2, 300), Some("another console keeps them"));
+        assert_eq!((part.value, part.age_ms), (Some(2), Some(300)));
+        // What is kept here is known without the broker.
+        let kept = dead_letters(5, &away, None);
+        assert_eq!(kept.value, Some(5));
+        assert!(kept.unknown.unwrap().contains("RabbitMQ is away"));
+        assert_eq!(dead_letters(0, &away, None).value, None);
+    }
+
+    #[test]
+    fn the_oldest_ride_is_as_old_as_it_was_when_the_worker_said_so() {
+        use crate::registry::tests::worker;
+        let mut registry = Registry::default();
+        let boot = skilift_core::control::BootId::random();
+        // It holds a ride that was accepted 100 ms before. Its clock is an hour ahead.
+        registry.hear(worker(1, boot, 1, 3_600_000, 5), 1_000, 5_000);
+        registry.look(1_900);
+        assert_eq!(oldest_held(&registry, 1_900), Some((100, 900)));
+    }
 }

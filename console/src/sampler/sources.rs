@@ -5,8 +5,10 @@ use std::time::Duration;
 use skilift_core::books::Books;
 use skilift_core::clock::epoch_ms;
 use skilift_core::control::heartbeat::Report;
+use skilift_core::control::{ControlError, Heartbeat};
 use skilift_core::lifecycle::chain;
 use skilift_core::queue::depth::Depth;
+use tokio::sync::mpsc;
 
 use crate::console::Console;
 use crate::view::Reading;
@@ -15,16 +17,35 @@ use crate::view::Reading;
 const INTERVAL: Duration = Duration::from_secs(1);
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long the way to the nodes may take to answer.
+const ECHO_PATIENCE: Duration = Duration::from_secs(2);
 /// What was read longer ago is not known any more.
 const FRESH_MS: u64 = 5_000;
 
 /// What was read last.
 #[derive(Default)]
 pub(super) struct Sources {
-    /// Why heartbeats are not heard, and since when.
-    pub(super) deaf: Option<(String, u64)>,
+    /// Why heartbeats are not heard, as noticed at the last look.
+    pub(super) deaf: Option<String>,
+    /// What went wrong last on the way to the nodes, while nothing has gone well since.
+    trouble: Option<String>,
     pub(super) depth: Latest<Depth>,
     pub(super) books: Latest<Books>,
+}
+
+impl Sources {
+    /// Notices whether heartbeats are heard. A console that has only just started (`ran_ms`) has not listened yet.
+    pub(super) fn notice(&mut self, is_deaf: bool, ran_ms: u64) {
+        let begins = self.trouble.is_none() && ran_ms < super::BEGIN_LISTENING_MS;
+        let silent = || "the way to the nodes does not answer".to_owned();
+        let why = (is_deaf && !begins).then(|| self.trouble.clone().unwrap_or_else(silent));
+        match (&self.deaf, &why) {
+            (None, Some(why)) => tracing::warn!("heartbeats are not heard: {why}"),
+            (Some(_), None) => tracing::info!("heartbeats are heard again"),
+            _ => {}
+        }
+        self.deaf = why;
+    }
 }
 
 /// What was read last, when, and why it was not read again.
@@ -83,40 +104,60 @@ pub(super) async fn hear(console: &Console) {
     loop {
         let listening = tokio::time::timeout(PATIENCE, console.sources.plane.heartbeats()).await;
         let why = match listening {
-            Ok(Ok(mut heard)) => {
-                listens(console, None);
-                while let Some(heartbeat) = heard.recv().await {
-                    let (now, epoch_ms) = (observed.now(), epoch_ms());
-                    console.desired.learn_flags(&heartbeat);
-                    let mut watched = observed.watched();
-                    if let Report::Api(api) = &heartbeat.report {
-                        watched.lives.hear(&api.confirmed);
-                    }
-                    watched.registry.hear(heartbeat, now, epoch_ms);
-                }
-                "the connection was lost".to_owned()
+            Ok(Ok(heard)) => {
+                works(console);
+                listen(console, heard).await
             }
             Ok(Err(error)) => chain(&error),
             Err(_) => format!("no answer within {} s", PATIENCE.as_secs()),
         };
-        listens(console, Some(why));
+        observed.watched().registry.cannot_hear();
+        observed.sources().trouble = Some(why);
         tokio::time::sleep(INTERVAL).await;
     }
 }
 
-/// Notes whether heartbeats are heard: while they are not, nobody's silence says anything.
-fn listens(console: &Console, why_not: Option<String>) {
+/// Takes heartbeats until the way is lost, and returns why it was. A way that stalls is not lost, and brings nothing: so it is
+/// asked something each second, and only while it answers does a node's silence say anything.
+async fn listen(console: &Console, mut heard: mpsc::Receiver<Heartbeat>) -> String {
+    let observed = &console.observed;
+    let asking = async {
+        loop {
+            tokio::time::sleep(INTERVAL).await;
+            let asked = tokio::time::timeout(ECHO_PATIENCE, console.sources.plane.document());
+            match asked.await {
+                // What it says is somebody else's business.
+                Ok(Ok(_) | Err(ControlError::Unreadable { .. })) => works(console),
+                Ok(Err(error)) => observed.sources().trouble = Some(chain(&error)),
+                Err(_) => observed.sources().trouble = None,
+            }
+        }
+    };
+    let hearing = async {
+        while let Some(heartbeat) = heard.recv().await {
+            let (now, epoch_ms) = (observed.now(), epoch_ms());
+            console.desired.learn_flags(&heartbeat);
+            let mut watched = observed.watched();
+            if let Report::Api(api) = &heartbeat.report {
+                let publisher = heartbeat.node.to_string();
+                watched.lives.hear(&publisher, &api.confirmed, epoch_ms);
+            }
+            watched.registry.hear(heartbeat, now, epoch_ms);
+        }
+    };
+    tokio::select! {
+        () = hearing => {}
+        () = asking => {}
+    }
+    "the connection was lost".to_owned()
+}
+
+/// Notes that the way to the nodes works.
+fn works(console: &Console) {
     let observed = &console.observed;
     let now = observed.now();
-    let was_deaf = observed.sources().deaf.clone();
-    match (&was_deaf, &why_not) {
-        (None, Some(why)) => tracing::warn!("heartbeats are not heard: {why}"),
-        (Some(_), None) => tracing::info!("heartbeats are heard again"),
-        _ => {}
-    }
-    observed.watched().registry.listens(why_not.is_none(), now);
-    let since = was_deaf.map_or(now, |(_, since)| since);
-    observed.sources().deaf = why_not.map(|why| (why, since));
+    observed.watched().registry.can_hear(now);
+    observed.sources().trouble = None;
 }
 
 /// Looks how much waits, for ever.

@@ -67,6 +67,7 @@ fn a_message_that_is_nowhere_in_an_empty_queue_is_lost() {
     assert_eq!(look(31_000, Some(lost_worker)).lost, 0);
     let lost = look(31_500, Some(EMPTY));
     assert_eq!((lost.outstanding, lost.suspect, lost.lost), (1, 0, 1));
+    assert_eq!(lost.lost_of, BTreeMap::from([(LIFE, (1, 1))]));
     assert_eq!(lost.named[0].to_string(), "0000000000000007-0-4");
 }
 

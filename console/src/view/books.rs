@@ -12,6 +12,9 @@ pub struct BooksView {
     pub verdict: Verdict,
     /// The verdict in a sentence.
     pub says: String,
+    /// How long ago the books were read, in milliseconds: at another moment than the queue. Null while they never were.
+    #[serde(default)]
+    pub age_ms: Option<u64>,
     /// Rides that were accepted.
     pub accepted: Reading<u64>,
     /// Rides of our publishers that were settled.

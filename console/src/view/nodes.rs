@@ -71,6 +71,8 @@ pub enum NodeState {
     Working,
     /// It works, but not as well as it should.
     Degraded,
+    /// It has only just started, and does not work yet.
+    Starting,
     /// It cannot work.
     Unavailable,
     /// It was told to pause.

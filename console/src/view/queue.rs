@@ -29,7 +29,8 @@ pub struct QueueView {
     pub dead_letters: Reading<u64>,
     /// Rides a second.
     pub rates: RatesView,
-    /// Age of the oldest ride that is not stored, in milliseconds; 0 when none waits.
+    /// Age of the oldest ride that is not stored, in milliseconds, at the time that `age_ms` tells. 0 says that none waits: a
+    /// ride that does is at least 1 ms old.
     pub oldest_ms: Reading<u64>,
     /// Time from acceptance to storage over the last ten seconds.
     pub stored_after: LatencyView,
@@ -100,18 +101,22 @@ pub enum Trend {
     Unknown,
 }
 
-/// `backlog / (ack - publish)`
+/// When the backlog is gone: `backlog / (ack - publish)`, where that means something
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case", tag = "is")]
 pub enum DrainTime {
     /// Nothing waits.
     Empty,
+    /// No more waits than arrives within about a second: rides are on their way, and none is kept waiting.
+    KeepsUp,
+    /// As much is stored as arrives: the backlog stays.
+    Level,
     /// It is gone after so long.
     In {
         /// Seconds.
         seconds: f64,
     },
-    /// No more is stored than arrives.
+    /// Less is stored than arrives, or nothing.
     Never,
     /// A number that it needs is unknown.
     Unknown {
@@ -205,7 +210,7 @@ pub struct HistoryView {
     pub points: Vec<HistoryPoint>,
 }
 
-/// One point of the history: means over its step, of which every one may be unknown.
+/// One point of the history: means over its step, of which every one may be unknown. Counts are rounded.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct HistoryPoint {
     /// When its step began, in milliseconds since 1970.
@@ -217,15 +222,27 @@ pub struct HistoryPoint {
     /// Questions a second that were answered.
     pub reads_per_s: Option<f64>,
     /// Rides that waited.
-    pub backlog_rides: Option<f64>,
+    #[serde(default, deserialize_with = "whole")]
+    pub backlog_rides: Option<u64>,
     /// 99 of 100 rides were stored after at most so many milliseconds.
-    pub stored_after_p99_ms: Option<f64>,
+    #[serde(default, deserialize_with = "whole")]
+    pub stored_after_p99_ms: Option<u64>,
     /// Age of the oldest ride that was not stored, in milliseconds.
-    pub oldest_ms: Option<f64>,
+    #[serde(default, deserialize_with = "whole")]
+    pub oldest_ms: Option<u64>,
     /// Dead letters.
-    pub dead_letters: Option<f64>,
+    #[serde(default, deserialize_with = "whole")]
+    pub dead_letters: Option<u64>,
     /// Worker nodes that were heard.
-    pub workers: Option<f64>,
+    #[serde(default, deserialize_with = "whole")]
+    pub workers: Option<u64>,
     /// Worker lanes that ran.
-    pub threads: Option<f64>,
+    #[serde(default, deserialize_with = "whole")]
+    pub threads: Option<u64>,
+}
+
+/// A whole number, also where it is written as 3.0 or is a mean: so earlier versions wrote them.
+fn whole<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
+    let number: Option<f64> = Option::deserialize(from)?;
+    Ok(number.map(|number| number.round() as u64))
 }

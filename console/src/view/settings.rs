@@ -48,8 +48,8 @@ pub struct SectionView {
     pub since_ms: Option<u64>,
     /// Who set it.
     pub by: Option<String>,
-    /// Nodes that run this generation.
-    pub nodes_following: u64,
+    /// Nodes that run this generation; null for "ingest", of which nodes do not say what they do.
+    pub nodes_following: Option<u64>,
     /// Nodes that are heard and do not.
     pub nodes_behind: Vec<String>,
     /// What the engine makes of it, where that differs: "a data folder has one lane".

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use nix::unistd::gethostname;
@@ -117,6 +118,8 @@ pub struct Agent {
     plane: Arc<dyn ControlPlane>,
     orders: watch::Sender<Orders>,
     memory: Option<Memory>,
+    /// Heartbeats so far.
+    beats: AtomicU64,
 }
 
 impl Agent {
@@ -139,6 +142,7 @@ impl Agent {
             plane,
             orders: watch::Sender::default(),
             memory,
+            beats: AtomicU64::new(1),
         };
         if let Some(remembered) = remembered {
             agent.follow(remembered);
@@ -311,6 +315,7 @@ impl Agent {
             host: identity.host,
             instance: None,
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            number: self.beats.fetch_add(1, Ordering::Relaxed),
             started_at_ms: identity.started_at_ms,
             sent_at_ms: epoch_ms(),
             generation: status.generation,

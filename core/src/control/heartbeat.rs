@@ -22,6 +22,8 @@ pub struct Heartbeat {
     pub instance: Option<String>,
     /// Skilift's version.
     pub version: String,
+    /// The number of this heartbeat in this life, which only grows: clocks may be set back.
+    pub number: u64,
     /// When it started, in milliseconds since 1970, by its own clock.
     pub started_at_ms: u64,
     /// When it sent this, in milliseconds since 1970, by its own clock.

@@ -51,6 +51,7 @@ pub(crate) fn heartbeat(host: &str) -> Heartbeat {
         instance: None,
         version: "0.1.0".to_owned(),
         started_at_ms: 1,
+        number: 1,
         sent_at_ms: 2,
         generation: None,
         activity: Activity::Drained {
