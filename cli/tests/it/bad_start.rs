@@ -174,7 +174,11 @@ async fn mistakes_in_the_configuration_are_usage_errors() {
     ];
     let folder = TempDir::new().unwrap();
     std::fs::write(folder.path().join("skilift.toml"), "thredas = 4\n").unwrap();
-    let unknown = ["unknown field", "thredas", "skilift.toml"];
+    let unknown = [
+        "unknown key thredas",
+        "did you mean threads?",
+        "skilift.toml",
+    ];
     fails_in(folder.path(), &WORKER, &urls, 2, &unknown).await;
     fails(
         &WORKER,
