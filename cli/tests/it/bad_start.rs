@@ -191,7 +191,7 @@ async fn mistakes_in_the_configuration_are_usage_errors() {
         &["serve", "worker", "--threads", "0"],
         &urls,
         2,
-        &["threads must be from 1 to 256, not 0"],
+        &["'0' for '--threads <N>': it must be from 1 to 256 threads"],
     )
     .await;
     fails(
@@ -231,7 +231,7 @@ async fn mistakes_in_the_configuration_are_usage_errors() {
         &WORKER,
         &[urls[0], urls[1], ("SKI_THRAEDS", "2")],
         2,
-        &["thraeds"],
+        &["SKI_THRAEDS", "did you mean SKI_THREADS?"],
     )
     .await;
     fails(
