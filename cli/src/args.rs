@@ -3,19 +3,23 @@
 pub(crate) mod access;
 pub(crate) mod client;
 pub(crate) mod doctor;
+mod examples;
 pub(crate) mod load;
 pub(crate) mod operate;
 pub(crate) mod queue;
+mod ranges;
 pub(crate) mod settings;
 pub(crate) mod stats;
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueHint};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 use serde::Serialize;
+use skilift_load::simulation::Rate;
 
 use crate::exit::EXIT_CODES;
 
@@ -25,30 +29,38 @@ Every option can also be set by an environment variable (--amqp-url is SKI_AMQP_
 (amqp_url = \"...\"): flags come first, then the environment, then the file given by --config, else ./skilift.toml, else \
 /etc/skilift/skilift.toml. SKI_LOG sets the log filter (default: info).";
 
-const EXAMPLES: &str = "\
-Examples:
-  skictl up
-  skictl queue --watch
-  skictl settings set worker --threads 16
-  skictl load --target http://127.0.0.1:8080 --rides 200000 --verify";
-
 /// Records ski lift rides and answers questions about them.
 #[derive(Debug, Parser)]
 #[command(
     name = "skictl",
     version,
     about,
-    after_help = format!("{EXAMPLES}\n\n{EXIT_CODES}\n\n{SETTINGS}"),
-    disable_help_subcommand = true
+    after_help = format!("{EXIT_CODES}\n\n{SETTINGS}")
 )]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
 }
 
-/// What stands at the end of the help of a command that asks a console.
-fn after(examples: &str) -> String {
-    format!("{examples}\n\n{}", operate::CONSOLE)
+impl Cli {
+    /// What was asked for; it ends the process where that cannot be meant, or is help.
+    pub(crate) fn read() -> Self {
+        let words: Vec<OsString> = std::env::args_os().collect();
+        let read = Self::documented()
+            .try_get_matches_from(&words)
+            .and_then(|matches| Self::from_arg_matches(&matches));
+        read.unwrap_or_else(|error| client::with_watch_hint(error, &words).exit())
+    }
+
+    /// The command line with its examples.
+    pub(crate) fn documented() -> clap::Command {
+        examples::documented(Self::command(), "")
+    }
+
+    /// The examples of a command, by its words behind `skictl`.
+    pub(crate) fn examples(path: &str) -> &'static [&'static str] {
+        examples::of(path)
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -65,7 +77,7 @@ pub(crate) enum Command {
     #[command(flatten)]
     Operate(Operate),
     /// Look at broker, Redis, clocks, versions, ports and disk, and say how to mend what is wrong
-    #[command(after_help = doctor::DOCTOR_EXAMPLES)]
+    #[command(after_help = doctor::DOCTOR_EXIT_CODES)]
     Doctor(Box<doctor::DoctorArgs>),
     /// Print a completion script for a shell
     Completions {
@@ -84,37 +96,37 @@ pub(crate) enum Command {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Operate {
     /// Show what is known of skiers and resorts
-    #[command(after_help = after(stats::STATS_EXAMPLES))]
+    #[command(after_help = operate::CONSOLE)]
     Stats(stats::StatsArgs),
     /// Show how many rides wait and how late they are stored; pause, resume, dead letters
-    #[command(after_help = after(queue::QUEUE_EXAMPLES))]
+    #[command(after_help = operate::CONSOLE)]
     Queue(queue::QueueArgs),
     /// Show the nodes, and drain them
-    #[command(after_help = after(operate::NODES_EXAMPLES))]
+    #[command(after_help = operate::CONSOLE)]
     Nodes(operate::NodesArgs),
     /// Show how nodes work, and change it while rides flow
-    #[command(after_help = after(settings::SETTINGS_EXAMPLES))]
+    #[command(after_help = operate::CONSOLE)]
     Settings(settings::SettingsArgs),
     /// Show who did what, and what came of it
-    #[command(after_help = after(operate::AUDIT_EXAMPLES))]
+    #[command(after_help = operate::CONSOLE)]
     Audit(operate::AuditArgs),
     /// Show and change who may log in
-    #[command(after_help = after(access::USERS_EXAMPLES))]
+    #[command(after_help = operate::CONSOLE)]
     Users(access::UsersArgs),
     /// Show, make and revoke tokens for scripts
-    #[command(after_help = after(access::TOKENS_EXAMPLES))]
+    #[command(after_help = operate::CONSOLE)]
     Tokens(access::TokensArgs),
     /// Show, make and revoke ingest keys for gates
-    #[command(after_help = after(access::KEYS_EXAMPLES))]
+    #[command(after_help = operate::CONSOLE)]
     Keys(access::KeysArgs),
     /// Log in to a console
-    #[command(after_help = after(access::LOGIN_EXAMPLES))]
+    #[command(after_help = format!("{}\n\n{}", access::LOGIN_TOKEN, operate::CONSOLE))]
     Login(access::LoginArgs),
     /// Name consoles, and choose one
-    #[command(after_help = access::CONTEXT_EXAMPLES)]
+    #[command(after_help = access::CONTEXTS_FILE)]
     Context(access::ContextArgs),
     /// Write the counters and indexes of a day anew, from its ledger
-    #[command(after_help = after(operate::REPAIR_EXAMPLES))]
+    #[command(after_help = operate::CONSOLE)]
     Repair(operate::RepairArgs),
 }
 
@@ -168,8 +180,8 @@ pub(crate) struct CommonArgs {
     #[arg(long, value_name = "ADDR")]
     #[serde(skip_serializing_if = "Option::is_none")]
     metrics_listen: Option<SocketAddr>,
-    /// How long finishing the work may take after the first signal [default: 30s]
-    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    /// How long finishing the work may take after the first signal, up to 1h [default: 30s]
+    #[arg(long, value_name = "TIME", allow_negative_numbers = true, value_parser = ranges::time(Duration::ZERO..=ranges::DRAIN))]
     #[serde(
         skip_serializing_if = "Option::is_none",
         with = "humantime_serde::option"
@@ -204,8 +216,8 @@ pub(crate) struct UpArgs {
     #[arg(long)]
     #[serde(skip_serializing_if = "is_false")]
     accept_loss_window: bool,
-    /// Post so many simulated rides a second, as skiers at three resorts would take them [default: 0]
-    #[arg(long, value_name = "RATE")]
+    /// Post so many simulated rides a second, up to 2000, as skiers at three resorts would take them [default: 0]
+    #[arg(long, value_name = "RATE", allow_negative_numbers = true, value_parser = ranges::number(0.0..=Rate::MAX, "rides a second"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     simulate: Option<f64>,
 }
@@ -319,20 +331,20 @@ pub(crate) struct ApiArgs {
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     #[serde(skip_serializing_if = "Option::is_none")]
     data: Option<PathBuf>,
-    /// Publisher lanes, each one AMQP channel [default: 1]
-    #[arg(long, value_name = "N")]
+    /// Publisher lanes, each one AMQP channel, 1 to 64 [default: 1]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = ranges::count(ranges::LANES, "lanes"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     lanes: Option<u64>,
-    /// Most rides in one message [default: 256]
-    #[arg(long, value_name = "N")]
+    /// Most rides in one message, 1 to 10000 [default: 256]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = ranges::count(ranges::MESSAGE_RIDES, "rides"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     message_rides: Option<u64>,
-    /// Most rides that wait for RabbitMQ's confirm at once; more are refused [default: 20000]
-    #[arg(long, value_name = "N")]
+    /// Most rides that wait for RabbitMQ's confirm at once, 1 to 1000000; more are refused [default: 20000]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = ranges::count(ranges::MAX_IN_FLIGHT, "rides"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     max_in_flight: Option<u64>,
-    /// Rides in the queue above which new ones are refused [default: 1000000]
-    #[arg(long, value_name = "N")]
+    /// Rides in the queue above which new ones are refused, 1 to 1000000000 [default: 1000000]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = ranges::count(ranges::HIGH_WATER, "rides"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     high_water: Option<u64>,
 }
@@ -342,20 +354,20 @@ pub(crate) struct WorkerArgs {
     #[command(flatten)]
     #[serde(flatten)]
     pub(crate) common: CommonArgs,
-    /// Threads, each one AMQP channel and one Redis connection [default: 2]
-    #[arg(long, value_name = "N")]
+    /// Threads, each one AMQP channel and one Redis connection, 1 to 256 [default: 2]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = ranges::count(ranges::THREADS, "threads"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     threads: Option<u64>,
-    /// Rides that a thread may hold unacknowledged [default: 4000]
-    #[arg(long, value_name = "N")]
+    /// Rides that a thread may hold unacknowledged, 1 to 1000000 [default: 4000]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = ranges::count(ranges::PREFETCH, "rides"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     prefetch: Option<u64>,
-    /// Rides at which a batch is full [default: 1000]
-    #[arg(long, value_name = "N")]
+    /// Rides at which a batch is full, 1 to 100000 [default: 1000]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = ranges::count(ranges::BATCH, "rides"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     batch: Option<u64>,
-    /// How long a batch waits for more rides [default: 25ms]
-    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    /// How long a batch waits for more rides, up to 10s [default: 25ms]
+    #[arg(long, value_name = "TIME", allow_negative_numbers = true, value_parser = ranges::time(Duration::ZERO..=ranges::LINGER))]
     #[serde(
         skip_serializing_if = "Option::is_none",
         with = "humantime_serde::option"
@@ -375,11 +387,10 @@ fn is_false(switch: &bool) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_command_line_is_consistent() {
-        Cli::command().debug_assert();
+        Cli::documented().debug_assert();
     }
 
     /// Writes the help of a command and of all below it.
@@ -393,10 +404,11 @@ mod tests {
 
     #[test]
     fn help() {
-        let mut all = Cli::command().term_width(120);
+        let mut all = Cli::documented().term_width(120);
         all.build();
         insta::assert_snapshot!("skictl", all.render_long_help().to_string());
-        for command in all.get_subcommands_mut() {
+        let commands = all.get_subcommands_mut();
+        for command in commands.filter(|command| command.get_name() != "help") {
             let name = format!("skictl-{}", command.get_name());
             let mut text = String::new();
             write_help(command, &mut text);

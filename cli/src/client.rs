@@ -3,13 +3,14 @@
 //! - `server`: which console, and the token to show. `contexts`: consoles by name. `connection`: one console. `error`: what
 //!   goes wrong, and its exit code.
 //! - `show`: views, once or again and again. `change`: plans, agreed to and applied. `ask`: questions to who sits there.
-//! - `look`, `page`: figures, tables and colours for people.
+//! - `look`, `page`: figures, tables and colours for people; `columns`: how a table fits a terminal; `notes`: what stands below.
 //! - Then the commands, one file each.
 
 mod access;
 mod ask;
 mod audit;
 mod change;
+mod columns;
 mod connection;
 mod context;
 mod contexts;
@@ -18,6 +19,7 @@ mod letters;
 mod login;
 mod look;
 mod nodes;
+mod notes;
 mod page;
 mod queue;
 mod server;
@@ -31,6 +33,7 @@ use anyhow::Context as _;
 use skilift_core::lifecycle::Signals;
 
 use self::change::Changing;
+pub(crate) use self::columns::Columns;
 use self::connection::Console;
 pub(crate) use self::connection::tls;
 pub(crate) use self::error::ClientError;
@@ -55,7 +58,7 @@ pub(crate) fn run(command: &Operate) -> anyhow::Result<ExitCode> {
         Operate::Tokens(args) => until_signal(access::tokens(args)),
         Operate::Keys(args) => until_signal(access::keys(args)),
         Operate::Login(args) => until_signal(login::run(args)),
-        Operate::Context(args) => context::run(args),
+        Operate::Context(args) => until_signal(context::run(args)),
     };
     Ok(exit?.into())
 }

@@ -23,6 +23,9 @@ use keys::Keys;
 /// Where a configuration file is looked for when none is named.
 const FILES: [&str; 2] = ["skilift.toml", "/etc/skilift/skilift.toml"];
 
+/// Variables that are none of a service's: one names the file itself, the others say which console a command asks.
+const NO_KEYS: [&str; 4] = ["config", "server", "context", "token_file"];
+
 /// A configuration that can be used.
 #[derive(Debug)]
 pub(crate) struct Config {
@@ -89,12 +92,9 @@ impl Config {
             layers = layers.merge(Toml::file_exact(file));
         }
         let layers = layers
-            // SKI_CONFIG names the file itself.
-            .merge(Env::prefixed("SKI_").ignore(&["config"]))
+            .merge(Env::prefixed("SKI_").ignore(&NO_KEYS))
             .merge(Serialized::defaults(flags));
-        let keys: Keys = layers
-            .extract()
-            .map_err(|error| ConfigError::Layers(Box::new(error)))?;
+        let keys: Keys = layers.extract().map_err(ConfigError::from)?;
         keys.check()
     }
 
@@ -262,7 +262,8 @@ mod tests {
     fn every_mistake_is_named() {
         in_jail(|jail| {
             for (extra, says) in [
-                ("colour = \"red\"", "unknown field"),
+                ("colour = \"red\"", "unknown key colour in"),
+                ("treads = 2", "did you mean threads?"),
                 ("threads = 0", "threads must be from 1 to 256, not 0"),
                 ("threads = \"many\"", "threads"),
                 ("threads = -1", "threads"),
@@ -287,6 +288,22 @@ mod tests {
                 assert!(error.contains(says), "{extra}: {error}");
             }
             assert!(error_of(jail, "colour = 1").contains("skilift.toml"));
+        });
+    }
+
+    #[test]
+    fn what_says_which_console_is_asked_is_none_of_a_service() {
+        in_jail(|jail| {
+            jail.set_env("SKI_SERVER", "https://console.example.com");
+            jail.set_env("SKI_CONTEXT", "summit");
+            jail.set_env("SKI_TOKEN_FILE", "summit.token");
+            assert!(Config::load(&NoFlags {}, None).is_ok());
+            jail.set_env("SKI_TREADS", "4");
+            let error = Config::load(&NoFlags {}, None).unwrap_err().to_string();
+            assert_eq!(
+                error,
+                "unknown variable SKI_TREADS in the environment: did you mean SKI_THREADS?"
+            );
         });
     }
 

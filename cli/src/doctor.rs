@@ -14,9 +14,9 @@ mod redis;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use self::findings::{Findings, State};
+use self::findings::{Findings, State, not_checked};
 use crate::args::doctor::{DoctorArgs, ReportForm};
-use crate::client::{Look, Page, Tone};
+use crate::client::{Columns, Look, Page, Tone};
 use crate::config::Config;
 use crate::exit::Exit;
 use crate::process;
@@ -56,7 +56,14 @@ async fn look(config: &Config) -> anyhow::Result<Findings> {
                 findings.add(group);
             }
         }
-        None => findings.add(machine::look(config).await),
+        None => {
+            let without = |check: &str, flag: &str| not_checked(check, format!("no {flag}"));
+            findings.add(vec![
+                without("broker", "--amqp-url"),
+                without("redis", "--redis-url"),
+            ]);
+            findings.add(machine::look(config).await);
+        }
     }
     Ok(findings)
 }
@@ -70,21 +77,23 @@ fn draw(findings: &Findings) -> String {
             State::Failed => ("failed", Tone::Alarm),
             State::NotChecked => ("not checked", Tone::Plain),
         };
-        [
-            (finding.check.clone(), Tone::Plain),
+        let plain = |text: &str| (text.to_owned(), Tone::Plain);
+        let seen = [
+            plain(&finding.check),
             (word.to_owned(), tone),
-            (finding.found.clone(), Tone::Plain),
-        ]
+            plain(&finding.found),
+        ];
+        let fix = finding.fix.as_deref();
+        let fix = fix.map(|fix| [plain(""), plain("fix"), plain(fix)]);
+        [seen].into_iter().chain(fix)
     };
     page.table(
-        ["check", "state", "found"],
-        findings.findings.iter().map(row),
+        &Columns {
+            names: ["check", "state", "~found"],
+            spare: &[],
+        },
+        findings.findings.iter().flat_map(row),
         "nothing to look at",
     );
-    for finding in &findings.findings {
-        if let Some(fix) = &finding.fix {
-            page.line(&format!("{}: {fix}", finding.check), Tone::Plain);
-        }
-    }
     page.finish()
 }

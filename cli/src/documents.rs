@@ -5,8 +5,10 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use clap::CommandFactory;
+use clap::{Command, CommandFactory};
 use clap_complete::Shell;
+use clap_mangen::Man;
+use clap_mangen::roff::{Roff, roman};
 
 use crate::args::Cli;
 
@@ -19,15 +21,81 @@ pub(crate) fn completions(shell: Shell) -> anyhow::Result<ExitCode> {
 
 /// Prints the man page of skictl, or writes those of all commands.
 pub(crate) fn man(folder: Option<&Path>) -> anyhow::Result<ExitCode> {
+    let mut all = Cli::command().disable_help_subcommand(true);
+    all.build();
     let Some(folder) = folder else {
-        let mut page = Vec::new();
-        clap_mangen::Man::new(Cli::command()).render(&mut page)?;
-        return print(&page);
+        return print(&page(&all, "")?.1);
     };
     std::fs::create_dir_all(folder)
-        .and_then(|()| clap_mangen::generate_to(Cli::command(), folder))
+        .and_then(|()| write_pages(&all, "", folder))
         .with_context(|| format!("cannot write man pages into {}", folder.display()))?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn write_pages(command: &Command, path: &str, folder: &Path) -> io::Result<()> {
+    for below in command.get_subcommands() {
+        let path = format!("{path} {}", below.get_name());
+        write_pages(below, path.trim_start(), folder)?;
+    }
+    let (name, text) = page(command, path)?;
+    std::fs::write(folder.join(name), text)
+}
+
+/// What stands at the head of the paragraph of a help text that lists exit codes.
+const EXIT_CODES: &str = "Exit codes:\n";
+
+/// The page of one command, by its words behind `skictl`, and the name of its file.
+fn page(command: &Command, path: &str) -> io::Result<(String, Vec<u8>)> {
+    let man = Man::new(command.clone());
+    let mut page = Vec::new();
+    man.render_title(&mut page)?;
+    man.render_name_section(&mut page)?;
+    man.render_synopsis_section(&mut page)?;
+    man.render_description_section(&mut page)?;
+    if command
+        .get_arguments()
+        .any(|argument| !argument.is_hide_set())
+    {
+        man.render_options_section(&mut page)?;
+    }
+    if command.has_subcommands() {
+        man.render_subcommands_section(&mut page)?;
+    }
+    let after = command.get_after_help().map(ToString::to_string);
+    let paragraphs = after.iter().flat_map(|after| after.split("\n\n"));
+    let (codes, notes): (Vec<&str>, Vec<&str>) =
+        paragraphs.partition(|paragraph| paragraph.starts_with(EXIT_CODES));
+    let mut rest = Roff::default();
+    for codes in codes {
+        rest.control("SH", ["EXIT STATUS"]);
+        as_it_is(&mut rest, codes.trim_start_matches(EXIT_CODES).lines());
+    }
+    if !notes.is_empty() {
+        rest.control("SH", ["NOTES"]);
+    }
+    for note in notes {
+        rest.control("PP", []);
+        rest.text([roman(note)]);
+    }
+    let examples = Cli::examples(path);
+    if !examples.is_empty() {
+        rest.control("SH", ["EXAMPLES"]);
+        as_it_is(&mut rest, examples.iter().copied());
+    }
+    rest.to_writer(&mut page)?;
+    if path.is_empty() {
+        man.render_version_section(&mut page)?;
+    }
+    Ok((man.get_filename(), page))
+}
+
+/// Lines that are not filled.
+fn as_it_is<'a>(roff: &mut Roff, lines: impl Iterator<Item = &'a str>) {
+    roff.control("nf", []);
+    for line in lines {
+        roff.text([roman(line)]);
+    }
+    roff.control("fi", []);
 }
 
 /// Writes to stdout. A reader that has seen enough is no failure.
@@ -35,5 +103,32 @@ fn print(text: &[u8]) -> anyhow::Result<ExitCode> {
     match io::stdout().write_all(text) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error).context("cannot write"),
         _ => Ok(ExitCode::SUCCESS),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn examples_and_exit_codes_have_sections_of_their_own() {
+        let mut all = Cli::command();
+        all.build();
+        let text = |command: &Command, path: &str| {
+            String::from_utf8(page(command, path).unwrap().1).unwrap()
+        };
+        let whole = text(&all, "");
+        for section in ["EXIT STATUS", "EXAMPLES", "NOTES"] {
+            let heading = format!(".SH {section}\n").replace("EXIT STATUS", "\"EXIT STATUS\"");
+            assert_eq!(whole.matches(&heading).count(), 1, "{section}: {whole}");
+        }
+        assert!(!whole.contains("EXTRA") && whole.contains("\nskictl queue \\-\\-watch\n"));
+        let queue = all.find_subcommand("queue").unwrap();
+        let pause = text(queue.find_subcommand("pause").unwrap(), "queue pause");
+        assert!(
+            pause.contains("\nskictl queue pause \\-\\-yes\n"),
+            "{pause}"
+        );
+        assert!(!pause.contains("EXIT STATUS"), "{pause}");
     }
 }

@@ -26,8 +26,6 @@ mod up;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 use crate::args::{Cli, Command};
 use crate::client::ClientError;
 use crate::exit::Exit;
@@ -37,7 +35,7 @@ use crate::exit::Exit;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let outcome = match Cli::parse().command {
+    let outcome = match Cli::read().command {
         Command::Up(args) => up::run(&args),
         Command::Serve(role) => serve::run(*role),
         Command::Load(args) => load::run(&args),

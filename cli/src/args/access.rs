@@ -1,5 +1,6 @@
 //! The command lines of `skictl users`, `tokens`, `keys`, `login` and `context`.
 
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -7,7 +8,11 @@ use clap::{Args, Subcommand, ValueEnum, ValueHint};
 use skilift_console::view::access::UserRole;
 use skilift_core::ride::ResortId;
 
-use super::client::{ClientArgs, ConsentArgs, Form};
+use super::client::{ClientArgs, ConsentArgs, Form, WatchArgs};
+use super::ranges::{named, time};
+
+/// How long a token may count.
+const LIFE: RangeInclusive<Duration> = Duration::from_secs(60)..=Duration::from_secs(366 * 86_400);
 
 /// A role on the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -33,6 +38,8 @@ impl From<RoleName> for UserRole {
 #[derive(Debug, Args)]
 pub(crate) struct UsersArgs {
     #[command(flatten)]
+    pub(crate) watch: WatchArgs,
+    #[command(flatten)]
     pub(crate) client: ClientArgs,
     #[command(subcommand)]
     pub(crate) command: Option<UsersCommand>,
@@ -41,10 +48,14 @@ pub(crate) struct UsersArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum UsersCommand {
     /// Show all users (the default)
-    List,
+    List {
+        #[command(flatten)]
+        watch: WatchArgs,
+    },
     /// Let somebody in by name and password
     Add {
         /// The name
+        #[arg(value_parser = named("a user's name"))]
         name: String,
         /// What he may do
         #[arg(long)]
@@ -57,6 +68,7 @@ pub(crate) enum UsersCommand {
     /// Give a user another password; it ends his logins
     Password {
         /// The name
+        #[arg(value_parser = named("a user's name"))]
         name: String,
         #[command(flatten)]
         password: PasswordArgs,
@@ -66,6 +78,7 @@ pub(crate) enum UsersCommand {
     /// Let a user do more or less; it ends his logins
     Role {
         /// The name
+        #[arg(value_parser = named("a user's name"))]
         name: String,
         /// What he may do
         role: RoleName,
@@ -75,6 +88,7 @@ pub(crate) enum UsersCommand {
     /// Let a user in no more
     Remove {
         /// The name
+        #[arg(value_parser = named("a user's name"))]
         name: String,
         #[command(flatten)]
         consent: ConsentArgs,
@@ -89,14 +103,10 @@ pub(crate) struct PasswordArgs {
     pub(crate) password_stdin: bool,
 }
 
-pub(super) const USERS_EXAMPLES: &str = "\
-Examples:
-  skictl users add anna --role operator
-  skictl users add ben --role viewer --password-stdin --yes < ben.password
-  skictl users role anna admin";
-
 #[derive(Debug, Args)]
 pub(crate) struct TokensArgs {
+    #[command(flatten)]
+    pub(crate) watch: WatchArgs,
     #[command(flatten)]
     pub(crate) client: ClientArgs,
     #[command(subcommand)]
@@ -106,37 +116,38 @@ pub(crate) struct TokensArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum TokensCommand {
     /// Show all tokens and logins, without their secrets (the default)
-    List,
+    List {
+        #[command(flatten)]
+        watch: WatchArgs,
+    },
     /// Make a token for a script; it is printed once, on stdout
     Add {
         /// What it is for
+        #[arg(value_parser = named("a name"))]
         name: String,
         /// What it may do
         #[arg(long)]
         role: RoleName,
-        /// How long it counts
-        #[arg(long, value_name = "TIME", default_value = "90days", value_parser = humantime::parse_duration)]
+        /// How long it counts, 1m to 366days
+        #[arg(long, value_name = "TIME", default_value = "90days", value_parser = time(LIFE))]
         expires_in: Duration,
         #[command(flatten)]
         consent: ConsentArgs,
     },
     /// Let a token count no more
     Revoke {
-        /// Its id
+        /// Its id, as the list shows it
+        #[arg(value_parser = named("an id, as the list shows it"))]
         id: String,
         #[command(flatten)]
         consent: ConsentArgs,
     },
 }
 
-pub(super) const TOKENS_EXAMPLES: &str = "\
-Examples:
-  (umask 077; skictl tokens add nightly --role viewer --expires-in 30days --yes > nightly.token)
-  skictl queue --token-file nightly.token
-  skictl tokens revoke 3f2a";
-
 #[derive(Debug, Args)]
 pub(crate) struct KeysArgs {
+    #[command(flatten)]
+    pub(crate) watch: WatchArgs,
     #[command(flatten)]
     pub(crate) client: ClientArgs,
     #[command(subcommand)]
@@ -146,10 +157,14 @@ pub(crate) struct KeysArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum KeysCommand {
     /// Show all ingest keys, without their secrets (the default)
-    List,
+    List {
+        #[command(flatten)]
+        watch: WatchArgs,
+    },
     /// Make an ingest key for a gate; it is printed once, on stdout
     Add {
         /// What it is for
+        #[arg(value_parser = named("a name"))]
         name: String,
         /// The resorts for which it counts [default: all]
         #[arg(long, value_name = "N,..", value_delimiter = ',')]
@@ -159,18 +174,13 @@ pub(crate) enum KeysCommand {
     },
     /// Let an ingest key count no more
     Revoke {
-        /// Its id
+        /// Its id, as the list shows it
+        #[arg(value_parser = named("an id, as the list shows it"))]
         id: String,
         #[command(flatten)]
         consent: ConsentArgs,
     },
 }
-
-pub(super) const KEYS_EXAMPLES: &str = "\
-Examples:
-  (umask 077; skictl keys add gate-7 --resort 1,2 --yes > gate-7.key)
-  skictl keys revoke 9c01
-  skictl settings set ingest keys";
 
 #[derive(Debug, Args)]
 pub(crate) struct LoginArgs {
@@ -190,25 +200,15 @@ pub(crate) struct LoginArgs {
     pub(crate) client: ClientArgs,
 }
 
-pub(super) const LOGIN_EXAMPLES: &str = "\
+/// Where the token goes, for the end of `--help`.
+pub(super) const LOGIN_TOKEN: &str = "\
 The token that the login gives is kept for the context in use. Without one a context is made, named after the server, and \
-becomes the current one.
-
-Examples:
-  skictl login anna --server https://console.example.com
-  skictl login anna --context summit --password-stdin < anna.password
-  skictl login";
+becomes the current one.";
 
 #[derive(Debug, Args)]
 pub(crate) struct ContextArgs {
     /// Form of what stands on stdout
-    #[arg(
-        long,
-        global = true,
-        value_name = "FORM",
-        default_value = "table",
-        hide_default_value = true
-    )]
+    #[arg(long, global = true, value_name = "FORM", default_value = "table")]
     pub(crate) output: Form,
     #[command(subcommand)]
     pub(crate) command: Option<ContextCommand>,
@@ -238,17 +238,13 @@ pub(crate) enum ContextCommand {
         #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
         token_file: Option<PathBuf>,
     },
-    /// Forget a context, and the token that a login left for it
+    /// Forget a context, and end the login that was kept for it
     Remove {
         /// Which
         name: String,
     },
 }
 
-pub(super) const CONTEXT_EXAMPLES: &str = "\
-Contexts are kept in skilift/contexts.toml in the folder for configuration ($XDG_CONFIG_HOME, else ~/.config).
-
-Examples:
-  skictl context add summit --server https://console.example.com --token-file ~/summit.token
-  skictl context use summit
-  skictl context";
+/// Where contexts are, for the end of `--help`.
+pub(super) const CONTEXTS_FILE: &str = "\
+Contexts are kept in skilift/contexts.toml in the folder for configuration ($XDG_CONFIG_HOME, else ~/.config).";

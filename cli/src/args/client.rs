@@ -1,9 +1,13 @@
 //! What every command has in common that asks a console.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, ValueEnum, ValueHint};
+
+use super::ranges;
 
 /// Which console, and the form of the output. These stand on either side of a subcommand.
 #[derive(Debug, Clone, Args)]
@@ -18,13 +22,7 @@ pub(crate) struct ClientArgs {
     #[arg(long, global = true, value_name = "NAME")]
     pub(crate) context: Option<String>,
     /// Form of what stands on stdout; csv for stats, audit and history
-    #[arg(
-        long,
-        global = true,
-        value_name = "FORM",
-        default_value = "table",
-        hide_default_value = true
-    )]
+    #[arg(long, global = true, value_name = "FORM", default_value = "table")]
     pub(crate) output: Form,
 }
 
@@ -42,25 +40,40 @@ pub(crate) enum Form {
 /// How often to look.
 #[derive(Debug, Clone, Copy, Default, Args)]
 pub(crate) struct WatchArgs {
-    /// Show it again and again, each second or as often as TIME says
+    /// Show it again and again, each second or as often as TIME says, 100ms to 1h, as --watch=5s
     #[arg(
         long,
         value_name = "TIME",
         num_args = 0..=1,
+        // What stands behind it may be a subcommand.
+        require_equals = true,
         default_missing_value = "1s",
-        value_parser = interval
+        value_parser = interval()
     )]
     pub(crate) watch: Option<Duration>,
 }
 
 /// An interval that neither hurries the console nor stands still.
-fn interval(text: &str) -> Result<Duration, String> {
-    let interval = humantime::parse_duration(text).map_err(|error| error.to_string())?;
-    if (Duration::from_millis(100)..=Duration::from_secs(3600)).contains(&interval) {
-        Ok(interval)
-    } else {
-        Err("it must be from 100ms to 1h".to_owned())
+fn interval() -> impl Fn(&str) -> Result<Duration, String> + Clone {
+    ranges::time(Duration::from_millis(100)..=Duration::from_secs(3600))
+}
+
+/// Adds how `--watch` takes its time to the error of who wrote it with a space.
+pub(super) fn with_watch_hint(mut error: clap::Error, words: &[OsString]) -> clap::Error {
+    let time = words.windows(2).find_map(|pair| {
+        let time = pair[1].to_str()?;
+        (pair[0] == "--watch" && interval()(time).is_ok()).then_some(time)
+    });
+    if let Some(time) = time
+        && matches!(
+            error.kind(),
+            ErrorKind::InvalidSubcommand | ErrorKind::UnknownArgument
+        )
+    {
+        let tip = format!("write --watch={time}").into();
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip]));
     }
+    error
 }
 
 /// How a change is agreed to.
@@ -73,7 +86,7 @@ pub(crate) struct ConsentArgs {
     /// Apply a plan of moderate danger without asking
     #[arg(long, short = 'y')]
     pub(crate) yes: bool,
-    /// Apply a severe plan without asking: the name that it wants to have typed
+    /// Apply a severe plan without asking: the name that it wants to have typed, which the plan tells
     #[arg(long, value_name = "NAME")]
     pub(crate) confirm: Option<String>,
     /// Apply although a guard refuses, where an admin may; the reason stands in the audit

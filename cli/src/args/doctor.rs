@@ -8,12 +8,7 @@ use serde::Serialize;
 
 use super::{CommonArgs, PublicArgs};
 
-pub(crate) const DOCTOR_EXAMPLES: &str = "\
-Examples:
-  skictl doctor
-  skictl doctor --config skilift.toml --output json
-  skictl doctor --management-url-file management.url
-
+pub(crate) const DOCTOR_EXIT_CODES: &str = "\
 Exit codes:
   0    all is well, though there may be warnings
   2    usage: the command line or the configuration cannot be meant
@@ -47,12 +42,7 @@ pub(crate) struct DoctorArgs {
     #[serde(skip_serializing_if = "Option::is_none")]
     management_url_file: Option<PathBuf>,
     /// Form of what stands on stdout
-    #[arg(
-        long,
-        value_name = "FORM",
-        default_value = "table",
-        hide_default_value = true
-    )]
+    #[arg(long, value_name = "FORM", default_value = "table")]
     #[serde(skip)]
     pub(crate) output: ReportForm,
 }

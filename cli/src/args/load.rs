@@ -13,12 +13,14 @@ use skilift_load::workload::parse_range;
 
 /// What the exit code says, for the end of `--help`.
 pub(super) const EXIT_CODES: &str = "\
-Exit codes: 0 done; 1 nothing could be sent, nothing succeeded, or the target stopped answering; 2 usage; 8 a --fail-if \
-condition holds; 130 interrupted. Ranges are N (from 1 to N) or A-B. See docs/load.md for what each figure means.
+Ranges are N (from 1 to N) or A-B. See docs/load.md for what each figure means.
 
-  skictl load --target http://127.0.0.1:8080 --rides 200000 --threads 64 --verify --fail-if 'lost>0'
-  skictl load --target http://127.0.0.1:8080 --rate 5000 --duration 1m --fail-if 'p99>50ms' --output json
-  skictl load --target http://127.0.0.1:8080 --profile 0s:500,60s:5000,120s:500 --reads 0.2 --report run1";
+Exit codes:
+  0    done
+  1    nothing could be sent, nothing succeeded, or the target stopped answering
+  2    usage: the command line cannot be meant
+  8    a --fail-if condition holds
+  130  interrupted";
 
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("length").required(true).args(["rides", "duration", "profile"]))]

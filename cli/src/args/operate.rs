@@ -4,6 +4,7 @@ use clap::{Args, Subcommand};
 use skilift_core::ride::{Day, ResortId, Season};
 
 use super::client::{ClientArgs, ConsentArgs, WatchArgs};
+use super::ranges::named;
 
 /// Where the console is looked for, for the end of `--help`.
 pub(super) const CONSOLE: &str = "\
@@ -14,10 +15,10 @@ skictl up on this machine is known without. Exit codes: see skictl --help.";
 /// One day of one resort.
 #[derive(Debug, Clone, Copy, Args)]
 pub(crate) struct DayArgs {
-    /// Season, as 2025
+    /// Season, 1900 to 2999
     #[arg(long, value_name = "YEAR")]
     pub(crate) season: Season,
-    /// Day of the season, from 1
+    /// Day of the season, 1 to 366
     #[arg(long, value_name = "N")]
     pub(crate) day: Day,
 }
@@ -42,6 +43,7 @@ pub(crate) enum NodesCommand {
     /// Show all that is known of a node
     Show {
         /// The node, as skictl nodes calls it
+        #[arg(value_parser = named("a node's name, as skictl nodes shows it"))]
         node: String,
         #[command(flatten)]
         watch: WatchArgs,
@@ -49,6 +51,7 @@ pub(crate) enum NodesCommand {
     /// Let a node finish what it has and take no more
     Drain {
         /// The node, as skictl nodes calls it
+        #[arg(value_parser = named("a node's name, as skictl nodes shows it"))]
         node: String,
         #[command(flatten)]
         consent: ConsentArgs,
@@ -56,25 +59,19 @@ pub(crate) enum NodesCommand {
     /// Let a drained node work again
     Undrain {
         /// The node, as skictl nodes calls it
+        #[arg(value_parser = named("a node's name, as skictl nodes shows it"))]
         node: String,
         #[command(flatten)]
         consent: ConsentArgs,
     },
 }
 
-pub(super) const NODES_EXAMPLES: &str = "\
-Examples:
-  skictl nodes --watch
-  skictl nodes show worker-gate7-9464
-  skictl nodes drain worker-gate7-9464 --dry-run
-  skictl nodes --output json | jq -r '.nodes[] | select(.state == \"lost\").id'";
-
 #[derive(Debug, Args)]
 pub(crate) struct AuditArgs {
     #[command(flatten)]
     pub(crate) watch: WatchArgs,
-    /// At most so many, the newest first
-    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    /// At most so many, 1 to 500, the newest first
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..=500))]
     pub(crate) limit: u64,
     /// Only what came before this number
     #[arg(long, value_name = "N")]
@@ -82,21 +79,17 @@ pub(crate) struct AuditArgs {
     /// Only what this user or token did
     #[arg(long, value_name = "NAME")]
     pub(crate) who: Option<String>,
-    /// Only this kind of action, as login, plan or apply
+    /// Only this kind of action: login, logout, ask (what was refused for want of rights), plan, apply, or of the console itself
+    /// seed, adopt, insist (settings at its start), resume (a plan that a crash cut off)
     #[arg(long, value_name = "ACTION")]
     pub(crate) action: Option<String>,
     #[command(flatten)]
     pub(crate) client: ClientArgs,
 }
 
-pub(super) const AUDIT_EXAMPLES: &str = "\
-Examples:
-  skictl audit --who anna --limit 10
-  skictl audit --action apply --output csv > applied.csv";
-
 #[derive(Debug, Args)]
 pub(crate) struct RepairArgs {
-    /// Resort
+    /// Resort, 1 to 65535
     #[arg(long, value_name = "N")]
     pub(crate) resort: ResortId,
     #[command(flatten)]
@@ -106,8 +99,3 @@ pub(crate) struct RepairArgs {
     #[command(flatten)]
     pub(crate) client: ClientArgs,
 }
-
-pub(super) const REPAIR_EXAMPLES: &str = "\
-Examples:
-  skictl repair --resort 1 --season 2025 --day 12 --dry-run
-  skictl repair --resort 1 --season 2025 --day 12 --yes";

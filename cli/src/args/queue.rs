@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 
 use super::client::{ClientArgs, ConsentArgs, WatchArgs};
+use super::ranges::{named, number};
 
 #[derive(Debug, Args)]
 pub(crate) struct QueueArgs {
@@ -72,8 +73,8 @@ pub(crate) struct DeadArgs {
 pub(crate) enum DeadCommand {
     /// Show dead letters, the newest first
     List {
-        /// At most so many
-        #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..=1000))]
+        /// At most so many, 1 to 500
+        #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..=500))]
         limit: u64,
         /// Only older ones than this
         #[arg(long, value_name = "ID")]
@@ -87,14 +88,17 @@ pub(crate) enum DeadCommand {
     /// Show a dead letter with its whole line
     Show {
         /// Its id
+        #[arg(value_parser = named("a dead letter's id, as skictl queue dead list shows it"))]
         id: String,
+        #[command(flatten)]
+        watch: WatchArgs,
     },
     /// Send dead letters again, with their ids and marked as replays
     Replay {
         #[command(flatten)]
         choice: ChoiceArgs,
-        /// At most so many a second [default: 100]
-        #[arg(long, value_name = "N", value_parser = rate)]
+        /// At most so many a second, 0.1 to 10000 [default: 100]
+        #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = number(0.1..=10_000.0, "letters a second"))]
         rate: Option<f64>,
         #[command(flatten)]
         consent: ConsentArgs,
@@ -119,18 +123,3 @@ pub(crate) struct ChoiceArgs {
     #[arg(long)]
     pub(crate) all: bool,
 }
-
-fn rate(text: &str) -> Result<f64, String> {
-    match text.parse() {
-        Ok(rate) if f64::is_finite(rate) && rate > 0.0 => Ok(rate),
-        _ => Err("a rate is a number above 0".to_owned()),
-    }
-}
-
-pub(super) const QUEUE_EXAMPLES: &str = "\
-Examples:
-  skictl queue --watch
-  skictl queue pause --yes
-  skictl queue history --since 1h --output csv > hour.csv
-  skictl queue dead replay --all --rate 50
-  skictl queue --output json | jq .total_rides.value";

@@ -1,11 +1,12 @@
 //! The command line of `skictl settings`.
 
-use std::time::Duration;
+use std::ops::RangeInclusive;
 
 use clap::{Args, Subcommand, ValueEnum};
 use skilift_console::view::settings::Section;
 
 use super::client::{ClientArgs, ConsentArgs, WatchArgs};
+use super::ranges;
 
 #[derive(Debug, Args)]
 pub(crate) struct SettingsArgs {
@@ -31,6 +32,8 @@ pub(crate) enum SettingsCommand {
     History {
         /// The section
         section: SectionName,
+        #[command(flatten)]
+        watch: WatchArgs,
     },
     /// Set a section to what it was
     Rollback {
@@ -70,17 +73,17 @@ pub(crate) enum SetCommand {
     /// How workers work; what is not named stays
     #[command(arg_required_else_help = true)]
     Worker {
-        /// Threads of each worker, each one AMQP channel and one Redis connection
-        #[arg(long, value_name = "N")]
+        /// Threads of each worker, each one AMQP channel and one Redis connection, 1 to 256
+        #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = setting(ranges::THREADS, "threads"))]
         threads: Option<u32>,
-        /// Rides that a thread may hold unacknowledged
-        #[arg(long, value_name = "N")]
+        /// Rides that a thread may hold unacknowledged, 1 to 1000000
+        #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = setting(ranges::PREFETCH, "rides"))]
         prefetch: Option<u32>,
-        /// Rides at which a batch is full
-        #[arg(long, value_name = "N")]
+        /// Rides at which a batch is full, 1 to 100000
+        #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = setting(ranges::BATCH, "rides"))]
         batch: Option<u32>,
-        /// How long a batch waits for more rides
-        #[arg(long, value_name = "TIME", value_parser = linger)]
+        /// How long a batch waits for more rides, up to 10s
+        #[arg(long, value_name = "TIME", allow_negative_numbers = true, value_parser = ranges::linger_ms)]
         linger: Option<u32>,
         #[command(flatten)]
         unchanged: UnchangedArgs,
@@ -90,14 +93,14 @@ pub(crate) enum SetCommand {
     /// How API nodes publish; what is not named stays
     #[command(arg_required_else_help = true)]
     Api {
-        /// Publisher lanes of each API node, each one AMQP channel
-        #[arg(long, value_name = "N")]
+        /// Publisher lanes of each API node, each one AMQP channel, 1 to 64
+        #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = setting(ranges::LANES, "lanes"))]
         lanes: Option<u32>,
-        /// Most rides in one message
-        #[arg(long, value_name = "N")]
+        /// Most rides in one message, 1 to 10000
+        #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = setting(ranges::MESSAGE_RIDES, "rides"))]
         message_rides: Option<u32>,
-        /// Most rides that wait for their confirm at once; more are refused
-        #[arg(long, value_name = "N")]
+        /// Most rides that wait for their confirm at once, 1 to 1000000; more are refused
+        #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = setting(ranges::MAX_IN_FLIGHT, "rides"))]
         max_in_flight: Option<u32>,
         #[command(flatten)]
         unchanged: UnchangedArgs,
@@ -132,19 +135,11 @@ pub(crate) enum Ingest {
     Open,
 }
 
-/// Whole milliseconds.
-fn linger(text: &str) -> Result<u32, String> {
-    let time: Duration = humantime::parse_duration(text).map_err(|error| error.to_string())?;
-    if !time.subsec_nanos().is_multiple_of(1_000_000) {
-        return Err("it is counted in whole milliseconds".to_owned());
-    }
-    u32::try_from(time.as_millis()).map_err(|_| "it must be at most 10s".to_owned())
+/// A setting, which the control plane counts in 32 bits.
+fn setting(
+    range: RangeInclusive<u64>,
+    unit: &'static str,
+) -> impl Fn(&str) -> Result<u32, String> + Clone {
+    let count = ranges::count(range, unit);
+    move |text| count(text).map(|number| number as u32)
 }
-
-pub(super) const SETTINGS_EXAMPLES: &str = "\
-Examples:
-  skictl settings set worker --threads 16 --linger 25ms
-  skictl settings set worker --threads 8 --if-number 3 --yes
-  skictl settings set ingest keys
-  skictl settings history worker
-  skictl settings rollback worker --to 2";

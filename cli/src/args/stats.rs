@@ -33,8 +33,8 @@ pub(crate) enum StatsCommand {
     Top {
         #[command(flatten)]
         at: ResortDayArgs,
-        /// So many
-        #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=1000))]
+        /// So many, 1 to 100
+        #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=100))]
         limit: u64,
     },
 }
@@ -48,10 +48,3 @@ pub(crate) struct ResortDayArgs {
     #[command(flatten)]
     pub(crate) watch: WatchArgs,
 }
-
-pub(super) const STATS_EXAMPLES: &str = "\
-Examples:
-  skictl stats skier 4711
-  skictl stats resort 1 --season 2025 --day 12 --watch 5s
-  skictl stats top 1 --season 2025 --day 12 --limit 3
-  skictl stats lifts 1 --season 2025 --day 12 --output csv > lifts.csv";

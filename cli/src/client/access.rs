@@ -1,28 +1,31 @@
 //! `skictl users`, `tokens` and `keys`: who may do what.
 
+use std::collections::BTreeSet;
+
 use skilift_console::view::access::{KeysView, TokensView, UserRole, UsersView};
 use skilift_console::view::change::Change;
 
 use super::Client;
+use super::columns::Columns;
 use super::connection::Question;
 use super::look::{moment, moment_or_dash};
 use super::page::{Page, Tone, plain};
 use crate::args::access::{
     KeysArgs, KeysCommand, TokensArgs, TokensCommand, UsersArgs, UsersCommand,
 };
-use crate::args::client::WatchArgs;
 use crate::exit::Exit;
-
-/// Nothing of access is watched.
-const ONCE: WatchArgs = WatchArgs { watch: None };
 
 /// Runs `skictl users`.
 pub(crate) async fn users(args: &UsersArgs) -> anyhow::Result<Exit> {
     let client = Client::new(&args.client)?;
     let (change, password, consent) = match &args.command {
-        None | Some(UsersCommand::List) => {
+        None | Some(UsersCommand::List { .. }) => {
             let ask = || Question::new(["users"]);
-            return client.showing(ONCE).show(ask, draw_users, None).await;
+            let watch = match &args.command {
+                Some(UsersCommand::List { watch }) => client.either(args.watch, *watch),
+                _ => args.watch,
+            };
+            return client.showing(watch).show(ask, draw_users, None).await;
         }
         Some(UsersCommand::Add {
             name,
@@ -60,7 +63,7 @@ pub(crate) async fn users(args: &UsersArgs) -> anyhow::Result<Exit> {
         }
     };
     client
-        .change(ONCE, consent)?
+        .change(args.watch, consent)?
         .with_password(change, password)
         .await
 }
@@ -69,9 +72,13 @@ pub(crate) async fn users(args: &UsersArgs) -> anyhow::Result<Exit> {
 pub(crate) async fn tokens(args: &TokensArgs) -> anyhow::Result<Exit> {
     let client = Client::new(&args.client)?;
     let (change, consent) = match &args.command {
-        None | Some(TokensCommand::List) => {
+        None | Some(TokensCommand::List { .. }) => {
             let ask = || Question::new(["tokens"]);
-            return client.showing(ONCE).show(ask, draw_tokens, None).await;
+            let watch = match &args.command {
+                Some(TokensCommand::List { watch }) => client.either(args.watch, *watch),
+                _ => args.watch,
+            };
+            return client.showing(watch).show(ask, draw_tokens, None).await;
         }
         Some(TokensCommand::Add {
             name,
@@ -90,16 +97,20 @@ pub(crate) async fn tokens(args: &TokensArgs) -> anyhow::Result<Exit> {
             (Change::RevokeToken { id: id.clone() }, consent)
         }
     };
-    client.change(ONCE, consent)?.carry_out(change).await
+    client.change(args.watch, consent)?.carry_out(change).await
 }
 
 /// Runs `skictl keys`.
 pub(crate) async fn keys(args: &KeysArgs) -> anyhow::Result<Exit> {
     let client = Client::new(&args.client)?;
     let (change, consent) = match &args.command {
-        None | Some(KeysCommand::List) => {
+        None | Some(KeysCommand::List { .. }) => {
             let ask = || Question::new(["keys"]);
-            return client.showing(ONCE).show(ask, draw_keys, None).await;
+            let watch = match &args.command {
+                Some(KeysCommand::List { watch }) => client.either(args.watch, *watch),
+                _ => args.watch,
+            };
+            return client.showing(watch).show(ask, draw_keys, None).await;
         }
         Some(KeysCommand::Add {
             name,
@@ -107,7 +118,9 @@ pub(crate) async fn keys(args: &KeysArgs) -> anyhow::Result<Exit> {
             consent,
         }) => {
             let numbers = |resorts: &Vec<skilift_core::ride::ResortId>| {
-                resorts.iter().map(|resort| resort.get().into()).collect()
+                let numbers: BTreeSet<u64> =
+                    resorts.iter().map(|resort| resort.get().into()).collect();
+                numbers.into_iter().collect()
             };
             let change = Change::AddKey {
                 name: name.clone(),
@@ -119,7 +132,7 @@ pub(crate) async fn keys(args: &KeysArgs) -> anyhow::Result<Exit> {
             (Change::RevokeKey { id: id.clone() }, consent)
         }
     };
-    client.change(ONCE, consent)?.carry_out(change).await
+    client.change(args.watch, consent)?.carry_out(change).await
 }
 
 /// A role in a word.
@@ -140,7 +153,14 @@ fn draw_users(users: &UsersView, page: &mut Page) {
             plain(moment_or_dash(user.last_login_ms)),
         ]
     });
-    page.table(["user", "role", "since", "last login"], rows, "no users");
+    page.table(
+        &Columns {
+            names: ["user", "role", "since", "last login"],
+            spare: &["since"],
+        },
+        rows,
+        "no users",
+    );
 }
 
 fn draw_tokens(tokens: &TokensView, page: &mut Page) {
@@ -156,7 +176,10 @@ fn draw_tokens(tokens: &TokensView, page: &mut Page) {
         ]
     });
     page.table(
-        ["id", "token", "role", "by", "made", "ends", "last used"],
+        &Columns {
+            names: ["id", "token", "role", "by", "made", "ends", "last used"],
+            spare: &["made", "by", "last used"],
+        },
         rows,
         "no tokens",
     );
@@ -190,5 +213,12 @@ fn draw_keys(keys: &KeysView, page: &mut Page) {
             plain(moment(key.made_at_ms)),
         ]
     });
-    page.table(["id", "key", "resorts", "by", "made"], rows, "no keys");
+    page.table(
+        &Columns {
+            names: ["id", "key", "resorts", "by", "made"],
+            spare: &["by", "made"],
+        },
+        rows,
+        "no keys",
+    );
 }

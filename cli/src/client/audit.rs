@@ -4,6 +4,7 @@ use skilift_console::view::audit::{AuditEntry, AuditOutcome, AuditView};
 use skilift_console::view::change::Change;
 
 use super::Client;
+use super::columns::Columns;
 use super::connection::Question;
 use super::look::moment;
 use super::page::{Page, Tone, or_dash, plain};
@@ -77,10 +78,13 @@ fn draw(audit: &AuditView, page: &mut Page) {
         ]
     });
     page.table(
-        [
-            ">number", "at", "who", "role", "from", "action", "on", "outcome", "change", "plan",
-            "message",
-        ],
+        &Columns {
+            names: [
+                ">number", "at", "who", "role", "from", "action", "~on", "outcome", "~change",
+                "plan", "~message",
+            ],
+            spare: &["from", "role", "plan", "change", "message"],
+        },
         rows,
         "no entries",
     );

@@ -2,15 +2,16 @@
 
 use std::time::Duration;
 
-use skilift_console::view::change::Change;
+use skilift_console::view::change::{Change, LetterChoice};
 use skilift_console::view::plan::{
     ActionView, ApplyRequest, Danger, OutcomeResult, OutcomeView, PlanState, PlanView,
 };
 
 use super::ask;
+use super::columns::Columns;
 use super::connection::{ANSWER, Console, Question};
 use super::error::ClientError;
-use super::look::{Look, moment};
+use super::look::{Look, printable};
 use super::page::{Page, Tone, or_dash, plain};
 use super::show::{print, refuse_csv};
 use crate::args::access::PasswordArgs;
@@ -85,7 +86,7 @@ impl Changing<'_> {
             override_reason: consent.override_reason.clone(),
             password,
         };
-        let outcome = self.apply(&plan.id, &request).await?;
+        let outcome = self.apply(&plan, &request).await?;
         self.print_outcome(plan, outcome)
     }
 
@@ -124,7 +125,12 @@ impl Changing<'_> {
                     "this is severe, and --yes does not cover it: --confirm {name:?} applies it. Nothing was changed"
                 )),
             },
-            _ if consent.yes || consent.confirm.is_some() => Ok(consent.confirm.clone()),
+            // Who names something had another plan in mind.
+            _ if consent.confirm.is_some() => refuse(
+                "this plan is moderate and has no name to confirm: --yes applies it, without --confirm. Nothing was changed"
+                    .to_owned(),
+            ),
+            _ if consent.yes => Ok(None),
             _ if can_ask => {
                 let typed = ask::line("Apply it? [y/N]".to_owned()).await?;
                 if matches!(typed.to_lowercase().as_str(), "y" | "yes") {
@@ -137,11 +143,11 @@ impl Changing<'_> {
         }
     }
 
-    async fn apply(&self, plan: &str, request: &ApplyRequest) -> anyhow::Result<OutcomeView> {
+    async fn apply(&self, plan: &PlanView, request: &ApplyRequest) -> anyhow::Result<OutcomeView> {
         let under_way = UnderWay(plan);
         let applied = self
             .console
-            .post(&Question::new(["plans", plan, "apply"]), request)
+            .post(&Question::new(["plans", &plan.id, "apply"]), request)
             .await;
         let outcome = match applied {
             Ok(outcome) => Ok(outcome),
@@ -160,16 +166,21 @@ impl Changing<'_> {
     /// Waits for the end of what goes on, and says meanwhile how far it is.
     async fn wait_for(
         &self,
-        plan: &str,
+        plan: &PlanView,
         mut outcome: OutcomeView,
     ) -> Result<OutcomeView, ClientError> {
+        let mut told_last = Vec::new();
         while outcome.result == OutcomeResult::Running {
-            for told in outcome
+            let told: Vec<String> = outcome
                 .steps
                 .iter()
-                .filter_map(|step| step.message.as_ref())
-            {
-                eprintln!("skictl: plan {plan}: {told}");
+                .filter_map(|step| step.message.as_deref().map(printable))
+                .collect();
+            if told != told_last {
+                for told in &told {
+                    eprintln!("skictl: {told}");
+                }
+                told_last = told;
             }
             tokio::time::sleep(PROGRESS).await;
             outcome = self.what_became_of(plan).await?;
@@ -177,17 +188,18 @@ impl Changing<'_> {
         Ok(outcome)
     }
 
-    async fn what_became_of(&self, plan: &str) -> Result<OutcomeView, ClientError> {
+    async fn what_became_of(&self, plan: &PlanView) -> Result<OutcomeView, ClientError> {
         let found: Result<PlanView, ClientError> =
-            self.console.view(&Question::new(["plans", plan])).await;
+            self.console.view(&Question::new(["plans", &plan.id])).await;
         match found {
             Ok(PlanView {
                 outcome: Some(outcome),
                 ..
             }) => Ok(outcome),
             _ => Err(ClientError::UnderWay {
-                plan: plan.to_owned(),
+                plan: plan.id.clone(),
                 within: ANSWER,
+                shows: what_shows(&plan.change),
             }),
         }
     }
@@ -219,31 +231,74 @@ impl Changing<'_> {
 }
 
 /// Says, when a signal cuts an apply off, that it may go on without us.
-struct UnderWay<'a>(&'a str);
+struct UnderWay<'a>(&'a PlanView);
 
 impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
-        let plan = self.0;
-        eprintln!("skictl: plan {plan} may go on without us; skictl audit shows what comes of it");
+        let (plan, shows) = (&self.0.id, what_shows(&self.0.change));
+        eprintln!(
+            "skictl: plan {plan} may go on without us: {shows} shows how things are, and skictl audit --action apply what comes of it"
+        );
+    }
+}
+
+/// The command that shows what a change changes.
+fn what_shows(change: &Change) -> &'static str {
+    match change {
+        Change::SetWorker { .. } | Change::SetApi { .. } | Change::Rollback { .. } => {
+            "skictl settings"
+        }
+        Change::Pause | Change::Resume => "skictl queue",
+        Change::Drain { .. } | Change::Undrain { .. } => "skictl nodes",
+        Change::Replay { .. } | Change::Discard { .. } => "skictl queue dead list",
+        Change::Repair { .. } => "skictl stats resort",
+        Change::AddUser { .. }
+        | Change::SetPassword { .. }
+        | Change::SetRole { .. }
+        | Change::RemoveUser { .. } => "skictl users",
+        Change::AddToken { .. } | Change::RevokeToken { .. } => "skictl tokens",
+        Change::SetIngest { .. } | Change::AddKey { .. } | Change::RevokeKey { .. } => {
+            "skictl keys"
+        }
+    }
+}
+
+/// Why a change changes nothing.
+fn nothing_to_do(change: &Change) -> &'static str {
+    match change {
+        Change::Replay {
+            letters: LetterChoice::All,
+            ..
+        } => "no dead letters: nothing to send again",
+        Change::Discard {
+            letters: LetterChoice::All,
+        } => "no dead letters: nothing to throw away",
+        _ => "nothing to do: it is so already",
     }
 }
 
 fn plan_page(plan: &PlanView, look: Look) -> String {
     let mut page = Page::new(look);
-    page.pair("plan", &plan.id);
     let (danger, tone) = match plan.danger {
         Danger::None => ("none: it is so already", Tone::Good),
         Danger::Moderate => ("moderate", Tone::Warning),
         Danger::Severe => ("severe", Tone::Alarm),
     };
     page.toned_pair("danger", danger, tone);
-    page.pair("can be applied until", moment(plan.expires_at_ms));
+    page.pair("in the audit", format!("plan {}", plan.id));
     if !plan.actions.is_empty() {
         let rows = plan.actions.iter().map(|action| {
             let [does, to, before, after] = action_cells(action);
             [does, to, before, after]
         });
-        page.table(["action", "on", "before", "after"], rows, "");
+        page.table(
+            &Columns {
+                names: ["action", "~on", "~before", "~after"],
+                spare: &[],
+            },
+            rows,
+            "",
+        );
     }
     for effect in &plan.effects {
         page.note(format!("effect: {effect}"));
@@ -272,13 +327,13 @@ fn outcome_page(plan: &PlanView, outcome: &OutcomeView, look: Look) -> String {
     let mut page = Page::new(look);
     let (word, tone) = match outcome.result {
         OutcomeResult::Done => ("done", Tone::Good),
-        OutcomeResult::Already => ("nothing to do: it is so already", Tone::Good),
+        OutcomeResult::Already => (nothing_to_do(&plan.change), Tone::Good),
         OutcomeResult::Partial => ("done in part", Tone::Alarm),
         OutcomeResult::Failed => ("failed", Tone::Alarm),
         OutcomeResult::Running => ("it goes on", Tone::Warning),
     };
     page.toned_pair("outcome", word, tone);
-    page.pair("plan", &plan.id);
+    page.pair("in the audit", format!("plan {}", plan.id));
     if let Some(made) = &outcome.made {
         page.pair("id", made);
     }
@@ -293,7 +348,14 @@ fn outcome_page(plan: &PlanView, outcome: &OutcomeView, look: Look) -> String {
             let message = plain(step.message.as_deref().unwrap_or_default());
             [does, to, before, after, done, message]
         });
-        page.table(["action", "on", "before", "after", "", ""], rows, "");
+        page.table(
+            &Columns {
+                names: ["action", "~on", "~before", "~after", "", "~"],
+                spare: &["before", "after"],
+            },
+            rows,
+            "",
+        );
     }
     page.finish()
 }

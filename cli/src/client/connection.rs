@@ -4,9 +4,9 @@ use std::error::Error as _;
 use std::io;
 use std::time::Duration;
 
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::redirect::Policy;
-use reqwest::{Method, Response};
+use reqwest::{Method, Response, StatusCode};
 use rustls::{ClientConfig, RootCertStore};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -134,6 +134,12 @@ impl Console {
         parse(&self.call(Method::POST, question, Some(body)).await?)
     }
 
+    /// Posts, and reads nothing but whether it was done.
+    pub(crate) async fn tell(&self, question: &Question) -> Result<(), ClientError> {
+        self.call(Method::POST, question, None::<&()>).await?;
+        Ok(())
+    }
+
     async fn call(
         &self,
         method: Method,
@@ -148,21 +154,25 @@ impl Console {
             .send()
             .await
             .map_err(|error| self.no_answer(error))?;
+        let wait_s = retry_after_s(&response);
         let refusal = match self.read(response).await {
             Err(ClientError::Problem(problem)) => problem,
             other => return other,
         };
         let is_login = question.path == ["login"];
-        let hint = match refusal.code {
-            ProblemCode::Unauthenticated if !is_login => {
-                " (log in with skictl login, or name a token with --token-file FILE)"
+        let mut message = printable(&refusal.message);
+        match (refusal.code, wait_s) {
+            (ProblemCode::Unauthenticated, _) if !is_login => message
+                .push_str(" (log in with skictl login, or name a token with --token-file FILE)"),
+            (ProblemCode::TooMany, Some(wait_s)) => {
+                // The console's own words say no more than "later".
+                let kept = message.strip_suffix("; try again later");
+                let kept = kept.unwrap_or(&message);
+                message = format!("{kept}; try again in {wait_s} s");
             }
-            _ => "",
-        };
-        Err(ClientError::Problem(Problem {
-            message: printable(&refusal.message) + hint,
-            ..refusal
-        }))
+            _ => {}
+        }
+        Err(ClientError::Problem(Problem { message, ..refusal }))
     }
 
     async fn read(&self, response: Response) -> Result<String, ClientError> {
@@ -171,7 +181,7 @@ impl Console {
             .text()
             .await
             .map_err(|error| self.no_answer(error))?;
-        if status.is_success() && text.starts_with('{') {
+        if status == StatusCode::NO_CONTENT || status.is_success() && text.starts_with('{') {
             return Ok(text);
         }
         match serde_json::from_str::<Problem>(&text) {
@@ -201,6 +211,12 @@ impl Console {
             ClientError::NoAnswer { server, source }
         }
     }
+}
+
+/// How long the console wants to be left alone.
+fn retry_after_s(response: &Response) -> Option<u64> {
+    let said = response.headers().get(RETRY_AFTER)?;
+    said.to_str().ok()?.parse().ok()
 }
 
 /// What TLS had against the server, where it was that.

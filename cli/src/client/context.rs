@@ -1,19 +1,26 @@
 //! `skictl context`: names for consoles.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::Serialize;
+use skilift_console::view::ProblemCode;
 use url::Url;
 
+use super::columns::Columns;
+use super::connection::{Console, Question};
 use super::contexts::{Context, Contexts, check_name};
 use super::error::ClientError;
 use super::look::Look;
 use super::page::{Page, Tone, plain};
-use super::server::{parse_url, refuse_in_the_clear};
+use super::server::{Server, parse_url, read_token, refuse_in_the_clear};
 use super::show::{print, refuse_csv};
 use crate::args::access::{ContextArgs, ContextCommand};
 use crate::args::client::Form;
 use crate::exit::Exit;
+
+/// How long it may take to end a login.
+const FAREWELL: Duration = Duration::from_secs(10);
 
 /// All contexts, by name.
 #[derive(Debug, Serialize)]
@@ -31,7 +38,7 @@ struct ContextView {
 }
 
 /// Runs the command.
-pub(crate) fn run(args: &ContextArgs) -> anyhow::Result<Exit> {
+pub(crate) async fn run(args: &ContextArgs) -> anyhow::Result<Exit> {
     refuse_csv(args.output)?;
     let mut contexts = Contexts::read()?;
     match args.command.as_ref().unwrap_or(&ContextCommand::List) {
@@ -68,6 +75,9 @@ pub(crate) fn run(args: &ContextArgs) -> anyhow::Result<Exit> {
         }
         ContextCommand::Remove { name } => {
             let context = contexts.get(name)?.clone();
+            if let Some(file) = contexts.login_of(name) {
+                end_login(name, &context.server, &file).await;
+            }
             contexts.contexts.remove(name);
             let was_current = contexts.current.as_deref() == Some(name.as_str());
             if was_current {
@@ -82,6 +92,36 @@ pub(crate) fn run(args: &ContextArgs) -> anyhow::Result<Exit> {
         }
     }
     Ok(Exit::Done)
+}
+
+/// Ends a login at its console, so that its token counts no more. The context goes also where that cannot be done.
+async fn end_login(name: &str, server: &Url, file: &Path) {
+    let ending = async {
+        refuse_in_the_clear(server)?;
+        let console = Console::new(&Server {
+            url: server.clone(),
+            token: Some(read_token(file)?),
+            context: Some(name.to_owned()),
+        })?;
+        let logout = Question::new(["logout"]);
+        match tokio::time::timeout(FAREWELL, console.tell(&logout)).await {
+            Ok(Ok(())) => Ok(()),
+            // It had ended before.
+            Ok(Err(ClientError::Problem(problem)))
+                if problem.code == ProblemCode::Unauthenticated =>
+            {
+                Ok(())
+            }
+            Ok(Err(error)) => Err(error.into()),
+            Err(_) => anyhow::bail!("{server} did not answer within {FAREWELL:?}"),
+        }
+    };
+    if let Err(error) = ending.await {
+        eprintln!(
+            "skictl: the login of {name} is not ended at the console: {error:#}; its token is deleted here and counts there until it \
+             ends by itself, or until skictl tokens revoke ends it"
+        );
+    }
 }
 
 fn view(name: &str, contexts: &Contexts, context: &Context) -> ContextView {
@@ -122,7 +162,10 @@ fn list(contexts: &Contexts, form: Form) -> anyhow::Result<()> {
         ]
     });
     page.table(
-        ["context", "server", "token file", ""],
+        &Columns {
+            names: ["context", "server", "token file", ""],
+            spare: &["token file"],
+        },
         rows,
         "no contexts: skictl context add makes one",
     );

@@ -81,6 +81,12 @@ impl Contexts {
         Ok(file)
     }
 
+    /// The file of the token that a login left for a context, where the context shows that one.
+    pub(crate) fn login_of(&self, name: &str) -> Option<PathBuf> {
+        let shown = self.contexts.get(name)?.token_file.clone()?;
+        (shown == token_file(name).ok()?).then_some(shown)
+    }
+
     /// Forgets the token that was kept for a context.
     pub(crate) fn forget_token(name: &str) -> anyhow::Result<()> {
         match std::fs::remove_file(token_file(name)?) {

@@ -63,7 +63,8 @@ pub(crate) enum ClientError {
     Problem(Problem),
     /// A plan is still being applied, or it is not known whether it is.
     #[error(
-        "plan {plan} may still be under way: its answer was lost, or did not come within {}; skictl audit shows what comes of it",
+        "plan {plan} may still be under way: its answer was lost, or did not come within {}. {shows} shows how things are, and \
+         skictl audit --action apply what comes of the plan; do not send it again before",
         humantime::format_duration(*.within)
     )]
     UnderWay {
@@ -71,6 +72,8 @@ pub(crate) enum ClientError {
         plan: String,
         /// How long it was waited for, at most.
         within: Duration,
+        /// The command that shows what it changes.
+        shows: &'static str,
     },
 }
 

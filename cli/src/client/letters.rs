@@ -4,6 +4,7 @@ use skilift_console::view::change::{Change, LetterChoice};
 use skilift_console::view::letters::{LetterState, LetterView, LettersView};
 
 use super::Client;
+use super::columns::Columns;
 use super::connection::Question;
 use super::look::{moment, moment_or_dash};
 use super::page::{Page, Tone, plain};
@@ -33,9 +34,10 @@ pub(crate) async fn run(
             let watch = client.either(outer, *watch);
             client.showing(watch).show(ask, draw_list, None).await
         }
-        DeadCommand::Show { id } => {
+        DeadCommand::Show { id, watch } => {
             let ask = || Question::new(["letters", id]);
-            client.showing(outer).show(ask, draw, None).await
+            let watch = client.either(outer, *watch);
+            client.showing(watch).show(ask, draw, None).await
         }
         DeadCommand::Replay {
             choice,
@@ -92,7 +94,10 @@ fn draw_list(letters: &LettersView, page: &mut Page) {
         ]
     });
     page.table(
-        ["id", "since", "state", ">replays", "reason", "line"],
+        &Columns {
+            names: ["id", "since", "state", ">replays", "~reason", "line"],
+            spare: &["line", "replays", "since"],
+        },
         rows,
         "no dead letters",
     );

@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal};
 use std::time::{Duration, UNIX_EPOCH};
 
+use console::Term;
 use indicatif::{HumanBytes, HumanCount};
 use skilift_console::view::Reading;
 
@@ -13,7 +14,12 @@ pub(crate) struct Look {
     pub(crate) terminal: bool,
     /// Whether it may be coloured.
     pub(crate) colour: bool,
+    /// Cells in a line of it; no limit where it is no terminal.
+    pub(crate) width: Option<usize>,
 }
+
+/// The width of a terminal that does not tell its own.
+const USUAL_WIDTH: usize = 80;
 
 impl Look {
     /// That of stdout.
@@ -23,6 +29,7 @@ impl Look {
             terminal,
             // It knows NO_COLOR and TERM=dumb.
             colour: terminal && console::colors_enabled(),
+            width: terminal.then(|| width(&Term::stdout())),
         }
     }
 
@@ -32,6 +39,7 @@ impl Look {
         Self {
             terminal,
             colour: terminal && console::colors_enabled_stderr(),
+            width: terminal.then(|| width(&Term::stderr())),
         }
     }
 
@@ -59,6 +67,11 @@ impl Look {
             format!("{per_s:.1}/s")
         }
     }
+}
+
+fn width(terminal: &Term) -> usize {
+    let size = terminal.size_checked();
+    size.map_or(USUAL_WIDTH, |(_, columns)| usize::from(columns))
 }
 
 /// A text that cannot command the terminal, whoever wrote it.
@@ -151,7 +164,7 @@ mod tests {
         assert!(moment(u64::MAX).starts_with("9999-12-31"));
         let look = Look {
             terminal: true,
-            colour: false,
+            ..Look::default()
         };
         assert_eq!(look.rate(12_345.4), "12,345/s");
         assert_eq!(Look::default().rate(12_345.4), "12345/s");

@@ -1,13 +1,16 @@
 //! `skictl nodes`: what each node does beside what it shall do; drain and undrain.
 
+use skilift_console::view::Reading;
 use skilift_console::view::change::Change;
 use skilift_console::view::nodes::{NodeState, NodeView, NodesView};
 use skilift_console::view::settings::GenerationView;
 
 use super::Client;
+use super::columns::Columns;
 use super::connection::Question;
 use super::look::{bytes, cores, percent, span};
-use super::page::{Page, Tone, plain};
+use super::notes::NODES;
+use super::page::{Page, Tone, or_dash, plain};
 use crate::args::client::WatchArgs;
 use crate::args::operate::{NodesArgs, NodesCommand};
 use crate::exit::Exit;
@@ -74,53 +77,84 @@ fn generation(node: &NodeView) -> (String, Tone) {
     (text, Tone::Warning)
 }
 
+/// A figure of a node in the list, or a dash where there is none for a good reason: the node is gone, or nothing happened.
+fn figure<T: Copy>(
+    page: &mut Page,
+    node: &NodeView,
+    reading: &Reading<T>,
+    show: impl Fn(T) -> String,
+) -> (String, Tone) {
+    if reading.value.is_none() && node.state == NodeState::Lost {
+        return or_dash(None);
+    }
+    plain(page.reading_of(Some(NODES), &node.id, reading, show))
+}
+
+/// Whether it is known that no ride came to a node in the last ten seconds.
+fn is_idle(node: &NodeView) -> bool {
+    node.rides_per_s.value == Some(0.0)
+}
+
 fn draw_list(nodes: &NodesView, page: &mut Page) {
     let look = page.look;
     let mut rows = Vec::new();
     for node in &nodes.nodes {
-        let name = &node.id;
+        let is_lost = node.state == NodeState::Lost;
+        // What a lost node held and used is over.
+        let last = |value: String| if is_lost { or_dash(None) } else { plain(value) };
         let busy = match node.role.as_str() {
-            "api" => "-".to_owned(),
-            _ => page.reading(&format!("{name} busy"), &node.busy, percent),
+            "api" => or_dash(None),
+            _ => figure(page, node, &node.busy, percent),
         };
-        let rate = page.reading(&format!("{name} rides"), &node.rides_per_s, |n| {
-            look.rate(n)
-        });
-        let p99 = page.reading(&format!("{name} p99"), &node.latency.p99_ms, span);
-        let used = page.reading(&format!("{name} cores"), &node.cpu_cores, cores);
+        let rate = figure(page, node, &node.rides_per_s, |n| look.rate(n));
+        let p99 = &node.latency.p99_ms;
+        let p99 = if p99.value.is_none() && is_idle(node) {
+            or_dash(None)
+        } else {
+            figure(page, node, p99, span)
+        };
+        let used = figure(page, node, &node.cpu_cores, cores);
         rows.push([
-            plain(name),
+            plain(&node.id),
             state(node),
             generation(node),
             plain(look.count(node.threads)),
-            plain(busy),
-            plain(rate),
-            plain(look.count(node.held)),
-            plain(p99),
-            plain(used),
-            plain(bytes(node.rss_bytes)),
+            busy,
+            rate,
+            last(look.count(node.held)),
+            p99,
+            used,
+            last(bytes(node.rss_bytes)),
             plain(format!("{} ago", span(node.heard_ms))),
             plain(&node.version),
         ]);
-        if let Some(message) = &node.message {
-            page.note(format!("{name}: {message}"));
+        if let Some(message) = &node.message
+            && !is_lost
+        {
+            page.note_of(&node.id, message);
         }
     }
     page.table(
-        [
-            "node",
-            "state",
-            ">settings",
-            ">threads",
-            ">busy",
-            ">rides",
-            ">held",
-            ">p99",
-            ">cores",
-            ">memory",
-            ">heard",
-            "version",
-        ],
+        &Columns {
+            names: [
+                "node",
+                "state",
+                ">settings",
+                ">threads",
+                ">busy",
+                ">rides",
+                ">held",
+                ">p99",
+                ">cores",
+                ">memory",
+                ">heard",
+                "version",
+            ],
+            spare: &[
+                "version", "threads", "memory", "cores", "held", "heard", "settings", "busy",
+                "p99", "rides",
+            ],
+        },
         rows,
         "no nodes",
     );
@@ -128,10 +162,12 @@ fn draw_list(nodes: &NodesView, page: &mut Page) {
 
 fn draw(node: &NodeView, page: &mut Page) {
     let look = page.look;
+    let is_lost = node.state == NodeState::Lost;
     page.pair("node", &node.id);
     page.pair("role", &node.role);
     let (word, tone) = state(node);
     let text = match &node.message {
+        _ if is_lost => format!("{word}: not heard for {}", span(node.heard_ms)),
         Some(message) => format!("{word}: {message}"),
         None => word,
     };
@@ -149,19 +185,32 @@ fn draw(node: &NodeView, page: &mut Page) {
     }
     page.pair("threads", look.count(node.threads));
     if node.role == "worker" {
-        let busy = page.reading("busy", &node.busy, percent);
-        page.pair("busy", busy);
+        pair_of(page, node, "busy", &node.busy, percent);
     }
-    let rate = page.reading("rides", &node.rides_per_s, |n| look.rate(n));
-    page.pair("rides", rate);
+    pair_of(page, node, "rides", &node.rides_per_s, |n| look.rate(n));
     let (held, latency) = match node.role.as_str() {
         "worker" => ("messages held", "stored after"),
         _ => ("rides in flight", "POST takes"),
     };
     page.pair(held, look.count(node.held));
-    page.pair_of_latencies(latency, &node.latency);
-    let used = page.reading("cores", &node.cpu_cores, cores);
-    page.pair("cores", used);
+    page.pair_of_latencies(latency, &node.latency, is_lost || is_idle(node));
+    pair_of(page, node, "cores", &node.cpu_cores, cores);
     page.pair("memory", bytes(node.rss_bytes));
     page.pair("clock", format!("{:+} ms", node.clock_skew_ms));
+}
+
+/// A figure of the one node that is shown; its state says why a lost one has none.
+fn pair_of<T: Copy>(
+    page: &mut Page,
+    node: &NodeView,
+    name: &str,
+    reading: &Reading<T>,
+    show: impl Fn(T) -> String,
+) {
+    if reading.value.is_none() && node.state == NodeState::Lost {
+        page.pair(name, "-");
+        return;
+    }
+    let text = page.reading(name, reading, show);
+    page.pair(name, text);
 }

@@ -1,10 +1,12 @@
 //! A page of text: names with their values, tables, and notes on what is unknown.
 
-use comfy_table::{Attribute, Cell, CellAlignment, Color, ContentArrangement, Table, presets};
+use comfy_table::{Attribute, Cell, CellAlignment, Color, Table, presets};
 use skilift_console::view::Reading;
 use skilift_console::view::queue::LatencyView;
 
+use super::columns::{Columns, GAP, NARROW, bare, width, wrap};
 use super::look::{self, Look, printable};
+use super::notes::{Notes, Noun};
 
 /// How a text strikes the eye.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -27,7 +29,7 @@ pub(crate) struct Page {
     pub(crate) look: Look,
     blocks: Vec<String>,
     pairs: Vec<(String, String, Tone)>,
-    notes: Vec<String>,
+    notes: Notes,
 }
 
 impl Page {
@@ -37,7 +39,7 @@ impl Page {
             look,
             blocks: Vec::new(),
             pairs: Vec::new(),
-            notes: Vec::new(),
+            notes: Notes::default(),
         }
     }
 
@@ -54,7 +56,7 @@ impl Page {
     /// A line of its own.
     pub(crate) fn line(&mut self, text: &str, tone: Tone) {
         self.end_pairs();
-        let text = printable(text);
+        let text = self.fold(&printable(text));
         let painted = match (tone, self.look.colour) {
             (Tone::Plain, _) | (_, false) => text,
             (Tone::Good, _) => console::style(text).green().force_styling(true).to_string(),
@@ -71,36 +73,51 @@ impl Page {
         self.blocks.push(painted);
     }
 
-    /// A table. A header that begins with `>` has its column aligned to the right. An empty one says `nothing`.
+    /// A table; without rows it says `nothing`.
     pub(crate) fn table<const N: usize>(
         &mut self,
-        header: [&str; N],
+        columns: &Columns<N>,
         rows: impl IntoIterator<Item = [(String, Tone); N]>,
         nothing: &str,
     ) {
         self.end_pairs();
-        let mut table = self.blank();
-        table.set_header(header.map(|name| {
-            let cell = Cell::new(name.trim_start_matches('>'));
+        let rows: Vec<_> = rows
+            .into_iter()
+            .map(|row| row.map(|(text, tone)| (printable(&text), tone)))
+            .collect();
+        if rows.is_empty() {
+            self.blocks.push(nothing.to_owned());
+            return;
+        }
+        let texts = rows
+            .iter()
+            .map(|row| row.each_ref().map(|(text, _)| text.as_str()));
+        let layout = columns.fit(texts, self.look.width);
+        let mut table = blank();
+        table.set_header(layout.shown.iter().map(|(at, _)| {
+            let cell = Cell::new(bare(columns.names[*at]));
             if self.look.colour {
                 cell.add_attribute(Attribute::Bold)
             } else {
                 cell
             }
         }));
-        for row in rows {
-            table.add_row(row.map(|(text, tone)| self.cell(&text, tone)));
+        for row in &rows {
+            table.add_row(layout.shown.iter().map(|(at, width)| {
+                let (text, tone) = &row[*at];
+                self.cell(&wrap(text, *width), *tone)
+            }));
         }
-        if table.row_count() == 0 {
-            self.blocks.push(nothing.to_owned());
-            return;
-        }
-        for (column, name) in table.column_iter_mut().zip(header) {
-            if name.starts_with('>') {
+        for (column, (at, _)) in table.column_iter_mut().zip(&layout.shown) {
+            if columns.names[*at].starts_with('>') {
                 column.set_cell_alignment(CellAlignment::Right);
             }
         }
         self.blocks.push(text_of(table));
+        if !layout.left_out.is_empty() {
+            let names = layout.left_out.join(", ");
+            self.note(format!("left out for want of width: {names}"));
+        }
     }
 
     /// The text of a reading; why it is unknown stands at the end of the page.
@@ -110,18 +127,30 @@ impl Page {
         reading: &Reading<T>,
         show: impl Fn(T) -> String,
     ) -> String {
+        self.reading_of(None, name, reading, show)
+    }
+
+    /// The same for one of many things, which are named where it is unknown.
+    pub(crate) fn reading_of<T: Copy>(
+        &mut self,
+        noun: Option<Noun>,
+        name: &str,
+        reading: &Reading<T>,
+        show: impl Fn(T) -> String,
+    ) -> String {
         if let Some(why) = &reading.unknown {
-            let note = match reading.value {
-                None => format!("unknown: {name}: {why}"),
-                Some(_) => format!("not certain: {name}: {why}"),
-            };
-            self.note(note);
+            let was_known = reading.value.is_some();
+            self.notes.unknown(noun, name, was_known, why);
         }
         look::reading(reading, show)
     }
 
-    /// Quantiles as one value.
-    pub(crate) fn pair_of_latencies(&mut self, name: &str, latency: &LatencyView) {
+    /// Quantiles as one value; where `nothing` happened there are none, and nothing is wrong with that.
+    pub(crate) fn pair_of_latencies(&mut self, name: &str, latency: &LatencyView, nothing: bool) {
+        if nothing && latency.p99_ms.value.is_none() {
+            self.pair(name, "-");
+            return;
+        }
         let mut said = Vec::new();
         for (quantile, reading) in [
             ("p50", &latency.p50_ms),
@@ -135,18 +164,21 @@ impl Page {
     }
 
     /// What stands at the end of the page, once.
-    pub(crate) fn note(&mut self, note: String) {
-        let note = printable(&note);
-        if !self.notes.contains(&note) {
-            self.notes.push(note);
-        }
+    pub(crate) fn note(&mut self, note: impl AsRef<str>) {
+        self.notes.remark(note.as_ref());
+    }
+
+    /// What stands there of something, once for all of which the same is to be said.
+    pub(crate) fn note_of(&mut self, name: &str, note: &str) {
+        self.notes.said_of(name, note);
     }
 
     /// The text, with a line end.
     pub(crate) fn finish(mut self) -> String {
         self.end_pairs();
-        if !self.notes.is_empty() {
-            self.blocks.push(self.notes.join("\n"));
+        let notes: Vec<String> = self.notes.lines().map(|note| self.fold(&note)).collect();
+        if !notes.is_empty() {
+            self.blocks.push(notes.join("\n"));
         }
         let mut text = self.blocks.join("\n\n");
         text.push('\n');
@@ -157,24 +189,27 @@ impl Page {
         if self.pairs.is_empty() {
             return;
         }
-        let mut table = self.blank();
-        for (name, value, tone) in std::mem::take(&mut self.pairs) {
+        let pairs = std::mem::take(&mut self.pairs);
+        let names = pairs.iter().map(|(name, ..)| width(name));
+        let taken = names.max().unwrap_or_default() + GAP;
+        let room = self.look.width.unwrap_or(usize::MAX);
+        let room = room.saturating_sub(taken).max(NARROW);
+        let mut table = blank();
+        for (name, value, tone) in pairs {
+            let value = wrap(&printable(&value), room);
             table.add_row([Cell::new(name), self.cell(&value, tone)]);
         }
         self.blocks.push(text_of(table));
     }
 
-    fn blank(&self) -> Table {
-        let mut table = Table::new();
-        table.load_style(presets::NOTHING);
-        if self.look.terminal {
-            table.set_content_arrangement(ContentArrangement::Dynamic);
-        }
-        table
+    /// A text of its own, in lines that the terminal need not break.
+    fn fold(&self, text: &str) -> String {
+        wrap(text, self.look.width.unwrap_or(usize::MAX))
     }
 
+    /// A cell of a text that is printable.
     fn cell(&self, text: &str, tone: Tone) -> Cell {
-        let cell = Cell::new(printable(text));
+        let cell = Cell::new(text);
         match (tone, self.look.colour) {
             (Tone::Plain, _) | (_, false) => cell,
             (Tone::Good, _) => cell.fg(Color::Green),
@@ -182,6 +217,12 @@ impl Page {
             (Tone::Alarm, _) => cell.fg(Color::Red).add_attribute(Attribute::Bold),
         }
     }
+}
+
+fn blank() -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table
 }
 
 /// The table's text: columns begin at the margin and are two spaces apart.

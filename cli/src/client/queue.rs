@@ -7,8 +7,10 @@ use skilift_console::view::queue::{
 };
 use skilift_core::clock::epoch_ms;
 
+use super::columns::Columns;
 use super::connection::Question;
 use super::look::{bytes, cores, moment, percent, span, span_s};
+use super::notes::CONSUMERS;
 use super::page::{Page, Tone, or_dash, plain};
 use super::show::csv_rows;
 use super::{Client, letters};
@@ -135,7 +137,8 @@ fn draw(queue: &QueueView, page: &mut Page) {
         said.push(format!("{name} {rate}"));
     }
     page.pair("rates", said.join(", "));
-    page.pair_of_latencies("stored after", &queue.stored_after);
+    let stored_nothing = queue.rates.ack_per_s.value == Some(0.0);
+    page.pair_of_latencies("stored after", &queue.stored_after, stored_nothing);
     let dead = page.reading("dead letters", &queue.dead_letters, |n| look.count(n));
     let tone = match queue.dead_letters.value {
         Some(1..) => Tone::Warning,
@@ -226,10 +229,13 @@ fn draw_management(management: &ManagementView, page: &mut Page) {
     page.pair(
         "management API",
         format!(
-            "{} ready, {} held, {} consumers, {} of bodies",
+            "{} ready, {} held, {}, {} of bodies",
             count(management.ready_messages),
             count(management.unacked_messages),
-            count(management.consumers),
+            management.consumers.map_or_else(
+                || "unknown consumers".to_owned(),
+                |n| look.of(n, "consumer", "consumers"),
+            ),
             management
                 .message_bytes
                 .map_or_else(|| "unknown".to_owned(), bytes),
@@ -265,7 +271,12 @@ fn draw_consumers(consumers: &[ConsumerView], page: &mut Page) {
             (false, None) => "works",
         };
         let name = format!("{} thread {}", consumer.node, consumer.lane);
-        let ack = page.reading(&name, &consumer.ack_per_s, |rate| look.rate(rate));
+        let ack = &consumer.ack_per_s;
+        let ack = if ack.value.is_none() && consumer.lost {
+            "-".to_owned()
+        } else {
+            page.reading_of(Some(CONSUMERS), &name, ack, |rate| look.rate(rate))
+        };
         let last = consumer
             .last_ack_age_ms
             .map_or_else(|| "-".to_owned(), |age| format!("{} ago", span(age)));
@@ -282,17 +293,20 @@ fn draw_consumers(consumers: &[ConsumerView], page: &mut Page) {
         ]);
     }
     page.table(
-        [
-            "consumer",
-            ">thread",
-            "host",
-            "instance",
-            ">held",
-            ">of",
-            ">ack",
-            ">last ack",
-            "state",
-        ],
+        &Columns {
+            names: [
+                "consumer",
+                ">thread",
+                "host",
+                "instance",
+                ">held",
+                ">of",
+                ">ack",
+                ">last ack",
+                "~state",
+            ],
+            spare: &["instance", "host", "of", "last ack", "held"],
+        },
         rows,
         "no consumers",
     );
@@ -319,18 +333,21 @@ fn draw_history(history: &HistoryView, page: &mut Page) {
         ]
     });
     page.table(
-        [
-            "at",
-            ">publish",
-            ">ack",
-            ">reads",
-            ">backlog",
-            ">stored p99",
-            ">oldest",
-            ">dead",
-            ">workers",
-            ">threads",
-        ],
+        &Columns {
+            names: [
+                "at",
+                ">publish",
+                ">ack",
+                ">reads",
+                ">backlog",
+                ">stored p99",
+                ">oldest",
+                ">dead",
+                ">workers",
+                ">threads",
+            ],
+            spare: &["threads", "reads", "workers", "oldest", "dead"],
+        },
         rows,
         "nothing is known of this time",
     );

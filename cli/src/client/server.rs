@@ -144,7 +144,7 @@ fn local_token(url: &Url) -> Option<String> {
     read_token(&state.join(file)).ok()
 }
 
-fn read_token(file: &Path) -> anyhow::Result<String> {
+pub(crate) fn read_token(file: &Path) -> anyhow::Result<String> {
     let text = std::fs::read_to_string(file)
         .map_err(|error| ClientError::Usage(error.to_string()))
         .with_context(|| format!("cannot read the token in {}", file.display()))?;

@@ -8,6 +8,7 @@ use skilift_console::view::settings::{
 };
 
 use super::Client;
+use super::columns::Columns;
 use super::connection::Question;
 use super::look::{moment, moment_or_dash};
 use super::page::{Page, Tone, or_dash, plain};
@@ -28,10 +29,10 @@ pub(crate) async fn run(args: &SettingsArgs) -> anyhow::Result<Exit> {
             let (change, consent) = asked_for(set);
             client.change(args.watch, consent)?.carry_out(change).await
         }
-        Some(SettingsCommand::History { section }) => {
+        Some(SettingsCommand::History { section, watch }) => {
             let section = word(Section::from(*section));
             let ask = || Question::new(["settings", section, "history"]);
-            let showing = client.showing(args.watch);
+            let showing = client.showing(client.either(args.watch, *watch));
             showing.show(ask, draw_history, Some(history_csv)).await
         }
         Some(SettingsCommand::Rollback {
@@ -133,7 +134,10 @@ fn draw(settings: &SettingsView, page: &mut Page) {
         ]
     });
     page.table(
-        ["section", ">number", "values", "nodes", "since", "by"],
+        &Columns {
+            names: ["section", ">number", "~values", "nodes", "since", "by"],
+            spare: &["by", "since"],
+        },
         rows,
         "no settings",
     );
@@ -171,7 +175,10 @@ fn draw_history(history: &SettingsHistoryView, page: &mut Page) {
         ]
     });
     page.table(
-        [">number", "since", "by", "values", "plan"],
+        &Columns {
+            names: [">number", "since", "by", "~values", "plan"],
+            spare: &["plan"],
+        },
         rows,
         "no history: flags rule",
     );

@@ -47,7 +47,8 @@ impl Showing<'_> {
                 (Form::Json, _) => json.trim_end().to_owned() + "\n",
                 (Form::Csv, Some(csv)) => csv(&parse(&json)?)?,
                 (Form::Table | Form::Csv, _) => {
-                    let mut page = Page::new(look);
+                    // Somebody may have drawn the window wider meanwhile.
+                    let mut page = Page::new(Look::stdout());
                     draw(&parse(&json)?, &mut page);
                     page.finish()
                 }
@@ -200,14 +201,15 @@ impl Frames {
             eprintln!("skictl: {what}");
             return Ok(true);
         }
-        let mut page = Page::new(self.look);
+        let mut page = Page::new(Look::stdout());
         page.line(&format!("not up to date: {what}"), Tone::Alarm);
         self.paint(&page.finish())
     }
 
     /// Paints the page and what stands below it over what was painted last, in one write, so that nothing flickers.
     fn paint(&mut self, below: &str) -> anyhow::Result<bool> {
-        let (height, width) = console::Term::stdout().size();
+        let (height, _) = console::Term::stdout().size();
+        let width = Look::stdout().width.unwrap_or(usize::MAX);
         let room = usize::from(height).saturating_sub(1).max(1);
         let below: Vec<&str> = below.lines().collect();
         let kept = room.saturating_sub(below.len());
@@ -217,7 +219,7 @@ impl Frames {
         }
         self.lines = 0;
         for line in self.page.lines().take(kept).chain(below) {
-            text.push_str(&console::truncate_str(line, usize::from(width), ""));
+            text.push_str(&console::truncate_str(line, width, ""));
             // What stood behind it is taken away.
             text.push_str("\x1b[0m\x1b[K\n");
             self.lines += 1;

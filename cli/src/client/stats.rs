@@ -3,6 +3,7 @@
 use skilift_console::view::stats::{HourStats, LiftStats, ResortStats, SkierStats, TopStats};
 
 use super::Client;
+use super::columns::Columns;
 use super::connection::Question;
 use super::look::span;
 use super::page::{Page, or_dash, plain};
@@ -67,10 +68,7 @@ fn freshness(behind_ms: Option<u64>, page: &mut Page) {
         ),
         None => {
             page.pair("fresh", "unknown");
-            page.note(
-                "unknown: fresh: the age of the oldest ride that is not stored is not known"
-                    .to_owned(),
-            );
+            page.note("unknown: fresh: the age of the oldest ride that is not stored is not known");
         }
     }
 }
@@ -92,7 +90,10 @@ fn draw_skier(skier: &SkierStats, page: &mut Page) {
         ]
     });
     page.table(
-        [">resort", "name", "season", ">day", ">rides", ">vertical m"],
+        &Columns {
+            names: [">resort", "name", "season", ">day", ">rides", ">vertical m"],
+            spare: &["name"],
+        },
         rows,
         "no days",
     );
@@ -149,7 +150,14 @@ fn draw_lifts(lifts: &LiftStats, page: &mut Page) {
             plain(look.count(lift.vertical_m)),
         ]
     });
-    page.table([">lift", "name", ">rides", ">m a ride"], rows, "no rides");
+    page.table(
+        &Columns {
+            names: [">lift", "name", ">rides", ">m a ride"],
+            spare: &["name"],
+        },
+        rows,
+        "no rides",
+    );
 }
 
 fn lifts_csv(lifts: &LiftStats) -> anyhow::Result<String> {
@@ -162,7 +170,14 @@ fn draw_hours(hours: &HourStats, page: &mut Page) {
         .hours
         .iter()
         .map(|hour| [plain(hour.hour.to_string()), plain(look.count(hour.rides))]);
-    page.table([">hour", ">rides"], rows, "no hours");
+    page.table(
+        &Columns {
+            names: [">hour", ">rides"],
+            spare: &[],
+        },
+        rows,
+        "no hours",
+    );
 }
 
 fn hours_csv(hours: &HourStats) -> anyhow::Result<String> {
@@ -180,7 +195,10 @@ fn draw_top(top: &TopStats, page: &mut Page) {
         ]
     });
     page.table(
-        [">place", ">skier", ">rides", ">vertical m"],
+        &Columns {
+            names: [">place", ">skier", ">rides", ">vertical m"],
+            spare: &[],
+        },
         rows,
         "no skiers",
     );

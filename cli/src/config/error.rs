@@ -5,6 +5,8 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use figment::Source;
+use figment::error::Kind;
 use skilift_core::service_url::InvalidServiceUrl;
 use skilift_load::simulation::RateError;
 
@@ -13,6 +15,12 @@ use skilift_load::simulation::RateError;
 pub(crate) enum ConfigError {
     #[error("{0}")]
     Layers(Box<figment::Error>),
+    #[error("unknown {what}: {}", hint(.similar.as_deref()))]
+    Unknown {
+        what: String,
+        /// What may have been meant.
+        similar: Option<String>,
+    },
     #[error("there is no configuration file {}", .0.display())]
     NoFile(PathBuf),
     #[error("{0}")]
@@ -93,4 +101,40 @@ pub(crate) enum ConfigError {
          log in with the code that it prints, and make an admin with `skictl users add`"
     )]
     ConsoleWithoutUsers(SocketAddr),
+}
+
+/// How similar a name must be to be the one that was meant, as for clap's flags.
+const SIMILAR: f64 = 0.7;
+
+impl From<figment::Error> for ConfigError {
+    fn from(error: figment::Error) -> Self {
+        let Kind::UnknownField(name, known) = &error.kind else {
+            return Self::Layers(Box::new(error));
+        };
+        let source = error.metadata.as_ref().and_then(|of| of.source.as_ref());
+        let similar = known
+            .iter()
+            .map(|key| (strsim::jaro(name, key), *key))
+            .filter(|(similarity, _)| *similarity > SIMILAR)
+            .max_by(|(one, _), (other, _)| one.total_cmp(other))
+            .map(|(_, key)| key);
+        let variable = |key: &str| format!("SKI_{}", key.to_uppercase());
+        match source {
+            Some(Source::File(file)) => Self::Unknown {
+                what: format!("key {name} in {}", file.display()),
+                similar: similar.map(str::to_owned),
+            },
+            _ => Self::Unknown {
+                what: format!("variable {} in the environment", variable(name)),
+                similar: similar.map(variable),
+            },
+        }
+    }
+}
+
+fn hint(similar: Option<&str>) -> String {
+    match similar {
+        Some(name) => format!("did you mean {name}?"),
+        None => "skictl up --help, and that of skictl serve, name all that there are".to_owned(),
+    }
 }

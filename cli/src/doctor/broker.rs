@@ -5,7 +5,7 @@ use skilift_core::queue::rabbit::probe::{self, FoundQueue};
 use skilift_core::queue::rabbit::{Broker, BrokerError};
 use skilift_core::stack::StackName;
 
-use super::findings::{Finding, failed, not_checked, ok, warning};
+use super::findings::{Finding, counted, failed, not_checked, ok, warning};
 use crate::config::Servers;
 
 /// The oldest version that has all that Skilift uses.
@@ -101,7 +101,11 @@ fn of_queue(check: String, found: &FoundQueue, is_consumed: bool) -> Finding {
     if let Some(error) = refused {
         return refusal(&check, error);
     }
-    let seen = format!("arguments are right, {ready} messages wait, {consumers} consumers");
+    let seen = format!(
+        "arguments are right, {}, {}",
+        counted((*ready).into(), "message waits", "messages wait"),
+        counted((*consumers).into(), "consumer", "consumers")
+    );
     if is_consumed && *ready > 0 && *consumers == 0 {
         return warning(
             check,

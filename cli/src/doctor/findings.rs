@@ -85,6 +85,11 @@ pub(super) fn failed(
     }
 }
 
+/// A number and what it counts.
+pub(super) fn counted(number: u64, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
+}
+
 /// By how much two clocks may differ without notice, and without harm, in milliseconds.
 const SAME_MS: u64 = 500;
 const NEAR_MS: u64 = 5_000;

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use skilift_core::service_url::ServiceUrl;
 use skilift_core::stack::StackName;
 
-use super::findings::{Finding, failed, not_checked, ok, warning};
+use super::findings::{Finding, counted, failed, not_checked, ok, warning};
 use crate::config::Servers;
 
 /// How long an answer may take.
@@ -215,7 +215,10 @@ fn alarms(nodes: &[Node]) -> Finding {
         }
     }
     if ringing.is_empty() {
-        return ok(check, format!("none on {} nodes", nodes.len()));
+        return ok(
+            check,
+            format!("none on {}", counted(nodes.len() as u64, "node", "nodes")),
+        );
     }
     failed(
         check,

@@ -9,7 +9,7 @@ use skilift_core::health::Readiness;
 use skilift_core::lifecycle::chain;
 use skilift_core::stack::StackName;
 
-use super::findings::{Finding, clock, not_checked, ok, warning};
+use super::findings::{Finding, clock, counted, not_checked, ok, warning};
 use crate::config::Servers;
 
 /// How long to listen: each node beats once a second.
@@ -31,7 +31,10 @@ pub(super) async fn look(servers: &Servers, stack: &StackName) -> Vec<Finding> {
         )];
     }
     let mut findings = vec![
-        ok("nodes", format!("{} are heard", heard.len())),
+        ok(
+            "nodes",
+            counted(heard.len() as u64, "is heard", "are heard"),
+        ),
         versions(&heard),
     ];
     for (node, (beat, ahead_ms)) in &heard {

@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::console::Console;
+use crate::console::{Answer, Console};
+use crate::sample;
 use crate::skictl::Home;
 
 #[tokio::test]
@@ -22,6 +23,8 @@ async fn plans_and_outcomes() {
                 "queue resume --output json",
                 "queue dead discard a b --yes",
                 "queue dead discard a b --confirm discard",
+                "queue pause --confirm pause",
+                "queue pause --confirm pause --yes",
                 "nodes drain last --yes",
                 "nodes drain last --dry-run",
                 "nodes drain last --dry-run --override maintenance",
@@ -106,7 +109,7 @@ async fn every_change_is_asked_for_as_it_was_meant() {
         ),
         ("keys add k", json!({ "change": "add_key", "name": "k" })),
         (
-            "keys add k --resort 1,2",
+            "keys add k --resort 2,1,1,2",
             json!({ "change": "add_key", "name": "k", "resorts": [1, 2] }),
         ),
         (
@@ -122,6 +125,33 @@ async fn every_change_is_asked_for_as_it_was_meant() {
         assert_eq!(asked.body, change, "{line}");
     }
     assert!(!console.has_applied());
+}
+
+#[tokio::test]
+async fn nothing_to_send_again_is_said() {
+    let console = Console::with(|asked| {
+        let change = serde_json::from_value(asked.body.clone()).ok()?;
+        let mut plan = sample::plan(&change);
+        plan["id"] = json!("already");
+        plan["danger"] = json!("none");
+        plan["actions"] = json!([]);
+        asked
+            .line
+            .ends_with("/plans")
+            .then(|| Answer::With(200, plan.to_string()))
+    })
+    .await;
+    let home = Home::new();
+    for (word, says) in [
+        ("replay", "nothing to send again"),
+        ("discard", "nothing to throw away"),
+    ] {
+        let arguments = ["queue", "dead", word, "--all", "--server", &console.url];
+        let run = home.run(&arguments).await;
+        assert_eq!(run.code, Some(0), "{}", run.stderr);
+        let says = format!("no dead letters: {says}");
+        assert!(run.stdout.contains(&says), "{}", run.stdout);
+    }
 }
 
 #[tokio::test]

@@ -6,9 +6,9 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::Request;
-use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
 use axum::response::Response;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
@@ -28,6 +28,8 @@ pub(crate) struct Asked {
 pub(crate) enum Answer {
     /// A status with a body.
     With(u16, String),
+    /// That it was asked too often, and for how many seconds it wants to be left alone.
+    TooMany(u64),
     /// Nothing, ever.
     Never,
     /// The connection ends in the middle of the answer.
@@ -101,6 +103,13 @@ async fn respond(request: Request, all: Arc<Mutex<Vec<Asked>>>, script: Arc<Scri
     };
     match answer {
         Answer::With(status, text) => respond(status, text.into()),
+        Answer::TooMany(wait_s) => {
+            let body =
+                json!({ "message": "too many attempts; try again later", "code": "too_many" });
+            let mut response = respond(429, body.to_string().into());
+            response.headers_mut().insert(RETRY_AFTER, wait_s.into());
+            response
+        }
         Answer::Never => {
             tokio::time::sleep(Duration::from_secs(3600)).await;
             respond(500, Body::empty())

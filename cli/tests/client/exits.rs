@@ -1,5 +1,6 @@
 //! Exit codes, each where it arises. (8 arises in `skictl load`; its tests are beside the services'.)
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
@@ -49,14 +50,36 @@ async fn what_cannot_be_meant_is_a_usage_error() {
         ("nodes --output csv", "csv is for stats, audit and history"),
         ("queue pause --output csv", "csv is for"),
         ("audit --output csv --watch", "--watch shows table or json"),
-        ("queue --watch 1ms", "from 100ms to 1h"),
-        (
-            "queue --watch 1s pause",
-            "--watch is for commands that show",
-        ),
+        ("queue --watch=1ms", "from 100ms to 1h"),
+        ("queue --watch 5s", "tip: write --watch=5s"),
+        ("users list --watch 5s", "tip: write --watch=5s"),
+        ("queue --watch pause", "--watch is for commands that show"),
         ("queue dead replay", "required"),
         ("queue dead replay a --all", "cannot be used with"),
-        ("queue dead replay --all --rate 0", "above 0"),
+        (
+            "queue dead replay --all --rate 0",
+            "from 0.1 to 10000 letters a second",
+        ),
+        (
+            "settings set worker --threads 0",
+            "'0' for '--threads <N>': it must be from 1 to 256 threads",
+        ),
+        (
+            "settings set worker --threads -1",
+            "'-1' for '--threads <N>': it must be from 1 to 256 threads",
+        ),
+        (
+            "settings set worker --linger 1h",
+            "'--linger <TIME>': it must be a time from 0s to 10s",
+        ),
+        (
+            "serve worker --batch abc",
+            "'abc' for '--batch <N>': it must be from 1 to 100000 rides",
+        ),
+        ("nodes show ", "it must be a node's name"),
+        ("users remove ", "it must be a user's name"),
+        ("queue dead list --limit 501", "1..=500"),
+        ("stats top 1 --season 2025 --day 1 --limit 101", "1..=100"),
         ("queue --server ftp://x", "begins with http:// or https://"),
         (
             "queue --server http://example.com",
@@ -72,7 +95,7 @@ async fn what_cannot_be_meant_is_a_usage_error() {
         ("settings set worker --linger 1us", "whole milliseconds"),
         ("stats skier 0", "skierID"),
         ("stats resort 1 --season 2025 --day 400", "dayID"),
-        ("audit --limit 0", "1..=1000"),
+        ("audit --limit 501", "1..=500"),
         ("login anna", "--password-stdin"),
         ("login", "--code-stdin"),
         ("login --token-file x", "a login makes a token"),
@@ -87,6 +110,70 @@ async fn what_cannot_be_meant_is_a_usage_error() {
         assert_eq!(run.code, Some(2), "{line}: {}", run.stderr);
         assert!(run.stderr.contains(says), "{line}: {}", run.stderr);
         assert_eq!(run.stdout, "", "{line}");
+    }
+}
+
+#[tokio::test]
+async fn help_is_no_failure() {
+    let home = Home::new();
+    for (line, says) in [
+        ("help", "Usage: skictl <COMMAND>"),
+        ("help queue", "skictl queue pause --yes"),
+        ("help queue pause", "skictl queue pause --dry-run"),
+    ] {
+        let arguments: Vec<&str> = line.split(' ').collect();
+        let run = home.run(&arguments).await;
+        assert_eq!(run.code, Some(0), "{line}: {}", run.stderr);
+        assert!(run.stdout.contains(says), "{line}: {}", run.stdout);
+    }
+}
+
+#[tokio::test]
+async fn a_console_that_is_asked_too_often_says_for_how_long() {
+    let console = Console::with(|_| Some(Answer::TooMany(30))).await;
+    let arguments = ["login", "--code-stdin", "--server", &console.url];
+    let run = Home::new().run_with(&arguments, &[], "abc\n").await;
+    assert_eq!(run.code, Some(6));
+    assert_eq!(run.stderr, "skictl: too many attempts; try again in 30 s\n");
+}
+
+#[tokio::test]
+async fn progress_is_told_when_it_changes() {
+    let count = AtomicU32::new(0);
+    let console = Console::with(move |asked| {
+        let running = |message: &str| {
+            let mut outcome = sample::running(message);
+            if asked.line.starts_with("GET") {
+                let mut plan = sample::plan(&skilift_console::view::change::Change::Pause);
+                plan["outcome"] = outcome;
+                outcome = plan;
+            }
+            Some(Answer::With(200, outcome.to_string()))
+        };
+        match (
+            asked.line.ends_with("/apply"),
+            asked.line.starts_with("GET"),
+        ) {
+            (true, _) => running("sent 0"),
+            (_, true) => match count.fetch_add(1, Ordering::Relaxed) {
+                0 => running("sent 0"),
+                1 => running("sent 3"),
+                2 => running("sent 3"),
+                _ => {
+                    let mut plan = sample::plan(&skilift_console::view::change::Change::Pause);
+                    plan["outcome"] = serde_json::json!({ "result": "done", "steps": [] });
+                    Some(Answer::With(200, plan.to_string()))
+                }
+            },
+            _ => None,
+        }
+    })
+    .await;
+    let arguments = ["queue", "pause", "--yes", "--server", &console.url];
+    let run = Home::new().run(&arguments).await;
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    for told in ["skictl: sent 0\n", "skictl: sent 3\n"] {
+        assert_eq!(run.stderr.matches(told).count(), 1, "{}", run.stderr);
     }
 }
 
@@ -146,6 +233,8 @@ async fn an_answer_that_is_lost_is_asked_for_and_never_sent_again() {
         assert_eq!(applies.count(), 1);
         let says_so = run.stderr.contains("plan moderate may still be under way");
         assert_eq!(says_so, exit == 7, "{}", run.stderr);
+        let shows = run.stderr.contains("skictl queue shows how things are");
+        assert_eq!(shows, exit == 7, "{}", run.stderr);
     }
 }
 

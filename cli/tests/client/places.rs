@@ -116,6 +116,53 @@ async fn a_login_is_kept_and_used() {
     let run = home.run(&["context", "remove", &name]).await;
     assert_eq!(run.code, Some(0), "{}", run.stderr);
     assert!(!kept.path().exists());
+    // The login ends at the console, too.
+    let asked = console.asked().pop().unwrap();
+    assert_eq!(asked.line, "POST /admin/v1/logout");
+    assert_eq!(asked.token.as_deref(), Some("Bearer ski_token_made"));
+    assert_eq!(
+        run.stderr,
+        "skictl: no context is the current one any more\n"
+    );
+}
+
+#[tokio::test]
+async fn a_login_that_cannot_be_ended_is_told_and_forgotten() {
+    let console = Console::start().await;
+    let home = Home::new();
+    let login = ["login", "--code-stdin", "--server", &console.url];
+    let run = home.run_with(&login, &[], "abc-def\n").await;
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    let contexts = home.folder.path().join(".config/skilift");
+    let name = std::fs::read_dir(contexts.join("tokens")).unwrap().next();
+    let name = name.unwrap().unwrap().file_name().into_string().unwrap();
+    drop(console);
+    let run = home.run(&["context", "remove", &name]).await;
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("is not ended at the console"),
+        "{}",
+        run.stderr
+    );
+    assert!(!contexts.join("tokens").join(&name).exists());
+}
+
+#[tokio::test]
+async fn a_token_that_no_login_made_is_not_ended() {
+    let console = Console::start().await;
+    let home = Home::new();
+    std::fs::write(home.folder.path().join("t"), "ski_token_script\n").unwrap();
+    let add = [
+        "context",
+        "add",
+        "s",
+        "--server",
+        &console.url,
+        "--token-file=t",
+    ];
+    assert_eq!(home.run(&add).await.code, Some(0));
+    assert_eq!(home.run(&["context", "remove", "s"]).await.code, Some(0));
+    assert!(console.asked().is_empty());
 }
 
 #[tokio::test]

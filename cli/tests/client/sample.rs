@@ -31,7 +31,9 @@ pub(crate) fn answer(asked: &Asked) -> Answer {
             "total": 2, "letters": [letter()], "next": "0000000000000001-0-7-3"
         })),
         ("GET", ["letters", _]) => view::<LetterView>(letter()),
-        ("GET", ["nodes"]) => view::<NodesView>(json!({ "at_ms": AT, "nodes": [api(), worker()] })),
+        ("GET", ["nodes"]) => {
+            view::<NodesView>(json!({ "at_ms": AT, "nodes": [api(), idle(), worker()] }))
+        }
         ("GET", ["nodes", _]) => view::<NodeView>(worker()),
         ("GET", ["settings"]) => view::<SettingsView>(settings()),
         ("GET", ["settings", _, "history"]) => view::<SettingsHistoryView>(settings_history()),
@@ -75,6 +77,7 @@ pub(crate) fn answer(asked: &Asked) -> Answer {
             "token": "ski_token_made", "expires_at_ms": AT,
             "who": { "name": "anna", "role": "admin", "read_only": false },
         })),
+        ("POST", ["logout"]) => Answer::With(204, String::new()),
         ("POST", ["plans"]) => {
             let change = serde_json::from_value(asked.body.clone());
             match change {
@@ -144,6 +147,11 @@ fn outcome(plan: &str) -> Value {
         }),
         _ => json!({ "result": "done", "steps": [step(true, None)] }),
     }
+}
+
+/// An outcome that is not yet there.
+pub(crate) fn running(message: &str) -> Value {
+    json!({ "result": "running", "steps": [{ "action": action(), "done": false, "message": message }] })
 }
 
 fn of(value: Value) -> Value {
@@ -239,9 +247,24 @@ fn api() -> Value {
     api
 }
 
+fn idle() -> Value {
+    let mut idle = node("worker-gate6-9464", "worker", "working");
+    let nothing = unknown("nothing happened in the last ten seconds");
+    idle["rides_per_s"] = of(json!(0.0));
+    idle["latency"] =
+        json!({ "p50_ms": nothing.clone(), "p95_ms": nothing.clone(), "p99_ms": nothing });
+    idle
+}
+
 fn worker() -> Value {
     let mut worker = node("worker-gate7-9464", "worker", "lost");
-    worker["message"] = json!("not heard for 12 s");
+    worker["message"] = json!("not heard for 367 s");
+    worker["heard_ms"] = json!(367_000);
+    let gone = unknown("it is not heard any more");
+    worker["busy"] = gone.clone();
+    worker["rides_per_s"] = gone.clone();
+    worker["cpu_cores"] = gone.clone();
+    worker["latency"] = json!({ "p50_ms": gone.clone(), "p95_ms": gone.clone(), "p99_ms": gone });
     worker
 }
 

@@ -159,7 +159,7 @@ async fn questions_go_where_they_should() {
 #[tokio::test]
 async fn watching_appends_where_nobody_can_be_repainted() {
     let console = Console::start().await;
-    let arguments = ["queue", "--watch", "100ms", "--output=json", "--server"];
+    let arguments = ["queue", "--watch=100ms", "--output=json", "--server"];
     let mut child = Home::new()
         .command(&[&arguments[..], &[&console.url]].concat())
         .stdout(Stdio::piped())

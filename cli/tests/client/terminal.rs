@@ -1,5 +1,6 @@
 //! What only a terminal gets: questions, colours, grouped figures, and pages that are painted over.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::process::ExitStatus;
@@ -24,9 +25,13 @@ struct Terminal {
 
 impl Terminal {
     fn run(home: &Home, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+        Self::of_width(150, home, arguments, environment)
+    }
+
+    fn of_width(width: u16, home: &Home, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         let size = Winsize {
             ws_row: 50,
-            ws_col: 150,
+            ws_col: width,
             ws_xpixel: 0,
             ws_ypixel: 0,
         };
@@ -230,9 +235,9 @@ async fn figures_are_grouped_and_alarms_red_for_eyes_only() {
 async fn watching_paints_over_what_was_there() {
     let console = Console::start().await;
     let home = Home::new();
-    let arguments = ["nodes", "--watch", "100ms", "--server", &console.url];
+    let arguments = ["nodes", "--watch=100ms", "--server", &console.url];
     let mut terminal = Terminal::run(&home, &arguments, &[]);
-    // A header, two nodes, a gap and two notes.
+    // A header, three nodes, a gap and a note.
     terminal.sees("\u{1b}[6A").await;
     let asked = console.asked().len();
     assert!(asked >= 2);
@@ -242,4 +247,61 @@ async fn watching_paints_over_what_was_there() {
     let pid = Pid::from_raw(terminal.child.id().unwrap().try_into().unwrap());
     kill(pid, Signal::SIGINT).unwrap();
     assert_eq!(terminal.ends().await.code(), Some(130));
+}
+
+/// What is shown on a terminal of this width, without colours.
+async fn page(width: u16, console: &Console, words: &[&str]) -> String {
+    let arguments = [words, &["--server", &console.url]].concat();
+    let mut terminal = Terminal::of_width(width, &Home::new(), &arguments, &[("NO_COLOR", "1")]);
+    assert_eq!(
+        terminal.ends().await.code(),
+        Some(0),
+        "{}",
+        terminal.screen()
+    );
+    terminal.screen().replace('\r', "")
+}
+
+#[tokio::test]
+async fn a_narrow_terminal_leaves_out_columns_and_breaks_no_word() {
+    let console = Console::start().await;
+    for words in [
+        &["nodes"][..],
+        &["audit"],
+        &["queue"],
+        &["queue", "history"],
+        &["queue", "dead", "list"],
+        &["settings"],
+        &["settings", "history", "worker"],
+        &["tokens"],
+        &["keys"],
+        &["stats", "skier", "4711"],
+    ] {
+        let narrow = page(80, &console, words).await;
+        assert!(
+            narrow.lines().all(|line| line.chars().count() <= 80),
+            "{narrow}"
+        );
+        let wide = page(400, &console, words).await;
+        let known: BTreeSet<&str> = wide.split_whitespace().collect();
+        let (shown, _) = narrow.split_once("left out").unwrap_or((&narrow, ""));
+        for word in shown.split_whitespace() {
+            assert!(known.contains(word), "{word:?} is broken: {narrow}");
+        }
+    }
+    let narrow = page(80, &console, &["nodes"]).await;
+    assert!(
+        narrow.contains("left out for want of width: version, threads"),
+        "{narrow}"
+    );
+}
+
+#[tokio::test]
+async fn a_terminal_that_does_not_know_its_width_has_eighty_columns() {
+    let console = Console::start().await;
+    let unknown = page(0, &console, &["nodes"]).await;
+    assert_eq!(unknown, page(80, &console, &["nodes"]).await);
+    // What must not be left out runs over the edge.
+    let tiny = page(10, &console, &["nodes"]).await;
+    assert!(tiny.contains("\nworker-gate7-9464  lost\n"), "{tiny}");
 }

@@ -174,7 +174,11 @@ async fn mistakes_in_the_configuration_are_usage_errors() {
     ];
     let folder = TempDir::new().unwrap();
     std::fs::write(folder.path().join("skilift.toml"), "thredas = 4\n").unwrap();
-    let unknown = ["unknown field", "thredas", "skilift.toml"];
+    let unknown = [
+        "unknown key thredas",
+        "did you mean threads?",
+        "skilift.toml",
+    ];
     fails_in(folder.path(), &WORKER, &urls, 2, &unknown).await;
     fails(
         &WORKER,
@@ -187,7 +191,7 @@ async fn mistakes_in_the_configuration_are_usage_errors() {
         &["serve", "worker", "--threads", "0"],
         &urls,
         2,
-        &["threads must be from 1 to 256, not 0"],
+        &["'0' for '--threads <N>': it must be from 1 to 256 threads"],
     )
     .await;
     fails(
@@ -227,7 +231,7 @@ async fn mistakes_in_the_configuration_are_usage_errors() {
         &WORKER,
         &[urls[0], urls[1], ("SKI_THRAEDS", "2")],
         2,
-        &["thraeds"],
+        &["SKI_THRAEDS", "did you mean SKI_THREADS?"],
     )
     .await;
     fails(

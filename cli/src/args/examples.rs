@@ -1,0 +1,444 @@
+//! Examples of every command, for the end of its help and for its man page.
+
+/// The examples of each command, by its words behind `skictl`.
+const EXAMPLES: [(&str, &[&str]); 62] = [
+    (
+        "",
+        &[
+            "skictl up",
+            "skictl queue --watch",
+            "skictl settings set worker --threads 16",
+            "skictl load --target http://127.0.0.1:8080 --rides 200000 --verify",
+        ],
+    ),
+    (
+        "up",
+        &[
+            "skictl up",
+            "skictl up --data ./rides --simulate 50",
+            "skictl up --amqp-url-file amqp.url --redis-url-file redis.url --ingest keys",
+        ],
+    ),
+    (
+        "serve",
+        &[
+            "skictl serve api --config skilift.toml",
+            "skictl serve worker --config skilift.toml",
+            "skictl serve console --config skilift.toml",
+        ],
+    ),
+    (
+        "serve api",
+        &[
+            "skictl serve api --amqp-url-file amqp.url --redis-url-file redis.url",
+            "skictl serve api --config skilift.toml --api-listen 0.0.0.0:8080 --ingest keys --lanes 2",
+        ],
+    ),
+    (
+        "serve worker",
+        &[
+            "skictl serve worker --amqp-url-file amqp.url --redis-url-file redis.url",
+            "skictl serve worker --config skilift.toml --threads 16 --linger 25ms",
+        ],
+    ),
+    (
+        "serve console",
+        &[
+            "skictl serve console --amqp-url-file amqp.url --redis-url-file redis.url",
+            "skictl serve console --config skilift.toml --console-listen 0.0.0.0:8081 --tls-cert cert.pem --tls-key key.pem",
+        ],
+    ),
+    (
+        "load",
+        &[
+            "skictl load --target http://127.0.0.1:8080 --rides 200000 --threads 64 --verify --fail-if 'lost>0'",
+            "skictl load --target http://127.0.0.1:8080 --rate 5000 --duration 1m --fail-if 'p99>50ms' --output json",
+            "skictl load --target http://127.0.0.1:8080 --profile 0s:500,60s:5000,120s:500 --reads 0.2 --report run1",
+        ],
+    ),
+    (
+        "stats",
+        &[
+            "skictl stats skier 4711",
+            "skictl stats resort 1 --season 2025 --day 12",
+            "skictl stats lifts 1 --season 2025 --day 12 --output csv > lifts.csv",
+        ],
+    ),
+    (
+        "stats skier",
+        &[
+            "skictl stats skier 4711",
+            "skictl stats skier 4711 --output csv > days.csv",
+        ],
+    ),
+    (
+        "stats resort",
+        &["skictl stats resort 1 --season 2025 --day 12 --watch=5s"],
+    ),
+    (
+        "stats lifts",
+        &["skictl stats lifts 1 --season 2025 --day 12 --output csv > lifts.csv"],
+    ),
+    (
+        "stats hours",
+        &["skictl stats hours 1 --season 2025 --day 12"],
+    ),
+    (
+        "stats top",
+        &["skictl stats top 1 --season 2025 --day 12 --limit 3"],
+    ),
+    (
+        "queue",
+        &[
+            "skictl queue --watch",
+            "skictl queue pause --yes",
+            "skictl queue history --since 1h --output csv > hour.csv",
+            "skictl queue --output json | jq .total_rides.value",
+        ],
+    ),
+    (
+        "queue status",
+        &["skictl queue status", "skictl queue status --watch=5s"],
+    ),
+    (
+        "queue history",
+        &[
+            "skictl queue history",
+            "skictl queue history --since 1h --output csv > hour.csv",
+            "skictl queue history --since 2days --step 1m",
+        ],
+    ),
+    (
+        "queue pause",
+        &["skictl queue pause --dry-run", "skictl queue pause --yes"],
+    ),
+    (
+        "queue resume",
+        &["skictl queue resume", "skictl queue resume --yes"],
+    ),
+    (
+        "queue dead",
+        &[
+            "skictl queue dead list",
+            "skictl queue dead replay --all --rate 50",
+            "skictl queue dead discard --all --dry-run",
+        ],
+    ),
+    (
+        "queue dead list",
+        &[
+            "skictl queue dead list --limit 10",
+            "skictl queue dead list --reason 'not a ride: expected value at column 1' --output json",
+        ],
+    ),
+    (
+        "queue dead show",
+        &["skictl queue dead show 0000000000000001-0-7-3"],
+    ),
+    (
+        "queue dead replay",
+        &[
+            "skictl queue dead replay 0000000000000001-0-7-3",
+            "skictl queue dead replay --all --rate 50 --yes",
+        ],
+    ),
+    (
+        "queue dead discard",
+        &[
+            "skictl queue dead discard 0000000000000001-0-7-3 --yes",
+            "skictl queue dead discard --all --confirm discard",
+        ],
+    ),
+    (
+        "nodes",
+        &[
+            "skictl nodes --watch",
+            "skictl nodes drain worker-gate7-9464 --dry-run",
+            "skictl nodes --output json | jq -r '.nodes[] | select(.state == \"lost\").id'",
+        ],
+    ),
+    (
+        "nodes list",
+        &["skictl nodes list", "skictl nodes list --watch=5s"],
+    ),
+    ("nodes show", &["skictl nodes show worker-gate7-9464"]),
+    (
+        "nodes drain",
+        &[
+            "skictl nodes drain worker-gate7-9464 --dry-run",
+            "skictl nodes drain worker-gate7-9464 --yes",
+            "skictl nodes drain worker-gate7-9464 --yes --override 'the host is replaced'",
+        ],
+    ),
+    (
+        "nodes undrain",
+        &["skictl nodes undrain worker-gate7-9464 --yes"],
+    ),
+    (
+        "settings",
+        &[
+            "skictl settings",
+            "skictl settings set worker --threads 16 --linger 25ms",
+            "skictl settings rollback worker",
+        ],
+    ),
+    (
+        "settings show",
+        &["skictl settings show", "skictl settings show --output json"],
+    ),
+    (
+        "settings set",
+        &[
+            "skictl settings set worker --threads 16",
+            "skictl settings set ingest keys",
+        ],
+    ),
+    (
+        "settings set worker",
+        &[
+            "skictl settings set worker --threads 16 --linger 25ms",
+            "skictl settings set worker --batch 2000 --dry-run",
+            "skictl settings set worker --threads 8 --if-number 3 --yes",
+        ],
+    ),
+    (
+        "settings set api",
+        &[
+            "skictl settings set api --lanes 2 --message-rides 512",
+            "skictl settings set api --max-in-flight 50000 --yes",
+        ],
+    ),
+    (
+        "settings set ingest",
+        &[
+            "skictl settings set ingest keys",
+            "skictl settings set ingest open --dry-run",
+        ],
+    ),
+    (
+        "settings history",
+        &[
+            "skictl settings history worker",
+            "skictl settings history worker --output csv > worker.csv",
+        ],
+    ),
+    (
+        "settings rollback",
+        &[
+            "skictl settings rollback worker",
+            "skictl settings rollback worker --to 2 --yes",
+        ],
+    ),
+    (
+        "audit",
+        &[
+            "skictl audit --who anna --limit 10",
+            "skictl audit --action apply --output csv > applied.csv",
+        ],
+    ),
+    (
+        "users",
+        &[
+            "skictl users",
+            "skictl users add anna --role operator",
+            "skictl users role anna admin",
+        ],
+    ),
+    ("users list", &["skictl users list"]),
+    (
+        "users add",
+        &[
+            "skictl users add anna --role operator",
+            "skictl users add ben --role viewer --password-stdin --yes < ben.password",
+        ],
+    ),
+    (
+        "users password",
+        &[
+            "skictl users password anna",
+            "skictl users password ben --password-stdin --yes < ben.password",
+        ],
+    ),
+    ("users role", &["skictl users role anna admin"]),
+    ("users remove", &["skictl users remove ben --yes"]),
+    (
+        "tokens",
+        &[
+            "(umask 077; skictl tokens add nightly --role viewer --expires-in 30days --yes > nightly.token)",
+            "skictl queue --token-file nightly.token",
+            "skictl tokens revoke 3f2a",
+        ],
+    ),
+    ("tokens list", &["skictl tokens list"]),
+    (
+        "tokens add",
+        &[
+            "(umask 077; skictl tokens add nightly --role viewer --expires-in 30days --yes > nightly.token)",
+        ],
+    ),
+    ("tokens revoke", &["skictl tokens revoke 3f2a --yes"]),
+    (
+        "keys",
+        &[
+            "(umask 077; skictl keys add gate-7 --resort 1,2 --yes > gate-7.key)",
+            "skictl keys revoke 9c01",
+            "skictl settings set ingest keys",
+        ],
+    ),
+    ("keys list", &["skictl keys list"]),
+    (
+        "keys add",
+        &[
+            "skictl keys add gate-7",
+            "(umask 077; skictl keys add gate-7 --resort 1,2 --yes > gate-7.key)",
+        ],
+    ),
+    ("keys revoke", &["skictl keys revoke 9c01 --yes"]),
+    (
+        "login",
+        &[
+            "skictl login anna --server https://console.example.com",
+            "skictl login anna --context summit --password-stdin < anna.password",
+            "skictl login",
+        ],
+    ),
+    (
+        "context",
+        &[
+            "skictl context add summit --server https://console.example.com --token-file ~/summit.token",
+            "skictl context use summit",
+            "skictl context",
+        ],
+    ),
+    ("context list", &["skictl context list"]),
+    (
+        "context show",
+        &[
+            "skictl context show",
+            "skictl context show summit --output json",
+        ],
+    ),
+    ("context use", &["skictl context use summit"]),
+    (
+        "context add",
+        &[
+            "skictl context add summit --server https://console.example.com",
+            "skictl context add summit --server https://console.example.com --token-file ~/summit.token",
+        ],
+    ),
+    ("context remove", &["skictl context remove summit"]),
+    (
+        "repair",
+        &[
+            "skictl repair --resort 1 --season 2025 --day 12 --dry-run",
+            "skictl repair --resort 1 --season 2025 --day 12 --yes",
+        ],
+    ),
+    (
+        "doctor",
+        &[
+            "skictl doctor",
+            "skictl doctor --config skilift.toml --output json",
+            "skictl doctor --amqp-url-file amqp.url --redis-url-file redis.url --management-url-file management.url",
+        ],
+    ),
+    (
+        "completions",
+        &[
+            "skictl completions bash > ~/.local/share/bash-completion/completions/skictl",
+            "skictl completions zsh > ~/.zfunc/_skictl",
+        ],
+    ),
+    (
+        "man",
+        &[
+            "skictl man | man -l -",
+            "skictl man ~/.local/share/man/man1",
+        ],
+    ),
+];
+
+/// Examples of one command.
+pub(super) fn of(path: &str) -> &'static [&'static str] {
+    EXAMPLES
+        .iter()
+        .find(|(of, _)| *of == path)
+        .map_or(&[], |(_, examples)| examples)
+}
+
+/// A command and all below it, with their examples.
+pub(super) fn documented(command: clap::Command, path: &str) -> clap::Command {
+    let mut command = command.mut_subcommands(|below| {
+        let path = format!("{path} {}", below.get_name());
+        // `skictl help queue pause` leads everywhere.
+        documented(below.disable_help_subcommand(true), path.trim_start())
+    });
+    let examples = of(path);
+    if !examples.is_empty() {
+        let mut text = format!("Examples:\n  {}", examples.join("\n  "));
+        if let Some(after) = command.get_after_help() {
+            text.push_str(&format!("\n\n{after}"));
+        }
+        command = command.after_help(text);
+    }
+    command
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory, Parser};
+
+    use super::*;
+    use crate::args::Cli;
+
+    fn leaves(command: &clap::Command, path: &str, found: &mut Vec<String>) {
+        let mut below = command.get_subcommands().peekable();
+        if below.peek().is_none() {
+            found.push(path.to_owned());
+        }
+        for command in below {
+            let path = format!("{path} {}", command.get_name());
+            leaves(command, path.trim_start(), found);
+        }
+    }
+
+    #[test]
+    fn every_command_has_one_to_three_examples() {
+        let mut all = Vec::new();
+        leaves(&Cli::command(), "", &mut all);
+        assert!(all.len() > 40);
+        for path in all {
+            assert!((1..=3).contains(&of(&path).len()), "{path}");
+        }
+    }
+
+    /// The words of a line that is written for a shell, up to what the shell keeps for itself.
+    fn words(line: &str) -> Vec<String> {
+        let line = line.trim_start_matches("(umask 077; ");
+        let (mut words, mut quoted) = (vec![String::new()], false);
+        for c in line.chars() {
+            match c {
+                '\'' => quoted = !quoted,
+                '>' | '<' | '|' if !quoted => break,
+                ' ' if !quoted => words.push(String::new()),
+                _ => words.last_mut().unwrap().push(c),
+            }
+        }
+        words.retain(|word| !word.is_empty());
+        words
+    }
+
+    #[test]
+    fn every_example_can_be_meant() {
+        for (path, examples) in EXAMPLES {
+            for line in examples {
+                let words = words(line);
+                if let Err(error) = Cli::try_parse_from(&words) {
+                    panic!("{line}: {error}");
+                }
+                // What stands in the help of a command is that command, or one below or beside it.
+                assert!(path.contains(' ') <= line.contains(path), "{path}: {line}");
+            }
+        }
+    }
+}
