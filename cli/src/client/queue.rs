@@ -302,9 +302,8 @@ fn draw_history(history: &HistoryView, page: &mut Page) {
     let look = page.look;
     let rows = history.points.iter().map(|point| {
         let rate = |n: Option<f64>| plain(n.map_or_else(|| "unknown".to_owned(), |n| look.rate(n)));
-        let count = |n: Option<u64>| {
-            plain(n.map_or_else(|| "unknown".to_owned(), |n| look.count(n)))
-        };
+        let count =
+            |n: Option<u64>| plain(n.map_or_else(|| "unknown".to_owned(), |n| look.count(n)));
         let time = |n: Option<u64>| plain(n.map_or_else(|| "unknown".to_owned(), span));
         [
             plain(moment(point.at_ms)),
