@@ -15,13 +15,15 @@ pub mod settings;
 pub mod stats;
 
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{Schema, SchemaType, Type};
+use utoipa::{PartialSchema, ToSchema};
 
 /// A number as it was read, or why it could not be. All four fields are always there.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Reading<T> {
     /// The number; null while it is not known.
-    #[schema(required)]
+    #[schema(required, schema_with = or_null::<T>)]
     pub value: Option<T>,
     /// How long ago it was read, in milliseconds; null while it never was.
     #[serde(default)]
@@ -34,6 +36,19 @@ pub struct Reading<T> {
     #[serde(default)]
     #[schema(required)]
     pub unknown: Option<String>,
+}
+
+/// A number or null. The derive forgets the null of a generic field.
+fn or_null<T: PartialSchema>() -> RefOr<Schema> {
+    match T::schema() {
+        RefOr::T(Schema::Object(mut object)) => {
+            if let SchemaType::Type(of) = object.schema_type {
+                object.schema_type = SchemaType::from_iter([of, Type::Null]);
+            }
+            RefOr::T(Schema::Object(object))
+        }
+        other => other,
+    }
 }
 
 impl<T> Reading<T> {

@@ -25,7 +25,7 @@ static PUBLISH: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("pu
 /// How long a call may take: less than the time after which a silent node counts as lost.
 const TIMEOUT: Duration = Duration::from_secs(2);
 /// How often a listener makes sure that its connection still lives: nothing else tells, where no node speaks.
-const LISTENER_CHECK: Duration = Duration::from_secs(5);
+const LISTENER_CHECK: Duration = Duration::from_secs(1);
 
 /// A stack's control plane in its Redis.
 pub struct RedisPlane {
