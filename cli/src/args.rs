@@ -270,6 +270,22 @@ pub(crate) struct TlsArgs {
     tls_key: Option<PathBuf>,
 }
 
+/// Where RabbitMQ tells more than AMQP does.
+#[derive(Debug, Args, Serialize)]
+pub(crate) struct ManagementArgs {
+    #[arg(
+        long,
+        value_name = "URL",
+        help = "RabbitMQ's management API, as http://USER:PASSWORD@HOST:15672, for what AMQP does not tell (others can see flags: prefer --management-url-file)"
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    management_url: Option<String>,
+    /// File that holds the URL of RabbitMQ's management API
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    management_url_file: Option<PathBuf>,
+}
+
 /// Who can reach the admin API, and what for.
 #[derive(Debug, Args, Serialize)]
 pub(crate) struct ConsoleDoorArgs {
@@ -281,21 +297,13 @@ pub(crate) struct ConsoleDoorArgs {
     #[arg(long)]
     #[serde(skip_serializing_if = "is_false")]
     read_only: bool,
-    /// A proxy in front of the console speaks TLS and says in X-Forwarded-For who asks
+    /// A proxy in front of the console speaks TLS and says in X-Forwarded-For who asks; nobody else may reach its address
     #[arg(long)]
     #[serde(skip_serializing_if = "is_false")]
     behind_proxy: bool,
-    #[arg(
-        long,
-        value_name = "URL",
-        help = "RabbitMQ's management API, as http://USER:PASSWORD@HOST:15672, for its figures beside ours (others can see flags: prefer --management-url-file)"
-    )]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    management_url: Option<String>,
-    /// File that holds the URL of RabbitMQ's management API
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    management_url_file: Option<PathBuf>,
+    #[command(flatten)]
+    #[serde(flatten)]
+    management: ManagementArgs,
 }
 
 #[derive(Debug, Args, Serialize)]

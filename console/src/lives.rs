@@ -316,23 +316,4 @@ mod tests {
         let named = lives.publishers([(5, 0), (5, 1), (5, 1)].iter());
         assert_eq!(named, ["api-a-1", "api-b-1"]);
     }
-
-    #[test]
-    fn what_an_older_console_wrote_is_read() {
-        let folder = tempfile::tempdir().unwrap();
-        let records = Records::open(folder.path()).unwrap();
-        let before: Table<LaneConfirmed> = records.table("lives").unwrap();
-        let told = LaneConfirmed {
-            epoch: 5,
-            lane: 1,
-            through: 3,
-            rides: 30,
-            ended: false,
-        };
-        let mut changes = Changes::default();
-        before.put(&mut changes, &key((5, 1)), &told);
-        records.commit_here("test", changes).unwrap();
-        let lives = Lives::open(records.table("lives").unwrap()).unwrap();
-        assert_eq!(lives.known()[&(5, 1)], told);
-    }
 }

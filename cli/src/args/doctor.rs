@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum, ValueHint};
 use serde::Serialize;
 
-use super::{CommonArgs, PublicArgs};
+use super::{CommonArgs, ManagementArgs, PublicArgs};
 
 pub(crate) const DOCTOR_EXIT_CODES: &str = "\
 Exit codes:
@@ -30,17 +30,9 @@ pub(crate) struct DoctorArgs {
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     #[serde(skip_serializing_if = "Option::is_none")]
     data: Option<PathBuf>,
-    #[arg(
-        long,
-        value_name = "URL",
-        help = "RabbitMQ's management API, as http://USER:PASSWORD@HOST:15672 (others can see flags: prefer --management-url-file)"
-    )]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    management_url: Option<String>,
-    /// File that holds the URL of RabbitMQ's management API
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    management_url_file: Option<PathBuf>,
+    #[command(flatten)]
+    #[serde(flatten)]
+    management: ManagementArgs,
     /// Form of what stands on stdout
     #[arg(long, value_name = "FORM", default_value = "table")]
     #[serde(skip)]

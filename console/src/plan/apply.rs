@@ -238,9 +238,10 @@ pub(super) async fn conclude(
         .await?;
     if let Some(document) = document {
         console.desired.set(document);
-        let _: HistoryPoint = sampler::refresh(console)?;
     }
     console.access.reload(&console.state)?;
+    // Who looks next sees what was done.
+    let _: HistoryPoint = sampler::refresh(console)?;
     view.secret = secret;
     Ok(view)
 }
