@@ -1,6 +1,6 @@
 //! The admin API: JSON over HTTP, a thin surface over what the console does.
 //!
-//! - [`router`]: every URL with the role that it asks for, as a table of contents.
+//! - [`mod@router`]: every URL with the role that it asks for, as a table of contents.
 //! - `auth`: who asks. `extract`: how requests are read. `error`: how refusals look.
 //! - `login`: the way in and out. `access`: users, tokens, keys. `queue`: queue, history, books and nodes. `letters`: dead
 //!   letters. `settings`, `plans`, `audit`: what shall be, how it changes, and who changed it. `stats`: skiers and resorts.

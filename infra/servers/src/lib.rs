@@ -3,7 +3,7 @@
 //! - [`RedisServer`] and [`RabbitServer`]: the real programs, each in a temporary folder of its own, on free ports of 127.0.0.1, with
 //!   random passwords. They can be stopped, killed, paused and started again at the same address with the same data.
 //! - [`CutProxy`]: a TCP proxy that cuts or stalls the connections through it. [`free_port`]: a port for a server of the test's own.
-//! - [`http`]: HTTP clients of tests.
+//! - [`http()`]: HTTP clients of tests.
 //! - The program `with-servers` runs a command with both servers at its side; tests in that command find them with
 //!   [`shared_amqp_url`] and [`shared_redis_url`].
 //!
