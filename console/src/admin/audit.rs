@@ -7,7 +7,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::error::ApiError;
-use super::extract::{ApiJson, ApiQuery, limit};
+use super::extract::{ApiJson, ApiQuery, check_exact, limit};
 use crate::console::Console;
 use crate::view::audit::{AuditEntry, AuditView};
 
@@ -21,6 +21,7 @@ const PAGE: usize = 500;
 #[into_params(parameter_in = Query)]
 pub(crate) struct AuditQuery {
     /// Only lines with smaller numbers.
+    #[param(maximum = 9007199254740991_i64)]
     before: Option<u64>,
     /// At most so many; left out: 50.
     #[param(minimum = 1, maximum = 500)]
@@ -45,6 +46,7 @@ pub(crate) async fn audit(
     ApiQuery(query): ApiQuery<AuditQuery>,
 ) -> Result<ApiJson<AuditView>, ApiError> {
     let limit = limit(query.limit, 50, 500)?;
+    check_exact("before", query.before)?;
     let reading = tokio::task::spawn_blocking(move || read(&console, &query, limit));
     Ok(ApiJson(reading.await.map_err(ApiError::internal)??))
 }

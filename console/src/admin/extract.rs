@@ -109,6 +109,19 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for ApiQuery<T> {
     }
 }
 
+/// The greatest number that every reader of JSON knows exactly.
+const MOST_EXACT: u64 = (1 << 53) - 1;
+
+/// Refuses a number that not every reader of JSON knows exactly.
+pub(super) fn check_exact(name: &str, number: Option<u64>) -> Result<(), ApiError> {
+    match number {
+        Some(number) if number > MOST_EXACT => Err(ApiError::invalid(format!(
+            "{name} must be at most {MOST_EXACT}, not {number}"
+        ))),
+        _ => Ok(()),
+    }
+}
+
 /// How many are wanted, from 1 to `most`.
 pub(crate) fn limit(wanted: Option<usize>, default: usize, most: usize) -> Result<usize, ApiError> {
     let wanted = wanted.unwrap_or(default);

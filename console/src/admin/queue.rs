@@ -9,7 +9,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::error::ApiError;
-use super::extract::{ApiJson, ApiPath, ApiQuery};
+use super::extract::{ApiJson, ApiPath, ApiQuery, check_exact};
 use crate::console::Console;
 use crate::sampler::Snapshot;
 use crate::view::Problem;
@@ -50,6 +50,7 @@ pub(crate) struct HistoryQuery {
     /// Seconds between two points: 1 for the last hour, 60 for the last week; left out: 1.
     step: Option<u64>,
     /// Only points from this time on, in milliseconds since 1970.
+    #[param(maximum = 9007199254740991_i64)]
     since_ms: Option<u64>,
 }
 
@@ -75,6 +76,7 @@ pub(crate) async fn history(
             "step must be 1 or 60, not {step}"
         )));
     }
+    check_exact("since_ms", query.since_ms)?;
     let since_ms = query.since_ms.unwrap_or(0);
     Ok(ApiJson(console.observed.history(step, since_ms)))
 }
