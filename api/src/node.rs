@@ -4,7 +4,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use skilift_core::control::heartbeat::{Activity, ApiReport, Report};
-use skilift_core::control::{ApiSettings, Generation, Orders, Status};
+use skilift_core::control::{ApiSettings, Generation, Orders, STILL_WELCOME, Status};
 use skilift_core::lifecycle::TaskError;
 use skilift_core::queue::Shed;
 use tokio::sync::watch;
@@ -15,8 +15,6 @@ use crate::state::{Api, ApiState};
 
 /// The part of the rides in flight that uploads may hold, so that gates find room beside them.
 const UPLOADS_PART: u32 = 4;
-/// How long a node that drains still takes rides: until its balancer has seen that it is not ready and sends it none.
-const STILL_WELCOME: Duration = Duration::from_secs(5);
 /// How often a node that takes no more rides looks whether those it took have their answers.
 const FLUSH_CHECK: Duration = Duration::from_millis(50);
 

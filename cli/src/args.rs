@@ -3,11 +3,13 @@
 pub(crate) mod access;
 pub(crate) mod client;
 pub(crate) mod doctor;
+pub(crate) mod ec2;
 mod examples;
 pub(crate) mod load;
 pub(crate) mod operate;
 pub(crate) mod queue;
 mod ranges;
+pub(crate) mod scale;
 pub(crate) mod settings;
 pub(crate) mod stats;
 
@@ -22,6 +24,7 @@ use serde::Serialize;
 use skilift_load::simulation::Rate;
 
 use crate::exit::EXIT_CODES;
+use crate::logging::LogFormat;
 
 /// Where settings come from, for the end of `--help`.
 const SETTINGS: &str = "\
@@ -65,7 +68,7 @@ impl Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Run everything in one process: on a data folder, or on RabbitMQ and Redis
+    /// Run everything on one machine: on a data folder, or on RabbitMQ and Redis
     #[command(after_help = SETTINGS)]
     Up(Box<UpArgs>),
     /// Run one role of a fleet, on RabbitMQ and Redis
@@ -107,6 +110,15 @@ pub(crate) enum Operate {
     /// Show how nodes work, and change it while rides flow
     #[command(after_help = operate::CONSOLE)]
     Settings(settings::SettingsArgs),
+    /// Change how many machines run, and how their nodes work
+    #[command(after_help = operate::CONSOLE)]
+    Scale(Box<scale::ScaleArgs>),
+    /// Show the machines, and start and stop some: EC2 instances, or the child processes of skictl up
+    #[command(after_help = operate::CONSOLE)]
+    Ec2(Box<ec2::Ec2Args>),
+    /// Show what the machines cost an hour, and what a million stored rides cost
+    #[command(after_help = operate::CONSOLE)]
+    Cost(ec2::CostArgs),
     /// Show who did what, and what came of it
     #[command(after_help = operate::CONSOLE)]
     Audit(operate::AuditArgs),
@@ -189,6 +201,14 @@ pub(crate) struct CommonArgs {
     drain_deadline: Option<Duration>,
 }
 
+/// How a node is tied to the process that started it.
+#[derive(Debug, Args)]
+pub(crate) struct ChildArgs {
+    /// Be a child of `skictl up`: end when the standard input does, say on stdout when all is up, and log in this format
+    #[arg(long, hide = true, value_name = "FORMAT")]
+    pub(crate) child: Option<LogFormat>,
+}
+
 impl CommonArgs {
     fn names_servers(&self) -> bool {
         let urls = [&self.amqp_url, &self.redis_url];
@@ -208,6 +228,9 @@ pub(crate) struct UpArgs {
     #[command(flatten)]
     #[serde(flatten)]
     console: ConsoleDoorArgs,
+    #[command(flatten)]
+    #[serde(flatten)]
+    node: NodeArgs,
     /// Folder for all data; it goes before servers that only the environment or a file names [default: ~/.local/share/skilift]
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -227,6 +250,15 @@ impl UpArgs {
     pub(crate) fn wants_data_folder(&self) -> bool {
         self.data.is_some() && !self.common.names_servers()
     }
+}
+
+/// What every node needs.
+#[derive(Debug, Args, Serialize)]
+pub(crate) struct NodeArgs {
+    /// Name of the machine, by which the console finds its nodes [default: on EC2 the instance's id, else none]
+    #[arg(long, value_name = "NAME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    instance_id: Option<String>,
 }
 
 /// What serving the public API needs.
@@ -286,7 +318,7 @@ pub(crate) struct ManagementArgs {
     management_url_file: Option<PathBuf>,
 }
 
-/// Who can reach the admin API, and what for.
+/// Who can reach the admin API, and what for; and what it knows of prices.
 #[derive(Debug, Args, Serialize)]
 pub(crate) struct ConsoleDoorArgs {
     /// Address of the console's admin API; port 0 takes a free one [default: 127.0.0.1:8081]
@@ -304,6 +336,10 @@ pub(crate) struct ConsoleDoorArgs {
     #[command(flatten)]
     #[serde(flatten)]
     management: ManagementArgs,
+    /// Prices of machines, as infra/aws/prices.toml in the source has them [default: those that skictl was built with]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    price_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Args, Serialize)]
@@ -325,6 +361,9 @@ pub(crate) struct ConsoleArgs {
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     #[serde(skip_serializing_if = "Option::is_none")]
     data: Option<PathBuf>,
+    #[arg(long, help = "Where EC2's API is, as http://127.0.0.1:5000 for a stand-in [default: that of the region]", value_name = "URL", value_hint = ValueHint::Url)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ec2_endpoint_url: Option<String>,
 }
 
 #[derive(Debug, Args, Serialize)]
@@ -333,8 +372,14 @@ pub(crate) struct ApiArgs {
     #[serde(flatten)]
     pub(crate) common: CommonArgs,
     #[command(flatten)]
+    #[serde(skip)]
+    pub(crate) tie: ChildArgs,
+    #[command(flatten)]
     #[serde(flatten)]
     public: PublicArgs,
+    #[command(flatten)]
+    #[serde(flatten)]
+    node: NodeArgs,
     /// Folder for what the console said last [default: ~/.local/share/skilift]
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -362,6 +407,12 @@ pub(crate) struct WorkerArgs {
     #[command(flatten)]
     #[serde(flatten)]
     pub(crate) common: CommonArgs,
+    #[command(flatten)]
+    #[serde(skip)]
+    pub(crate) tie: ChildArgs,
+    #[command(flatten)]
+    #[serde(flatten)]
+    node: NodeArgs,
     /// Threads, each one AMQP channel and one Redis connection, 1 to 256 [default: 2]
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = ranges::count(ranges::THREADS, "threads"))]
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -2,7 +2,8 @@
 //!
 //! - `server`: which console, and the token to show. `contexts`: consoles by name. `connection`: one console. `error`: what
 //!   goes wrong, and its exit code.
-//! - `show`: views, once or again and again. `change`: plans, agreed to and applied. `ask`: questions to who sits there.
+//! - `show`: views, once or again and again. `change`: plans, agreed to and applied. `plan`: how they look. `follow`: waiting
+//!   for those that go on. `ask`: questions to who sits there.
 //! - `look`, `page`: figures, tables and colours for people; `columns`: how a table fits a terminal; `notes`: what stands below.
 //! - Then the commands, one file each.
 
@@ -14,14 +15,19 @@ mod columns;
 mod connection;
 mod context;
 mod contexts;
+mod cost;
+mod ec2;
 mod error;
+mod follow;
 mod letters;
 mod login;
 mod look;
 mod nodes;
 mod notes;
 mod page;
+mod plan;
 mod queue;
+mod scale;
 mod server;
 mod settings;
 mod show;
@@ -37,6 +43,7 @@ pub(crate) use self::columns::Columns;
 use self::connection::Console;
 pub(crate) use self::connection::tls;
 pub(crate) use self::error::ClientError;
+use self::follow::Patience;
 pub(crate) use self::look::{Look, bytes};
 pub(crate) use self::page::{Page, Tone};
 use self::server::Server;
@@ -52,6 +59,9 @@ pub(crate) fn run(command: &Operate) -> anyhow::Result<ExitCode> {
         Operate::Queue(args) => until_signal(queue::run(args)),
         Operate::Nodes(args) => until_signal(nodes::run(args)),
         Operate::Settings(args) => until_signal(settings::run(args)),
+        Operate::Scale(args) => until_signal(scale::run(args)),
+        Operate::Ec2(args) => until_signal(ec2::run(args)),
+        Operate::Cost(args) => until_signal(cost::run(args)),
         Operate::Audit(args) => until_signal(audit::run(args)),
         Operate::Repair(args) => until_signal(audit::repair(args)),
         Operate::Users(args) => until_signal(access::users(args)),
@@ -119,6 +129,7 @@ impl Client {
             console: &self.console,
             form: self.form,
             consent,
+            patience: Patience::default(),
         })
     }
 

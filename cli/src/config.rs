@@ -1,8 +1,10 @@
 //! The configuration: flags, `SKI_*` environment and file, merged and checked.
 
+mod children;
 mod error;
 mod keys;
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -20,8 +22,13 @@ use skilift_load::simulation::Rate;
 pub(crate) use error::ConfigError;
 use keys::Keys;
 
+use crate::instance::InstanceId;
+
 /// Where a configuration file is looked for when none is named.
 const FILES: [&str; 2] = ["skilift.toml", "/etc/skilift/skilift.toml"];
+
+/// What the names of our variables begin with.
+const PREFIX: &str = "SKI_";
 
 /// Variables that are none of a service's: one names the file itself, the others say which console a command asks.
 const NO_KEYS: [&str; 4] = ["config", "server", "context", "token_file"];
@@ -36,6 +43,8 @@ pub(crate) struct Config {
     pub(crate) management_url: Option<ServiceUrl>,
     /// The traffic to simulate.
     pub(crate) simulate: Option<Rate>,
+    /// The instance that the nodes run on, where that is told.
+    pub(crate) instance_id: Option<InstanceId>,
     pub(crate) metrics_listen: SocketAddr,
     pub(crate) drain_deadline: Duration,
     pub(crate) log: String,
@@ -53,6 +62,10 @@ pub(crate) struct Config {
     pub(crate) console_listen: SocketAddr,
     pub(crate) read_only: bool,
     pub(crate) behind_proxy: bool,
+    /// Where EC2's API is, where it is not where the SDK looks for it.
+    pub(crate) ec2_endpoint_url: Option<String>,
+    /// Prices that replace those that are built in.
+    pub(crate) price_file: Option<PathBuf>,
 
     pub(crate) threads: u32,
     pub(crate) prefetch_rides: u32,
@@ -92,7 +105,7 @@ impl Config {
             layers = layers.merge(Toml::file_exact(file));
         }
         let layers = layers
-            .merge(Env::prefixed("SKI_").ignore(&NO_KEYS))
+            .merge(Env::prefixed(PREFIX).ignore(&NO_KEYS))
             .merge(Serialized::defaults(flags));
         let keys: Keys = layers.extract().map_err(ConfigError::from)?;
         keys.check()
@@ -141,6 +154,16 @@ impl Config {
         }
         Ok(())
     }
+}
+
+/// The variables that set this process, for those who start others that are set otherwise.
+pub(crate) fn own_variables() -> impl Iterator<Item = OsString> {
+    let names = std::env::vars_os().map(|(name, _)| name);
+    // As the layer of the environment has it: in whatever case.
+    names.filter(|name| {
+        let prefix = name.as_encoded_bytes().get(..PREFIX.len());
+        prefix.is_some_and(|prefix| prefix.eq_ignore_ascii_case(PREFIX.as_bytes()))
+    })
 }
 
 /// A variable of the environment that is set, and not to nothing.
@@ -193,14 +216,14 @@ mod tests {
     }
 
     #[derive(Serialize)]
-    struct NoFlags {}
+    pub(super) struct NoFlags {}
 
     /// Runs with an empty folder and environment; a failure in it fails the test.
     #[expect(
         clippy::result_large_err,
         reason = "the closure's error is figment's own"
     )]
-    fn in_jail(test: impl FnOnce(&mut Jail)) {
+    pub(super) fn in_jail(test: impl FnOnce(&mut Jail)) {
         Jail::expect_with(|jail| {
             jail.clear_env();
             test(jail);
@@ -272,11 +295,23 @@ mod tests {
                 ("stack = \"Big One\"", "lower-case letters"),
                 ("api_listen = \"nowhere\"", "api_listen"),
                 (
+                    "instance_id = \"i 1\"",
+                    "instance_id: an instance is named by 1 to 64",
+                ),
+                (
                     "max_in_flight = 100",
                     "must not be more than max_in_flight (100)",
                 ),
                 ("\nthreads = = 4", "line 4"),
                 ("ingest = \"closed\"", "ingest"),
+                (
+                    "ec2_endpoint_url = \"ftp://ec2\"",
+                    "ec2_endpoint_url must begin with http:// or https://",
+                ),
+                (
+                    "ec2_endpoint_url = \"ec2\"",
+                    "ec2_endpoint_url must begin with http:// or https://",
+                ),
                 ("tls_cert = \"x.pem\"", "tls_cert is set and tls_key is not"),
                 ("tls_key = \"x.key\"", "tls_key is set and tls_cert is not"),
                 (

@@ -10,7 +10,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context;
-use skilift_console::{Console, ConsoleConfig, EngineKind, ManagementSource, Seeds, Sources};
+use skilift_console::{
+    Console, ConsoleConfig, EngineKind, ManagementSource, Prices, Seeds, Sources,
+};
 use skilift_core::control::ControlPlane;
 use skilift_core::health::{Health, HealthCheck, Readiness};
 use skilift_core::queue::DeadLetterOffice;
@@ -19,6 +21,8 @@ use skilift_core::queue::rabbit::{Broker, RabbitDepth, RabbitOffice};
 use skilift_core::stack::StackName;
 use skilift_core::store::Reader;
 use skilift_core::store::redis::Store;
+use skilift_ec2::Ec2Fleet;
+use skilift_fleet::Fleet;
 use skilift_http::Listener;
 use tokio_util::sync::CancellationToken;
 
@@ -51,6 +55,7 @@ pub(crate) struct Ground {
     pub(crate) letters: Arc<dyn DeadLetterOffice>,
     pub(crate) management: Option<ManagementSource>,
     pub(crate) seeds: Seeds,
+    pub(crate) fleet: Option<Arc<dyn Fleet>>,
 }
 
 /// Runs a console until it is asked to end.
@@ -69,6 +74,10 @@ pub(crate) async fn serve(args: &ConsoleArgs) -> anyhow::Result<ExitCode> {
         reader: Arc::new(store.reader()?),
         plane: process.fleet_plane(servers)?,
         seeds: Seeds::default(),
+        fleet: Some(Arc::new(Ec2Fleet::new(
+            process.config.stack.to_string(),
+            process.config.ec2_endpoint_url.clone(),
+        ))),
     };
     let starting = start(&process, listener, ground);
     let Some(started) = unless_signalled(&mut signals, starting).await else {
@@ -104,6 +113,10 @@ pub(crate) async fn start(
         behind_proxy: config.behind_proxy,
         management: ground.management,
         seeds: ground.seeds,
+        prices: match &config.price_file {
+            Some(file) => Prices::read(file).map_err(ConfigError::Prices)?,
+            None => Prices::built_in()?,
+        },
     };
     let sources = Sources {
         reader: ground.reader,
@@ -111,6 +124,7 @@ pub(crate) async fn start(
         plane: ground.plane,
         depth: ground.depth,
         letters: ground.letters,
+        fleet: ground.fleet,
     };
     let console = skilift_console::start(settings, sources, life).await?;
     let address = listener.address()?;

@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use skilift_console::view::plan::{OutcomeResult, OutcomeView, RefusalView, StepCode, StepView};
+
 /// How a command ended. The numbers are stable: scripts decide by them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
@@ -36,7 +38,7 @@ Exit codes:
   3    done in part
   4    refused by a guard or a precondition: nothing was changed
   5    not permitted, or not logged in
-  6    a limit is reached: asked too often, or no room
+  6    a limit is reached: asked too often, or no room for a machine
   7    not waited for any longer; it may still be under way
   8    a threshold is passed (skictl load --fail-if)
   130  interrupted";
@@ -47,8 +49,65 @@ impl From<Exit> for ExitCode {
     }
 }
 
+impl Exit {
+    /// How a command ends that waited for what came of a plan. What only some machines did is [`Self::Partial`]; where all
+    /// failed, the first that did says why.
+    pub(crate) fn of_outcome(outcome: &OutcomeView) -> Self {
+        match outcome.result {
+            OutcomeResult::Done | OutcomeResult::Already => Self::Done,
+            OutcomeResult::Partial => Self::Partial,
+            OutcomeResult::Running => Self::TimedOut,
+            OutcomeResult::Failed => {
+                // What was not even begun is a consequence.
+                let failed = |step: &&StepView| !step.done && step.code != Some(StepCode::Waiting);
+                let first = outcome.steps.iter().find(failed);
+                first
+                    .and_then(|step| step.code)
+                    .map_or(Self::Failed, Self::of_failure)
+            }
+        }
+    }
+
+    /// How a command ends whose plan was refused for these reasons.
+    pub(crate) fn of_refusals<'a>(refusals: impl IntoIterator<Item = &'a RefusalView>) -> Self {
+        let denied = |refusal: &RefusalView| {
+            let code = refusal.code.map(Self::of_failure);
+            code == Some(Self::Forbidden)
+        };
+        if refusals.into_iter().any(denied) {
+            Self::Forbidden
+        } else {
+            Self::Refused
+        }
+    }
+
+    /// What it says of a plan of which nothing was done that this came of a machine.
+    fn of_failure(code: StepCode) -> Self {
+        match code {
+            StepCode::Denied | StepCode::Credentials => Self::Forbidden,
+            StepCode::NoCapacity | StepCode::Quota | StepCode::Throttled => Self::Capacity,
+            StepCode::TimedOut | StepCode::NoNode => Self::TimedOut,
+            StepCode::WrongState
+            | StepCode::NotFound
+            | StepCode::BadId
+            | StepCode::NotOurs
+            | StepCode::Obstacle
+            | StepCode::Protected
+            | StepCode::NotDrained
+            | StepCode::Refused => Self::Refused,
+            StepCode::FellBack | StepCode::Unreachable => Self::Failed,
+            // A console that says so of a step that failed is not understood.
+            StepCode::Done | StepCode::Already | StepCode::Waiting | StepCode::UnderWay => {
+                Self::Failed
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
 
     #[test]
@@ -68,5 +127,84 @@ mod tests {
             let code = format!("\n  {:<5}", exit as u8);
             assert!(EXIT_CODES.contains(&code), "{exit:?}");
         }
+    }
+
+    /// All codes there are, as the wire has them.
+    fn all_codes() -> Vec<String> {
+        let error = serde_json::from_str::<StepCode>("\"?\"").unwrap_err();
+        let error = error.to_string();
+        let (_, listed) = error.split_once("expected one of ").unwrap();
+        let words = listed.split('`').skip(1).step_by(2);
+        words.map(str::to_owned).collect()
+    }
+
+    /// An outcome of which nothing was done, with these codes.
+    fn failed(codes: &[Option<&str>]) -> OutcomeView {
+        let action = json!({ "does": "start", "to": "i-1", "before": null, "after": null });
+        let steps: Vec<Value> = codes
+            .iter()
+            .map(|code| json!({ "action": action, "done": false, "message": null, "code": code }))
+            .collect();
+        serde_json::from_value(json!({ "result": "failed", "steps": steps })).unwrap()
+    }
+
+    #[test]
+    fn every_code_of_a_step_has_an_exit_code() {
+        let codes = [
+            (1, "done already waiting under_way fell_back unreachable"),
+            (
+                4,
+                "wrong_state not_found bad_id not_ours obstacle protected not_drained refused",
+            ),
+            (5, "denied credentials"),
+            (6, "no_capacity quota throttled"),
+            (7, "timed_out no_node"),
+        ];
+        let mut listed = Vec::new();
+        for (exit, words) in codes {
+            for word in words.split(' ') {
+                let got = Exit::of_outcome(&failed(&[Some(word)]));
+                assert_eq!(got as u8, exit, "{word}");
+                listed.push(word.to_owned());
+            }
+        }
+        let mut all = all_codes();
+        all.sort_unstable();
+        listed.sort_unstable();
+        assert_eq!(listed, all);
+    }
+
+    #[test]
+    fn the_first_step_that_failed_says_why() {
+        for (codes, exit) in [
+            (&[Some("waiting"), Some("quota"), Some("denied")][..], 6),
+            (&[None, Some("denied")][..], 1),
+            (&[][..], 1),
+        ] {
+            assert_eq!(Exit::of_outcome(&failed(codes)) as u8, exit, "{codes:?}");
+        }
+        for (result, exit) in [("done", 0), ("already", 0), ("partial", 3), ("running", 7)] {
+            let mut outcome = failed(&[Some("denied")]);
+            outcome.result = serde_json::from_value(json!(result)).unwrap();
+            assert_eq!(Exit::of_outcome(&outcome) as u8, exit, "{result}");
+        }
+    }
+
+    #[test]
+    fn who_may_not_is_told_apart_from_what_a_guard_refuses() {
+        let refusal = |code: Value| -> RefusalView {
+            let refusal = json!({ "why": "because", "can_override": false, "code": code });
+            serde_json::from_value(refusal).unwrap()
+        };
+        let guard = refusal(Value::Null);
+        assert_eq!(Exit::of_refusals([&guard]), Exit::Refused);
+        for code in ["denied", "credentials"] {
+            let refusals = [guard.clone(), refusal(json!(code))];
+            assert_eq!(Exit::of_refusals(&refusals), Exit::Forbidden);
+        }
+        assert_eq!(
+            Exit::of_refusals([&refusal(json!("not_found"))]),
+            Exit::Refused
+        );
     }
 }

@@ -33,8 +33,29 @@ impl Write for AboveBars {
     }
 }
 
-/// Starts logging, by a filter such as `info` or `info,skilift_worker=debug`.
-pub(crate) fn start(filter: &str) -> anyhow::Result<()> {
+/// How the lines of the log are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+impl LogFormat {
+    /// As text where somebody sees it.
+    pub(crate) fn of_stderr() -> Self {
+        if io::stderr().is_terminal() {
+            Self::Text
+        } else {
+            Self::Json
+        }
+    }
+}
+
+/// Starts logging, by a filter such as `info` or `info,skilift_worker=debug`. A child process is told how its parent logs,
+/// for its own stderr leads there.
+pub(crate) fn start(filter: &str, of_parent: Option<LogFormat>) -> anyhow::Result<()> {
     let mut filter = EnvFilter::builder()
         .with_default_directive(LevelFilter::INFO.into())
         .parse(filter)
@@ -45,12 +66,19 @@ pub(crate) fn start(filter: &str) -> anyhow::Result<()> {
             filter = filter.add_directive(format!("{library}={level}").parse()?);
         }
     }
-    let lines = tracing_subscriber::fmt().with_env_filter(filter);
-    if io::stderr().is_terminal() {
-        let above = lines.with_writer(|| AboveBars);
-        above.with_target(false).init();
-    } else {
-        lines.with_writer(io::stderr).json().init();
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        // Who cannot write to stderr can complain nowhere: the attempt would panic, and a node whose reader has gone must drain.
+        .log_internal_errors(false);
+    match of_parent {
+        Some(LogFormat::Text) => {
+            let plain = lines.with_ansi(false).with_target(false);
+            plain.with_writer(io::stderr).init();
+        }
+        None if LogFormat::of_stderr() == LogFormat::Text => {
+            lines.with_writer(|| AboveBars).with_target(false).init();
+        }
+        _ => lines.with_writer(io::stderr).json().init(),
     }
     Ok(())
 }

@@ -1,24 +1,30 @@
 //! `skictl`: Skilift's services and tools in one binary.
 //!
 //! - `args`: the command line. `config`: flags, environment and file, merged and checked.
-//! - `up`: everything in one process, with its `summary` line and its `simulate`d traffic. `serve`: one role of a fleet.
+//! - `up`: everything in one process, with its `summary` line and its `simulate`d traffic; on servers its workers are
+//!   `children`, whose lines `relay` passes on. `serve`: one role of a fleet.
 //!   `console`: the admin API, alone or within `up`. `process`: what all of them have in common.
 //! - `client`: the operator's commands, which ask a console. `doctor`: looks at what a deployment stands on, without a
 //!   console. `exit`: what exit codes say.
+//! - `node`: what the console knows a process by, its `instance` too. `notify`: what systemd is told.
 //! - `load`: the test client. `documents`: completions and man pages.
 //! - `logging`: one line per event on stderr.
 
 mod args;
+mod children;
 mod client;
 mod config;
 mod console;
 mod doctor;
 mod documents;
 mod exit;
+mod instance;
 mod load;
 mod logging;
 mod node;
+mod notify;
 mod process;
+mod relay;
 mod serve;
 mod simulate;
 mod summary;

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -21,7 +21,8 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, Servers, TlsFiles};
-use crate::logging;
+use crate::logging::{self, LogFormat};
+use crate::notify::{self, Ending};
 
 /// How long saying good-bye to RabbitMQ may take.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -44,6 +45,8 @@ pub(crate) fn block_on(
 pub(crate) struct Process {
     pub(crate) config: Config,
     pub(crate) life: Lifecycle,
+    /// The instance's name, once somebody has begun to look for it.
+    pub(crate) instance: OnceLock<Arc<OnceLock<String>>>,
     private: TcpListener,
     metrics: PrometheusHandle,
 }
@@ -54,14 +57,28 @@ impl Process {
         flags: &impl Serialize,
         file: Option<&Path>,
     ) -> anyhow::Result<(Self, Signals)> {
-        let signals = Signals::install()?;
+        Self::begin_as(flags, file, None).await
+    }
+
+    /// The same in a process that may be a child of `skictl up`, which then tells it how to log.
+    pub(crate) async fn begin_as(
+        flags: &impl Serialize,
+        file: Option<&Path>,
+        child: Option<LogFormat>,
+    ) -> anyhow::Result<(Self, Signals)> {
+        let signals = match child {
+            Some(_) => Signals::install_in_child()
+                .context("--child is for processes that skictl up starts")?,
+            None => Signals::install()?,
+        };
         let config = Config::load(flags, file)?;
-        logging::start(&config.log)?;
+        logging::start(&config.log, child)?;
         let private = bind(config.metrics_listen, "--metrics-listen").await?;
         let process = Self {
             // Before anything that counts takes its handles.
             metrics: health::install_metrics().map_err(anyhow::Error::from_boxed)?,
             life: Lifecycle::new(),
+            instance: OnceLock::new(),
             config,
             private,
         };
@@ -116,6 +133,13 @@ impl Process {
     ) -> anyhow::Result<ExitCode> {
         tracing::info!("health and metrics on http://{}", self.private_address()?);
         let end = CancellationToken::new();
+        let ending = Ending {
+            draining: self.life.draining(),
+            // The farewell, what speaks at last, and some room.
+            takes: self.config.drain_deadline + 3 * FAREWELL,
+            end: end.clone(),
+        };
+        let informing = notify::keep_informed(Arc::clone(&check), ending);
         let health = health::serve(self.private, check, self.metrics, end.clone());
         let drained = async {
             let deadline = self.config.drain_deadline;
@@ -126,11 +150,12 @@ impl Process {
             code
         };
         let agents = agents(end.clone());
-        tokio::pin!(agents);
+        tokio::pin!(agents, informing);
         // It is seen to the last, but nobody who watches it keeps the process alive.
         tokio::select! {
             code = drained => {
-                let _ = tokio::time::timeout(FAREWELL, agents).await;
+                let last = async { tokio::join!(agents, informing) };
+                let _ = tokio::time::timeout(FAREWELL, last).await;
                 Ok(code)
             }
             served = health => {
@@ -138,6 +163,7 @@ impl Process {
                 Ok(ExitCode::SUCCESS)
             }
             () = &mut agents => anyhow::bail!("what speaks for this node ended unasked"),
+            () = &mut informing => anyhow::bail!("what speaks to systemd ended unasked"),
         }
     }
 }

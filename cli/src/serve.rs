@@ -12,10 +12,11 @@ use skilift_core::queue::rabbit::{self, Broker};
 use skilift_core::queue::{Admission, Publisher};
 use skilift_core::store::Reader;
 use skilift_core::store::redis::Store;
+use skilift_fleet::local::Announcement;
 use skilift_http::Listener;
 use skilift_worker::Worker;
 
-use crate::args::{ApiArgs, Role, WorkerArgs};
+use crate::args::{ApiArgs, ChildArgs, Role, WorkerArgs};
 use crate::config::Servers;
 use crate::console;
 use crate::process::{self, Process, publisher_config, unless_signalled, worker_settings};
@@ -46,7 +47,8 @@ pub(crate) fn run(role: Role) -> anyhow::Result<ExitCode> {
 }
 
 async fn api(args: &ApiArgs) -> anyhow::Result<ExitCode> {
-    let (process, mut signals) = Process::begin(args, args.common.config.as_deref()).await?;
+    let file = args.common.config.as_deref();
+    let (process, mut signals) = Process::begin_as(args, file, args.tie.child).await?;
     let servers = process.config.servers()?;
     let public = process.open_public().await?;
     let broker = process.broker(servers, "api")?;
@@ -58,14 +60,21 @@ async fn api(args: &ApiArgs) -> anyhow::Result<ExitCode> {
     let Some(api) = unless_signalled(&mut signals, starting).await else {
         return Ok(ExitCode::SUCCESS);
     };
-    let ApiNode { running, agent, .. } = api?;
+    let ApiNode {
+        running,
+        agent,
+        address,
+        ..
+    } = api?;
+    announce(&process, &args.tie, Some(address))?;
     let check = Arc::clone(&running.health);
     let speaking = async |end| agent.run(end, || running.status()).await;
     process.run(signals, check, speaking, broker.close()).await
 }
 
 async fn worker(args: &WorkerArgs) -> anyhow::Result<ExitCode> {
-    let (process, mut signals) = Process::begin(args, args.common.config.as_deref()).await?;
+    let file = args.common.config.as_deref();
+    let (process, mut signals) = Process::begin_as(args, file, args.tie.child).await?;
     let servers = process.config.servers()?;
     let broker = process.broker(servers, "worker")?;
     let plane = process.fleet_plane(servers)?;
@@ -77,9 +86,19 @@ async fn worker(args: &WorkerArgs) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     };
     let WorkerNode { running, agent } = worker?;
+    announce(&process, &args.tie, None)?;
     let check = Arc::clone(&running.health);
     let speaking = async |end| agent.run(end, || running.status()).await;
     process.run(signals, check, speaking, broker.close()).await
+}
+
+/// Tells the parent that all is up, where there is one.
+fn announce(process: &Process, tie: &ChildArgs, public: Option<SocketAddr>) -> anyhow::Result<()> {
+    if tie.child.is_some() {
+        let private = process.private_address()?;
+        process::print(&Announcement { private, public }.line());
+    }
+    Ok(())
 }
 
 /// Starts a public API on RabbitMQ and Redis.

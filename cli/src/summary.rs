@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use skilift_core::lifecycle::TaskError;
 use skilift_core::queue::Publisher;
+use skilift_core::store::Reader;
+use skilift_fleet::local::LocalFleet;
 use skilift_worker::Counts;
 use tokio_util::sync::CancellationToken;
 
@@ -45,10 +47,77 @@ pub(crate) fn greet(api: &str, console: &RunningConsole, private: SocketAddr, da
     process::print(&text);
 }
 
+/// What is known of the stored rides.
+pub(crate) enum Stored {
+    /// What the worker of this process says.
+    Here(Arc<Counts>),
+    /// What all workers of the stack have written in the books, since the first look; and those that are children of this
+    /// process.
+    InBooks {
+        reader: Arc<dyn Reader>,
+        children: Arc<LocalFleet>,
+        /// What stood there then.
+        before: Option<Figures>,
+    },
+}
+
+/// Rides by what became of them.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Figures {
+    applied: u64,
+    duplicate: u64,
+    dead: u64,
+}
+
+impl Stored {
+    /// The figures; `None` while they are not known.
+    async fn figures(&mut self) -> Option<Figures> {
+        let (reader, before) = match self {
+            Self::Here(counts) => {
+                return Some(Figures {
+                    applied: counts.applied(),
+                    duplicate: counts.duplicate(),
+                    dead: counts.dead(),
+                });
+            }
+            Self::InBooks { reader, before, .. } => (reader, before),
+        };
+        let books = reader.books().await.ok()?;
+        let now = Figures {
+            applied: books.applied,
+            duplicate: u64::try_from(books.duplicate()).unwrap_or(0),
+            dead: books.dead,
+        };
+        Some(now.since(*before.get_or_insert(now)))
+    }
+
+    /// How many children work, where they do.
+    fn workers(&self) -> String {
+        match self {
+            Self::Here(_) => String::new(),
+            Self::InBooks { children, .. } => {
+                let (running, wanted) = children.running("worker");
+                format!("  workers {running} of {wanted}")
+            }
+        }
+    }
+}
+
+impl Figures {
+    /// What came since; nothing where a store was emptied.
+    fn since(self, before: Self) -> Self {
+        Self {
+            applied: self.applied.saturating_sub(before.applied),
+            duplicate: self.duplicate.saturating_sub(before.duplicate),
+            dead: self.dead.saturating_sub(before.dead),
+        }
+    }
+}
+
 /// Shows how it goes in one line on a terminal, until `end`; shows nothing elsewhere.
 pub(crate) async fn show(
     publisher: Publisher,
-    counts: Arc<Counts>,
+    mut stored: Stored,
     end: CancellationToken,
 ) -> Result<(), TaskError> {
     if !io::stderr().is_terminal() {
@@ -57,30 +126,46 @@ pub(crate) async fn show(
     }
     let line = logging::BARS.add(ProgressBar::new_spinner());
     line.set_style(ProgressStyle::with_template("{spinner} {msg}")?);
-    let mut before = (Instant::now(), publisher.accepted(), counts.applied());
-    while end
-        .run_until_cancelled(tokio::time::sleep(INTERVAL))
-        .await
-        .is_some()
-    {
-        let now = (Instant::now(), publisher.accepted(), counts.applied());
-        let seconds = now.0.duration_since(before.0).as_secs_f64();
-        let a_second = |now: u64, before: u64| (now - before) as f64 / seconds;
-        let waiting = publisher.backlog().rides();
+    let mut before = (Instant::now(), publisher.accepted());
+    let mut stored_before = match end.run_until_cancelled(stored.figures()).await {
+        Some(figures) => figures.map(|figures| figures.applied),
+        None => return Ok(()),
+    };
+    while let Some(figures) = end.run_until_cancelled(next(&mut stored)).await {
+        let now = (Instant::now(), publisher.accepted());
+        let a_second = now.0.duration_since(before.0).as_secs_f64().recip();
+        let waiting = publisher.backlog().rides().map(|rides| rides as u64);
+        let count = |number: Option<u64>| {
+            number.map_or("unknown".to_owned(), |number| {
+                HumanCount(number).to_string()
+            })
+        };
+        let applied = figures.map(|figures| figures.applied);
+        let stored_rate = applied
+            .zip(stored_before)
+            .map_or(String::new(), |(now, before)| {
+                let rides: u64 = now.saturating_sub(before);
+                format!(" ({:.0}/s)", rides as f64 * a_second)
+            });
         line.set_message(format!(
-            "accepted {} ({:.0}/s)  stored {} ({:.0}/s)  waiting {}  sent twice {}  dead {}",
+            "accepted {} ({:.0}/s)  stored {}{stored_rate}  waiting {}  sent twice {}  dead {}{}",
             HumanCount(now.1),
-            a_second(now.1, before.1),
-            HumanCount(now.2),
-            a_second(now.2, before.2),
-            waiting.map_or("unknown".to_owned(), |rides| HumanCount(rides as u64)
-                .to_string()),
-            HumanCount(counts.duplicate()),
-            HumanCount(counts.dead()),
+            (now.1 - before.1) as f64 * a_second,
+            count(applied),
+            count(waiting),
+            count(figures.map(|figures| figures.duplicate)),
+            count(figures.map(|figures| figures.dead)),
+            stored.workers(),
         ));
         line.tick();
-        before = now;
+        (before, stored_before) = (now, applied);
     }
     line.finish_and_clear();
     Ok(())
+}
+
+/// The figures after the next interval.
+async fn next(stored: &mut Stored) -> Option<Figures> {
+    tokio::time::sleep(INTERVAL).await;
+    stored.figures().await
 }

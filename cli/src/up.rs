@@ -1,8 +1,10 @@
-//! `skictl up`: everything in one process.
+//! `skictl up`: everything in one process, on a data folder; on RabbitMQ and Redis API and console, and workers as child
+//! processes, which can be scaled.
 
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use anyhow::Context;
 use skilift_console::{EngineKind, Seeds};
 use skilift_core::catalogue::Catalogue;
 use skilift_core::control::{Agent, ControlPlane, LocalPlane, Role};
@@ -15,17 +17,20 @@ use skilift_core::queue::rabbit::Broker;
 use skilift_core::store::Reader;
 use skilift_core::store::embedded::EmbeddedReader;
 use skilift_core::store::redis::Store;
+use skilift_fleet::local::local_id;
 use skilift_http::Listener;
 use tokio_util::sync::CancellationToken;
 
 use crate::args::UpArgs;
+use crate::children::Children;
 use crate::config::Servers;
 use crate::console::{self, Ground};
 use crate::process::{
     self, Process, api_settings, publisher_config, unless_signalled, worker_settings,
 };
 use crate::serve::{self, ApiNode, WorkerNode};
-use crate::{simulate, summary};
+use crate::simulate;
+use crate::summary::{self, Stored};
 
 /// Runs until it is asked to end.
 pub(crate) fn run(args: &UpArgs) -> anyhow::Result<ExitCode> {
@@ -47,6 +52,9 @@ async fn up(args: &UpArgs) -> anyhow::Result<ExitCode> {
     let listener = process
         .open_console(console::tls_of_up(&process.config))
         .await?;
+    // Where there are servers: the fleet of child processes, of which the API of this process is listed as one that stays.
+    let children = servers.map(|servers| Children::new(&process, servers, public.0.address()?));
+    let children = children.transpose()?;
     let starting = async {
         let (base, reader): (_, Arc<dyn Reader>) = match servers.zip(broker.as_ref()) {
             Some((servers, broker)) => {
@@ -59,6 +67,10 @@ async fn up(args: &UpArgs) -> anyhow::Result<ExitCode> {
                 (Base::Folder(folder), Arc::new(reader))
             }
         };
+        if children.is_some() {
+            // This process' API is a machine of that fleet, too, though one that cannot be stopped.
+            process.name_instance(local_id("api", 0).as_str());
+        }
         let ground = Ground {
             engine: match base {
                 Base::Folder(_) => EngineKind::DataFolder,
@@ -83,29 +95,45 @@ async fn up(args: &UpArgs) -> anyhow::Result<ExitCode> {
                 api: Some(api_settings(&process.config)),
                 ingest: Some(process.config.doors.ingest),
             },
+            fleet: children
+                .as_ref()
+                .map(|children| Arc::clone(&children.fleet) as _),
         };
         // First: it works while servers are absent, and the nodes begin with what it has stored.
         let console = console::start(&process, listener, ground).await?;
-        let agents = (
-            process.agent(Role::Api, &plane).await?,
-            process.agent(Role::Worker, &plane).await?,
-        );
-        let (api, worker) = match base {
+        let agent = process.agent(Role::Api, &plane).await?;
+        let (api, workers) = match base {
             Base::Servers(servers, broker) => {
-                let worker = serve::start_worker(&process, servers, broker, agents.1).await?;
-                let api = serve::start_api(&process, servers, broker, public, agents.0).await?;
-                (api, worker)
+                // They are asked to drain whatever fails from here on.
+                let children = children.as_ref().context("a fleet on servers")?;
+                children.start().await?;
+                let api = serve::start_api(&process, servers, broker, public, agent).await?;
+                (api, Workers::Children(children))
             }
             Base::Folder(folder) => {
-                start_on_data_folder(&process, folder, reader, public, agents).await?
+                let agents = (agent, process.agent(Role::Worker, &plane).await?);
+                let reader = Arc::clone(&reader);
+                let (api, worker) =
+                    start_on_data_folder(&process, folder, reader, public, agents).await?;
+                (api, Workers::Here(worker))
             }
         };
-        anyhow::Ok((console, api, worker))
+        anyhow::Ok((console, api, workers, reader))
     };
-    let Some(started) = unless_signalled(&mut signals, starting).await else {
-        return Ok(ExitCode::SUCCESS);
+    let started = unless_signalled(&mut signals, starting).await;
+    let (console, api, workers, reader) = match (started, &children) {
+        (Some(Ok(started)), _) => started,
+        (None, None) => return Ok(ExitCode::SUCCESS),
+        (Some(Err(error)), None) => return Err(error),
+        (failed, Some(children)) => {
+            // Those that were started end before we do.
+            process.life.drain();
+            let deadline = process.config.drain_deadline;
+            let code = process.life.run_until_drained(signals, deadline).await;
+            children.end().await;
+            return failed.map_or(Ok(code), |failed| failed.map(|_| code));
+        }
     };
-    let (console, api, worker) = started?;
     let data = match servers {
         Some(servers) => format!("{} and {}", servers.amqp_url, servers.redis_url),
         None => process.config.data()?.display().to_string(),
@@ -113,30 +141,55 @@ async fn up(args: &UpArgs) -> anyhow::Result<ExitCode> {
     tracing::info!("queue and store: {data}");
     summary::greet(&api.url, &console, process.private_address()?, &data);
     let life = &process.life;
-    let showing = summary::show(
-        api.publisher.clone(),
-        Arc::clone(&worker.running.counts),
-        life.draining(),
-    );
+    let stored = match &workers {
+        Workers::Here(worker) => Stored::Here(Arc::clone(&worker.running.counts)),
+        Workers::Children(children) => Stored::InBooks {
+            reader,
+            children: Arc::clone(&children.fleet),
+            before: None,
+        },
+    };
+    let showing = summary::show(api.publisher.clone(), stored, life.draining());
     life.spawn("summary line", showing);
     if let Some(rate) = process.config.simulate {
         let simulating = simulate::run(api.address, rate, life.draining());
         life.spawn("simulated traffic", simulating);
     }
-    let (api, worker) = ((api.agent, api.running), (worker.agent, worker.running));
-    let check = both(Arc::clone(&api.1.health), Arc::clone(&worker.1.health));
-    let speaking = async |end: CancellationToken| {
-        tokio::join!(
-            api.0.run(end.clone(), || api.1.status()),
-            worker.0.run(end, || worker.1.status())
-        );
-    };
-    let farewell = async {
-        if let Some(broker) = broker {
-            broker.close().await;
+    let ApiNode { agent, running, .. } = api;
+    match workers {
+        Workers::Here(WorkerNode {
+            agent: of_worker,
+            running: worker,
+        }) => {
+            let check = both(Arc::clone(&running.health), Arc::clone(&worker.health));
+            let speaking = async |end: CancellationToken| {
+                tokio::join!(
+                    agent.run(end.clone(), || running.status()),
+                    of_worker.run(end, || worker.status())
+                );
+            };
+            process.run(signals, check, speaking, async {}).await
         }
-    };
-    process.run(signals, check, speaking, farewell).await
+        Workers::Children(children) => {
+            let check = children.beside(Arc::clone(&running.health));
+            let speaking = async |end| agent.run(end, || running.status()).await;
+            let farewell = async {
+                children.end().await;
+                if let Some(broker) = broker {
+                    broker.close().await;
+                }
+            };
+            process.run(signals, check, speaking, farewell).await
+        }
+    }
+}
+
+/// Who stores rides.
+enum Workers<'a> {
+    /// This process itself.
+    Here(WorkerNode),
+    /// Its children.
+    Children(&'a Children),
 }
 
 /// What the nodes work on.

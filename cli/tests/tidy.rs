@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
 
 /// What each crate of ours may depend on, of ours. Arrows point one way; `docs/architecture.md` draws them.
-const ARROWS: [(&str, &[&str]); 9] = [
+const ARROWS: [(&str, &[&str]); 11] = [
     ("skilift-core", &[]),
     ("skilift-api", &["skilift-core", "skilift-http"]),
     ("skilift-worker", &["skilift-core"]),
@@ -16,12 +16,19 @@ const ARROWS: [(&str, &[&str]); 9] = [
             "skilift-api",
             "skilift-console",
             "skilift-core",
+            "skilift-ec2",
+            "skilift-fleet",
             "skilift-http",
             "skilift-load",
             "skilift-worker",
         ],
     ),
-    ("skilift-console", &["skilift-core", "skilift-http"]),
+    (
+        "skilift-console",
+        &["skilift-core", "skilift-fleet", "skilift-http"],
+    ),
+    ("skilift-ec2", &["skilift-fleet"]),
+    ("skilift-fleet", &["skilift-core"]),
     ("skilift-http", &[]),
     ("skilift-load", &["skilift-core"]),
     ("skilift-servers", &[]),
@@ -29,12 +36,13 @@ const ARROWS: [(&str, &[&str]); 9] = [
 ];
 
 /// Crates of others that only one of ours may know.
-const RESERVED: [(&str, &[&str]); 6] = [
+const RESERVED: [(&str, &[&str]); 7] = [
+    ("aws-sdk-ec2", &["skilift-ec2"]),
     ("lapin", &["skilift-core"]),
     ("deadpool-redis", &["skilift-core"]),
     ("fjall", &["skilift-core"]),
     ("tokio-rustls", &["skilift-http"]),
-    ("clap", &["skilift-cli", "skilift-servers"]),
+    ("clap", &["skilift-bench", "skilift-cli", "skilift-servers"]),
     ("utoipa", &["skilift-api", "skilift-console"]),
 ];
 

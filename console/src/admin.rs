@@ -2,8 +2,8 @@
 //!
 //! - [`mod@router`]: every URL with the role that it asks for, as a table of contents.
 //! - `auth`: who asks. `extract`: how requests are read. `error`: how refusals look.
-//! - `login`: the way in and out. `access`: users, tokens, keys. `queue`: queue, history, books and nodes. `letters`: dead
-//!   letters. `settings`, `plans`, `audit`: what shall be, how it changes, and who changed it. `stats`: skiers and resorts.
+//! - `login`: the way in and out. `access`: users, tokens, keys. `queue`: queue, history, books and nodes. `fleet`: machines
+//!   and their cost. `letters`: dead letters. `settings`, `plans`, `audit`: what shall be, how it changes, and who changed it. `stats`: skiers and resorts.
 //!   `openapi`: the description of it all.
 
 mod access;
@@ -11,6 +11,7 @@ mod audit;
 mod auth;
 mod error;
 mod extract;
+mod fleet;
 mod letters;
 mod login;
 mod openapi;

@@ -14,12 +14,15 @@ use skilift_core::queue::depth::DepthGauge;
 use skilift_core::stack::StackName;
 use skilift_core::store::Reader;
 use skilift_core::store::leaders::Leaders;
+use skilift_fleet::Fleet;
 use skilift_http::Listener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::access::Access;
 use crate::desired::Desired;
+use crate::fleet::prices::Prices;
+use crate::fleet::{self, Machines};
 use crate::letters::{self, Letters};
 use crate::management::{self, Management, ManagementSource};
 use crate::plan::work::Jobs;
@@ -48,6 +51,8 @@ pub struct ConsoleConfig {
     pub management: Option<ManagementSource>,
     /// What the flags said, where this process knows it.
     pub seeds: Seeds,
+    /// What machines cost.
+    pub prices: Prices,
 }
 
 /// What the nodes work on.
@@ -82,6 +87,8 @@ pub struct Sources {
     pub depth: Arc<dyn DepthGauge>,
     /// The dead letters. A console that may change nothing takes none.
     pub letters: Arc<dyn DeadLetterOffice>,
+    /// The machines that nodes run on, where there are any to start and stop.
+    pub fleet: Option<Arc<dyn Fleet>>,
 }
 
 /// Why a console could not start.
@@ -108,6 +115,7 @@ pub struct Console {
     pub(crate) desired: Desired,
     pub(crate) observed: Observed,
     pub(crate) letters: Letters,
+    pub(crate) machines: Machines,
     pub(crate) management: Option<Management>,
     pub(crate) jobs: Jobs,
     /// What goes on although nobody waits for it any more: plans that are being applied.
@@ -164,6 +172,7 @@ pub async fn start(
     let management = config.management.as_ref();
     let management = management.map(|source| Management::new(source, &config.stack));
     let console = Arc::new(Console {
+        machines: Machines::new(sources.fleet.clone()),
         management,
         config,
         sources,
@@ -198,6 +207,7 @@ pub async fn start(
         publish::run(Arc::clone(&console), drain.clone()),
     );
     life.spawn("sampler", sampler::run(Arc::clone(&console), drain.clone()));
+    life.spawn("machines", fleet::run(Arc::clone(&console), drain.clone()));
     life.spawn("plans", finish_plans(console.tasks.clone(), drain.clone()));
     life.spawn(
         "console folder",

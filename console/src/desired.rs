@@ -16,6 +16,13 @@ use crate::view::settings::Section;
 
 /// Most ingest keys: every API node holds all of them in memory.
 pub(crate) const MOST_KEYS: usize = 1_000;
+/// All that can be set.
+pub(crate) const SECTIONS: [Section; 4] = [
+    Section::Worker,
+    Section::Api,
+    Section::Ingest,
+    Section::Fleet,
+];
 /// By whom a setting is that the flags said.
 const BY_FLAGS: &str = "flags";
 
@@ -135,6 +142,9 @@ pub(crate) fn section_of(
         Section::Ingest => document
             .ingest
             .map(|set| generation(set.generation, SectionValue::Ingest(set.value))),
+        Section::Fleet => document
+            .fleet
+            .map(|set| generation(set.generation, SectionValue::Fleet(set.value))),
     }
 }
 
@@ -146,7 +156,7 @@ pub(crate) fn put_new_versions(
     after: &Document,
     by: &str,
 ) {
-    for section in [Section::Worker, Section::Api, Section::Ingest] {
+    for section in SECTIONS {
         let new = section_of(after, section);
         let Some((number, hash, value)) = new.filter(|_| new != section_of(before, section)) else {
             continue;

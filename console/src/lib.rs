@@ -8,6 +8,7 @@
 //! - `desired`: what the nodes shall do; `settings` shows it, `publish` tells the nodes. `roster`: which nodes there are.
 //! - `sampler`: one look a second at everything: the nodes (`registry`), rates and lag (`lag`), the books (`lives`, `verdict`), how
 //!   it was (`history`).
+//! - `fleet`: the machines that nodes run on, and what they cost.
 //! - `letters`: dead letters. `management`: what RabbitMQ says of itself.
 //! - `plan`: every change, planned, applied, and gone on with after a crash.
 //! - `stats`: skiers and resorts, from the store.
@@ -21,6 +22,7 @@ mod access;
 mod admin;
 mod audit;
 mod desired;
+mod fleet;
 mod history;
 mod lag;
 mod letters;
@@ -42,4 +44,5 @@ pub mod console;
 mod tests;
 
 pub use console::{Console, ConsoleConfig, ConsoleError, EngineKind, Seeds, Sources, serve, start};
+pub use fleet::prices::{Prices, PricesError};
 pub use management::ManagementSource;

@@ -2,15 +2,18 @@
 //!
 //! - [`prepared`]: what a change would do. It is worked out when the plan is made and again when it is applied; when what it
 //!   stands on is another one then, the plan is stale.
-//! - `sections`, `switches`, `people`, `gates`, `letters`: the changes. [`work`]: what takes its time.
+//! - `sections`, `switches`, `people`, `gates`, `letters`, `scale`: the changes. [`work`]: what takes its time, `machines` the
+//!   starts and stops of it.
 //! - [`apply`]: the journal: intent before, outcome after; and what becomes of plans that a crash cut off.
 
 pub(crate) mod apply;
 mod gates;
 mod letters;
+mod machines;
 mod people;
 pub(crate) mod prepared;
 mod repair;
+mod scale;
 mod sections;
 mod switches;
 pub(crate) mod work;
@@ -27,7 +30,7 @@ use crate::audit;
 use crate::console::Console;
 use crate::view::access::UserRole;
 use crate::view::audit::AuditEntry;
-use crate::view::change::Change;
+use crate::view::change::{Change, Scale};
 use crate::view::plan::{PlanState, PlanView};
 
 /// How long a plan can be applied, in milliseconds.
@@ -52,7 +55,9 @@ pub(crate) fn prepare(
         Change::SetWorker { .. }
         | Change::SetApi { .. }
         | Change::SetIngest { .. }
+        | Change::SetFleet { .. }
         | Change::Rollback { .. } => sections::prepare(console, change, by, plan),
+        Change::Scale(scale) => scale::prepare(console, scale, by, plan),
         Change::Pause => switches::pause(console, by),
         Change::Resume => switches::resume(console),
         Change::Drain { node } => switches::drain(console, node, plan),
@@ -96,6 +101,14 @@ fn word(change: &Change) -> &'static str {
         Change::SetWorker { .. } => "set worker",
         Change::SetApi { .. } => "set api",
         Change::SetIngest { .. } => "set ingest",
+        Change::SetFleet { .. } => "set fleet",
+        Change::Scale(Scale {
+            roles, start, stop, ..
+        }) => match (roles.is_empty(), start.is_empty(), stop.is_empty()) {
+            (true, false, true) => "start",
+            (true, true, false) => "stop",
+            _ => "scale",
+        },
         Change::Rollback { .. } => "rollback",
         Change::Pause => "pause",
         Change::Resume => "resume",
@@ -160,8 +173,14 @@ async fn plan_for(
             caller.role
         )));
     }
+    look_at_machines(console, &change).await?;
     let id = crate::state::plan_id(console.state.next_plan().await);
-    let prepared = prepare(console, &change, &caller.name, &id, &Given::default())?;
+    let mut prepared = prepare(console, &change, &caller.name, &id, &Given::default())?;
+    if let Some(Change::Scale(scale)) = &prepared.resolved {
+        let asked = scale::preflight(console, scale).await;
+        prepared.effects.extend(asked.effects);
+        prepared.refusals.extend(asked.refusals);
+    }
     let now = epoch_ms();
     Ok(PlanView {
         id,
@@ -172,12 +191,23 @@ async fn plan_for(
         expires_at_ms: now + VALID_MS,
         actions: prepared.actions,
         effects: prepared.effects,
+        cost: prepared.cost,
         danger: prepared.danger,
         confirm: prepared.confirm,
         refusals: prepared.refusals,
         state: PlanState::Planned,
         outcome: None,
     })
+}
+
+/// Lists the machines, where a change stands on them.
+async fn look_at_machines(console: &Console, change: &Change) -> Result<(), ApiError> {
+    if let Change::Scale(scale) = change
+        && scale.is_of_machines()
+    {
+        console.machines.look().await?;
+    }
+    Ok(())
 }
 
 fn check_may_change(console: &Console) -> Result<(), ApiError> {

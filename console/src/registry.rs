@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use skilift_core::control::heartbeat::{Activity, Report};
 use skilift_core::control::{Heartbeat, NodeId, Role};
 
-use crate::roster::KnownNode;
+use crate::roster::{Known, KnownNode};
 use hearing::Hearing;
 pub(crate) use kept::Kept;
 pub(crate) use node::Node;
@@ -219,11 +219,7 @@ impl Registry {
         let mut longest = None;
         for node in self.heard(Role::Worker) {
             if let Report::Worker(report) = &node.last.report {
-                let of_lanes = report
-                    .lanes
-                    .iter()
-                    .map(|lane| u64::from(lane.held_messages));
-                messages += of_lanes.sum::<u64>();
+                messages += held(&node.last.report);
                 // What it holds it has held on since it was heard.
                 let held = report.longest_held_ms;
                 longest = longest.max(held.map(|ms| ms + now.saturating_sub(node.heard_at)));
@@ -233,7 +229,7 @@ impl Registry {
     }
 
     /// The nodes as plans and settings need to know them.
-    pub(crate) fn roster(&self) -> Vec<KnownNode> {
+    pub(crate) fn roster(&self, now: u64) -> Known {
         let known = |node: &Node| KnownNode {
             node: node.last.node.clone(),
             boot: node.last.boot,
@@ -242,9 +238,34 @@ impl Registry {
             works: !node.is_lost()
                 && matches!(node.last.activity, Activity::Working | Activity::Paused),
             is_gone: node.is_gone(),
+            silent_ms: node.silent_ms,
+            instance: node.last.instance.clone(),
+            state: node.state(),
+            drained_by: match &node.last.activity {
+                Activity::Drained { plan } => Some(plan.clone()),
+                _ => None,
+            },
+            message: node.last.health.message.clone(),
+            held: held(&node.last.report),
         };
         let settled = self.nodes.values().filter(|node| !node.is_awaited());
-        settled.map(known).collect()
+        Known {
+            nodes: settled.map(known).collect(),
+            is_complete: !self.is_deaf(now)
+                && self.hears_for(now) >= LOST_AFTER_MS
+                && !self.awaits_somebody(),
+        }
+    }
+}
+
+/// What a node holds: a worker's messages, an API node's rides that wait for their confirm.
+pub(crate) fn held(report: &Report) -> u64 {
+    match report {
+        Report::Api(api) => api.in_flight_rides,
+        Report::Worker(worker) => {
+            let held = worker.lanes.iter().map(|lane| lane.held_messages);
+            held.map(u64::from).sum()
+        }
     }
 }
 

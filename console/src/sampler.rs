@@ -179,7 +179,7 @@ pub(crate) fn refresh(console: &Console) -> Result<HistoryPoint, DiskError> {
     sources.notice(watched.registry.is_deaf(now), now - START_MS);
     let told = console.sources.letters.confirmed();
     watched.lives.hear(OWN_LANES, &told, at.epoch_ms);
-    console.roster.set(watched.registry.roster());
+    console.roster.set(watched.registry.roster(now));
     let nodes = nodes::view(console, &watched.registry, &sources, &at);
     let queue = queue::view(console, &mut watched, &sources, &at);
     drop(sources);

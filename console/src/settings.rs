@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use skilift_core::control::{Document, Generation, Ingest, Role};
+use skilift_core::control::{Document, FleetBounds, Generation, Ingest, Role};
 use skilift_core::embedded::DiskError;
 
 use crate::console::{Console, EngineKind};
-use crate::desired::section_of;
+use crate::desired::{SECTIONS, section_of};
 use crate::state::{SectionValue, Version};
 use crate::view::settings::{
     GenerationView, Section, SectionView, SettingValue, SettingsHistoryView, SettingsView,
@@ -16,10 +16,9 @@ use crate::view::settings::{
 /// All sections.
 pub(crate) fn view(console: &Console) -> Result<SettingsView, DiskError> {
     let document = console.desired.document();
-    let sections = [Section::Worker, Section::Api, Section::Ingest];
     let view = |section| section_view(console, &document, section);
     Ok(SettingsView {
-        sections: sections.into_iter().map(view).collect::<Result<_, _>>()?,
+        sections: SECTIONS.into_iter().map(view).collect::<Result<_, _>>()?,
     })
 }
 
@@ -55,8 +54,8 @@ fn followers(
     let (role, shall): (Role, Option<Generation>) = match section {
         Section::Worker => (Role::Worker, document.worker.map(|set| set.generation)),
         Section::Api => (Role::Api, document.api.map(|set| set.generation)),
-        // API nodes follow it with the document, but no heartbeat says whom they let post.
-        Section::Ingest => return (None, Vec::new()),
+        // API nodes follow the first with the document, but no heartbeat says whom they let post; the other is the console's own.
+        Section::Ingest | Section::Fleet => return (None, Vec::new()),
     };
     let nodes = console.roster.nodes();
     let heard = nodes
@@ -74,8 +73,18 @@ fn note(console: &Console, section: Section, value: Option<SectionValue>) -> Opt
         ));
     }
     one_lane(console, value).or_else(|| {
-        let is_open_question = value.is_none() && section == Section::Ingest;
-        is_open_question.then(|| "each API node does what its own flags say".to_owned())
+        let text = match (value, section) {
+            (None, Section::Ingest) => "each API node does what its own flags say".to_owned(),
+            (None, Section::Fleet) => {
+                let bounds = FleetBounds::default();
+                format!(
+                    "nobody has set it: {} to {} workers and {} to {} API nodes may run",
+                    bounds.worker_min, bounds.worker_max, bounds.api_min, bounds.api_max
+                )
+            }
+            _ => return None,
+        };
+        Some(text)
     })
 }
 
@@ -84,7 +93,7 @@ pub(crate) fn one_lane(console: &Console, value: Option<SectionValue>) -> Option
     let lanes = match value? {
         SectionValue::Worker(worker) => worker.threads,
         SectionValue::Api(api) => api.lanes,
-        SectionValue::Ingest(_) => 1,
+        SectionValue::Ingest(_) | SectionValue::Fleet(_) => 1,
     };
     let is_folder = console.config.engine == EngineKind::DataFolder;
     (is_folder && lanes > 1).then(|| "a data folder has one lane, whatever is said here".to_owned())
@@ -135,6 +144,12 @@ pub(crate) fn values(value: SectionValue) -> BTreeMap<String, SettingValue> {
             ("message_rides", api.message_rides),
             ("max_in_flight", api.max_in_flight),
         ]),
+        SectionValue::Fleet(bounds) => numbers(&[
+            ("worker_min", bounds.worker_min),
+            ("worker_max", bounds.worker_max),
+            ("api_min", bounds.api_min),
+            ("api_max", bounds.api_max),
+        ]),
         SectionValue::Ingest(ingest) => {
             let word = match ingest {
                 Ingest::Open => "open",
@@ -160,5 +175,6 @@ pub(crate) fn name(section: Section) -> &'static str {
         Section::Worker => "worker",
         Section::Api => "api",
         Section::Ingest => "ingest",
+        Section::Fleet => "fleet",
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use skilift_core::clock::epoch_ms;
-use skilift_core::control::{ApiSettings, Document, Ingest, WorkerSettings};
+use skilift_core::control::{ApiSettings, Document, FleetBounds, Ingest, WorkerSettings};
 use skilift_core::embedded::DiskError;
 use skilift_core::embedded::records::{Changes, Records, Table};
 use skilift_core::ride::ResortId;
@@ -80,6 +80,7 @@ pub(crate) enum SectionValue {
     Worker(WorkerSettings),
     Api(ApiSettings),
     Ingest(Ingest),
+    Fleet(FleetBounds),
 }
 
 /// All tables of the console.
@@ -296,6 +297,7 @@ fn version_key(section: Section, number: u64) -> Vec<u8> {
         Section::Worker => b'w',
         Section::Api => b'a',
         Section::Ingest => b'i',
+        Section::Fleet => b'f',
     };
     [&[section][..], &number.to_be_bytes()].concat()
 }

@@ -7,6 +7,8 @@ pub mod access;
 pub mod audit;
 pub mod books;
 pub mod change;
+pub mod cost;
+pub mod fleet;
 pub mod letters;
 pub mod nodes;
 pub mod plan;

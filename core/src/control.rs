@@ -24,7 +24,7 @@ pub mod settings;
 pub mod usage;
 
 pub use agent::{Agent, Identity, Orders, Status};
-pub use document::{Document, DrainMark, Pause};
+pub use document::{Document, DrainMark, Pause, STILL_WELCOME};
 pub use durations::Durations;
 pub use heartbeat::Heartbeat;
 pub use identity::{BootId, NodeId, Role};
@@ -33,4 +33,4 @@ pub use local::LocalPlane;
 pub use memory::{Memory, MemoryError, Told};
 pub use plane::{ControlError, ControlPlane};
 pub use redis::RedisPlane;
-pub use settings::{ApiSettings, Generation, Ingest, Versioned, WorkerSettings};
+pub use settings::{ApiSettings, FleetBounds, Generation, Ingest, Versioned, WorkerSettings};

@@ -5,6 +5,8 @@
 //! fail: a dead consumer never leaves a process behind that looks healthy.
 
 use std::future::Future;
+use std::io::ErrorKind;
+use std::os::fd::AsFd;
 use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -12,6 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use tokio::net::unix::pipe;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -80,7 +83,10 @@ impl Lifecycle {
     /// Success means: asked to end, and every task finished its work in time.
     pub async fn run_until_drained(self, mut signals: Signals, deadline: Duration) -> ExitCode {
         tokio::select! {
-            name = signals.next() => tracing::info!("{name}: draining; a second signal ends at once"),
+            name = signals.next() => {
+                let force = if signals.force_by_repetition() { "; a second signal ends at once" } else { "" };
+                tracing::info!("{name}: draining{force}");
+            }
             () = self.drain.cancelled() => {}
         }
         self.drain();
@@ -110,6 +116,16 @@ impl Lifecycle {
 pub struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    parent: Option<Parent>,
+}
+
+/// The process that started this one, as a child sees it.
+#[derive(Debug)]
+struct Parent {
+    /// A pipe that the parent holds open as long as it lives, however it ends.
+    life: pipe::Receiver,
+    /// Whether this process was asked to end.
+    has_asked: bool,
 }
 
 impl Signals {
@@ -121,14 +137,66 @@ impl Signals {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
+            parent: None,
+        })
+    }
+
+    /// The same in a child process whose standard input is a pipe from its parent. The end of that pipe asks as a signal
+    /// does: so a child ends orderly also when its parent was killed. Whatever asks a second time is not heard, for a
+    /// service's whole group may be signalled beside the parent's own signal; the parent forces an end by SIGKILL.
+    ///
+    /// # Errors
+    /// When the system does not allow it, or the standard input is no pipe.
+    pub fn install_in_child() -> std::io::Result<Self> {
+        let stdin = std::io::stdin().as_fd().try_clone_to_owned()?;
+        let parent = Parent {
+            life: pipe::Receiver::from_owned_fd(stdin)?,
+            has_asked: false,
+        };
+        Ok(Self {
+            parent: Some(parent),
+            ..Self::install()?
         })
     }
 
     /// Waits for a signal and names it.
     pub async fn next(&mut self) -> &'static str {
-        tokio::select! {
+        let Some(parent) = &mut self.parent else {
+            return tokio::select! {
+                _ = self.terminate.recv() => "SIGTERM",
+                _ = self.interrupt.recv() => "SIGINT",
+            };
+        };
+        if parent.has_asked {
+            return std::future::pending().await;
+        }
+        let name = tokio::select! {
+            biased;
             _ = self.terminate.recv() => "SIGTERM",
             _ = self.interrupt.recv() => "SIGINT",
+            () = parent.ended() => "the parent process has ended",
+        };
+        parent.has_asked = true;
+        name
+    }
+
+    /// Whether a second signal ends the process at once.
+    fn force_by_repetition(&self) -> bool {
+        self.parent.is_none()
+    }
+}
+
+impl Parent {
+    async fn ended(&self) {
+        // Nobody writes into the pipe; whoever does says nothing.
+        let mut ignored = [0; 64];
+        while self.life.readable().await.is_ok() {
+            match self.life.try_read(&mut ignored) {
+                Ok(0) => return,
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(_) => return,
+            }
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Examples of every command, for the end of its help and for its man page.
 
 /// The examples of each command, by its words behind `skictl`.
-const EXAMPLES: [(&str, &[&str]); 62] = [
+const EXAMPLES: [(&str, &[&str]); 69] = [
     (
         "",
         &[
@@ -46,6 +46,7 @@ const EXAMPLES: [(&str, &[&str]); 62] = [
         &[
             "skictl serve console --amqp-url-file amqp.url --redis-url-file redis.url",
             "skictl serve console --config skilift.toml --console-listen 0.0.0.0:8081 --tls-cert cert.pem --tls-key key.pem",
+            "skictl serve console --config skilift.toml --ec2-endpoint-url http://127.0.0.1:5000 --price-file prices.toml",
         ],
     ),
     (
@@ -216,6 +217,13 @@ const EXAMPLES: [(&str, &[&str]); 62] = [
         ],
     ),
     (
+        "settings set fleet",
+        &[
+            "skictl settings set fleet --worker-min 2 --worker-max 8",
+            "skictl settings set fleet --api-max 4 --if-number 3 --yes",
+        ],
+    ),
+    (
         "settings history",
         &[
             "skictl settings history worker",
@@ -227,6 +235,47 @@ const EXAMPLES: [(&str, &[&str]); 62] = [
         &[
             "skictl settings rollback worker",
             "skictl settings rollback worker --to 2 --yes",
+        ],
+    ),
+    (
+        "scale",
+        &[
+            "skictl scale worker=4 --threads 32 --dry-run",
+            "skictl scale worker=-1 --expect-running 4 --yes --wait --timeout 15m",
+            "skictl scale --follow p12",
+        ],
+    ),
+    (
+        "ec2",
+        &[
+            "skictl ec2 --role worker --watch=5s",
+            "skictl ec2 start i-0123456789abcdef0 --yes --wait",
+            "skictl ec2 --output json | jq -r '.instances[] | select(.state == \"stopped\").id'",
+        ],
+    ),
+    (
+        "ec2 list",
+        &["skictl ec2 list", "skictl ec2 list --role api"],
+    ),
+    (
+        "ec2 start",
+        &[
+            "skictl ec2 start i-0123456789abcdef0 --dry-run",
+            "skictl ec2 start i-0123456789abcdef0 i-0fedcba9876543210 --yes --wait",
+        ],
+    ),
+    (
+        "ec2 stop",
+        &[
+            "skictl ec2 stop i-0123456789abcdef0 --yes --wait --timeout 10m",
+            "skictl ec2 stop i-0123456789abcdef0 --drain-timeout 30s --stop-anyway --yes",
+        ],
+    ),
+    (
+        "cost",
+        &[
+            "skictl cost",
+            "skictl cost --output json | jq .usd_per_million_stored.value",
         ],
     ),
     (

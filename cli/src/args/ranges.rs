@@ -13,6 +13,10 @@ pub(super) const LANES: RangeInclusive<u64> = 1..=64;
 pub(super) const MESSAGE_RIDES: RangeInclusive<u64> = 1..=10_000;
 pub(super) const MAX_IN_FLIGHT: RangeInclusive<u64> = 1..=1_000_000;
 pub(super) const HIGH_WATER: RangeInclusive<u64> = 1..=1_000_000_000;
+/// Machines of a role.
+pub(super) const MACHINES: RangeInclusive<u64> = 0..=256;
+/// The most of them that may be set.
+pub(super) const MOST_MACHINES: RangeInclusive<u64> = 1..=256;
 /// Longest time that a batch waits.
 pub(super) const LINGER: Duration = Duration::from_secs(10);
 /// Longest time that finishing may take.
@@ -72,6 +76,16 @@ pub(super) fn linger_ms(text: &str) -> Result<u32, String> {
     Ok(time.as_millis() as u32)
 }
 
+/// How long a drain may take, in whole seconds.
+pub(super) fn drain_s(text: &str) -> Result<u32, String> {
+    let time = time(Duration::from_secs(1)..=DRAIN)(text)?;
+    if time.subsec_nanos() != 0 {
+        return Err("it is counted in whole seconds".to_owned());
+    }
+    // An hour is few seconds.
+    Ok(time.as_secs() as u32)
+}
+
 /// A name or an id, which is not empty.
 pub(super) fn named(what: &'static str) -> impl Fn(&str) -> Result<String, String> + Clone {
     move |text| {
@@ -84,7 +98,7 @@ pub(super) fn named(what: &'static str) -> impl Fn(&str) -> Result<String, Strin
 
 #[cfg(test)]
 mod tests {
-    use skilift_core::control::{ApiSettings, WorkerSettings};
+    use skilift_core::control::{ApiSettings, FleetBounds, WorkerSettings};
 
     use super::*;
 
@@ -102,6 +116,17 @@ mod tests {
             message_rides: (at(&MESSAGE_RIDES) + beyond[1]) as u32,
             max_in_flight: (at(&MAX_IN_FLIGHT) + beyond[2]) as u32,
         };
+        let fleet = |min: u64, max: u64| FleetBounds {
+            worker_min: min as u32,
+            worker_max: max as u32,
+            api_min: min as u32,
+            api_max: max as u32,
+        };
+        let (least, most) = (*MACHINES.start(), *MACHINES.end());
+        assert_eq!(fleet(least, *MOST_MACHINES.start()).check(), Ok(()));
+        assert_eq!(fleet(most, *MOST_MACHINES.end()).check(), Ok(()));
+        assert!(fleet(most + 1, most + 1).check().is_err());
+        assert!(fleet(least, MOST_MACHINES.start() - 1).check().is_err());
         for end in [
             |range: &RangeInclusive<u64>| *range.start(),
             |range: &RangeInclusive<u64>| *range.end(),
@@ -137,6 +162,14 @@ mod tests {
         }
         assert_eq!(linger_ms("25ms"), Ok(25));
         assert!(linger_ms("1us").unwrap_err().contains("whole milliseconds"));
+        for text in ["0s", "3601s", "long"] {
+            assert_eq!(
+                drain_s(text).unwrap_err(),
+                "it must be a time from 1s to 1h, as 1s or 250ms"
+            );
+        }
+        assert_eq!(drain_s("5m"), Ok(300));
+        assert!(drain_s("1500ms").unwrap_err().contains("whole seconds"));
         assert!(number(0.1..=10_000.0, "letters a second")("NaN").is_err());
     }
 }

@@ -56,6 +56,8 @@ pub(crate) enum SectionName {
     Api,
     /// Who may post rides
     Ingest,
+    /// How many nodes may run
+    Fleet,
 }
 
 impl From<SectionName> for Section {
@@ -64,6 +66,7 @@ impl From<SectionName> for Section {
             SectionName::Worker => Self::Worker,
             SectionName::Api => Self::Api,
             SectionName::Ingest => Self::Ingest,
+            SectionName::Fleet => Self::Fleet,
         }
     }
 }
@@ -116,6 +119,26 @@ pub(crate) enum SetCommand {
         #[command(flatten)]
         consent: ConsentArgs,
     },
+    /// How many machines skictl scale and skictl ec2 let run; what is not named stays
+    #[command(arg_required_else_help = true)]
+    Fleet {
+        /// The least workers, 0 to 256
+        #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = setting(ranges::MACHINES, "machines"))]
+        worker_min: Option<u32>,
+        /// The most workers, 1 to 256
+        #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = setting(ranges::MOST_MACHINES, "machines"))]
+        worker_max: Option<u32>,
+        /// The least API nodes, 0 to 256
+        #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = setting(ranges::MACHINES, "machines"))]
+        api_min: Option<u32>,
+        /// The most API nodes, 1 to 256
+        #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = setting(ranges::MOST_MACHINES, "machines"))]
+        api_max: Option<u32>,
+        #[command(flatten)]
+        unchanged: UnchangedArgs,
+        #[command(flatten)]
+        consent: ConsentArgs,
+    },
 }
 
 /// On what a change stands.
@@ -136,7 +159,7 @@ pub(crate) enum Ingest {
 }
 
 /// A setting, which the control plane counts in 32 bits.
-fn setting(
+pub(super) fn setting(
     range: RangeInclusive<u64>,
     unit: &'static str,
 ) -> impl Fn(&str) -> Result<u32, String> + Clone {

@@ -1,25 +1,20 @@
 //! Changes: a plan is made and shown, agreed to, and applied.
 
-use std::time::Duration;
-
-use skilift_console::view::change::{Change, LetterChoice};
+use skilift_console::view::change::Change;
 use skilift_console::view::plan::{
-    ActionView, ApplyRequest, Danger, OutcomeResult, OutcomeView, PlanState, PlanView,
+    ApplyRequest, Danger, OutcomeResult, OutcomeView, PlanState, PlanView,
 };
 
 use super::ask;
-use super::columns::Columns;
-use super::connection::{ANSWER, Console, Question};
+use super::connection::{Console, Question};
 use super::error::ClientError;
-use super::look::{Look, printable};
-use super::page::{Page, Tone, or_dash, plain};
+use super::follow::{Patience, Trail, UnderWay, lost_sight, plan_now, to_the_end};
+use super::look::Look;
+use super::plan::{outcome_page, plan_page};
 use super::show::{print, refuse_csv};
 use crate::args::access::PasswordArgs;
 use crate::args::client::{ConsentArgs, Form};
 use crate::exit::Exit;
-
-/// How often it is asked how far a change is that takes its time.
-const PROGRESS: Duration = Duration::from_secs(1);
 
 /// How a change is made.
 #[derive(Debug)]
@@ -30,6 +25,8 @@ pub(crate) struct Changing<'a> {
     pub(crate) form: Form,
     /// How it is agreed to.
     pub(crate) consent: &'a ConsentArgs,
+    /// How long it is waited for.
+    pub(crate) patience: Patience,
 }
 
 impl Changing<'_> {
@@ -62,18 +59,24 @@ impl Changing<'_> {
             .console
             .post(&Question::new(["plans"]), &change)
             .await?;
-        let refused = plan
+        let mut standing = plan
             .refusals
             .iter()
-            .any(|refusal| !(refusal.can_override && consent.override_reason.is_some()));
+            .filter(|refusal| !(refusal.can_override && consent.override_reason.is_some()))
+            .peekable();
+        let refused = standing.peek().is_some();
         if consent.dry_run {
             self.print_plan(&plan)?;
-            return Ok(if refused { Exit::Refused } else { Exit::Done });
+            return Ok(if refused {
+                Exit::of_refusals(standing)
+            } else {
+                Exit::Done
+            });
         }
         if refused {
             self.print_plan(&plan)?;
             eprintln!("skictl: refused: nothing was changed");
-            return Ok(Exit::Refused);
+            return Ok(Exit::of_refusals(standing));
         }
         let confirm = self.agree(&plan, can_ask).await?;
         let password = match password {
@@ -144,72 +147,71 @@ impl Changing<'_> {
     }
 
     async fn apply(&self, plan: &PlanView, request: &ApplyRequest) -> anyhow::Result<OutcomeView> {
-        let under_way = UnderWay(plan);
+        let under_way = UnderWay(Trail::of(plan));
         let applied = self
             .console
             .post(&Question::new(["plans", &plan.id, "apply"]), request)
             .await;
         let outcome = match applied {
-            Ok(outcome) => Ok(outcome),
+            Ok(outcome) => self.wait_for(plan, Some(outcome)).await,
             // It may have arrived: what became of it is asked for, and nothing is sent twice.
             Err(ClientError::NoAnswer { .. }) => self.what_became_of(plan).await,
-            Err(error) => Err(error),
-        };
-        let outcome = match outcome {
-            Ok(outcome) => self.wait_for(plan, outcome).await,
             Err(error) => Err(error),
         };
         std::mem::forget(under_way);
         Ok(outcome?)
     }
 
-    /// Waits for the end of what goes on, and says meanwhile how far it is.
-    async fn wait_for(
-        &self,
-        plan: &PlanView,
-        mut outcome: OutcomeView,
-    ) -> Result<OutcomeView, ClientError> {
-        let mut told_last = Vec::new();
-        while outcome.result == OutcomeResult::Running {
-            let told: Vec<String> = outcome
-                .steps
-                .iter()
-                .filter_map(|step| step.message.as_deref().map(printable))
-                .collect();
-            if told != told_last {
-                for told in &told {
-                    eprintln!("skictl: {told}");
-                }
-                told_last = told;
-            }
-            tokio::time::sleep(PROGRESS).await;
-            outcome = self.what_became_of(plan).await?;
-        }
-        Ok(outcome)
-    }
-
     async fn what_became_of(&self, plan: &PlanView) -> Result<OutcomeView, ClientError> {
-        let found: Result<PlanView, ClientError> =
-            self.console.view(&Question::new(["plans", &plan.id])).await;
-        match found {
+        match plan_now(self.console, &plan.id).await {
             Ok(PlanView {
                 outcome: Some(outcome),
                 ..
-            }) => Ok(outcome),
-            _ => Err(ClientError::UnderWay {
-                plan: plan.id.clone(),
-                within: ANSWER,
-                shows: what_shows(&plan.change),
-            }),
+            }) => self.wait_for(plan, Some(outcome)).await,
+            // The console may be about to start anew, and then goes on.
+            _ if matches!(plan.change, Change::Scale(_)) && self.patience != Patience::Begun => {
+                self.wait_for(plan, None).await
+            }
+            _ => Err(lost_sight(plan)),
         }
     }
 
+    async fn wait_for(
+        &self,
+        plan: &PlanView,
+        known: Option<OutcomeView>,
+    ) -> Result<OutcomeView, ClientError> {
+        to_the_end(self.console, plan, known, self.patience).await
+    }
+
+    /// Waits for a plan that somebody applied, and ends as it does.
+    pub(crate) async fn follow(&self, id: &str) -> anyhow::Result<Exit> {
+        refuse_csv(self.form)?;
+        let mut plan = plan_now(self.console, id).await?;
+        if matches!(plan.state, PlanState::Planned | PlanState::Stale) {
+            let why = format!("plan {id} was never applied: there is nothing to wait for");
+            return Err(ClientError::Refused(why).into());
+        }
+        let known = plan.outcome.take();
+        let under_way = UnderWay(Trail::of(&plan));
+        let outcome = self.wait_for(&plan, known).await;
+        std::mem::forget(under_way);
+        self.print_outcome(plan, outcome?)
+    }
+
     fn print_outcome(&self, mut plan: PlanView, outcome: OutcomeView) -> anyhow::Result<Exit> {
-        let (exit, state) = match outcome.result {
-            OutcomeResult::Done | OutcomeResult::Already => (Exit::Done, PlanState::Applied),
-            OutcomeResult::Partial => (Exit::Partial, PlanState::Failed),
-            OutcomeResult::Failed => (Exit::Failed, PlanState::Failed),
-            OutcomeResult::Running => (Exit::TimedOut, PlanState::Applying),
+        let state = match outcome.result {
+            OutcomeResult::Done | OutcomeResult::Already => PlanState::Applied,
+            OutcomeResult::Partial | OutcomeResult::Failed => PlanState::Failed,
+            OutcomeResult::Running => PlanState::Applying,
+        };
+        let goes_on = outcome.result == OutcomeResult::Running;
+        let trail = goes_on.then(|| Trail::of(&plan));
+        let exit = if goes_on && self.patience == Patience::Begun {
+            // It was not to be waited for.
+            Exit::Done
+        } else {
+            Exit::of_outcome(&outcome)
         };
         match (self.form, &outcome.secret) {
             (Form::Json, _) => {
@@ -226,136 +228,14 @@ impl Changing<'_> {
                 print(&outcome_page(&plan, &outcome, Look::stdout()))?;
             }
         }
+        if let Some(trail) = trail {
+            let no_longer = match self.patience {
+                Patience::Begun => "",
+                Patience::End | Patience::Within(_) => ", and is not waited for any longer",
+            };
+            let plan = trail.plan();
+            eprintln!("skictl: plan {plan} goes on{no_longer}: {trail}");
+        }
         Ok(exit)
     }
-}
-
-/// Says, when a signal cuts an apply off, that it may go on without us.
-struct UnderWay<'a>(&'a PlanView);
-
-impl Drop for UnderWay<'_> {
-    fn drop(&mut self) {
-        let (plan, shows) = (&self.0.id, what_shows(&self.0.change));
-        eprintln!(
-            "skictl: plan {plan} may go on without us: {shows} shows how things are, and skictl audit --action apply what comes of it"
-        );
-    }
-}
-
-/// The command that shows what a change changes.
-fn what_shows(change: &Change) -> &'static str {
-    match change {
-        Change::SetWorker { .. } | Change::SetApi { .. } | Change::Rollback { .. } => {
-            "skictl settings"
-        }
-        Change::Pause | Change::Resume => "skictl queue",
-        Change::Drain { .. } | Change::Undrain { .. } => "skictl nodes",
-        Change::Replay { .. } | Change::Discard { .. } => "skictl queue dead list",
-        Change::Repair { .. } => "skictl stats resort",
-        Change::AddUser { .. }
-        | Change::SetPassword { .. }
-        | Change::SetRole { .. }
-        | Change::RemoveUser { .. } => "skictl users",
-        Change::AddToken { .. } | Change::RevokeToken { .. } => "skictl tokens",
-        Change::SetIngest { .. } | Change::AddKey { .. } | Change::RevokeKey { .. } => {
-            "skictl keys"
-        }
-    }
-}
-
-/// Why a change changes nothing.
-fn nothing_to_do(change: &Change) -> &'static str {
-    match change {
-        Change::Replay {
-            letters: LetterChoice::All,
-            ..
-        } => "no dead letters: nothing to send again",
-        Change::Discard {
-            letters: LetterChoice::All,
-        } => "no dead letters: nothing to throw away",
-        _ => "nothing to do: it is so already",
-    }
-}
-
-fn plan_page(plan: &PlanView, look: Look) -> String {
-    let mut page = Page::new(look);
-    let (danger, tone) = match plan.danger {
-        Danger::None => ("none: it is so already", Tone::Good),
-        Danger::Moderate => ("moderate", Tone::Warning),
-        Danger::Severe => ("severe", Tone::Alarm),
-    };
-    page.toned_pair("danger", danger, tone);
-    page.pair("in the audit", format!("plan {}", plan.id));
-    if !plan.actions.is_empty() {
-        let rows = plan.actions.iter().map(|action| {
-            let [does, to, before, after] = action_cells(action);
-            [does, to, before, after]
-        });
-        page.table(
-            &Columns {
-                names: ["action", "~on", "~before", "~after"],
-                spare: &[],
-            },
-            rows,
-            "",
-        );
-    }
-    for effect in &plan.effects {
-        page.note(format!("effect: {effect}"));
-    }
-    for refusal in &plan.refusals {
-        let how = if refusal.can_override {
-            " (an admin may apply it all the same, with --override REASON)"
-        } else {
-            ""
-        };
-        page.line(&format!("refused: {}{how}", refusal.why), Tone::Alarm);
-    }
-    page.finish()
-}
-
-fn action_cells(action: &ActionView) -> [(String, Tone); 4] {
-    [
-        plain(&action.does),
-        plain(&action.to),
-        or_dash(action.before.as_deref()),
-        or_dash(action.after.as_deref()),
-    ]
-}
-
-fn outcome_page(plan: &PlanView, outcome: &OutcomeView, look: Look) -> String {
-    let mut page = Page::new(look);
-    let (word, tone) = match outcome.result {
-        OutcomeResult::Done => ("done", Tone::Good),
-        OutcomeResult::Already => (nothing_to_do(&plan.change), Tone::Good),
-        OutcomeResult::Partial => ("done in part", Tone::Alarm),
-        OutcomeResult::Failed => ("failed", Tone::Alarm),
-        OutcomeResult::Running => ("it goes on", Tone::Warning),
-    };
-    page.toned_pair("outcome", word, tone);
-    page.pair("in the audit", format!("plan {}", plan.id));
-    if let Some(made) = &outcome.made {
-        page.pair("id", made);
-    }
-    if !outcome.steps.is_empty() {
-        let rows = outcome.steps.iter().map(|step| {
-            let [does, to, before, after] = action_cells(&step.action);
-            let done = if step.done {
-                ("done".to_owned(), Tone::Good)
-            } else {
-                ("failed".to_owned(), Tone::Alarm)
-            };
-            let message = plain(step.message.as_deref().unwrap_or_default());
-            [does, to, before, after, done, message]
-        });
-        page.table(
-            &Columns {
-                names: ["action", "~on", "~before", "~after", "", "~"],
-                spare: &["before", "after"],
-            },
-            rows,
-            "",
-        );
-    }
-    page.finish()
 }

@@ -2,9 +2,11 @@
 
 use std::error::Error as _;
 use std::io;
+use std::path::PathBuf;
+use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, RETRY_AFTER};
+use reqwest::header::{AUTHORIZATION, HeaderValue, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use reqwest::{Method, Response, StatusCode};
 use rustls::{ClientConfig, RootCertStore};
@@ -15,7 +17,7 @@ use url::Url;
 
 use super::error::ClientError;
 use super::look::printable;
-use super::server::Server;
+use super::server::{Server, read_token};
 
 /// How long opening a connection may take.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -29,6 +31,9 @@ const AGENT: &str = concat!("skictl/", env!("CARGO_PKG_VERSION"));
 pub(crate) struct Console {
     http: reqwest::Client,
     url: Url,
+    token: RwLock<Option<HeaderValue>>,
+    /// Where the token is read again when it counts no more: a console that starts anew writes another one for this machine.
+    token_file: Option<PathBuf>,
 }
 
 /// A question: a path below `/admin/v1`, in parts, and its parameters.
@@ -85,18 +90,10 @@ impl Question {
 impl Console {
     /// The console at a server. Nothing is connected yet.
     pub(crate) fn new(server: &Server) -> anyhow::Result<Self> {
-        let mut headers = HeaderMap::new();
-        if let Some(token) = &server.token {
-            let mut shown = HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| {
-                ClientError::Usage("the token file holds characters that no token has".to_owned())
-            })?;
-            shown.set_sensitive(true);
-            headers.insert(AUTHORIZATION, shown);
-        }
+        let token = server.token.as_deref().map(bearer).transpose()?;
         let is_encrypted = server.url.scheme() == "https";
         let mut http = reqwest::Client::builder()
             .user_agent(AGENT)
-            .default_headers(headers)
             .connect_timeout(CONNECT)
             .timeout(ANSWER)
             // A token is for the server that was named, and for no other.
@@ -109,6 +106,8 @@ impl Console {
         Ok(Self {
             http: http.build()?,
             url: server.url.clone(),
+            token: RwLock::new(token),
+            token_file: server.token_file.clone(),
         })
     }
 
@@ -146,14 +145,11 @@ impl Console {
         question: &Question,
         body: Option<&impl Serialize>,
     ) -> Result<String, ClientError> {
-        let mut request = self.http.request(method, question.url(&self.url));
-        if let Some(body) = body {
-            request = request.json(body);
+        let mut response = self.send(&method, question, body).await?;
+        // Nothing was done by it, so that it may be asked again.
+        if response.status() == StatusCode::UNAUTHORIZED && self.has_another_token() {
+            response = self.send(&method, question, body).await?;
         }
-        let response = request
-            .send()
-            .await
-            .map_err(|error| self.no_answer(error))?;
         let wait_s = retry_after_s(&response);
         let refusal = match self.read(response).await {
             Err(ClientError::Problem(problem)) => problem,
@@ -173,6 +169,37 @@ impl Console {
             _ => {}
         }
         Err(ClientError::Problem(Problem { message, ..refusal }))
+    }
+
+    async fn send(
+        &self,
+        method: &Method,
+        question: &Question,
+        body: Option<&impl Serialize>,
+    ) -> Result<Response, ClientError> {
+        let mut request = self.http.request(method.clone(), question.url(&self.url));
+        if let Some(token) = self.shown_token() {
+            request = request.header(AUTHORIZATION, token);
+        }
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        request.send().await.map_err(|error| self.no_answer(error))
+    }
+
+    fn shown_token(&self) -> Option<HeaderValue> {
+        let token = self.token.read();
+        token.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Reads the token again. Whether it is another one.
+    fn has_another_token(&self) -> bool {
+        let read = self.token_file.as_deref().map(read_token);
+        let Some(Ok(Ok(token))) = read.map(|read| read.map(|token| bearer(&token))) else {
+            return false;
+        };
+        let mut shown = self.token.write().unwrap_or_else(PoisonError::into_inner);
+        shown.replace(token.clone()) != Some(token)
     }
 
     async fn read(&self, response: Response) -> Result<String, ClientError> {
@@ -211,6 +238,15 @@ impl Console {
             ClientError::NoAnswer { server, source }
         }
     }
+}
+
+/// A token as it is shown.
+fn bearer(token: &str) -> Result<HeaderValue, ClientError> {
+    let mut shown = HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| {
+        ClientError::Usage("the token file holds characters that no token has".to_owned())
+    })?;
+    shown.set_sensitive(true);
+    Ok(shown)
 }
 
 /// How long the console wants to be left alone.

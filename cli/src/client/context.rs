@@ -101,6 +101,7 @@ async fn end_login(name: &str, server: &Url, file: &Path) {
         let console = Console::new(&Server {
             url: server.clone(),
             token: Some(read_token(file)?),
+            token_file: None,
             context: Some(name.to_owned()),
         })?;
         let logout = Question::new(["logout"]);

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use skilift_console::view::{Problem, ProblemCode};
 
+use super::follow::Trail;
 use crate::exit::Exit;
 
 /// What a client runs into.
@@ -63,17 +64,15 @@ pub(crate) enum ClientError {
     Problem(Problem),
     /// A plan is still being applied, or it is not known whether it is.
     #[error(
-        "plan {plan} may still be under way: its answer was lost, or did not come within {}. {shows} shows how things are, and \
-         skictl audit --action apply what comes of the plan; do not send it again before",
+        "plan {} may still be under way: its answer was lost, or did not come within {}. {trail}; do not send it again before",
+        .trail.plan(),
         humantime::format_duration(*.within)
     )]
     UnderWay {
-        /// The plan.
-        plan: String,
         /// How long it was waited for, at most.
         within: Duration,
-        /// The command that shows what it changes.
-        shows: &'static str,
+        /// How it is followed.
+        trail: Trail,
     },
 }
 

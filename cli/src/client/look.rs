@@ -96,6 +96,17 @@ pub(crate) fn percent(share: f64) -> String {
     format!("{:.0} %", share * 100.0)
 }
 
+/// An amount of US dollars, with four decimals at most.
+pub(crate) fn usd(usd: f64) -> String {
+    if usd != 0.0 && usd.abs() < 0.000_05 {
+        return "less than $0.0001".to_owned();
+    }
+    let text = format!("{usd:.4}");
+    // Cents stay, though they be none.
+    let kept = text.len() - 2;
+    format!("${}{}", &text[..kept], text[kept..].trim_end_matches('0'))
+}
+
 /// A time span, with two units at most.
 pub(crate) fn span(ms: u64) -> String {
     let s = ms / 1000;
@@ -169,6 +180,17 @@ mod tests {
         assert_eq!(look.rate(12_345.4), "12,345/s");
         assert_eq!(Look::default().rate(12_345.4), "12345/s");
         assert_eq!(look.rate(0.0), "0/s");
+        for (amount, text) in [
+            (0.0, "$0.00"),
+            (12.5, "$12.50"),
+            (0.0725, "$0.0725"),
+            (0.15, "$0.15"),
+            (1.0 / 3.0, "$0.3333"),
+            (0.000_07, "$0.0001"),
+            (0.000_01, "less than $0.0001"),
+        ] {
+            assert_eq!(usd(amount), text);
+        }
         assert_eq!(look.rate(0.26), "0.3/s");
     }
 

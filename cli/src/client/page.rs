@@ -145,6 +145,18 @@ impl Page {
         look::reading(reading, show)
     }
 
+    /// The text of an amount in US dollars. Where only a part of it is known it is at least so much, and a note says why.
+    pub(crate) fn usd(&mut self, name: &str, reading: &Reading<f64>) -> String {
+        match (&reading.unknown, reading.value) {
+            (Some(why), Some(_)) => {
+                let why = why.strip_prefix("at least so many: ").unwrap_or(why);
+                self.note_of(name, why);
+                format!("at least {}", look::reading(reading, look::usd))
+            }
+            _ => self.reading(name, reading, look::usd),
+        }
+    }
+
     /// Quantiles as one value; where `nothing` happened there are none, and nothing is wrong with that.
     pub(crate) fn pair_of_latencies(&mut self, name: &str, latency: &LatencyView, nothing: bool) {
         if nothing && latency.p99_ms.value.is_none() {

@@ -21,6 +21,8 @@ pub(crate) struct Server {
     pub(crate) url: Url,
     /// What is shown there.
     pub(crate) token: Option<String>,
+    /// Where that was read.
+    pub(crate) token_file: Option<PathBuf>,
     /// The context by which it was found.
     pub(crate) context: Option<String>,
 }
@@ -33,18 +35,24 @@ impl Server {
         refuse_in_the_clear(&url)?;
         let named = args.token_file.clone();
         let named = named.or_else(|| variable("SKI_TOKEN_FILE").map(PathBuf::from));
-        let token = match (named, &context) {
-            (Some(file), _) => Some(read_token(&file)?),
-            // A context's token is for its own console and for no other.
-            (None, Some(name)) => match &contexts.get(name)?.token_file {
-                Some(file) => Some(read_token(file)?),
-                None => local_token(&url),
-            },
-            (None, None) => local_token(&url),
+        // A context's token is for its own console and for no other.
+        let of_context = match &context {
+            Some(name) => contexts.get(name)?.token_file.clone(),
+            None => None,
+        };
+        let (token, token_file) = match named.or(of_context) {
+            Some(file) => (Some(read_token(&file)?), Some(file)),
+            None => {
+                let file = local_token_file(&url);
+                // Without one the console says what it misses.
+                let token = file.as_deref().and_then(|file| read_token(file).ok());
+                (token, file)
+            }
         };
         Ok(Self {
             url,
             token,
+            token_file,
             context,
         })
     }
@@ -56,6 +64,7 @@ impl Server {
         Ok(Self {
             url,
             token: None,
+            token_file: None,
             context,
         })
     }
@@ -135,13 +144,11 @@ fn loopback(url: &Url) -> Option<String> {
     }
 }
 
-/// The token of a `skictl up` that runs on this machine as this user.
-fn local_token(url: &Url) -> Option<String> {
+/// Where a console that runs on this machine as this user writes its token, another one at each start.
+fn local_token_file(url: &Url) -> Option<PathBuf> {
     let (address, port) = (loopback(url)?, url.port_or_known_default()?);
     let state = contexts::home("XDG_STATE_HOME", ".local/state").ok()?;
-    let file = format!("skilift/consoles/{address}_{port}.token");
-    // Without one the console says what it misses.
-    read_token(&state.join(file)).ok()
+    Some(state.join(format!("skilift/consoles/{address}_{port}.token")))
 }
 
 pub(crate) fn read_token(file: &Path) -> anyhow::Result<String> {

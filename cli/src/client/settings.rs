@@ -99,6 +99,23 @@ fn asked_for(set: &SetCommand) -> (Change, &ConsentArgs) {
             };
             (change, consent)
         }
+        SetCommand::Fleet {
+            worker_min,
+            worker_max,
+            api_min,
+            api_max,
+            unchanged,
+            consent,
+        } => {
+            let change = Change::SetFleet {
+                worker_min: *worker_min,
+                worker_max: *worker_max,
+                api_min: *api_min,
+                api_max: *api_max,
+                if_number: unchanged.if_number,
+            };
+            (change, consent)
+        }
     }
 }
 
@@ -107,6 +124,7 @@ fn word(section: Section) -> &'static str {
         Section::Worker => "worker",
         Section::Api => "api",
         Section::Ingest => "ingest",
+        Section::Fleet => "fleet",
     }
 }
 

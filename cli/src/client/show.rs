@@ -37,12 +37,23 @@ impl Showing<'_> {
         draw: impl Fn(&T, &mut Page),
         csv: Option<ToCsv<T>>,
     ) -> anyhow::Result<Exit> {
+        self.show_edited(ask, Ok, draw, csv).await
+    }
+
+    /// The same of an answer of which only a part is wanted, in whatever form.
+    pub(crate) async fn show_edited<T: DeserializeOwned>(
+        &self,
+        ask: impl Fn() -> Question,
+        edit: impl Fn(String) -> Result<String, ClientError>,
+        draw: impl Fn(&T, &mut Page),
+        csv: Option<ToCsv<T>>,
+    ) -> anyhow::Result<Exit> {
         if self.form == Form::Csv && csv.is_none() {
             return Err(no_csv().into());
         }
         let look = Look::stdout();
         let render = async || {
-            let json = self.console.get(&ask()).await?;
+            let json = edit(self.console.get(&ask()).await?)?;
             anyhow::Ok(match (self.form, csv) {
                 (Form::Json, _) => json.trim_end().to_owned() + "\n",
                 (Form::Csv, Some(csv)) => csv(&parse(&json)?)?,

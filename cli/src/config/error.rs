@@ -10,6 +10,8 @@ use figment::error::Kind;
 use skilift_core::service_url::InvalidServiceUrl;
 use skilift_load::simulation::RateError;
 
+use crate::instance::InvalidInstanceId;
+
 /// A configuration that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConfigError {
@@ -25,6 +27,8 @@ pub(crate) enum ConfigError {
     NoFile(PathBuf),
     #[error("{0}")]
     Stack(#[from] skilift_core::stack::InvalidStackName),
+    #[error("instance_id")]
+    InstanceId(#[from] InvalidInstanceId),
     #[error(
         "say where RabbitMQ and Redis are: --amqp-url URL and --redis-url URL, or their -file forms, or SKI_AMQP_URL and \
              SKI_REDIS_URL, or amqp_url and redis_url in a configuration file; `skictl up` needs neither"
@@ -47,6 +51,8 @@ pub(crate) enum ConfigError {
     #[error("cannot tell where data belong: HOME is not set; say it with --data")]
     NoHome,
     #[error(transparent)]
+    Prices(skilift_console::PricesError),
+    #[error(transparent)]
     Simulate(#[from] RateError),
     #[error("both {0} and {0}_file are set; keep one")]
     Twice(&'static str),
@@ -55,6 +61,8 @@ pub(crate) enum ConfigError {
         key: &'static str,
         source: InvalidServiceUrl,
     },
+    #[error("ec2_endpoint_url must begin with http:// or https:// and name a host")]
+    Ec2EndpointUrl,
     #[error("cannot read {key} {}", path.display())]
     Secret {
         key: &'static str,
@@ -86,6 +94,8 @@ pub(crate) enum ConfigError {
         most: Duration,
         got: Duration,
     },
+    #[error("what child processes are told cannot be written as TOML")]
+    Children(#[source] toml::ser::Error),
     #[error(
         "{0} can be reached from other machines: list the resorts with --catalogue, ask for ingest keys with --ingest keys, \
          or say --open to let anybody there write rides for any resort"

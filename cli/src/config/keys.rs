@@ -11,6 +11,7 @@ use skilift_core::control::Ingest;
 use skilift_core::service_url::ServiceUrl;
 use skilift_core::stack::StackName;
 use skilift_load::simulation::Rate;
+use url::Url;
 
 use super::{Config, ConfigError, Servers, TlsFiles};
 
@@ -27,6 +28,7 @@ pub(super) struct Keys {
     redis_url_file: Option<PathBuf>,
     management_url: Option<String>,
     management_url_file: Option<PathBuf>,
+    instance_id: Option<String>,
     metrics_listen: SocketAddr,
     #[serde(with = "humantime_serde")]
     drain_deadline: Duration,
@@ -47,6 +49,8 @@ pub(super) struct Keys {
     console_listen: SocketAddr,
     read_only: bool,
     behind_proxy: bool,
+    ec2_endpoint_url: Option<String>,
+    price_file: Option<PathBuf>,
 
     threads: u64,
     prefetch: u64,
@@ -68,6 +72,7 @@ impl Default for Keys {
             redis_url_file: None,
             management_url: None,
             management_url_file: None,
+            instance_id: None,
             metrics_listen: SocketAddr::from(([127, 0, 0, 1], 9464)),
             drain_deadline: Duration::from_secs(30),
             log: "info".to_owned(),
@@ -85,6 +90,8 @@ impl Default for Keys {
             console_listen: SocketAddr::from(([127, 0, 0, 1], 8081)),
             read_only: false,
             behind_proxy: false,
+            ec2_endpoint_url: None,
+            price_file: None,
             threads: 2,
             prefetch: 4_000,
             batch: 1_000,
@@ -123,6 +130,7 @@ impl Keys {
             simulate: (self.simulate != 0.0)
                 .then(|| Rate::new(self.simulate))
                 .transpose()?,
+            instance_id: self.instance_id.map(|id| id.parse()).transpose()?,
             metrics_listen: self.metrics_listen,
             drain_deadline: at_most(
                 "drain_deadline",
@@ -151,6 +159,8 @@ impl Keys {
             console_listen: self.console_listen,
             read_only: self.read_only,
             behind_proxy: self.behind_proxy,
+            ec2_endpoint_url: ec2_endpoint_url(self.ec2_endpoint_url)?,
+            price_file: self.price_file,
             management_url: management_url(one_of(
                 "management_url",
                 self.management_url,
@@ -187,6 +197,18 @@ fn management_url(text: Option<String>) -> Result<Option<ServiceUrl>, ConfigErro
     };
     let url = text.as_deref().map(ServiceUrl::management);
     url.transpose().map_err(wrong)
+}
+
+/// Where EC2's API is, where it is not where the SDK looks for it.
+fn ec2_endpoint_url(text: Option<String>) -> Result<Option<String>, ConfigError> {
+    let Some(text) = text else {
+        return Ok(None);
+    };
+    let url = Url::parse(&text).map_err(|_| ConfigError::Ec2EndpointUrl)?;
+    if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
+        return Err(ConfigError::Ec2EndpointUrl);
+    }
+    Ok(Some(text))
 }
 
 /// What TLS is spoken with; `None` when neither file is named.

@@ -1,11 +1,15 @@
 //! What the canned console answers: one of everything, with unknowns among it.
 
+pub(crate) mod machines;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use skilift_console::view::access::{KeysView, LoginView, TokensView, UsersView};
 use skilift_console::view::audit::AuditView;
 use skilift_console::view::change::Change;
+use skilift_console::view::cost::CostView;
+use skilift_console::view::fleet::FleetView;
 use skilift_console::view::letters::{LetterView, LettersView};
 use skilift_console::view::nodes::{NodeView, NodesView};
 use skilift_console::view::plan::{OutcomeView, PlanView};
@@ -35,6 +39,9 @@ pub(crate) fn answer(asked: &Asked) -> Answer {
             view::<NodesView>(json!({ "at_ms": AT, "nodes": [api(), idle(), worker()] }))
         }
         ("GET", ["nodes", _]) => view::<NodeView>(worker()),
+        ("GET", ["fleet"]) => view::<FleetView>(machines::fleet()),
+        ("GET", ["cost"]) => view::<CostView>(machines::cost()),
+        ("GET", ["plans", "goes-on"]) => view::<PlanView>(machines::ended()),
         ("GET", ["settings"]) => view::<SettingsView>(settings()),
         ("GET", ["settings", _, "history"]) => view::<SettingsHistoryView>(settings_history()),
         ("GET", ["audit"]) => view::<AuditView>(audit()),
@@ -121,11 +128,15 @@ pub(crate) fn plan(change: &Change) -> Value {
     } else {
         json!([action()])
     };
-    json!({
+    let plan = json!({
         "id": id, "change": change, "by": "anna", "made_at_ms": AT, "expires_at_ms": AT + 600_000,
         "fingerprint": "f1", "actions": actions, "effects": ["the backlog is gone in 12 s instead of 40 s"],
         "danger": danger, "confirm": confirm, "refusals": refusals, "state": "planned", "outcome": null,
-    })
+    });
+    match change {
+        Change::Scale(scale) => machines::plan(plan, scale),
+        _ => plan,
+    }
 }
 
 fn action() -> Value {
@@ -133,6 +144,9 @@ fn action() -> Value {
 }
 
 fn outcome(plan: &str) -> Value {
+    if let Some(outcome) = machines::applied(plan) {
+        return outcome;
+    }
     let step = |done: bool, message: Option<&str>| json!({ "action": action(), "done": done, "message": message });
     match plan {
         "already" => json!({ "result": "already", "steps": [] }),

@@ -30,7 +30,7 @@ async fn run(
     }
     command.envs(crate::service::aside(folder));
     let ended = command.envs(environment.iter().copied()).output();
-    tokio::time::timeout(Duration::from_secs(30), ended)
+    tokio::time::timeout(Duration::from_secs(60), ended)
         .await
         .expect("skictl ends")
         .unwrap()
@@ -353,7 +353,7 @@ async fn without_redis_rides_are_accepted_and_the_api_is_degraded() {
     let public = api.logged_after("public API on ").await;
     let http = skilift_servers::http();
     let path = format!("{public}/skiers/1/seasons/2025/days/1/skiers/1");
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
     loop {
         let sent = http
             .post(&path)

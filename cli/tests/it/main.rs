@@ -4,8 +4,10 @@
 //!   `disk`: a small disk of a test's own.
 //! - `operator`: a console, and `skictl` against it.
 //! - `load`: clients that send rides and remember every answer. `proof`: holds what is stored against what was answered.
-//! - `nodes`: what nodes say to a console and follow of it.
+//! - `nodes`: what nodes say to a console and follow of it. `notify`: what they say to systemd. `units`: systemd's units.
 //! - `load_command`: `skictl load` against an API and a worker.
+//! - `children`: the workers that `skictl up` runs on servers; `scale_children`: more and fewer of them. `scale_ec2`: machines of a
+//!   simulated EC2, deployed by the project's own template. `scale_faults`: what EC2 refuses. `machines`: what runs on simulated machines.
 //! - `console`: the ways into it, and its crashes. `operating`: a fleet that is operated while rides flow.
 //! - Then the crashes, one file for whom they hit, and the starts that must fail with a clear message. `doors`: TLS and
 //!   keys. `doctor`: broken set-ups. `durability` watches
@@ -13,6 +15,7 @@
 
 mod disk;
 mod load;
+mod machines;
 mod operator;
 mod proof;
 mod service;
@@ -23,6 +26,7 @@ mod alarm;
 mod bad_folder;
 mod bad_start;
 mod broker_crashes;
+mod children;
 mod console;
 mod dead_letters;
 mod doctor;
@@ -32,6 +36,11 @@ mod embedded_crashes;
 mod embedded_disk;
 mod load_command;
 mod nodes;
+mod notify;
 mod operating;
 mod process_crashes;
+mod scale_children;
+mod scale_ec2;
+mod scale_faults;
 mod store_crashes;
+mod units;

@@ -21,6 +21,8 @@ pub(crate) struct Operator {
     /// The console's own process, where it has one.
     pub(crate) console: Option<Service>,
     token_file: String,
+    arguments: Vec<String>,
+    environment: Vec<(String, String)>,
     folder: TempDir,
 }
 
@@ -43,15 +45,49 @@ impl Said {
 impl Operator {
     /// Starts a console beside an API and workers.
     pub(crate) async fn beside(system: &System) -> Self {
+        let stack = system.stack.to_string();
+        let servers = (system.rabbit.amqp_url(), system.redis.url());
+        Self::on(&stack, servers, &[], &[]).await
+    }
+
+    /// Starts a console on servers, with further arguments and environment.
+    pub(crate) async fn on(
+        stack: &str,
+        (amqp, redis): (String, String),
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Self {
         let folder = TempDir::new().unwrap();
         let url = format!("http://127.0.0.1:{}", free_port().unwrap());
+        let data = folder.path().join("data");
+        let listen = url.strip_prefix("http://").unwrap();
+        let common = [
+            "serve",
+            "console",
+            "--stack",
+            stack,
+            "--data",
+            data.to_str().unwrap(),
+            "--console-listen",
+            listen,
+            "--metrics-listen",
+            "127.0.0.1:0",
+        ];
+        let own = [("SKI_AMQP_URL", &*amqp), ("SKI_REDIS_URL", &*redis)];
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
         let mut operator = Self {
-            token_file: token_in(&folder.path().join("data")),
+            token_file: token_in(&data),
+            arguments: [&common[..], arguments]
+                .concat()
+                .into_iter()
+                .map(str::to_owned)
+                .collect(),
+            environment: own.iter().chain(environment).map(owned).collect(),
             url,
             console: None,
             folder,
         };
-        operator.start_console_again(system).await;
+        operator.start_console_again().await;
         operator
     }
 
@@ -61,29 +97,20 @@ impl Operator {
             url,
             console: None,
             token_file: token_in(data),
+            arguments: Vec::new(),
+            environment: Vec::new(),
             folder: TempDir::new().unwrap(),
         }
     }
 
     /// Starts the console on the folder and the port that it had.
-    pub(crate) async fn start_console_again(&mut self, system: &System) {
-        let data = self.folder.path().join("data");
-        let arguments = [
-            "serve",
-            "console",
-            "--stack",
-            &system.stack.to_string(),
-            "--data",
-            data.to_str().unwrap(),
-            "--console-listen",
-            self.url.strip_prefix("http://").unwrap(),
-            "--metrics-listen",
-            "127.0.0.1:0",
-        ];
-        let environment = [
-            ("SKI_AMQP_URL", &*system.rabbit.amqp_url()),
-            ("SKI_REDIS_URL", &*system.redis.url()),
-        ];
+    pub(crate) async fn start_console_again(&mut self) {
+        let arguments: Vec<&str> = self.arguments.iter().map(String::as_str).collect();
+        let environment: Vec<(&str, &str)> = self
+            .environment
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
         let mut console = Service::start(self.folder.path(), "console", &arguments, &environment);
         console.logged_after("health and metrics on ").await;
         self.console = Some(console);

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use tokio::process::{Child, Command};
 
@@ -105,7 +105,7 @@ impl Service {
 
     /// Waits until this process logs a line with `text`, and returns what follows it up to a quote or a space.
     pub(crate) async fn logged_after(&mut self, text: &str) -> String {
-        let deadline = Instant::now() + Duration::from_secs(20);
+        let deadline = Instant::now() + Duration::from_secs(60);
         loop {
             let log = self.log();
             if let Some(found) = log[self.begins_at..]
@@ -139,6 +139,13 @@ impl Service {
         self.child.try_wait().unwrap()
     }
 
+    /// What follows `text`, up to a quote or a space, in each line that this process has logged with it.
+    pub(crate) fn all_logged_after(&self, text: &str) -> Vec<String> {
+        let log = self.log();
+        let lines = log[self.begins_at..].lines();
+        lines.filter_map(|line| after(line, text)).collect()
+    }
+
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap()
     }
@@ -149,8 +156,17 @@ impl Service {
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
+        kill(self.pid(), signal).unwrap();
+    }
+
+    /// Sends a signal to the process' group, which a launcher has made its own, as a terminal does.
+    pub(crate) fn signal_group(&self, signal: Signal) {
+        killpg(self.pid(), signal).unwrap();
+    }
+
+    fn pid(&self) -> Pid {
         let pid = self.child.id().expect("the process runs");
-        kill(Pid::from_raw(pid.try_into().unwrap()), signal).unwrap();
+        Pid::from_raw(pid.try_into().unwrap())
     }
 
     /// Ends the process as a power cut would.

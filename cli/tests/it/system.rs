@@ -95,11 +95,7 @@ impl System {
     }
 
     pub(crate) fn reader(&self) -> RedisReader {
-        let url = ServiceUrl::redis(&self.redis.url()).unwrap();
-        Store::new(url, &self.stack, 1, true)
-            .unwrap()
-            .reader()
-            .unwrap()
+        reader(&self.redis, &self.stack)
     }
 
     /// Waits until everything is stored, then proves that nothing is lost and nothing doubled.
@@ -117,42 +113,56 @@ impl System {
 
     /// Messages in a queue, delivered ones counted.
     pub(crate) async fn messages_in(&self, queue: &str) -> u64 {
-        let listed = self
-            .rabbit
-            .ctl(&[
-                "-q",
-                "list_queues",
-                "--no-table-headers",
-                "name",
-                "messages",
-            ])
-            .await
-            .unwrap();
-        let of_queue = |line: &str| {
-            let (name, messages) = line.split_once('\t')?;
-            (name == queue).then(|| messages.trim().parse().ok())?
-        };
-        listed
-            .lines()
-            .find_map(of_queue)
-            .unwrap_or_else(|| panic!("no {queue} in {listed}"))
+        messages_in(&self.rabbit, queue).await
     }
 
     /// Waits until everything in the queue of rides is stored and acknowledged.
     pub(crate) async fn wait_until_stored(&self) {
-        let deadline = Instant::now() + Duration::from_secs(120);
-        let mut empty_looks = 0;
-        // The count is some ticks old: the queue must be seen empty twice.
-        while empty_looks < 2 {
-            let messages = self.messages_in(&self.stack.ride_queue()).await;
-            empty_looks = if messages == 0 { empty_looks + 1 } else { 0 };
-            assert!(
-                Instant::now() < deadline,
-                "the queue does not empty: {}",
-                self.worker.log()
-            );
-            tokio::time::sleep(Duration::from_millis(500)).await;
-        }
+        wait_until_stored(&self.rabbit, &self.stack, &self.worker).await;
+    }
+}
+
+/// What is stored of a stack.
+pub(crate) fn reader(redis: &RedisServer, stack: &StackName) -> RedisReader {
+    let url = ServiceUrl::redis(&redis.url()).unwrap();
+    let store = Store::new(url, stack, 1, true).unwrap();
+    store.reader().unwrap()
+}
+
+/// Messages in a queue, delivered ones counted.
+pub(crate) async fn messages_in(rabbit: &RabbitServer, queue: &str) -> u64 {
+    let arguments = [
+        "-q",
+        "list_queues",
+        "--no-table-headers",
+        "name",
+        "messages",
+    ];
+    let listed = rabbit.ctl(&arguments).await.unwrap();
+    let of_queue = |line: &str| {
+        let (name, messages) = line.split_once('\t')?;
+        (name == queue).then(|| messages.trim().parse().ok())?
+    };
+    listed
+        .lines()
+        .find_map(of_queue)
+        .unwrap_or_else(|| panic!("no {queue} in {listed}"))
+}
+
+/// Waits until everything in the queue of rides is stored and acknowledged, by whoever writes into the log of `worker`.
+pub(crate) async fn wait_until_stored(rabbit: &RabbitServer, stack: &StackName, worker: &Service) {
+    let deadline = Instant::now() + Duration::from_secs(120);
+    let mut empty_looks = 0;
+    // The count is some ticks old: the queue must be seen empty twice.
+    while empty_looks < 2 {
+        let messages = messages_in(rabbit, &stack.ride_queue()).await;
+        empty_looks = if messages == 0 { empty_looks + 1 } else { 0 };
+        assert!(
+            Instant::now() < deadline,
+            "the queue does not empty: {}",
+            worker.log()
+        );
+        tokio::time::sleep(Duration::from_millis(500)).await;
     }
 }
 

@@ -9,7 +9,7 @@ use utoipa::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Content, InfoBuilder, Ref, RefOr, ResponseBuilder, SecurityRequirement};
 
-use super::{access, audit, letters, login, plans, queue, settings, stats};
+use super::{access, audit, fleet, letters, login, plans, queue, settings, stats};
 use crate::view::Problem;
 
 /// The scheme by which tokens are shown.
@@ -29,6 +29,8 @@ const OPEN: [&str; 2] = ["/admin/v1/login", "/admin/v1/openapi.json"];
         queue::books,
         queue::nodes,
         queue::node,
+        fleet::fleet,
+        fleet::cost,
         letters::letters,
         letters::letter,
         settings::settings,
@@ -51,6 +53,7 @@ const OPEN: [&str; 2] = ["/admin/v1/login", "/admin/v1/openapi.json"];
     tags(
         (name = "Access", description = "Who may do what."),
         (name = "Queue and nodes", description = "What is observed."),
+        (name = "Machines", description = "What nodes run on, and what it costs."),
         (name = "Settings and plans", description = "What shall be, how it changes, and who changed it."),
         (name = "Stats", description = "What is known of skiers and resorts."),
         (name = "Operation", description = "What the console tells of itself."),

@@ -10,7 +10,7 @@ use axum::routing::{MethodRouter, get, post};
 
 use super::auth::{Door, admit};
 use super::error::ApiError;
-use super::{access, audit, letters, login, openapi, plans, queue, settings, stats};
+use super::{access, audit, fleet, letters, login, openapi, plans, queue, settings, stats};
 use crate::console::Console;
 use crate::view::access::UserRole;
 use crate::view::access::UserRole::{Operator, Viewer};
@@ -39,6 +39,8 @@ fn routes(console: Arc<Console>) -> Routes {
         .get(Some(Viewer),  "/nodes/{id}", queue::node)
         .get(Some(Viewer),  "/letters", letters::letters)
         .get(Some(Viewer),  "/letters/{id}", letters::letter)
+        .get(Some(Viewer),  "/fleet", fleet::fleet)
+        .get(Some(Viewer),  "/cost", fleet::cost)
         // What shall be, and how it changes
         .get(Some(Viewer),    "/settings", settings::settings)
         .get(Some(Viewer),    "/settings/{section}/history", settings::history)

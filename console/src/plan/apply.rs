@@ -12,7 +12,10 @@ use skilift_core::control::Document;
 use skilift_core::embedded::records::Changes;
 
 use super::prepared::{Effect, Prepared};
-use super::{Given, check_may_change, in_words, prepare, refuse, role_for, word, work};
+use super::{
+    Given, check_may_change, in_words, look_at_machines, machines, prepare, refuse, role_for, word,
+    work,
+};
 use tokio::sync::MutexGuard;
 
 use crate::access::{Caller, password};
@@ -24,7 +27,8 @@ use crate::view::access::UserRole;
 use crate::view::audit::{AuditEntry, AuditOutcome};
 use crate::view::change::Change;
 use crate::view::plan::{
-    ApplyRequest, Danger, OutcomeResult, OutcomeView, PlanState, PlanView, StepView,
+    ApplyRequest, Danger, OutcomeResult, OutcomeView, PlanState, PlanView, RefusalView, StepCode,
+    StepView,
 };
 use crate::view::queue::HistoryPoint;
 
@@ -78,17 +82,25 @@ async fn begin<'a>(
     let given = Given {
         password: hashed(console, password).await?,
     };
+    look_at_machines(console, &plan.change).await?;
     let turn = console.desired.turn.lock().await;
     let mut plan = find(console, id)?;
     check_is_planned(&plan)?;
     if plan.expires_at_ms <= epoch_ms() {
         return stale(console, plan, "it is too old").await;
     }
-    let prepared = prepare(console, &plan.change, &caller.name, id, &given)?;
+    let mut prepared = prepare(console, &plan.change, &caller.name, id, &given)?;
     if prepared.fingerprint() != plan.fingerprint {
         return stale(console, plan, "what it stands on has changed").await;
     }
     check_role(&plan, prepared.danger, caller)?;
+    // What EC2 would not permit was asked when it was planned, and is not asked again.
+    let is_denied = |refusal: &&RefusalView| {
+        matches!(refusal.code, Some(StepCode::Denied | StepCode::Credentials))
+    };
+    if let Some(denied) = plan.refusals.iter().find(is_denied) {
+        return Err(ApiError::refused(denied.why.clone()));
+    }
     check_guards(&prepared, caller, request.override_reason.as_deref(), line)?;
     if prepared.danger == Danger::Severe && request.confirm != prepared.confirm {
         let name = prepared.confirm.unwrap_or_default();
@@ -108,11 +120,23 @@ async fn begin<'a>(
         ..line.clone()
     };
     let mut changes = Changes::default();
+    let effect = &mut prepared.effect;
+    let mut first = None;
+    if effect.work.is_some() {
+        changes.append(std::mem::take(&mut effect.changes));
+        first = effect.document.take();
+    }
     console.state.put_plan(&mut changes, &plan)?;
+    if let Some(document) = &first {
+        console.state.put_document(&mut changes, document);
+    }
     console
         .state
         .commit("begin a plan", changes, vec![intent])
         .await?;
+    if let Some(document) = first {
+        console.desired.set(document);
+    }
     Ok(Begun {
         plan,
         prepared,
@@ -148,9 +172,9 @@ async fn finish(
     let unreachable = console.desired.unreachable().filter(|_| document.is_some());
     let message = unreachable.map(|why| format!("kept here; nodes cannot be told yet: {why}"));
     let done = |action| StepView {
-        action,
         done: true,
         message: message.clone(),
+        ..StepView::of(action)
     };
     let steps = prepared.actions.into_iter().map(done).collect();
     let outcome = Outcome {
@@ -199,7 +223,10 @@ pub(super) async fn conclude(
         made,
         secret,
     } = outcome;
-    let done = steps.iter().filter(|step| step.done).count();
+    let done = steps
+        .iter()
+        .filter(|step| is_made_good(step, &steps))
+        .count();
     let result = match done {
         _ if plan.actions.is_empty() => OutcomeResult::Already,
         done if done == steps.len() => OutcomeResult::Done,
@@ -217,7 +244,7 @@ pub(super) async fn conclude(
     } else {
         AuditOutcome::Failed
     };
-    let failed = steps.iter().find(|step| !step.done);
+    let failed = steps.iter().find(|step| !is_made_good(step, &steps));
     if let Some(why) = failed.and_then(|step| step.message.clone()) {
         line.message = Some(why);
     }
@@ -246,6 +273,15 @@ pub(super) async fn conclude(
     Ok(view)
 }
 
+/// Whether a step was done, or another one in its place.
+pub(super) fn is_made_good(step: &StepView, steps: &[StepView]) -> bool {
+    let instead = step.instead.as_ref();
+    step.done
+        || instead
+            .and_then(|id| steps.iter().rfind(|other| other.action.to == *id))
+            .is_some_and(|other| is_made_good(other, steps))
+}
+
 /// Goes on with plans that a crash cut off, or says that nothing came of them.
 ///
 /// # Errors
@@ -262,7 +298,11 @@ pub(crate) async fn resume(console: &Arc<Console>) -> Result<(), ApiError> {
         line.target = Some(word(&plan.change).to_owned());
         (line.before, line.after) = in_words(&plan);
         let turn = console.desired.turn.lock().await;
-        let prepared = prepare(console, &plan.change, &plan.by, &plan.id, &Given::default());
+        let prepared = match &plan.change {
+            // It goes on where its journal ends.
+            Change::Scale(scale) => Ok(machines::go_on(console, &plan, scale)),
+            change => prepare(console, change, &plan.by, &plan.id, &Given::default()),
+        };
         match prepared
             .map_err(|error| error.message().to_owned())
             .and_then(|prepared| may_go_on(&plan, prepared))
@@ -279,9 +319,8 @@ pub(crate) async fn resume(console: &Arc<Console>) -> Result<(), ApiError> {
                 let message =
                     format!("the console ended before anything was changed ({why}): plan it again");
                 let failed = |action| StepView {
-                    action,
-                    done: false,
                     message: Some(message.clone()),
+                    ..StepView::of(action)
                 };
                 let steps = plan.actions.iter().cloned().map(failed).collect();
                 conclude(console, plan, Outcome::of(steps), line).await?;

@@ -6,7 +6,7 @@ use futures_util::FutureExt;
 use tokio::sync::watch;
 
 use super::prepared::Prepared;
-use super::work::Work;
+use super::work::{Progress, Work};
 use crate::admin::ApiError;
 use crate::console::Console;
 use crate::letters::{Choice, Pace, discard, send_again};
@@ -63,7 +63,7 @@ pub(super) fn replay(
     let (progress, told) = watch::channel("sent 0".to_owned());
     prepared.effect.work = Some(Work {
         doing: async move { step(of, send_again(console, choice, pace, progress).await) }.boxed(),
-        progress: told,
+        progress: Progress::Words(told),
     });
     Ok(prepared)
 }
@@ -99,7 +99,7 @@ pub(super) fn throw_away(
     let (progress, told) = watch::channel("discarded 0".to_owned());
     prepared.effect.work = Some(Work {
         doing: async move { step(of, discard(console, choice, progress).await) }.boxed(),
-        progress: told,
+        progress: Progress::Words(told),
     });
     Ok(prepared)
 }
@@ -202,8 +202,8 @@ fn step(action: ActionView, ended: Result<String, String>) -> Vec<StepView> {
     let done = ended.is_ok();
     let message = Some(ended.unwrap_or_else(|why| why));
     vec![StepView {
-        action,
         done,
         message,
+        ..StepView::of(action)
     }]
 }

@@ -6,12 +6,14 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::work::Work;
 use crate::view::change::Change;
+use crate::view::cost::CostChangeView;
 use crate::view::plan::{ActionView, Danger, RefusalView};
 
 /// What a change would do, worked out at one moment.
 pub(crate) struct Prepared {
     pub(crate) actions: Vec<ActionView>,
     pub(crate) effects: Vec<String>,
+    pub(crate) cost: Option<CostChangeView>,
     pub(crate) danger: Danger,
     pub(crate) confirm: Option<String>,
     pub(crate) refusals: Vec<RefusalView>,
@@ -27,7 +29,7 @@ pub(crate) struct Prepared {
 /// What an apply writes and does.
 #[derive(Default)]
 pub(crate) struct Effect {
-    /// Written together with the outcome, as a whole or not at all.
+    /// Written together with the outcome, as a whole or not at all; together with the intent, where there is work to do.
     pub(crate) changes: Changes,
     /// What the nodes shall do then, where that changes. It is written with the rest.
     pub(crate) document: Option<Document>,
@@ -45,6 +47,7 @@ impl Prepared {
         Self {
             actions: Vec::new(),
             effects: Vec::new(),
+            cost: None,
             danger: Danger::Moderate,
             confirm: None,
             refusals: Vec::new(),
@@ -76,6 +79,7 @@ impl Prepared {
             to: to.into(),
             before,
             after,
+            machine: None,
         });
         self
     }
@@ -98,6 +102,7 @@ impl Prepared {
         self.refusals.push(RefusalView {
             why: why.into(),
             can_override,
+            code: None,
         });
         self
     }

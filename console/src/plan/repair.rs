@@ -9,7 +9,7 @@ use skilift_core::store::counters::DayCounters;
 use tokio::sync::watch;
 
 use super::prepared::Prepared;
-use super::work::Work;
+use super::work::{Progress, Work};
 use crate::admin::ApiError;
 use crate::console::Console;
 use crate::view::plan::StepView;
@@ -41,25 +41,24 @@ pub(super) fn repair(
     let doing = async move {
         let step = match console.sources.reader.repair_day(on).await {
             Ok(repaired) => StepView {
-                action: of,
                 done: true,
                 message: Some(format!(
                     "{} skiers are indexed; {}",
                     repaired.skiers,
                     difference(&repaired.before, &repaired.after)
                 )),
+                ..StepView::of(of)
             },
             Err(error) => StepView {
-                action: of,
-                done: false,
                 message: Some(chain(&error)),
+                ..StepView::of(of)
             },
         };
         vec![step]
     };
     prepared.effect.work = Some(Work {
         doing: doing.boxed(),
-        progress,
+        progress: Progress::Words(progress),
     });
     Ok(prepared)
 }

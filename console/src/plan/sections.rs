@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use skilift_core::clock::epoch_ms;
-use skilift_core::control::{ApiSettings, Document, Ingest, Versioned, WorkerSettings};
+use skilift_core::control::{
+    ApiSettings, Document, FleetBounds, Ingest, Versioned, WorkerSettings,
+};
 
 use super::prepared::Prepared;
 use crate::admin::ApiError;
@@ -65,6 +67,22 @@ pub(super) fn prepare(
             let wanted = if keys { Ingest::Keys } else { Ingest::Open };
             (Section::Ingest, SectionValue::Ingest(wanted), if_number)
         }
+        Change::SetFleet {
+            worker_min,
+            worker_max,
+            api_min,
+            api_max,
+            if_number,
+        } => {
+            let now = document.fleet.map(|set| set.value).unwrap_or_default();
+            let wanted = FleetBounds {
+                worker_min: worker_min.unwrap_or(now.worker_min),
+                worker_max: worker_max.unwrap_or(now.worker_max),
+                api_min: api_min.unwrap_or(now.api_min),
+                api_max: api_max.unwrap_or(now.api_max),
+            };
+            (Section::Fleet, SectionValue::Fleet(wanted), if_number)
+        }
         Change::Rollback { section, number } => {
             (section, earlier(console, &document, section, number)?, None)
         }
@@ -82,7 +100,6 @@ pub(super) fn prepare(
             name(section)
         )));
     }
-    check(wanted)?;
     to_set(console, &document, section, wanted, by, plan)
 }
 
@@ -99,6 +116,7 @@ fn check(value: SectionValue) -> Result<(), ApiError> {
     let checked = match value {
         SectionValue::Worker(worker) => worker.check(),
         SectionValue::Api(api) => api.check(),
+        SectionValue::Fleet(bounds) => bounds.check(),
         SectionValue::Ingest(_) => Ok(()),
     };
     checked.map_err(|error| ApiError::invalid(error.to_string()))
@@ -149,14 +167,58 @@ fn to_set(
     if section == Section::Ingest {
         basis += &format!(" keys {}", keys > 0);
     }
+    let mut after = document.clone();
+    after.serial = after.next_serial();
+    let prepared = Prepared::new(basis);
+    let mut prepared = add(console, prepared, &mut after, section, wanted, by, plan)?;
+    if prepared.actions.is_empty() {
+        return Ok(Prepared::already(prepared.basis));
+    }
+    prepared.effect.document = Some(after);
+    if let Some(why) = console.desired.unreachable() {
+        prepared = prepared.effect(format!(
+            "nodes cannot be told now, and follow when they can: {why}"
+        ));
+    }
+    Ok(match wanted {
+        SectionValue::Ingest(Ingest::Open) => prepared
+            .effect("everybody who can reach the API may post rides, without a key")
+            .severe(console.config.stack.to_string()),
+        SectionValue::Ingest(Ingest::Keys) if keys == 0 => prepared
+            .effect("there is no key: every gate is refused until one is made")
+            .severe(console.config.stack.to_string()),
+        SectionValue::Ingest(Ingest::Keys) => {
+            prepared.effect("gates that show no key, or one for other resorts, are refused")
+        }
+        SectionValue::Fleet(_) => prepared
+            .effect("nothing is started or stopped by it: plans that come afterwards keep to it"),
+        SectionValue::Worker(_) | SectionValue::Api(_) => prepared,
+    })
+}
+
+/// Adds a new version of a section to a plan and to the document that it makes; nothing where it is so already.
+///
+/// # Errors
+/// When a value is out of its range.
+pub(super) fn add(
+    console: &Arc<Console>,
+    mut prepared: Prepared,
+    after: &mut Document,
+    section: Section,
+    wanted: SectionValue,
+    by: &str,
+    plan: &str,
+) -> Result<Prepared, ApiError> {
+    check(wanted)?;
+    let now = section_of(after, section);
     if now.is_some_and(|(_, _, value)| value == wanted) {
-        return Ok(Prepared::already(basis));
+        return Ok(prepared);
     }
     let before = now.map(|(_, _, value)| values(value)).unwrap_or_default();
-    let mut prepared = Prepared::new(basis);
     let to = match section {
         Section::Worker => "every worker",
         Section::Api | Section::Ingest => "every API node",
+        Section::Fleet => "the console",
     };
     for (called, value) in values(wanted) {
         let stood = before.get(&called);
@@ -176,27 +238,8 @@ fn to_set(
     if let Some(note) = one_lane(console, Some(wanted)) {
         prepared = prepared.effect(note);
     }
-    if let Some(why) = console.desired.unreachable() {
-        prepared = prepared.effect(format!(
-            "nodes cannot be told now, and follow when they can: {why}"
-        ));
-    }
-    prepared = match wanted {
-        SectionValue::Ingest(Ingest::Open) => prepared
-            .effect("everybody who can reach the API may post rides, without a key")
-            .severe(console.config.stack.to_string()),
-        SectionValue::Ingest(Ingest::Keys) if keys == 0 => prepared
-            .effect("there is no key: every gate is refused until one is made")
-            .severe(console.config.stack.to_string()),
-        SectionValue::Ingest(Ingest::Keys) => {
-            prepared.effect("gates that show no key, or one for other resorts, are refused")
-        }
-        SectionValue::Worker(_) | SectionValue::Api(_) => prepared,
-    };
     let number = now.map_or(0, |(number, ..)| number) + 1;
-    let mut after = document.clone();
-    after.serial = after.next_serial();
-    let hash = put_section(&mut after, wanted, number);
+    let hash = put_section(after, wanted, number);
     let version = Version {
         hash,
         value: wanted,
@@ -208,7 +251,6 @@ fn to_set(
     console
         .state
         .put_version(changes, section, number, &version);
-    prepared.effect.document = Some(after);
     Ok(prepared)
 }
 
@@ -225,6 +267,13 @@ fn put_section(document: &mut Document, value: SectionValue, number: u64) -> u32
         SectionValue::Api(value) => {
             document
                 .api
+                .insert(Versioned::new(number, value))
+                .generation
+                .hash
+        }
+        SectionValue::Fleet(value) => {
+            document
+                .fleet
                 .insert(Versioned::new(number, value))
                 .generation
                 .hash

@@ -18,15 +18,24 @@ use crate::view::plan::{OutcomeResult, OutcomeView, PlanState, PlanView, StepVie
 pub(crate) struct Work {
     /// Does it, and tells what came of each action.
     pub(crate) doing: BoxFuture<'static, Vec<StepView>>,
-    /// How far it is, in words.
-    pub(crate) progress: watch::Receiver<String>,
+    /// How far it is.
+    pub(crate) progress: Progress,
+}
+
+/// How far work is.
+#[derive(Clone)]
+pub(crate) enum Progress {
+    /// In words, the same for all that the plan does.
+    Words(watch::Receiver<String>),
+    /// Step by step.
+    Steps(watch::Receiver<Vec<StepView>>),
 }
 
 /// The work that goes on now.
 pub(crate) struct Jobs {
     /// When it shall stop, to be gone on with at the next start.
     drain: CancellationToken,
-    progress: Mutex<HashMap<String, watch::Receiver<String>>>,
+    progress: Mutex<HashMap<String, Progress>>,
 }
 
 impl Jobs {
@@ -38,7 +47,7 @@ impl Jobs {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, watch::Receiver<String>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Progress>> {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -77,12 +86,9 @@ pub(super) async fn run(
     match tokio::time::timeout(patience, working).await {
         Ok(ended) => match ended.map_err(ApiError::internal)?? {
             Some(outcome) => Ok(outcome),
-            None => Ok(under_way(
-                &begun,
-                "it goes on when the console is there again",
-            )),
+            None => Ok(saying(&begun, "it goes on when the console is there again")),
         },
-        Err(_) => Ok(under_way(&begun, &told(console, &begun.id))),
+        Err(_) => Ok(under_way(console, &begun)),
     }
 }
 
@@ -90,29 +96,38 @@ pub(super) async fn run(
 pub(crate) fn find(console: &Console, id: &str) -> Result<Option<PlanView>, ApiError> {
     let found = console.state.plan(id)?;
     Ok(found.map(|mut plan| {
-        if plan.state == PlanState::Applying && console.jobs.lock().contains_key(id) {
-            plan.outcome = Some(under_way(&plan, &told(console, id)));
+        if plan.state == PlanState::Applying {
+            plan.outcome = Some(under_way(console, &plan));
         }
         plan
     }))
 }
 
-fn told(console: &Console, id: &str) -> String {
-    let jobs = console.jobs.lock();
-    let progress = jobs.get(id).map(|progress| progress.borrow().clone());
-    progress.unwrap_or_default()
+/// How far a plan is that is being applied.
+fn under_way(console: &Console, plan: &PlanView) -> OutcomeView {
+    let progress = console.jobs.lock().get(&plan.id).cloned();
+    match progress {
+        Some(Progress::Words(words)) => saying(plan, &words.borrow()),
+        Some(Progress::Steps(steps)) => going_on(steps.borrow().clone()),
+        None => saying(plan, ""),
+    }
 }
 
-fn under_way(plan: &PlanView, message: &str) -> OutcomeView {
-    let step = |action| StepView {
-        action,
-        done: false,
-        message: Some(message.to_owned()),
-    };
+/// What goes on, with what is said of each step.
+pub(super) fn going_on(steps: Vec<StepView>) -> OutcomeView {
     OutcomeView {
         result: OutcomeResult::Running,
-        steps: plan.actions.iter().cloned().map(step).collect(),
+        steps,
         secret: None,
         made: None,
     }
+}
+
+fn saying(plan: &PlanView, message: &str) -> OutcomeView {
+    let message = (!message.is_empty()).then(|| message.to_owned());
+    let step = |action| StepView {
+        message: message.clone(),
+        ..StepView::of(action)
+    };
+    going_on(plan.actions.iter().cloned().map(step).collect())
 }

@@ -188,7 +188,7 @@ mod tests {
             0
         );
         assert!(registry.awaits_somebody());
-        assert_eq!(registry.roster().len(), 1);
+        assert_eq!(registry.roster(0).nodes.len(), 1);
         // One goes on; the messages that it took meanwhile are counted.
         for second in 0..=6 {
             let (now, sent) = (START + 3_000 + second * 1_000, 63_000 + second * 1_000);

@@ -9,7 +9,7 @@ use super::queue::At;
 use super::sources::Sources;
 use crate::console::Console;
 use crate::lag::latency;
-use crate::registry::{Counts, Node, Registry};
+use crate::registry::{Counts, Node, Registry, held};
 use crate::view::Reading;
 use crate::view::nodes::{NodeView, NodesView};
 use crate::view::settings::GenerationView;
@@ -54,19 +54,14 @@ fn node_view(node: &Node, desired: Option<Generation>, deaf: Option<&str>, at: &
             (None, None) => Reading::unknown("it was heard only once so far"),
         }
     };
-    let (threads, held, settings, per_ms) = match &heartbeat.report {
+    let (threads, settings, per_ms) = match &heartbeat.report {
         Report::Api(api) => {
             let settings = [
                 ("lanes", api.settings.lanes),
                 ("message_rides", api.settings.message_rides),
                 ("max_in_flight", api.settings.max_in_flight),
             ];
-            (
-                u64::from(api.lanes),
-                api.in_flight_rides,
-                settings.to_vec(),
-                US_PER_MS,
-            )
+            (u64::from(api.lanes), settings.to_vec(), US_PER_MS)
         }
         Report::Worker(worker) => {
             let settings = [
@@ -75,12 +70,8 @@ fn node_view(node: &Node, desired: Option<Generation>, deaf: Option<&str>, at: &
                 ("batch", worker.settings.batch),
                 ("linger_ms", worker.settings.linger_ms),
             ];
-            let held = worker
-                .lanes
-                .iter()
-                .map(|lane| u64::from(lane.held_messages));
             let threads = worker.lanes.len() as u64;
-            (threads, held.sum(), settings.to_vec(), 1)
+            (threads, settings.to_vec(), 1)
         }
     };
     let is_worker = matches!(heartbeat.report, Report::Worker(_));
@@ -114,7 +105,7 @@ fn node_view(node: &Node, desired: Option<Generation>, deaf: Option<&str>, at: &
         } else {
             rate(|counts| counts.accepted)
         },
-        held,
+        held: held(&heartbeat.report),
         latency: latency(node.window.durations(at.now), per_ms, heard_ms),
         cpu_cores,
         rss_bytes: heartbeat.rss_bytes,

@@ -28,12 +28,14 @@ use skilift_core::queue::embedded::{EmbeddedOffice, EmbeddedQueue};
 use skilift_core::queue::{DeadLetterOffice, QueueError};
 use skilift_core::store::Reader;
 use skilift_core::store::embedded::EmbeddedReader;
+use skilift_fleet::Fleet;
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tower::ServiceExt;
 
 use crate::console::{self, Console, ConsoleConfig, EngineKind, Seeds, Sources};
+use crate::fleet::prices::Prices;
 use crate::registry;
 use crate::view::access::UserRole;
 
@@ -163,14 +165,25 @@ impl TestConsole {
         read_only: bool,
         seeds: Seeds,
     ) -> Self {
-        let database = Arc::new(Database::open(&folder.path().join("data")).unwrap());
-        let queue = EmbeddedQueue::open(Arc::clone(&database)).unwrap();
         let config = config(folder.path(), read_only, seeds);
-        let store: (Arc<dyn Reader>, Arc<dyn DeadLetterOffice>) = (
-            Arc::new(EmbeddedReader::new(database)),
-            Arc::new(EmbeddedOffice::new(queue)),
-        );
+        let store = store(folder.path());
         Self::over(folder, plane, config, store).await
+    }
+
+    /// A console with machines to start and stop.
+    pub(super) async fn with_fleet(
+        folder: TempDir,
+        plane: Arc<Plane>,
+        fleet: Arc<dyn Fleet>,
+    ) -> Self {
+        let seeds = Seeds {
+            worker: Some(WORKER),
+            api: Some(API),
+            ingest: Some(Ingest::Open),
+        };
+        let config = config(folder.path(), false, seeds);
+        let store = store(folder.path());
+        Self::over_with(folder, plane, config, store, Some(fleet)).await
     }
 
     /// A console over another store.
@@ -178,7 +191,17 @@ impl TestConsole {
         folder: TempDir,
         plane: Arc<Plane>,
         config: ConsoleConfig,
+        store: (Arc<dyn Reader>, Arc<dyn DeadLetterOffice>),
+    ) -> Self {
+        Self::over_with(folder, plane, config, store, None).await
+    }
+
+    async fn over_with(
+        folder: TempDir,
+        plane: Arc<Plane>,
+        config: ConsoleConfig,
         (reader, letters): (Arc<dyn Reader>, Arc<dyn DeadLetterOffice>),
+        fleet: Option<Arc<dyn Fleet>>,
     ) -> Self {
         let life = Lifecycle::new();
         let sources = Sources {
@@ -187,6 +210,7 @@ impl TestConsole {
             letters,
             catalogue: Catalogue::default(),
             plane: Arc::clone(&plane) as Arc<dyn ControlPlane>,
+            fleet,
         };
         let console = console::start(config, sources, &life).await.unwrap();
         Self {
@@ -311,7 +335,7 @@ impl TestConsole {
     pub(super) async fn until(&self, what: &str, holds: impl AsyncFn() -> bool) {
         let begun = Instant::now();
         while !holds().await {
-            assert!(begun.elapsed() < Duration::from_secs(10), "never: {what}");
+            assert!(begun.elapsed() < Duration::from_secs(60), "never: {what}");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
@@ -362,6 +386,14 @@ impl TestConsole {
     }
 }
 
+/// A store and a dead-letter queue in a folder.
+fn store(folder: &Path) -> (Arc<dyn Reader>, Arc<dyn DeadLetterOffice>) {
+    let database = Arc::new(Database::open(&folder.join("data")).unwrap());
+    let queue = EmbeddedQueue::open(Arc::clone(&database)).unwrap();
+    let reader = Arc::new(EmbeddedReader::new(database));
+    (reader, Arc::new(EmbeddedOffice::new(queue)))
+}
+
 pub(super) fn config(folder: &Path, read_only: bool, seeds: Seeds) -> ConsoleConfig {
     ConsoleConfig {
         stack: "test".parse().unwrap(),
@@ -371,5 +403,6 @@ pub(super) fn config(folder: &Path, read_only: bool, seeds: Seeds) -> ConsoleCon
         behind_proxy: false,
         management: None,
         seeds,
+        prices: Prices::built_in().unwrap(),
     }
 }

@@ -51,6 +51,26 @@ pub enum Change {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         if_number: Option<u64>,
     },
+    /// Change how many nodes may run. What is null stays.
+    SetFleet {
+        /// The least workers.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        worker_min: Option<u32>,
+        /// The most workers.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        worker_max: Option<u32>,
+        /// The least API nodes.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        api_min: Option<u32>,
+        /// The most API nodes.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        api_max: Option<u32>,
+        /// Only if this number is what is set now.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        if_number: Option<u64>,
+    },
+    /// Start and stop machines, and change how their nodes work.
+    Scale(Scale),
     /// Set a section to what it was.
     Rollback {
         /// Which.
@@ -146,6 +166,94 @@ pub enum Change {
         /// Its id.
         id: String,
     },
+}
+
+/// How many nodes shall run, or which machines; and how they shall work. What is null stays.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Scale {
+    /// How many machines of each role shall run. Which of them is chosen by the plan.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub roles: Vec<RoleCount>,
+    /// Machines to start, by id: those that are named, or those that a plan chose.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub start: Vec<String>,
+    /// Machines to stop, likewise. Their nodes are drained first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stop: Vec<String>,
+    /// Lanes of each worker.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub threads: Option<u32>,
+    /// Rides that a worker's lane may hold unacknowledged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prefetch: Option<u32>,
+    /// Rides at which a worker's batch is full.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch: Option<u32>,
+    /// Lanes of each API node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lanes: Option<u32>,
+    /// Only if so many machines of the one role run or start now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expect_running: Option<u32>,
+    /// Whether the last machine of a role may be stopped.
+    #[serde(default)]
+    pub allow_zero: bool,
+    /// How long a node may take to finish what it has before its machine is stopped, in seconds; null for two minutes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drain_timeout_s: Option<u32>,
+    /// Whether a machine is stopped although its node has not finished by then. Otherwise it goes on working.
+    #[serde(default)]
+    pub stop_anyway: bool,
+}
+
+impl Scale {
+    /// Whether it is about machines, and not only about how nodes work.
+    #[must_use]
+    pub fn is_of_machines(&self) -> bool {
+        !(self.roles.is_empty() && self.start.is_empty() && self.stop.is_empty())
+    }
+}
+
+/// How many machines of a role shall run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RoleCount {
+    /// Which.
+    pub role: ScaledRole,
+    /// How many.
+    pub count: Count,
+}
+
+/// A role whose machines can be started and stopped.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum ScaledRole {
+    /// API nodes.
+    Api,
+    /// Workers.
+    Worker,
+}
+
+impl std::fmt::Display for ScaledRole {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Api => "api",
+            Self::Worker => "worker",
+        })
+    }
+}
+
+/// How many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Count {
+    /// So many.
+    To(u32),
+    /// So many more, or fewer.
+    By(i32),
 }
 
 /// Which dead letters.

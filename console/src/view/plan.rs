@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::change::Change;
+use super::cost::CostChangeView;
 
 /// `POST /admin/v1/plans` and `GET /admin/v1/plans/{id}`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -24,6 +25,9 @@ pub struct PlanView {
     pub actions: Vec<ActionView>,
     /// What would happen besides, to backlog, drain time or gates.
     pub effects: Vec<String>,
+    /// What would change of the cost, where machines are started or stopped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<CostChangeView>,
     /// How dangerous it is.
     pub danger: Danger,
     /// What is to be typed before a severe plan is applied.
@@ -47,6 +51,20 @@ pub struct ActionView {
     pub before: Option<String>,
     /// What it will be.
     pub after: Option<String>,
+    /// The machine, where it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub machine: Option<MachineView>,
+}
+
+/// A machine that something is done to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct MachineView {
+    /// What it does.
+    pub role: String,
+    /// Its type.
+    pub instance_type: String,
+    /// Where it stands.
+    pub zone: String,
 }
 
 /// How dangerous a plan is.
@@ -68,6 +86,9 @@ pub struct RefusalView {
     pub why: String,
     /// Whether an admin may apply it all the same, with a reason.
     pub can_override: bool,
+    /// Of what kind it is, where a script may want to know: "denied" when whoever owns the machines refuses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<StepCode>,
 }
 
 /// Where a plan is.
@@ -139,6 +160,74 @@ pub struct StepView {
     pub action: ActionView,
     /// Whether it was done.
     pub done: bool,
-    /// What to know of it, why it failed above all.
+    /// What to know of it, why it failed above all; while it goes on, how far it is.
     pub message: Option<String>,
+    /// What came of a machine, for scripts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<StepCode>,
+    /// The machine that was started in its place, where one was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instead: Option<String>,
+}
+
+impl StepView {
+    /// An action to which nothing was done yet.
+    #[must_use]
+    pub fn of(action: ActionView) -> Self {
+        Self {
+            action,
+            done: false,
+            message: None,
+            code: None,
+            instead: None,
+        }
+    }
+}
+
+/// What came of a machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum StepCode {
+    /// It was done, and is seen to be so.
+    Done,
+    /// It was so already.
+    Already,
+    /// Nothing was done to it yet.
+    Waiting,
+    /// It is under way.
+    UnderWay,
+    /// Its state does not allow it.
+    WrongState,
+    /// There is no such machine.
+    NotFound,
+    /// What was asked for is no id.
+    BadId,
+    /// It is not one of the stack's API nodes or workers.
+    NotOurs,
+    /// It can be neither started nor stopped here.
+    Obstacle,
+    /// It is protected from being stopped.
+    Protected,
+    /// The console may not.
+    Denied,
+    /// The console's credentials do not count.
+    Credentials,
+    /// There is no room for it now.
+    NoCapacity,
+    /// The account's limit is reached.
+    Quota,
+    /// Asked too often.
+    Throttled,
+    /// It began to start, and fell back.
+    FellBack,
+    /// It was not seen to be done in time.
+    TimedOut,
+    /// Nobody answers, so that it is not known.
+    Unreachable,
+    /// Refused for another reason.
+    Refused,
+    /// It runs, and no node on it is heard.
+    NoNode,
+    /// Its node did not finish in time, and goes on working.
+    NotDrained,
 }

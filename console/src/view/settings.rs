@@ -17,6 +17,8 @@ pub enum Section {
     Api,
     /// Who may post rides.
     Ingest,
+    /// How many nodes may run.
+    Fleet,
 }
 
 /// By what a setting is known.
@@ -48,7 +50,7 @@ pub struct SectionView {
     pub since_ms: Option<u64>,
     /// Who set it.
     pub by: Option<String>,
-    /// Nodes that run this generation; null for "ingest", of which nodes do not say what they do.
+    /// Nodes that run this generation; null for "ingest" and "fleet", of which nodes say nothing.
     pub nodes_following: Option<u64>,
     /// Nodes that are heard and do not.
     pub nodes_behind: Vec<String>,

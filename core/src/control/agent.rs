@@ -1,8 +1,8 @@
 //! A node's side of the control plane: it says each second how the node is, and follows what the console says.
 
 use std::future::Future;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use nix::unistd::gethostname;
@@ -79,12 +79,14 @@ pub struct Identity {
     pub boot: BootId,
     /// The host that it runs on.
     pub host: String,
+    /// The instance that it runs on: its name may be found while the node works, and then goes with each heartbeat.
+    pub instance: Arc<OnceLock<String>>,
     /// When it started, in milliseconds since 1970.
     pub started_at_ms: u64,
 }
 
 impl Identity {
-    /// A new life of the node of this role and private port on this host.
+    /// A new life of the node of this role and private port on this host, on an instance of which nothing is known.
     #[must_use]
     pub fn new(role: Role, private_port: u16) -> Self {
         let host = gethostname().ok().and_then(|name| name.into_string().ok());
@@ -94,6 +96,7 @@ impl Identity {
             node: NodeId::new(role, &host, private_port),
             boot: BootId::random(),
             host,
+            instance: Arc::default(),
             started_at_ms: epoch_ms(),
         }
     }
@@ -313,7 +316,7 @@ impl Agent {
             node: identity.node,
             boot: identity.boot,
             host: identity.host,
-            instance: None,
+            instance: identity.instance.get().cloned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             number: self.beats.fetch_add(1, Ordering::Relaxed),
             started_at_ms: identity.started_at_ms,

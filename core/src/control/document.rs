@@ -1,10 +1,16 @@
 //! All that a node follows, in one document: whoever has the newer one has all of it.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::identity::{BootId, NodeId};
-use super::settings::{ApiSettings, Ingest, Versioned, WorkerSettings};
+use super::settings::{ApiSettings, FleetBounds, Ingest, Versioned, WorkerSettings};
 use crate::clock::epoch_ms;
+
+/// How long an API node that drains still takes rides: until its balancer has seen that it is not ready and sends it none. Two
+/// checks, five seconds apart, are the least that AWS's needs for that.
+pub const STILL_WELCOME: Duration = Duration::from_secs(12);
 
 /// What the nodes of a stack shall do. A part that is `None` was never said: each node's flags rule there.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -17,6 +23,9 @@ pub struct Document {
     pub api: Option<Versioned<ApiSettings>>,
     /// Who may post rides.
     pub ingest: Option<Versioned<Ingest>>,
+    /// How many nodes may run; `None` where nobody said so, which is [`FleetBounds::default`].
+    #[serde(default)]
+    pub fleet: Option<Versioned<FleetBounds>>,
     /// Set while no worker shall consume.
     pub pause: Option<Pause>,
     /// The nodes that shall drain.
@@ -70,6 +79,7 @@ impl Document {
             worker: self.worker.or(before.and_then(|before| before.worker)),
             api: self.api.or(before.and_then(|before| before.api)),
             ingest: self.ingest.or(before.and_then(|before| before.ingest)),
+            fleet: self.fleet.or(before.and_then(|before| before.fleet)),
             ..self
         }
     }

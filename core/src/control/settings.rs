@@ -42,6 +42,31 @@ pub enum Ingest {
     Keys,
 }
 
+/// How many nodes of each role may run. Nodes do not follow it: whoever starts and stops machines does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FleetBounds {
+    /// The least workers.
+    pub worker_min: u32,
+    /// The most workers.
+    pub worker_max: u32,
+    /// The least API nodes.
+    pub api_min: u32,
+    /// The most API nodes.
+    pub api_max: u32,
+}
+
+impl Default for FleetBounds {
+    fn default() -> Self {
+        Self {
+            worker_min: 1,
+            worker_max: 8,
+            api_min: 1,
+            api_max: 8,
+        }
+    }
+}
+
 /// A setting that is out of its range.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidSettings {
@@ -62,6 +87,16 @@ pub enum InvalidSettings {
         message_rides: u32,
         /// Most rides that may wait.
         max_in_flight: u32,
+    },
+    /// No number of nodes would do.
+    #[error("{role}_min ({min}) must not be above {role}_max ({max})")]
+    NoRoom {
+        /// The role.
+        role: &'static str,
+        /// The least.
+        min: u32,
+        /// The most.
+        max: u32,
     },
 }
 
@@ -100,6 +135,28 @@ impl ApiSettings {
                 message_rides: self.message_rides,
                 max_in_flight: self.max_in_flight,
             });
+        }
+        Ok(())
+    }
+}
+
+impl FleetBounds {
+    /// Checks every value against its range.
+    ///
+    /// # Errors
+    /// Names the first value that is out of its range.
+    pub fn check(&self) -> Result<(), InvalidSettings> {
+        within("worker_min", self.worker_min, 0..=256)?;
+        within("worker_max", self.worker_max, 1..=256)?;
+        within("api_min", self.api_min, 0..=256)?;
+        within("api_max", self.api_max, 1..=256)?;
+        for (role, min, max) in [
+            ("worker", self.worker_min, self.worker_max),
+            ("api", self.api_min, self.api_max),
+        ] {
+            if min > max {
+                return Err(InvalidSettings::NoRoom { role, min, max });
+            }
         }
         Ok(())
     }

@@ -19,7 +19,7 @@ use crate::control::heartbeat;
 use crate::shared::fresh_stack;
 
 /// How long a test waits for what must come.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 fn status(like: &Heartbeat) -> Status {
     Status {
@@ -60,7 +60,13 @@ async fn a_node_beats_each_second_with_what_it_uses() {
     let end = CancellationToken::new();
     running.spawn(agent.run(end.clone(), move || status(&like)));
     let first = heard.recv().await.unwrap();
+    assert_eq!(first.instance, None, "nothing is known of it yet");
+    identity
+        .instance
+        .set("i-0123456789abcdef0".to_owned())
+        .unwrap();
     let second = heard.recv().await.unwrap();
+    assert_eq!(second.instance.as_deref(), Some("i-0123456789abcdef0"));
     assert_eq!((&first.node, first.boot), (&identity.node, identity.boot));
     assert_eq!((second.boot, &second.host), (first.boot, &identity.host));
     let apart = second.sent_at_ms - first.sent_at_ms;

@@ -4,6 +4,8 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use anyhow::Context as _;
+
 /// Debian's, Ubuntu's and the RabbitMQ project's own packages put the real script here. The one of that name on PATH is a wrapper
 /// that changes to another user and another folder.
 const RABBITMQ_SCRIPTS: &str = "/usr/lib/rabbitmq/bin";
@@ -37,6 +39,28 @@ pub(crate) fn epmd() -> anyhow::Result<PathBuf> {
         "epmd",
         "it comes with RabbitMQ's Erlang; run make test, which installs both",
     )
+}
+
+/// Finds moto's server in the virtual environment of the test tools.
+///
+/// # Errors
+/// When it is not installed there; the message says how to get it.
+pub(crate) fn moto_server() -> anyhow::Result<PathBuf> {
+    // As the script that installs it chooses.
+    let cache = set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache")));
+    let cache = cache.context("neither XDG_CACHE_HOME nor HOME is set")?;
+    let program = cache.join("skilift/venv/bin/moto_server");
+    anyhow::ensure!(
+        program.is_file(),
+        "{} is not installed: run infra/install-test-tools moto",
+        program.display()
+    );
+    Ok(program)
+}
+
+fn set(variable: &str) -> Option<PathBuf> {
+    let value = env::var_os(variable).filter(|value| !value.is_empty());
+    value.map(PathBuf::from)
 }
 
 /// Finds `setpriv`.

@@ -9,14 +9,17 @@ use anyhow::Context as _;
 use clap::Parser;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, getpgrp, tcgetpgrp};
-use skilift_servers::{AppendFsync, RabbitOptions, RabbitServer, RedisOptions, RedisServer};
+use skilift_servers::{
+    AWS_OF_NOBODY, AppendFsync, RabbitOptions, RabbitServer, RedisOptions, RedisServer,
+};
 use tokio::process::{Child, Command};
 use tokio::signal::unix::{self, SignalKind};
 
 /// Starts a private RabbitMQ and a private Redis, runs COMMAND with their URLs in `SKI_AMQP_URL` and `SKI_REDIS_URL`, stops the
 /// servers and exits with COMMAND's exit code.
 ///
-/// SIGINT, SIGTERM and SIGHUP are passed on to COMMAND. The servers' data are removed at the end.
+/// COMMAND gets no AWS credentials but those of nobody, so that no test can reach an account. SIGINT, SIGTERM and SIGHUP are passed
+/// on to it. The servers' data are removed at the end.
 #[derive(Parser)]
 struct Arguments {
     /// When Redis hands its append-only file to the disk.
@@ -62,18 +65,31 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     };
 
     // setpriv ends the command when we are killed: without its servers it is of no use.
-    let mut child = Command::new("setpriv")
+    let mut command = Command::new("setpriv");
+    command
         .args(["--pdeathsig", "TERM", "--"])
         .args(&arguments.command)
         .env("SKI_AMQP_URL", rabbit.amqp_url())
-        .env("SKI_REDIS_URL", redis.url())
-        .spawn()
-        .context("cannot start setpriv")?;
+        .env("SKI_REDIS_URL", redis.url());
+    forget_aws_account(&mut command);
+    let mut child = command.spawn().context("cannot start setpriv")?;
     let status = wait(&mut child, &mut signals).await?;
 
     let (redis_stopped, rabbit_stopped) = tokio::join!(redis.stop(), rabbit.stop());
     redis_stopped.and(rabbit_stopped)?;
     Ok(exit_code(status))
+}
+
+/// Takes from the command what would lead it to somebody's account at AWS. Tests start and stop machines, and find credentials as
+/// AWS's own tools do: one that forgot to name its own server would otherwise stop the machines of whoever runs it.
+fn forget_aws_account(command: &mut Command) {
+    for (variable, _) in std::env::vars_os() {
+        if variable.as_encoded_bytes().starts_with(b"AWS_") {
+            command.env_remove(variable);
+        }
+    }
+    // These come before any file of credentials, and before what a machine of EC2 is told about itself.
+    command.envs(AWS_OF_NOBODY);
 }
 
 /// Waits for the command's end and passes on the signals that come meanwhile.

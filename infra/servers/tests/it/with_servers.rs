@@ -17,6 +17,9 @@ async fn start(folder: &Path, script: &str) -> anyhow::Result<(Child, u32, Strin
     let mut child = Command::new(env!("CARGO_BIN_EXE_with-servers"))
         .args(["--redis-appendfsync", "everysec", "--", "sh", "-c", script])
         .env("TMPDIR", folder)
+        .env("AWS_PROFILE", "somebody")
+        .env("AWS_SESSION_TOKEN", "a secret")
+        .env("AWS_ENDPOINT_URL_EC2", "https://ec2.example")
         .stdout(Stdio::piped())
         .kill_on_drop(true)
         .spawn()?;
@@ -30,9 +33,14 @@ async fn start(folder: &Path, script: &str) -> anyhow::Result<(Child, u32, Strin
 #[tokio::test]
 async fn passes_signals_on_and_exits_as_the_command_did() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
-    let script = r#"trap 'echo hung up' HUP; trap 'exit 7' TERM; echo "$SKI_REDIS_URL $SKI_AMQP_URL"; while :; do sleep 0.05; done"#;
+    let script = r#"trap 'echo hung up' HUP; trap 'exit 7' TERM; echo "$SKI_REDIS_URL $SKI_AMQP_URL $(env | grep ^AWS_ | sort | cut -d= -f1 | xargs)"; while :; do sleep 0.05; done"#;
     let (mut child, pid, urls) = start(folder.path(), script).await?;
-    let (redis_url, amqp_url) = urls.split_once(' ').context("two URLs")?;
+    let (redis_url, urls) = urls.split_once(' ').context("two URLs")?;
+    let (amqp_url, aws) = urls.split_once(' ').context("nothing of AWS")?;
+    assert_eq!(
+        aws, "AWS_ACCESS_KEY_ID AWS_REGION AWS_SECRET_ACCESS_KEY",
+        "what leads to somebody's account is not passed on"
+    );
     assert!(amqp_url.starts_with("amqp://ski-"), "{amqp_url}");
     let answers = redis::ask(redis_url, "CONFIG GET appendfsync").await?;
     assert!(answers.contains("everysec"), "{answers}");

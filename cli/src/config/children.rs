@@ -1,0 +1,126 @@
+//! What the child processes of `skictl up` are told of its configuration: all but secrets, as a file of the same keys.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Serialize;
+use skilift_core::control::Ingest;
+
+use super::{Config, ConfigError};
+
+/// The keys of a child's file. Where it listens and the URLs, which may hold passwords, are none of them.
+#[derive(Serialize)]
+struct ChildKeys<'a> {
+    stack: String,
+    data: PathBuf,
+    #[serde(with = "humantime_serde")]
+    drain_deadline: Duration,
+    log: &'a str,
+
+    lanes: u16,
+    message_rides: usize,
+    max_in_flight: usize,
+    high_water: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    catalogue: Option<&'a Path>,
+    ingest: Ingest,
+    read_keys: bool,
+    open: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls_cert: Option<&'a Path>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls_key: Option<&'a Path>,
+
+    threads: u32,
+    prefetch: u32,
+    batch: u32,
+    #[serde(with = "humantime_serde")]
+    linger: Duration,
+    accept_loss_window: bool,
+}
+
+impl Config {
+    /// The file with which a child process is set as this one is.
+    pub(crate) fn child_file(&self) -> Result<String, ConfigError> {
+        let tls = self.tls.as_ref();
+        let is_local = self.api_listen.ip().is_loopback();
+        let keys = ChildKeys {
+            stack: self.stack.to_string(),
+            data: self.data()?,
+            drain_deadline: self.drain_deadline,
+            log: &self.log,
+            lanes: self.lanes,
+            message_rides: self.message_rides,
+            max_in_flight: self.max_in_flight,
+            high_water: self.high_water_rides,
+            catalogue: self.catalogue.as_deref(),
+            ingest: self.doors.ingest,
+            read_keys: self.doors.read_keys,
+            open: !is_local && !self.doors.is_exposed,
+            tls_cert: tls.map(|tls| tls.certificate.as_path()),
+            tls_key: tls.map(|tls| tls.key.as_path()),
+            threads: self.threads,
+            prefetch: self.prefetch_rides,
+            batch: self.batch_rides,
+            linger: self.linger,
+            accept_loss_window: self.accept_loss_window,
+        };
+        toml::to_string(&keys).map_err(ConfigError::Children)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use figment::Jail;
+
+    use super::super::tests::{NoFlags, in_jail};
+    use super::*;
+
+    /// What a child reads in the file of a parent that reads `file`, and what the parent reads.
+    fn both(jail: &mut Jail, file: &str) -> (Config, Config) {
+        jail.create_file("parent.toml", file).unwrap();
+        let parent = Config::load(&NoFlags {}, Some(Path::new("parent.toml"))).unwrap();
+        jail.create_file("child.toml", &parent.child_file().unwrap())
+            .unwrap();
+        let child = Config::load(&NoFlags {}, Some(Path::new("child.toml"))).unwrap();
+        (parent, child)
+    }
+
+    #[test]
+    fn a_child_is_set_as_its_parent_is_but_for_secrets_and_addresses() {
+        in_jail(|jail| {
+            let file = "stack = \"demo\"\ndata = \"/d\"\ndrain_deadline = \"7s\"\nlog = \"debug\"\nlanes = 3\n\
+                message_rides = 4\nmax_in_flight = 5\nhigh_water = 6\ncatalogue = \"c.toml\"\ningest = \"keys\"\nread_keys = true\n\
+                tls_cert = \"a.pem\"\ntls_key = \"k.pem\"\nthreads = 9\nprefetch = 10\nbatch = 11\nlinger = \"12ms\"\n\
+                accept_loss_window = true\namqp_url = \"amqp://u:s3cret@mq\"\nredis_url = \"redis://store\"\nsimulate = 0.0\n";
+            let (parent, child) = both(jail, file);
+            let text = parent.child_file().unwrap();
+            assert!(!text.contains("s3cret"), "{text}");
+            let without_servers = Config {
+                servers: None,
+                ..parent
+            };
+            assert_eq!(format!("{child:?}"), format!("{without_servers:?}"));
+        });
+    }
+
+    #[test]
+    fn a_child_opens_no_door_that_its_parent_keeps_closed() {
+        for (file, is_exposed) in [
+            ("api_listen = \"0.0.0.0:1\"\nopen = true", false),
+            ("api_listen = \"0.0.0.0:1\"\ningest = \"keys\"", true),
+        ] {
+            in_jail(|jail| {
+                let (parent, _) = both(jail, &format!("data = \"/d\"\n{file}"));
+                assert_eq!(parent.doors.is_exposed, is_exposed);
+                let listen = [
+                    "api_listen = \"0.0.0.0:1\"\n",
+                    &parent.child_file().unwrap(),
+                ];
+                jail.create_file("child.toml", &listen.concat()).unwrap();
+                let child = Config::load(&NoFlags {}, Some(Path::new("child.toml"))).unwrap();
+                assert_eq!(format!("{:?}", child.doors), format!("{:?}", parent.doors));
+            });
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! What systemd is told where it asks for it (`NOTIFY_SOCKET`): that the process serves, how it is, that it lives, that it ends.
+//! <https://www.freedesktop.org/software/systemd/man/latest/sd_notify.html>
+
+use std::io;
+use std::time::Duration;
+
+use sd_notify::NotifyState;
+use skilift_core::health::{Health, HealthCheck};
+use tokio::sync::mpsc;
+use tokio::task::{JoinSet, spawn_blocking};
+use tokio::time::{Interval, MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::variable;
+
+/// How often it is looked whether the status is another one.
+const LOOK: Duration = Duration::from_secs(1);
+/// Longest status, in characters: it is one line of `systemctl status`.
+const MOST_CHARACTERS: usize = 200;
+/// Notices that may wait for systemd. When it takes none, further ones are dropped.
+const WAITING: usize = 8;
+
+/// The end of a process, as those who watch it see it.
+#[derive(Debug, Clone)]
+pub(crate) struct Ending {
+    /// The drain begins.
+    pub(crate) draining: CancellationToken,
+    /// How long the process may take from then on, at most.
+    pub(crate) takes: Duration,
+    /// All is done.
+    pub(crate) end: CancellationToken,
+}
+
+/// Keeps systemd informed until the end; where it does not ask, it only waits for the end.
+pub(crate) async fn keep_informed(check: HealthCheck, ending: Ending) {
+    if variable("NOTIFY_SOCKET").is_none() {
+        return ending.end.cancelled().await;
+    }
+    let within = sd_notify::watchdog_enabled().filter(|within| !within.is_zero());
+    let send = |notice: &str| sd_notify::notify(&[NotifyState::Custom(notice)]);
+    inform(send, within, check, ending).await;
+}
+
+/// Says by `send` how a process is, and that it lives, twice `within` the time after which it counts as dead.
+///
+/// This future belongs into the process' main loop. A sign of life begins there, where it also needs an answer of `check`, and
+/// leaves by a task of the runtime: none leaves when the main loop is stuck, when the health check is, or when no thread of the
+/// runtime has time.
+async fn inform(
+    send: impl Fn(&str) -> io::Result<()> + Clone + Send + 'static,
+    within: Option<Duration>,
+    check: HealthCheck,
+    ending: Ending,
+) {
+    let (notices, leaving) = mpsc::channel(WAITING);
+    let mut sending = JoinSet::new();
+    sending.spawn(send_all(send, leaving));
+    let notices = Notices(notices);
+
+    let mut told = status(&check());
+    notices.send(&[NotifyState::Ready, NotifyState::Status(&told)]);
+    let mut look = ticks(LOOK);
+    let mut watchdog = within.map(|within| ticks(within / 2));
+    let mut is_ending = false;
+    loop {
+        tokio::select! {
+            // So that no end overtakes its own beginning.
+            biased;
+            () = ending.draining.cancelled(), if !is_ending => {
+                is_ending = true;
+                // A longer drain than the unit's `TimeoutStopSec` is meant so.
+                let takes = u32::try_from(ending.takes.as_micros()).unwrap_or(u32::MAX);
+                notices.send(&[NotifyState::Stopping, NotifyState::ExtendTimeoutUsec(takes)]);
+            }
+            () = ending.end.cancelled() => break,
+            () = next(watchdog.as_mut()) => {
+                let _answer = check();
+                notices.send(&[NotifyState::Watchdog]);
+            }
+            _ = look.tick() => {
+                let now = status(&check());
+                if now != told {
+                    notices.send(&[NotifyState::Status(&now)]);
+                    told = now;
+                }
+            }
+        }
+    }
+    drop(notices);
+    // It can fail only by a panic, which has said so.
+    let _ = sending.join_next().await;
+}
+
+/// What is to be told.
+struct Notices(mpsc::Sender<String>);
+
+impl Notices {
+    fn send(&self, states: &[NotifyState<'_>]) {
+        let lines: Vec<String> = states.iter().map(ToString::to_string).collect();
+        // One that finds no room is late anyway: systemd sees that it does not come.
+        let _ = self.0.try_send(lines.join("\n"));
+    }
+}
+
+async fn send_all(
+    send: impl Fn(&str) -> io::Result<()> + Clone + Send + 'static,
+    mut notices: mpsc::Receiver<String>,
+) {
+    let mut is_failing = false;
+    while let Some(notice) = notices.recv().await {
+        // Who is told may not be listening just now.
+        let send = send.clone();
+        let sent = spawn_blocking(move || send(&notice));
+        match sent.await.map_err(io::Error::other).flatten() {
+            Ok(()) => is_failing = false,
+            Err(error) => {
+                if !std::mem::replace(&mut is_failing, true) {
+                    tracing::warn!("cannot tell systemd how this process is: {error}");
+                }
+            }
+        }
+    }
+}
+
+/// One line on how a process is, whatever stands in what it says.
+fn status(health: &Health) -> String {
+    let text = match &health.message {
+        Some(message) => format!("{}: {message}", health.status),
+        None => health.status.to_string(),
+    };
+    // A line break would begin another notice.
+    let line = text.chars().map(|c| if c.is_control() { ' ' } else { c });
+    line.take(MOST_CHARACTERS).collect()
+}
+
+fn ticks(every: Duration) -> Interval {
+    let mut ticks = interval(every);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
+}
+
+/// The next tick, if there are any.
+async fn next(ticks: Option<&mut Interval>) {
+    match ticks {
+        Some(ticks) => {
+            ticks.tick().await;
+        }
+        None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use skilift_core::health::Readiness;
+
+    use super::*;
+
+    const WITHIN: Duration = Duration::from_millis(40);
+
+    /// What was said.
+    #[derive(Clone, Default)]
+    struct Said(Arc<Mutex<Vec<String>>>);
+
+    impl Said {
+        /// Says things on a runtime of two threads, of which this is told how the process is and when it ends.
+        async fn by(check: HealthCheck, said: Self, ending: Ending) {
+            let send = move |notice: &str| {
+                said.0.lock().unwrap().push(notice.to_owned());
+                Ok(())
+            };
+            inform(send, Some(WITHIN), check, ending).await;
+        }
+
+        fn signs_of_life(&self) -> usize {
+            let said = self.0.lock().unwrap();
+            said.iter().filter(|notice| *notice == "WATCHDOG=1").count()
+        }
+    }
+
+    fn ending() -> Ending {
+        Ending {
+            draining: CancellationToken::new(),
+            takes: Duration::from_secs(33),
+            end: CancellationToken::new(),
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn signs_of_life_end_with_the_health_check_and_with_the_runtime() {
+        let (said, ending, stuck) = (Said::default(), ending(), Arc::new(Mutex::new(())));
+        let lock = Arc::clone(&stuck);
+        let check: HealthCheck = Arc::new(move || {
+            drop(lock.lock().unwrap());
+            Health::plain(Readiness::Ready)
+        });
+        let mut process = JoinSet::new();
+        process.spawn(Said::by(check, said.clone(), ending.clone()));
+        tokio::time::sleep(5 * WITHIN).await;
+        assert!(said.signs_of_life() >= 4, "{}", said.signs_of_life());
+
+        // Somebody holds for ever what the check needs.
+        let held = stuck.lock().unwrap();
+        std::thread::park_timeout(2 * WITHIN);
+        let before = said.signs_of_life();
+        std::thread::park_timeout(5 * WITHIN);
+        assert_eq!(said.signs_of_life(), before);
+        drop(held);
+        tokio::time::sleep(5 * WITHIN).await;
+        assert!(said.signs_of_life() > before);
+
+        // No thread of the runtime has time.
+        let mut busy = JoinSet::new();
+        for _ in 0..2 {
+            busy.spawn(async { std::thread::park_timeout(10 * WITHIN) });
+        }
+        std::thread::park_timeout(2 * WITHIN);
+        let before = said.signs_of_life();
+        std::thread::park_timeout(5 * WITHIN);
+        assert_eq!(said.signs_of_life(), before);
+        busy.join_all().await;
+        tokio::time::sleep(5 * WITHIN).await;
+        assert!(said.signs_of_life() > before);
+        ending.end.cancel();
+        process.join_all().await;
+    }
+
+    #[tokio::test]
+    async fn even_a_drain_that_takes_no_time_is_told() {
+        let (said, ending) = (Said::default(), ending());
+        ending.draining.cancel();
+        ending.end.cancel();
+        let check: HealthCheck = Arc::new(|| Health::plain(Readiness::Draining));
+        Said::by(check, said.clone(), ending).await;
+        let said = said.0.lock().unwrap().clone();
+        let begun = "READY=1\nSTATUS=draining";
+        let ends = "STOPPING=1\nEXTEND_TIMEOUT_USEC=33000000";
+        assert_eq!(said, [begun, ends]);
+    }
+
+    #[test]
+    fn a_status_is_one_short_line() {
+        let plain = Health::plain(Readiness::Ready);
+        assert_eq!(status(&plain), "ready");
+        let sly = "Redis is away\nREADY=1\r\nSTOPPING=1";
+        let degraded = Health::because(Readiness::Degraded, sly);
+        assert_eq!(
+            status(&degraded),
+            "degraded: Redis is away READY=1  STOPPING=1"
+        );
+        let long = Health::because(Readiness::Unavailable, "ü".repeat(5000));
+        assert_eq!(status(&long).chars().count(), MOST_CHARACTERS);
+    }
+}

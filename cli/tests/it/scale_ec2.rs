@@ -1,0 +1,285 @@
+//! `skictl ec2`, `scale` and `cost` over a stack that the project's own template made in moto.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::Arc;
+
+use serde_json::Value;
+use skilift_servers::{
+    Ec2Instance, Ec2State, MotoServer, RabbitOptions, RabbitServer, RedisOptions, RedisServer,
+};
+use tempfile::TempDir;
+use tokio::process::Command;
+use tokio::task::JoinSet;
+
+use crate::machines::{Machine, run_machines};
+use crate::operator::Operator;
+use crate::system::counting_at_once;
+
+const STACK: &str = "alps";
+
+/// A stack in moto, and what runs on its machines.
+struct Stack {
+    moto: Arc<MotoServer>,
+    /// By role, in the order of their names.
+    ids: BTreeMap<String, Vec<String>>,
+    operator: Operator,
+    /// What runs on the machines, for as long as this is there.
+    _running: JoinSet<()>,
+    _servers: (RabbitServer, RedisServer),
+    _folder: TempDir,
+}
+
+impl Stack {
+    /// With so many API nodes and workers, of which so many run.
+    async fn start(api: usize, workers: usize, up: usize) -> Self {
+        let folder = TempDir::new().unwrap();
+        let (rabbit, redis, moto) = tokio::join!(
+            RabbitServer::start(counting_at_once(RabbitOptions::default())),
+            RedisServer::start(RedisOptions::default()),
+            MotoServer::start()
+        );
+        let (rabbit, redis, moto) = (rabbit.unwrap(), redis.unwrap(), Arc::new(moto.unwrap()));
+        let ids = deploy(&moto, api, workers).await;
+        moto.stop_instances(&ids["worker"][up..]).await.unwrap();
+        let servers = (rabbit.amqp_url(), redis.url());
+        let seen = Arc::clone(&moto);
+        let running = run_machines(
+            move || look(Arc::clone(&seen)),
+            folder.path(),
+            STACK,
+            servers.clone(),
+        );
+        let prices = folder.path().join("prices.toml");
+        std::fs::write(&prices, prices_of(MotoServer::REGION)).unwrap();
+        let arguments = [
+            "--ec2-endpoint-url",
+            &moto.url(),
+            "--price-file",
+            prices.to_str().unwrap(),
+        ];
+        let environment = [
+            ("AWS_REGION", MotoServer::REGION),
+            ("AWS_ACCESS_KEY_ID", "simulated"),
+            ("AWS_SECRET_ACCESS_KEY", "simulated"),
+        ];
+        let operator = Operator::on(STACK, servers, &arguments, &environment).await;
+        let all_heard = |seen: &Value| seen["nodes"].as_array().unwrap().len() == api + up;
+        operator.waits_for(&["nodes"], all_heard).await;
+        let listed = |seen: &Value| !seen["instances"].as_array().unwrap().is_empty();
+        operator.waits_for(&["ec2", "list"], listed).await;
+        Self {
+            moto,
+            ids,
+            operator,
+            _running: running,
+            _servers: (rabbit, redis),
+            _folder: folder,
+        }
+    }
+
+    async fn state(&self, id: &str) -> Ec2State {
+        let all = self.moto.instances().await.unwrap();
+        all.iter().find(|instance| instance.id == id).unwrap().state
+    }
+
+    async fn says(&self, line: &str) -> (i32, Value) {
+        let words: Vec<&str> = line.split(' ').chain(["--output", "json"]).collect();
+        let said = self.operator.skictl(&words).await;
+        assert!(!said.output.is_empty(), "{line}: {said:?}");
+        (said.code, said.json())
+    }
+}
+
+/// Makes the stack from the template.
+async fn deploy(moto: &MotoServer, api: usize, workers: usize) -> BTreeMap<String, Vec<String>> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let cache = std::env::var_os("XDG_CACHE_HOME").map_or_else(
+        || Path::new(&std::env::var_os("HOME").unwrap()).join(".cache"),
+        Into::into,
+    );
+    let output = Command::new(cache.join("skilift/venv/bin/python"))
+        .arg(root.join("infra/aws/deploy-to-moto"))
+        .args([&moto.url(), STACK])
+        .args([format!("ApiNodes={api}"), format!("WorkerNodes={workers}")])
+        .env("AWS_REGION", MotoServer::REGION)
+        .stdin(Stdio::null())
+        .output()
+        .await
+        .expect("infra/install-test-tools moto installs what this needs");
+    let messages = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{messages}");
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// What runs of moto's instances. An answer that is missing counts as none, and changes nothing.
+async fn look(moto: Arc<MotoServer>) -> Vec<Machine> {
+    let instances = moto.instances().await.unwrap_or_default();
+    let machine = |mut instance: Ec2Instance| Machine {
+        role: instance.tags.remove("skilift:role").unwrap_or_default(),
+        runs: instance.state == Ec2State::Running,
+        id: instance.id,
+    };
+    instances.into_iter().map(machine).collect()
+}
+
+fn prices_of(region: &str) -> String {
+    let types = ["c7g.large", "c7g.medium", "m7g.large", "r7g.large"];
+    let price = |of: &&str| format!("{of:?} = 0.25\n");
+    let prices: String = types.iter().map(price).collect();
+    format!(
+        "currency = \"USD\"\ndate = \"2026-02-03\"\nsource = \"a test\"\n[regions.{region:?}]\n{prices}"
+    )
+}
+
+#[tokio::test]
+async fn a_stack_of_the_template_is_listed_scaled_priced_and_audited() {
+    let stack = Stack::start(1, 4, 1).await;
+    let workers = &stack.ids["worker"];
+    let (code, listed) = stack.says("ec2 list").await;
+    assert_eq!(
+        (code, &listed["kind"], &listed["region"]),
+        (0, &"ec2".into(), &MotoServer::REGION.into())
+    );
+    let instances = listed["instances"].as_array().unwrap();
+    let roles: Vec<&str> = instances
+        .iter()
+        .map(|one| one["role"].as_str().unwrap())
+        .collect();
+    let expected = [
+        "api", "broker", "console", "redis", "worker", "worker", "worker", "worker",
+    ];
+    assert_eq!(roles, expected);
+    let first = instances
+        .iter()
+        .find(|one| one["id"] == *workers[0])
+        .unwrap();
+    assert_eq!(first["nodes"].as_array().unwrap().len(), 1, "{first:#}");
+    // No price is made up.
+    let console = instances
+        .iter()
+        .find(|one| one["role"] == "console")
+        .unwrap();
+    assert!(
+        console["price_unknown"]
+            .as_str()
+            .unwrap()
+            .contains("no price for t4g.small"),
+        "{console:#}"
+    );
+
+    let (code, plan) = stack.says("scale worker=3 --threads 32 --dry-run").await;
+    assert_eq!((code, &plan["danger"]), (0, &"moderate".into()), "{plan:#}");
+    assert_eq!(plan["cost"]["before_usd_per_h"]["value"], 0.5, "{plan:#}");
+    assert_eq!(plan["cost"]["after_usd_per_h"]["value"], 1.0, "{plan:#}");
+    assert_eq!(plan["cost"]["prices_date"], "2026-02-03");
+    assert!(
+        plan["effects"].to_string().contains("proves permission"),
+        "{plan:#}"
+    );
+    assert_eq!(
+        stack.state(&workers[1]).await,
+        Ec2State::Stopped,
+        "a dry run changes nothing"
+    );
+
+    let (code, done) = stack.says("scale worker=3 --threads 32 --yes --wait").await;
+    assert_eq!(
+        (code, &done["outcome"]["result"]),
+        (0, &"done".into()),
+        "{done:#}"
+    );
+    // Each in a zone of its own.
+    let mut zones: Vec<&str> = done["actions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|action| action["machine"]["zone"].as_str())
+        .collect();
+    zones.sort_unstable();
+    zones.dedup();
+    assert_eq!(zones.len(), 2, "{done:#}");
+    let (_, nodes) = stack.says("nodes").await;
+    let nodes = nodes["nodes"].as_array().unwrap();
+    let running = nodes
+        .iter()
+        .filter(|node| node["role"] == "worker" && node["threads"] == 32);
+    assert_eq!(running.count(), 3, "{nodes:#?}");
+
+    let (_, cost) = stack.says("cost").await;
+    assert_eq!(
+        (&cost["has_broker"], &cost["has_redis"]),
+        (&true.into(), &true.into()),
+        "{cost:#}"
+    );
+    assert_eq!(cost["usd_per_h"]["value"], 6.0 * 0.25, "{cost:#}");
+    let unknown = cost["usd_per_h"]["unknown"].as_str().unwrap();
+    assert!(
+        unknown.contains("at least") && unknown.contains("t4g.small"),
+        "{cost:#}"
+    );
+
+    // In again: drained, then stopped; the zone that has the most first.
+    let (code, done) = stack.says("scale worker=2 --yes --wait").await;
+    assert_eq!(
+        (code, &done["outcome"]["result"]),
+        (0, &"done".into()),
+        "{done:#}"
+    );
+    let (_, audit) = stack.says("audit --action apply --limit 1").await;
+    let line = &audit["entries"][0];
+    assert_eq!(
+        (&line["target"], &line["outcome"]),
+        (&"scale".into(), &"done".into()),
+        "{line:#}"
+    );
+    assert!(
+        line["after"]
+            .as_str()
+            .unwrap()
+            .contains("drained, then stopped"),
+        "{line:#}"
+    );
+}
+
+#[tokio::test]
+async fn what_is_not_ours_or_not_there_or_not_allowed_is_told_apart() {
+    let stack = Stack::start(1, 2, 1).await;
+    let (second, broker) = (&stack.ids["worker"][1], &stack.ids["broker"][0]);
+    let (code, plan) = stack.says(&format!("ec2 stop {broker} --yes")).await;
+    assert_eq!(code, 4, "{plan:#}");
+    assert!(plan["refusals"].to_string().contains("broker"), "{plan:#}");
+    assert_eq!(stack.state(broker).await, Ec2State::Running);
+
+    let foreign = stack
+        .moto
+        .run_instances(
+            1,
+            &[("skilift:stack", "another"), ("skilift:role", "worker")],
+            "c7g.large",
+            "eu-central-1a",
+        )
+        .await
+        .unwrap();
+    let line = format!(
+        "ec2 start {second} {} i-0badc0de0badc0de0 i-zzz --yes --wait",
+        foreign[0]
+    );
+    let (code, done) = stack.says(&line).await;
+    assert_eq!(code, 3, "{done:#}");
+    let steps = done["outcome"]["steps"].as_array().unwrap();
+    let codes: Vec<&str> = steps
+        .iter()
+        .map(|step| step["code"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        codes,
+        ["done", "not_ours", "not_found", "bad_id"],
+        "{done:#}"
+    );
+    let (code, done) = stack
+        .says("ec2 stop i-0badc0de0badc0de0 --yes --wait")
+        .await;
+    assert_eq!(code, 4, "{done:#}");
+}

@@ -1,0 +1,291 @@
+//! The machines that the nodes run on: listed again and again, and whenever a plan stands on them.
+//!
+//! - `prices`: what they cost. `capacity`: what the nodes on them could do, as measured. `choice`: which to start and stop.
+//! - `cost`, and this file: what operators see of it.
+
+pub(crate) mod capacity;
+pub(crate) mod choice;
+pub(crate) mod cost;
+pub(crate) mod prices;
+
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use skilift_core::clock::epoch_ms;
+use skilift_core::control::FleetBounds;
+use skilift_core::lifecycle::TaskError;
+use skilift_fleet::instance::Instance;
+use skilift_fleet::outcome::FleetError;
+use skilift_fleet::{Fleet, FleetKind};
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::admin::ApiError;
+use crate::console::Console;
+use crate::view::change::{Change, ScaledRole};
+use crate::view::fleet::{FleetRoleView, FleetView, InstanceView};
+use crate::view::nodes::{NodeState, NodeView};
+use crate::view::plan::StepCode;
+
+/// How often EC2 is asked which machines there are: its request bucket is shared by the whole account.
+const EC2_INTERVAL: Duration = Duration::from_secs(15);
+/// The same while a plan starts or stops some.
+const BUSY_INTERVAL: Duration = Duration::from_secs(3);
+/// How often the child processes of this machine are listed, which costs nothing.
+const LOCAL_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Why there are no machines, where there are none.
+const NO_FLEET: &str = "on a data folder everything runs in one process, so that there is no machine to start or stop: skictl up with \
+                        --amqp-url and --redis-url, or skictl serve console on EC2, has some";
+
+/// The machines, as they were listed last.
+pub(crate) struct Machines {
+    fleet: Option<Arc<dyn Fleet>>,
+    listed: RwLock<Listed>,
+    /// Whoever holds it lists; who waited for it meanwhile has that list, too.
+    listing: Mutex<()>,
+}
+
+/// What was listed last.
+#[derive(Clone)]
+pub(crate) struct Listed {
+    pub(crate) instances: Arc<[Instance]>,
+    /// When.
+    at: Option<Instant>,
+    /// Why it could not be listed since, where it could not.
+    failure: Option<FleetError>,
+}
+
+impl Listed {
+    /// How long ago, in milliseconds.
+    pub(crate) fn age_ms(&self) -> Option<u64> {
+        let at = self.at?;
+        u64::try_from(at.elapsed().as_millis()).ok()
+    }
+
+    fn unknown(&self) -> Option<String> {
+        match (&self.failure, self.at) {
+            (Some(error), _) => Some(error.to_string()),
+            (None, None) => Some("they are being listed for the first time".to_owned()),
+            (None, Some(_)) => None,
+        }
+    }
+}
+
+impl Machines {
+    pub(crate) fn new(fleet: Option<Arc<dyn Fleet>>) -> Self {
+        Self {
+            fleet,
+            listed: RwLock::new(Listed {
+                instances: Arc::default(),
+                at: None,
+                failure: None,
+            }),
+            listing: Mutex::default(),
+        }
+    }
+
+    /// The fleet, where there is one.
+    pub(crate) fn fleet(&self) -> Result<&Arc<dyn Fleet>, ApiError> {
+        self.fleet
+            .as_ref()
+            .ok_or_else(|| ApiError::refused(NO_FLEET))
+    }
+
+    /// What was listed last.
+    pub(crate) fn listed(&self) -> Listed {
+        let listed = self.listed.read();
+        listed.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Why the machines are not known as they are now, where they are not.
+    pub(crate) fn unknown(&self) -> Option<String> {
+        match &self.fleet {
+            None => Some(NO_FLEET.to_owned()),
+            Some(_) => self.listed().unknown(),
+        }
+    }
+
+    /// Lists now.
+    pub(crate) async fn look(&self) -> Result<Arc<[Instance]>, ApiError> {
+        let fleet = self.fleet()?;
+        let asked_at = Instant::now();
+        let _turn = self.listing.lock().await;
+        let known = self.listed();
+        if known.at.is_some_and(|at| at >= asked_at) {
+            return Ok(known.instances);
+        }
+        let found = fleet.list().await;
+        let mut listed = self.listed.write().unwrap_or_else(PoisonError::into_inner);
+        match found {
+            Ok(instances) => {
+                if listed.failure.take().is_some() {
+                    tracing::info!("the machines can be listed");
+                }
+                listed.instances = instances.into();
+                listed.at = Some(Instant::now());
+                Ok(Arc::clone(&listed.instances))
+            }
+            Err(error) => {
+                if listed.failure.as_ref() != Some(&error) {
+                    tracing::warn!("the machines cannot be listed: {error}");
+                }
+                listed.failure = Some(error.clone());
+                Err(ApiError::from(error))
+            }
+        }
+    }
+}
+
+impl From<FleetError> for ApiError {
+    fn from(error: FleetError) -> Self {
+        let message = format!("the machines cannot be asked: {error}");
+        match StepCode::from(error.code) {
+            StepCode::Denied | StepCode::Credentials => Self::forbidden(message),
+            StepCode::Throttled => Self::too_many(message, 10_000),
+            _ => Self::unavailable(message),
+        }
+    }
+}
+
+/// Lists again and again until `drain`.
+pub(crate) async fn run(console: Arc<Console>, drain: CancellationToken) -> Result<(), TaskError> {
+    let Ok(fleet) = console.machines.fleet() else {
+        drain.cancelled().await;
+        return Ok(());
+    };
+    let listing = async {
+        loop {
+            // What went wrong is remembered and told.
+            let _ = console.machines.look().await;
+            let is_busy = console.state.plans_under_way().is_ok_and(|plans| {
+                plans
+                    .iter()
+                    .any(|plan| matches!(plan.change, Change::Scale(_)))
+            });
+            let interval = match fleet.kind() {
+                FleetKind::Local => LOCAL_INTERVAL,
+                FleetKind::Ec2 { .. } if is_busy => BUSY_INTERVAL,
+                FleetKind::Ec2 { .. } => EC2_INTERVAL,
+            };
+            tokio::time::sleep(interval).await;
+        }
+    };
+    drain.run_until_cancelled(listing).await;
+    Ok(())
+}
+
+/// What operators see.
+pub(crate) fn view(console: &Console) -> Result<FleetView, ApiError> {
+    let listed = console.machines.listed();
+    let nodes = nodes(console);
+    let kind = console.machines.fleet.as_ref().map(|fleet| fleet.kind());
+    let region = region(console);
+    let bounds = bounds(console);
+    let known = |count: usize| listed.at.map(|_| count as u64);
+    let roles = [ScaledRole::Api, ScaledRole::Worker].map(|role| {
+        let (min, max) = of_role(&bounds, role);
+        FleetRoleView {
+            role: role.to_string(),
+            up: known(up(&listed.instances, role).count()),
+            stopped: known(choice::startable(&listed.instances, role).count()),
+            min: min.into(),
+            max: max.into(),
+        }
+    });
+    let instance_view = |instance: &Instance| {
+        let price = console.config.prices.of(instance, region.as_deref());
+        InstanceView {
+            id: instance.id.to_string(),
+            role: instance.role.clone(),
+            name: instance.name.clone(),
+            instance_type: instance.instance_type.clone(),
+            zone: instance.zone.clone(),
+            state: instance.state.to_string(),
+            reason: instance.reason.as_ref().map(ToString::to_string),
+            started_at_ms: instance.started_at_ms,
+            address: instance.address.clone(),
+            usd_per_h: price.as_ref().ok().copied(),
+            price_unknown: price.err(),
+            nodes: on_it(&nodes, instance)
+                .filter(|node| is_heard(node))
+                .map(|node| node.id.clone())
+                .collect(),
+            obstacle: instance.obstacle.as_ref().map(ToString::to_string),
+        }
+    };
+    let under_way = console.state.plans_under_way()?;
+    let scaling = under_way
+        .into_iter()
+        .find(|plan| matches!(plan.change, Change::Scale(_)));
+    Ok(FleetView {
+        at_ms: epoch_ms(),
+        kind: match &kind {
+            None => "none",
+            Some(FleetKind::Local) => "local",
+            Some(FleetKind::Ec2 { .. }) => "ec2",
+        }
+        .to_owned(),
+        region: region.clone(),
+        unknown: console.machines.unknown(),
+        age_ms: listed.age_ms(),
+        roles: roles.into(),
+        instances: listed.instances.iter().map(instance_view).collect(),
+        plan: scaling.map(|plan| plan.id),
+    })
+}
+
+/// The region of the machines, where it is known.
+pub(crate) fn region(console: &Console) -> Option<String> {
+    match console.machines.fleet.as_ref()?.kind() {
+        FleetKind::Ec2 { region } => region,
+        FleetKind::Local => None,
+    }
+}
+
+/// How many nodes may run.
+pub(crate) fn bounds(console: &Console) -> FleetBounds {
+    let document = console.desired.document();
+    document.fleet.map(|set| set.value).unwrap_or_default()
+}
+
+/// The least and the most of a role.
+pub(crate) fn of_role(bounds: &FleetBounds, role: ScaledRole) -> (u32, u32) {
+    match role {
+        ScaledRole::Api => (bounds.api_min, bounds.api_max),
+        ScaledRole::Worker => (bounds.worker_min, bounds.worker_max),
+    }
+}
+
+/// The nodes as they were seen last.
+pub(crate) fn nodes(console: &Console) -> Vec<NodeView> {
+    let latest = console.observed.latest();
+    latest
+        .map(|seen| seen.nodes.nodes.clone())
+        .unwrap_or_default()
+}
+
+/// The nodes on a machine.
+pub(crate) fn on_it<'a>(
+    nodes: &'a [NodeView],
+    instance: &Instance,
+) -> impl Iterator<Item = &'a NodeView> + use<'a> {
+    let id = instance.id.to_string();
+    nodes
+        .iter()
+        .filter(move |node| node.instance.as_deref() == Some(&id))
+}
+
+/// Whether a node is there now.
+pub(crate) fn is_heard(node: &NodeView) -> bool {
+    !matches!(node.state, NodeState::Ended | NodeState::Lost)
+}
+
+/// The machines of a role that run or start.
+pub(crate) fn up(instances: &[Instance], role: ScaledRole) -> impl Iterator<Item = &Instance> {
+    let role = role.to_string();
+    instances
+        .iter()
+        .filter(move |instance| instance.role == role && instance.state.is_up())
+}

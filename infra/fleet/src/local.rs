@@ -1,0 +1,360 @@
+//! Child processes of one machine: nodes that are started, drained and stopped for real, where there is no EC2.
+//!
+//! - [`LocalFleet`]: the places, each with an id that stays: a child process, or a "stopped instance" until one is started.
+//! - `slot`: the ids. `supervisor`: what happens to one place. `child`: one process; `output`: what it says; `ended`: how it
+//!   ended. `memory`: which children are wanted, in a file.
+//! - [`Announcement`]: what a child says on stdout once it is up.
+//!
+//! A child is never orphaned: its standard input is a pipe that only this process holds, and whose end it takes as a signal,
+//! so that it drains and ends also when this process was killed.
+
+mod announcement;
+mod child;
+mod ended;
+mod memory;
+mod output;
+mod slot;
+mod supervisor;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::future::join_all;
+use skilift_core::lifecycle::Lifecycle;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+
+pub use self::announcement::Announcement;
+use self::memory::Memory;
+pub use self::slot::local_id;
+use self::supervisor::{Deaths, Order, Supervisor, View};
+use crate::instance::{Instance, InstanceId, InstanceState, Obstacle};
+use crate::outcome::{FleetError, Outcome, OutcomeCode, Verb};
+use crate::{Fleet, FleetKind, Progress};
+
+/// Most children of a role, where nobody says otherwise.
+pub const MOST_OF_ROLE: u16 = 8;
+
+/// Orders that may wait at one place.
+const ORDERS: usize = 16;
+
+/// Hears each line that a child writes to stderr, without its end. It must return at once, for the child waits meanwhile.
+pub type Lines = Arc<dyn Fn(&InstanceId, &[u8]) + Send + Sync>;
+
+/// Says how the child of a place is started.
+pub type Launcher = Box<dyn Fn(&Place<'_>) -> Launch + Send + Sync>;
+
+/// The place of a child that is about to be started.
+#[derive(Debug, Clone, Copy)]
+pub struct Place<'a> {
+    /// Its id.
+    pub id: &'a InstanceId,
+    /// What the child shall do: "api" or "worker".
+    pub role: &'a str,
+    /// The port for its health and metrics, which is part of a node's name; 0 for any.
+    pub private_port: u16,
+    /// The port for the public API, if it serves that; 0 for any.
+    pub public_port: u16,
+}
+
+/// How a child is started.
+#[derive(Debug, Clone, Default)]
+pub struct Launch {
+    /// The program.
+    pub program: PathBuf,
+    /// What it is told that it is called, where that is not its path.
+    pub called: Option<OsString>,
+    /// Its arguments. Others can see them: they hold no secret.
+    pub arguments: Vec<OsString>,
+    /// Variables that it gets beside those of this process.
+    pub environment: Vec<(OsString, OsString)>,
+    /// Variables of this process that it does not get.
+    pub without: Vec<OsString>,
+}
+
+/// A node that runs within this very process: it is listed, and can be neither started nor stopped.
+#[derive(Debug, Clone)]
+pub struct Inner {
+    /// Its id.
+    pub id: InstanceId,
+    /// What it does.
+    pub role: String,
+    /// Where it serves the public API.
+    pub address: Option<SocketAddr>,
+    /// When it was started, in milliseconds since 1970.
+    pub started_at_ms: u64,
+}
+
+/// How long a child may take, and how often it may die.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// From its start until it says that it is up, before whoever waits for it is told that it takes long.
+    pub up: Duration,
+    /// Beyond the drain deadline, which it keeps itself, before it is killed.
+    pub margin: Duration,
+    /// From an unasked end to the next start, the first time; each further one in a row takes twice as long, and a bit.
+    pub first_pause: Duration,
+    /// The longest of those pauses.
+    pub longest_pause: Duration,
+    /// Starts after unasked ends in a row, before it is given up.
+    pub tries: u32,
+    /// A child that was up and lived so long ends such a row.
+    pub settled: Duration,
+}
+
+/// What a local fleet is made of.
+pub struct LocalConfig {
+    /// This machine's name, the zone of its children.
+    pub host: String,
+    /// The file that says which children are wanted.
+    pub file: PathBuf,
+    /// Most children of each role.
+    pub most: u16,
+    /// Those that are wanted while there is no such file.
+    pub first: Vec<InstanceId>,
+    /// The nodes within this process.
+    pub inner: Vec<Inner>,
+    /// How long a child may take to finish its work.
+    pub drain_deadline: Duration,
+    /// How long it may take for anything else.
+    pub patience: Patience,
+    /// How a child is started.
+    pub launch: Launcher,
+    /// Where its stderr goes.
+    pub lines: Lines,
+}
+
+/// Why a local fleet cannot begin.
+#[derive(Debug, thiserror::Error)]
+pub enum LocalError {
+    /// It cannot be read which children are wanted.
+    #[error("cannot read which child processes shall run, in {}", file.display())]
+    Read {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// It is not what this version writes.
+    #[error(
+        "{} does not say which child processes shall run, as this version writes it; delete it to begin with one worker",
+        file.display()
+    )]
+    Unreadable {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+}
+
+/// The children of this process. They end when its life drains.
+pub struct LocalFleet {
+    config: Arc<LocalConfig>,
+    slots: BTreeMap<InstanceId, Slot>,
+    force: CancellationToken,
+}
+
+struct Slot {
+    role: &'static str,
+    orders: mpsc::Sender<Order>,
+    view: watch::Receiver<View>,
+}
+
+impl LocalFleet {
+    /// A fleet of which nothing runs yet.
+    ///
+    /// # Errors
+    /// When it cannot be known which children are wanted.
+    pub fn new(config: LocalConfig, life: &Lifecycle) -> Result<Self, LocalError> {
+        let memory = Arc::new(Memory::read(config.file.clone(), &config.first)?);
+        let config = Arc::new(config);
+        let force = CancellationToken::new();
+        let mut slots = BTreeMap::new();
+        for (id, role) in slot::all(config.most) {
+            let (orders, taken) = mpsc::channel(ORDERS);
+            let (view, seen) = watch::channel(View::EMPTY);
+            let supervisor = Supervisor {
+                id: id.clone(),
+                role,
+                config: Arc::clone(&config),
+                memory: Arc::clone(&memory),
+                orders: taken,
+                view,
+                end: life.draining(),
+                force: force.clone(),
+                deaths: Deaths::none(&config.patience),
+            };
+            life.spawn("child process", async move {
+                supervisor.run().await;
+                Ok(())
+            });
+            let slot = Slot {
+                role,
+                orders,
+                view: seen,
+            };
+            slots.insert(id, slot);
+        }
+        Ok(Self {
+            config,
+            slots,
+            force,
+        })
+    }
+
+    /// Starts the children that were wanted when this process' predecessor ended; at the very first start those of
+    /// [`LocalConfig::first`]. One outcome for each, when it is up or has fallen back; one that has is started again and
+    /// again nevertheless, as any that dies.
+    pub async fn resume(&self) -> Vec<Outcome> {
+        let resuming = self.slots.iter().map(async |(id, slot)| {
+            let (code, message) = ask(slot, Order::Resume, &|_| {}).await;
+            let id = id.clone();
+            Outcome { id, code, message }
+        });
+        let outcomes = join_all(resuming).await;
+        let unwanted = |outcome: &Outcome| outcome.code == OutcomeCode::Already;
+        outcomes
+            .into_iter()
+            .filter(|outcome| !unwanted(outcome))
+            .collect()
+    }
+
+    /// How many children of a role run, and how many shall.
+    #[must_use]
+    pub fn running(&self, role: &str) -> (usize, usize) {
+        let of_role = self.slots.values().filter(|slot| slot.role == role);
+        of_role.fold((0, 0), |(running, wanted), slot| {
+            let view = slot.view.borrow();
+            let runs = view.state == InstanceState::Running;
+            (
+                running + usize::from(runs),
+                wanted + usize::from(view.wanted),
+            )
+        })
+    }
+
+    /// Kills the children that still live, and waits until they are gone. For the very end of the process, after its life
+    /// was drained.
+    pub async fn end(&self) {
+        self.force.cancel();
+        let ends = self.slots.values().map(async |slot| {
+            let mut view = slot.view.clone();
+            // A place that is gone has no child any more.
+            let _ = view.wait_for(|view| view.pid.is_none()).await;
+        });
+        join_all(ends).await;
+    }
+
+    async fn each(
+        &self,
+        ids: &[InstanceId],
+        order: fn(oneshot::Sender<(OutcomeCode, String)>) -> Order,
+        progress: Progress<'_>,
+    ) -> Vec<Outcome> {
+        let doing = ids.iter().map(async |id| {
+            let (code, message) = match self.slots.get(id) {
+                Some(slot) => ask(slot, order, &|text| progress(id, text)).await,
+                None if self.config.inner.iter().any(|inner| inner.id == *id) => {
+                    (OutcomeCode::Obstacle, Obstacle::ThisProcess.to_string())
+                }
+                None => slot::refusal(id, self.config.most),
+            };
+            let id = id.clone();
+            Outcome { id, code, message }
+        });
+        join_all(doing).await
+    }
+}
+
+/// Gives an order and waits for what comes of it.
+async fn ask(
+    slot: &Slot,
+    order: fn(oneshot::Sender<(OutcomeCode, String)>) -> Order,
+    progress: &(dyn Fn(String) + Send + Sync),
+) -> (OutcomeCode, String) {
+    let ending = || {
+        let text = "skictl up ends, and its child processes with it";
+        (OutcomeCode::Refused, text.to_owned())
+    };
+    let mut view = slot.view.clone();
+    let (waiting, mut told) = oneshot::channel();
+    if slot.orders.send(order(waiting)).await.is_err() {
+        return ending();
+    }
+    let mut is_watched = true;
+    loop {
+        tokio::select! {
+            told = &mut told => return told.unwrap_or_else(|_| ending()),
+            changed = view.changed(), if is_watched => {
+                is_watched = changed.is_ok();
+                let view = view.borrow_and_update().clone();
+                let of_process = view.pid.map(|pid| format!(", process {pid}")).unwrap_or_default();
+                progress(format!("{}{of_process}", view.state));
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Fleet for LocalFleet {
+    fn kind(&self) -> FleetKind {
+        FleetKind::Local
+    }
+
+    async fn list(&self) -> Result<Vec<Instance>, FleetError> {
+        let instance = |id: &InstanceId, role: &str| Instance {
+            id: id.clone(),
+            role: role.to_owned(),
+            name: None,
+            instance_type: "process".to_owned(),
+            zone: self.config.host.clone(),
+            state: InstanceState::Stopped,
+            reason: None,
+            started_at_ms: None,
+            address: None,
+            is_spot: false,
+            obstacle: None,
+        };
+        let inner = self.config.inner.iter().map(|inner| Instance {
+            state: InstanceState::Running,
+            started_at_ms: Some(inner.started_at_ms),
+            address: inner.address.map(|address| address.to_string()),
+            obstacle: Some(Obstacle::ThisProcess),
+            ..instance(&inner.id, &inner.role)
+        });
+        let children = self.slots.iter().map(|(id, slot)| {
+            let view = slot.view.borrow().clone();
+            Instance {
+                state: view.state,
+                reason: view.reason,
+                started_at_ms: view.started_at_ms,
+                address: view.address.map(|address| address.to_string()),
+                ..instance(id, slot.role)
+            }
+        });
+        let mut all: Vec<Instance> = inner.chain(children).collect();
+        all.sort_by(|one, other| (&one.role, &one.id).cmp(&(&other.role, &other.id)));
+        Ok(all)
+    }
+
+    async fn preflight(&self, _verb: Verb, _ids: &[InstanceId]) -> Result<(), FleetError> {
+        // Who runs this process may start and stop its children.
+        Ok(())
+    }
+
+    async fn start(&self, ids: &[InstanceId], progress: Progress<'_>) -> Vec<Outcome> {
+        self.each(ids, Order::Start, progress).await
+    }
+
+    async fn stop(&self, ids: &[InstanceId], progress: Progress<'_>) -> Vec<Outcome> {
+        self.each(ids, Order::Stop, progress).await
+    }
+}
