@@ -1,9 +1,8 @@
 //! What operating costs, and how fast it is: heartbeats and sampling, `skictl` beside 200 nodes, many watching clients, and
 //! a settings change under full load.
 //!
-//! - `operator`: a console, and `skictl` against it. `simulated`: nodes that only beat.
+//! `simulated`: nodes that only beat.
 
-mod operator;
 mod simulated;
 
 use std::time::{Duration, Instant};
@@ -11,8 +10,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, ensure};
 use tokio::task::JoinSet;
 
-use self::operator::Operator;
 use self::simulated::SimulatedNodes;
+use crate::operator::Operator;
 use crate::setup::Setup;
 use crate::table::Table;
 use crate::usage::{cpu_seconds, resident_mib};
@@ -35,7 +34,7 @@ const BACK: f64 = 0.9;
 
 pub(crate) async fn measure(setup: &Setup, table: &mut Table) -> anyhow::Result<()> {
     eprintln!("a console: what it costs, and how fast it is");
-    let operator = Operator::start(setup).await?;
+    let operator = Operator::start(setup, &[], &[]).await?;
     cost(setup, &operator, table).await?;
     change_under_load(setup, &operator, table).await?;
     let nodes = SimulatedNodes::start(setup, NODES)?;

@@ -1,4 +1,4 @@
-//! `skictl up` on a data folder that holds ten million rides.
+//! `skictl up` on a data directory that holds ten million rides.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -11,9 +11,10 @@ use skilift_core::queue::embedded::EmbeddedQueue;
 use skilift_core::ride::{LiftId, Minute, Ride, SkierId};
 use skilift_core::store::batch::Batch;
 use tempfile::TempDir;
+use tokio::process::Command;
 
 use crate::preload::{DAYS, RESORTS, SKIERS_PER_RESORT, resort_day, skiers_of};
-use crate::setup::{Process, Setup};
+use crate::setup::{Process, Programs, Setup};
 use crate::table::Table;
 use crate::usage::{peak_resident_mib, resident_mib};
 use crate::wrk;
@@ -27,19 +28,23 @@ const STARTS: usize = 5;
 /// Skiers of one batch.
 const BATCH_SKIERS: usize = 1000;
 
-pub(crate) async fn measure(setup: &Setup, table: &mut Table) -> anyhow::Result<()> {
+pub(crate) async fn measure(
+    setup: &Setup,
+    base: Option<&Programs>,
+    table: &mut Table,
+) -> anyhow::Result<()> {
     let folder = TempDir::new()?;
     let rides = RESORTS * DAYS * SKIERS_PER_RESORT * RIDES_PER_SKIER_DAY;
     eprintln!(
-        "filling a data folder with {} million rides",
+        "filling a data directory with {} million rides",
         rides / 1_000_000
     );
     let started = Instant::now();
     fill(&folder.path().join("data")).await?;
     let rate = rides as f64 / started.elapsed().as_secs_f64();
-    table.once("Data folder, storing batches", "rides/s", rate, "figure");
+    table.once("Data directory, storing batches", "rides/s", rate, "figure");
     table.once(
-        "Data folder, bytes on disk a ride (4 a skier day)",
+        "Data directory, bytes on disk a ride (4 a skier day)",
         "bytes",
         disk_bytes(folder.path())? as f64 / rides as f64,
         "figure",
@@ -47,18 +52,37 @@ pub(crate) async fn measure(setup: &Setup, table: &mut Table) -> anyhow::Result<
 
     let mut starts_ms = Vec::new();
     for _ in 0..STARTS {
-        let (mut up, ready_ms) = start(&folder).await?;
+        let (mut up, ready_ms) = start(&setup.programs, &folder).await?;
         starts_ms.push(ready_ms);
         up.drain().await?;
     }
-    table.rounds("Data folder, start to serving", "ms", &starts_ms, "< 2000");
+    table.rounds(
+        "Data directory, start to serving",
+        "ms",
+        &starts_ms,
+        "< 2000",
+    );
 
-    let (mut up, _) = start(&folder).await?;
-    compare(setup, &up, table).await?;
+    let earlier = match base {
+        Some(programs) => {
+            let folder = copy(&folder).await?;
+            let (up, _) = start(programs, &folder).await?;
+            Some((up, folder))
+        }
+        None => None,
+    };
+    let (mut up, _) = start(&setup.programs, &folder).await?;
+    compare(setup, &up, earlier.as_ref().map(|(up, _)| up), table).await?;
+    drop(earlier);
     let resident = resident_mib(up.pid()?)?;
-    table.once("Data folder, RSS after the load", "MiB", resident, "<= 200");
+    table.once(
+        "Data directory, RSS after the load",
+        "MiB",
+        resident,
+        "<= 200",
+    );
     let peak = peak_resident_mib(up.pid()?)?;
-    table.once("Data folder, peak RSS", "MiB", peak, "<= 200");
+    table.once("Data directory, peak RSS", "MiB", peak, "<= 200");
 
     let mut killed_ms = Vec::new();
     for _ in 0..STARTS {
@@ -70,12 +94,12 @@ pub(crate) async fn measure(setup: &Setup, table: &mut Table) -> anyhow::Result<
         // What wrk says of a server that goes away does not matter.
         let (_, killed) = tokio::join!(wrk::run("post.lua", &url), killing);
         killed?;
-        let (again, ready_ms) = start(&folder).await?;
+        let (again, ready_ms) = start(&setup.programs, &folder).await?;
         killed_ms.push(ready_ms);
         up = again;
     }
     table.rounds(
-        "Data folder, start to serving after kill -9 under load",
+        "Data directory, start to serving after kill -9 under load",
         "ms",
         &killed_ms,
         "< 2000",
@@ -83,10 +107,39 @@ pub(crate) async fn measure(setup: &Setup, table: &mut Table) -> anyhow::Result<
     up.drain().await
 }
 
+/// What the rounds have measured of one version so far.
+#[derive(Default)]
+struct Measured {
+    posts: wrk::Rates,
+    gets: wrk::Rates,
+}
+
 /// Rates of POST and GET as shares of the ceiling, in interleaved rounds.
-async fn compare(setup: &Setup, up: &Process, table: &mut Table) -> anyhow::Result<()> {
-    let (mut posts, mut gets) = (wrk::Rates::default(), wrk::Rates::default());
+async fn compare(
+    setup: &Setup,
+    up: &Process,
+    earlier: Option<&Process>,
+    table: &mut Table,
+) -> anyhow::Result<()> {
+    let (mut this, mut before) = (Measured::default(), Measured::default());
     for _ in 0..ROUNDS {
+        this.round(setup, up).await?;
+        if let Some(earlier) = earlier {
+            before.round(setup, earlier).await?;
+        }
+    }
+    let (post, get) = ("Data directory, POST", "Data directory, GET day vertical");
+    this.posts.put(table, post, ">= 0.30", "<= 25");
+    this.gets.put(table, get, ">= 0.70", "");
+    if earlier.is_some() {
+        this.posts.compare(&before.posts, table, post);
+        this.gets.compare(&before.gets, table, get);
+    }
+    Ok(())
+}
+
+impl Measured {
+    async fn round(&mut self, setup: &Setup, up: &Process) -> anyhow::Result<()> {
         let post = wrk::run("post.lua", &up.url).await?;
         ensure!(
             post.failed == 0.0,
@@ -95,22 +148,36 @@ async fn compare(setup: &Setup, up: &Process, table: &mut Table) -> anyhow::Resu
         );
         // Between the two, so that tables are merged when the questions come.
         let ceiling = wrk::run("post.lua", &setup.ceiling.url).await?.per_second;
-        posts.add(&post, ceiling);
+        self.posts.add(&post, ceiling);
         let get = wrk::run("get_day_vertical.lua", &up.url).await?;
         ensure!(
             get.failed == 0.0,
             "{} questions were not answered",
             get.failed
         );
-        gets.add(&get, ceiling);
+        self.gets.add(&get, ceiling);
+        Ok(())
     }
-    posts.put(table, "Data folder, POST", ">= 0.30", "<= 25");
-    gets.put(table, "Data folder, GET day vertical", ">= 0.70", "");
-    Ok(())
+}
+
+/// A copy of a data directory.
+async fn copy(folder: &TempDir) -> anyhow::Result<TempDir> {
+    let copy = TempDir::new()?;
+    let status = Command::new("cp")
+        .arg("-a")
+        .arg(folder.path().join("data"))
+        .arg(copy.path())
+        .status()
+        .await?;
+    ensure!(
+        status.success(),
+        "cp cannot copy the data directory: {status}"
+    );
+    Ok(copy)
 }
 
 /// Starts `skictl up` and says after how many milliseconds it answers that it is ready.
-async fn start(folder: &TempDir) -> anyhow::Result<(Process, f64)> {
+async fn start(programs: &Programs, folder: &TempDir) -> anyhow::Result<(Process, f64)> {
     let arguments = [
         "up",
         "--data",
@@ -123,7 +190,14 @@ async fn start(folder: &TempDir) -> anyhow::Result<(Process, f64)> {
         "127.0.0.1:0",
     ];
     let started = Instant::now();
-    let up = Process::start(folder, "skictl", &arguments, &[], "public API on ").await?;
+    let up = Process::start(
+        &programs.path("skictl")?,
+        folder,
+        &arguments,
+        &[],
+        "public API on ",
+    )
+    .await?;
     while !skilift_servers::http()
         .get(format!("{}/readyz", up.url))
         .send()

@@ -5,7 +5,7 @@ use std::process::Stdio;
 use anyhow::{Context, ensure};
 use tokio::process::Command;
 
-use crate::setup::built;
+use crate::setup::Programs;
 use crate::table::Table;
 use crate::wrk;
 
@@ -21,11 +21,16 @@ pub(crate) struct Client {
 
 impl Client {
     /// Loads the ceiling right after wrk has, whose rate was `wrk_per_second`.
-    pub(crate) async fn measure(&mut self, url: &str, wrk_per_second: f64) -> anyhow::Result<()> {
-        let closed = run(url, &["--threads", "128"]).await?;
+    pub(crate) async fn measure(
+        &mut self,
+        programs: &Programs,
+        url: &str,
+        wrk_per_second: f64,
+    ) -> anyhow::Result<()> {
+        let closed = run(programs, url, &["--threads", "128"]).await?;
         self.share
             .push(number(&closed, "/throughput_per_s")? / wrk_per_second);
-        let open = run(url, &["--rate", RATE]).await?;
+        let open = run(programs, url, &["--rate", RATE]).await?;
         self.lateness_p99_ms
             .push(number(&open, "/send_lateness/p99_ms")?);
         Ok(())
@@ -47,8 +52,8 @@ impl Client {
     }
 }
 
-async fn run(url: &str, pace: &[&str]) -> anyhow::Result<serde_json::Value> {
-    let output = Command::new(built("skictl")?)
+async fn run(programs: &Programs, url: &str, pace: &[&str]) -> anyhow::Result<serde_json::Value> {
+    let output = Command::new(programs.path("skictl")?)
         .args(["load", "--target", url, "--output", "json", "--duration"])
         .arg(format!("{}s", wrk::SECONDS))
         .args(pace)

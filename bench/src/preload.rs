@@ -6,7 +6,6 @@ use skilift_core::ride::{Day, LiftId, Minute, ResortDay, ResortId, Season, Skier
 use skilift_core::store::Reader;
 
 use crate::setup::Setup;
-use crate::table::Table;
 
 pub(crate) const RESORTS: u64 = 10;
 pub(crate) const DAYS: u64 = 3;
@@ -17,7 +16,9 @@ const CHUNK: usize = 1000;
 
 /// Writes the ledger as a season of rides would have left it. The append-only file is off meanwhile, for it is the
 /// data that is wanted, and on again, rewritten, before anything is measured.
-pub(crate) async fn preload(setup: &Setup, table: &mut Table) -> anyhow::Result<()> {
+///
+/// Returns the bytes of memory that a ride takes.
+pub(crate) async fn preload(setup: &Setup) -> anyhow::Result<f64> {
     eprintln!(
         "preloading {} million rides",
         RESORTS * DAYS * SKIERS_PER_RESORT * RIDES_PER_SKIER_DAY / 1_000_000
@@ -35,19 +36,13 @@ pub(crate) async fn preload(setup: &Setup, table: &mut Table) -> anyhow::Result<
     }
     let rides = RESORTS * DAYS * SKIERS_PER_RESORT * RIDES_PER_SKIER_DAY;
     let used = reader.capacity().await?.used_bytes - before;
-    table.once(
-        "Redis, bytes a ride (12 a skier day, 3 days a skier)",
-        "bytes",
-        used as f64 / rides as f64,
-        "<= 24",
-    );
     config(&mut connection, "appendonly", "yes").await?;
     wait_for_rewrite(&mut connection).await?;
     ensure!(
         reader.skiers_on(resort_day(1, 1)?).await? == SKIERS_PER_RESORT,
         "the preload is not there"
     );
-    Ok(())
+    Ok(used as f64 / rides as f64)
 }
 
 pub(crate) fn resort_day(resort: u64, day: u64) -> anyhow::Result<ResortDay> {

@@ -1,6 +1,6 @@
 //! Private servers, `skictl` processes and the ceiling.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -14,8 +14,43 @@ use skilift_servers::{RabbitOptions, RabbitServer, RedisOptions, RedisServer};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
-/// Everything that is measured, and what it stands on.
+use crate::preload::preload;
+
+/// The programs of one version: `skictl`, and of this version the ceiling.
+pub(crate) struct Programs(PathBuf);
+
+impl Programs {
+    /// Those that were built beside this program.
+    pub(crate) fn beside_this_one() -> anyhow::Result<Self> {
+        let directory = std::env::current_exe()?;
+        Self::in_directory(directory.with_file_name(""))
+    }
+
+    /// Those in a directory.
+    pub(crate) fn in_directory(directory: PathBuf) -> anyhow::Result<Self> {
+        let programs = Self(directory);
+        programs.path("skictl")?;
+        Ok(programs)
+    }
+
+    /// The path of a program.
+    pub(crate) fn path(&self, program: &str) -> anyhow::Result<PathBuf> {
+        let path = self.0.join(program);
+        if !path.is_file() {
+            bail!(
+                "{} is missing: run make bench, which builds it",
+                path.display()
+            );
+        }
+        Ok(path)
+    }
+}
+
+/// Everything that is measured, and what it runs on.
 pub(crate) struct Setup {
+    pub(crate) programs: Programs,
+    /// Bytes of Redis' memory for each preloaded ride.
+    pub(crate) bytes_per_ride: f64,
     pub(crate) rabbit: RabbitServer,
     pub(crate) redis: RedisServer,
     pub(crate) api: Process,
@@ -34,7 +69,8 @@ pub(crate) struct Process {
 }
 
 impl Setup {
-    pub(crate) async fn start() -> anyhow::Result<Self> {
+    /// Servers that hold the preloaded rides, an API, a worker and the ceiling.
+    pub(crate) async fn start(programs: &Programs) -> anyhow::Result<Self> {
         eprintln!("starting RabbitMQ (quorum queue) and Redis (appendfsync always)");
         let (rabbit, redis) = tokio::join!(
             RabbitServer::start(RabbitOptions::default()),
@@ -42,10 +78,14 @@ impl Setup {
         );
         let (rabbit, redis) = (rabbit?, redis?);
         let folder = TempDir::new()?;
-        let api = start_api(&folder, &rabbit, &redis).await?;
-        let worker = start_worker(&folder, &rabbit, &redis).await?;
-        let ceiling = Process::start(&folder, "ceiling", &[], &[], "ceiling on ").await?;
-        Ok(Self {
+        let skictl = programs.path("skictl")?;
+        let api = start_api(&skictl, &folder, &rabbit, &redis).await?;
+        let worker = start_worker(&skictl, &folder, &rabbit, &redis).await?;
+        let ceiling = Programs::beside_this_one()?.path("ceiling")?;
+        let ceiling = Process::start(&ceiling, &folder, &[], &[], "ceiling on ").await?;
+        let mut setup = Self {
+            programs: Programs(programs.0.clone()),
+            bytes_per_ride: 0.0,
             rabbit,
             redis,
             api,
@@ -53,7 +93,9 @@ impl Setup {
             ceiling,
             stack: StackName::default(),
             folder,
-        })
+        };
+        setup.bytes_per_ride = preload(&setup).await?;
+        Ok(setup)
     }
 
     pub(crate) fn store(&self) -> anyhow::Result<Store> {
@@ -66,7 +108,8 @@ impl Setup {
     }
 
     pub(crate) async fn start_worker_again(&mut self) -> anyhow::Result<()> {
-        self.worker = start_worker(&self.folder, &self.rabbit, &self.redis).await?;
+        let skictl = self.programs.path("skictl")?;
+        self.worker = start_worker(&skictl, &self.folder, &self.rabbit, &self.redis).await?;
         Ok(())
     }
 
@@ -111,6 +154,7 @@ impl Setup {
 }
 
 async fn start_api(
+    skictl: &Path,
     folder: &TempDir,
     rabbit: &RabbitServer,
     redis: &RedisServer,
@@ -126,8 +170,8 @@ async fn start_api(
     // Filling the queue is part of what is measured.
     let arguments = [&arguments[..], &["--high-water", "100000000"]].concat();
     Process::start(
+        skictl,
         folder,
-        "skictl",
         &arguments,
         &servers(rabbit, redis),
         "public API on ",
@@ -136,14 +180,15 @@ async fn start_api(
 }
 
 async fn start_worker(
+    skictl: &Path,
     folder: &TempDir,
     rabbit: &RabbitServer,
     redis: &RedisServer,
 ) -> anyhow::Result<Process> {
     let arguments = ["serve", "worker", "--metrics-listen", "127.0.0.1:0"];
     Process::start(
+        skictl,
         folder,
-        "skictl",
         &arguments,
         &servers(rabbit, redis),
         "health and metrics on ",
@@ -160,18 +205,18 @@ pub(crate) fn servers(rabbit: &RabbitServer, redis: &RedisServer) -> [(&'static 
 
 impl Process {
     pub(crate) async fn start(
+        program: &Path,
         folder: &TempDir,
-        program: &str,
         arguments: &[&str],
         environment: &[(&str, String)],
         says: &str,
     ) -> anyhow::Result<Self> {
         let role = match arguments {
             ["serve", role, ..] | [role, ..] => role,
-            [] => program,
+            [] => "program",
         };
         let log = folder.path().join(format!("{role}.log"));
-        let mut child = Command::new(built(program)?)
+        let mut child = Command::new(program)
             .args(arguments)
             .envs(environment.iter().map(|(name, value)| (name, value)))
             .current_dir(folder.path())
@@ -180,37 +225,32 @@ impl Process {
             .stderr(std::fs::File::create(&log)?)
             .kill_on_drop(true)
             .spawn()
-            .with_context(|| format!("cannot start {program}"))?;
+            .with_context(|| format!("cannot start {}", program.display()))?;
         let deadline = Instant::now() + Duration::from_secs(20);
         loop {
             let text = std::fs::read_to_string(&log)?;
-            if let Some((_, rest)) = text.split_once(says)
-                && let Some(end) = rest.find(['"', '\n', ' '])
-            {
-                return Ok(Self {
-                    child,
-                    url: rest[..end].to_owned(),
-                    log,
-                });
+            if let Some(url) = said_after(&text, says) {
+                return Ok(Self { child, url, log });
             }
             if Instant::now() > deadline || child.try_wait()?.is_some() {
-                bail!("{program} did not start: {text}");
+                bail!("{} did not start: {text}", program.display());
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
 
+    /// What follows `text` in its log, up to a quote, a space or the line's end.
+    pub(crate) fn said_after(&self, text: &str) -> anyhow::Result<String> {
+        let log = std::fs::read_to_string(&self.log)?;
+        let found = said_after(&log, text);
+        found.with_context(|| format!("a process has not said {text:?}"))
+    }
+
     /// A counter of the process; 0 while it has not counted anything.
     pub(crate) async fn metric(&self, name: &str) -> anyhow::Result<f64> {
-        let log = std::fs::read_to_string(&self.log)?;
-        let (_, rest) = log
-            .split_once("health and metrics on ")
-            .context("a process without metrics")?;
-        let end = rest
-            .find(['"', '\n', ' '])
-            .context("a line without an end")?;
+        let url = self.said_after("health and metrics on ")?;
         let text = skilift_servers::http()
-            .get(format!("{}/metrics", &rest[..end]))
+            .get(format!("{url}/metrics"))
             .send()
             .await?
             .text()
@@ -241,14 +281,8 @@ impl Process {
     }
 }
 
-/// A program that was built beside this one.
-pub(crate) fn built(program: &str) -> anyhow::Result<PathBuf> {
-    let path = std::env::current_exe()?.with_file_name(program);
-    if !path.is_file() {
-        bail!(
-            "{} is missing: run make bench, which builds it",
-            path.display()
-        );
-    }
-    Ok(path)
+fn said_after(log: &str, text: &str) -> Option<String> {
+    let (_, rest) = log.split_once(text)?;
+    let end = rest.find(['"', '\n', ' '])?;
+    Some(rest[..end].to_owned())
 }

@@ -1,8 +1,12 @@
-//! Medians with their ranges, as a Markdown table.
+//! Medians with their ranges, as a Markdown table that is printed row by row.
 
-/// Rows of figures in the order in which they were measured.
+use crate::part::Part;
+
+/// Rows of figures, each printed as soon as it is there.
 #[derive(Default)]
-pub(crate) struct Table(Vec<[String; 4]>);
+pub(crate) struct Table {
+    has_head: bool,
+}
 
 impl Table {
     /// Adds what several rounds measured.
@@ -18,14 +22,8 @@ impl Table {
         } else {
             String::new()
         };
-        let row = [
-            what.to_owned(),
-            format!("{} {unit}", short(median)).trim().to_owned(),
-            range,
-            bar.to_owned(),
-        ];
-        eprintln!("  {}", row.join(" | "));
-        self.0.push(row);
+        let median = format!("{} {unit}", short(median));
+        self.row([what, median.trim(), &range, bar]);
     }
 
     /// Adds what was measured once.
@@ -33,15 +31,32 @@ impl Table {
         self.rounds(what, unit, &[value], bar);
     }
 
+    /// Adds a part that could not be measured.
+    pub(crate) fn failed(&mut self, part: Part, error: &anyhow::Error) {
+        let error = format!("{error:#}").replace('\n', " ");
+        self.row([&format!("**{part:?} failed**"), &error, "", ""]);
+    }
+
+    /// Prints a line beside the table.
     #[expect(
         clippy::print_stdout,
         reason = "the table is what this program is run for"
     )]
-    pub(crate) fn print(&self) {
-        println!("| figure | median | range | bar |\n|---|---|---|---|");
-        for row in &self.0 {
-            println!("| {} |", row.join(" | "));
+    pub(crate) fn note(&mut self, text: &str) {
+        println!("{text}\n");
+        self.has_head = false;
+    }
+
+    #[expect(
+        clippy::print_stdout,
+        reason = "the table is what this program is run for"
+    )]
+    fn row(&mut self, cells: [&str; 4]) {
+        if !self.has_head {
+            println!("| figure | median | range | bar |\n|---|---|---|---|");
+            self.has_head = true;
         }
+        println!("| {} |", cells.join(" | "));
     }
 }
 

@@ -46,6 +46,22 @@ impl Rates {
         );
         table.rounds(&format!("{name}, p99"), "ms", &self.p99_ms, p99_bar);
     }
+
+    /// The rate as a multiple of an earlier version's, which was measured in the same rounds.
+    pub(crate) fn compare(&self, earlier: &Self, table: &mut Table, name: &str) {
+        let ratios: Vec<f64> = self
+            .per_second
+            .iter()
+            .zip(&earlier.per_second)
+            .map(|(this, earlier)| this / earlier)
+            .collect();
+        table.rounds(
+            &format!("{name}, beside the earlier version"),
+            "x",
+            &ratios,
+            "",
+        );
+    }
 }
 
 /// Runs a script of `bench/wrk` against a server.

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::io::Write;
 use std::sync::Arc;
-use std::time::Duration;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -414,11 +413,9 @@ async fn a_drain_ends_an_upload_that_does_not_end(on: On) {
         sender.send(ndjson(&all)).unwrap();
         api.queued(MESSAGE_RIDES).await;
         api.life.drain();
-        let began = tokio::time::Instant::now();
-        (sender, began)
+        sender
     };
-    let (answer, (_sender, began)) = tokio::join!(uploading, draining);
-    assert!(began.elapsed() < Duration::from_secs(15));
+    let (answer, _sender) = tokio::join!(uploading, draining);
     assert_eq!(answer.status, 503);
     assert_eq!(
         (&answer.json["accepted"], &answer.json["nextLine"]),

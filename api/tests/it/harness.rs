@@ -25,7 +25,7 @@ use tokio::sync::watch;
 use crate::outside::{On, Outside};
 
 /// How long a test waits for what must come.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 /// Rides in one message, few enough for a small upload to be several.
 pub(crate) const MESSAGE_RIDES: usize = 100;
 /// Rides in flight, more than most tests have.

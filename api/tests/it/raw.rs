@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use crate::harness::TestApi;
 
 /// How long an answer may take.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) struct Connection(pub(crate) TcpStream);
 

@@ -253,7 +253,7 @@ async fn a_signal_ends_at_once_and_says_what_may_go_on() {
     }
     let pid = Pid::from_raw(child.id().unwrap().try_into().unwrap());
     kill(pid, Signal::SIGINT).unwrap();
-    let ended = tokio::time::timeout(Duration::from_secs(5), child.wait_with_output()).await;
+    let ended = tokio::time::timeout(Duration::from_secs(60), child.wait_with_output()).await;
     let output = ended.expect("skictl ends").unwrap();
     assert_eq!(output.status.code(), Some(130));
     let said = String::from_utf8(output.stderr).unwrap();

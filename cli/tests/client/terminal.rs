@@ -67,7 +67,7 @@ impl Terminal {
     }
 
     async fn sees(&self, text: &str) {
-        let deadline = Instant::now() + Duration::from_secs(20);
+        let deadline = Instant::now() + Duration::from_secs(60);
         while !self.screen().contains(text) {
             assert!(
                 Instant::now() < deadline,
@@ -83,7 +83,7 @@ impl Terminal {
     }
 
     async fn ends(&mut self) -> ExitStatus {
-        let ended = tokio::time::timeout(Duration::from_secs(20), self.child.wait()).await;
+        let ended = tokio::time::timeout(Duration::from_secs(60), self.child.wait()).await;
         let status = ended.expect("skictl ends").unwrap();
         // What it wrote last may still be read.
         tokio::time::sleep(Duration::from_millis(100)).await;

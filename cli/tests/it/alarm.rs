@@ -4,6 +4,7 @@ use lapin::options::{BasicAckOptions, BasicGetOptions};
 use lapin::{Connection, ConnectionProperties};
 use serde_json::Value;
 
+use crate::load::Load;
 use crate::operator::{Operator, of_role};
 use crate::system::System;
 
@@ -39,7 +40,7 @@ async fn a_message_that_is_removed_behind_the_brokers_back_is_told_as_lost() {
     operator.does(&["queue", "pause", "--yes"]).await;
     let paused = |nodes: &Value| of_role(nodes, "worker").all(|node| node["state"] == "paused");
     operator.waits_for(&["nodes"], paused).await;
-    let load = system.load();
+    let load = Load::start_once(&system.url);
     load.accept(1000).await;
     let sent = load.stop().await;
     let waiting = |queue: &Value| queue["ready_messages"]["value"].as_u64() > Some(1);
@@ -49,7 +50,9 @@ async fn a_message_that_is_removed_behind_the_brokers_back_is_told_as_lost() {
     let removed = remove_a_message(&system).await;
     assert!(removed > 0);
     operator.does(&["queue", "resume", "--yes"]).await;
-    let is_lost = |queue: &Value| queue["books"]["verdict"] == "lost";
+    let is_lost = |queue: &Value| {
+        queue["books"]["verdict"] == "lost" && queue["books"]["lost_messages"]["value"] == 1
+    };
     let (queue, _) = operator.waits_for(&["queue"], is_lost).await;
     let check = |queue: &Value| {
         let books = &queue["books"];
@@ -69,7 +72,7 @@ async fn a_message_that_is_removed_behind_the_brokers_back_is_told_as_lost() {
 
     // Another console life finds it out anew.
     operator.console.as_mut().unwrap().kill_9().await;
-    operator.start_console_again(&system).await;
+    operator.start_console_again().await;
     let (queue, _) = operator.waits_for(&["queue"], is_lost).await;
     check(&queue);
 }

@@ -24,7 +24,7 @@ async fn post(url: &str) -> reqwest::Response {
 
 /// Posts until the ride is accepted, for an API may be connecting still.
 async fn is_accepted(url: &str) {
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + Duration::from_secs(60);
     loop {
         let answer = post(url).await;
         if answer.status() == 201 {

@@ -58,7 +58,7 @@ async fn a_disk_that_rides_fill_sheds_and_takes_rides_again_when_there_is_room()
     let mut up = Up::start_on(&disk).await;
     // Others need room too: it shortens the test.
     let ballast = disk.outside().join("ballast");
-    take_room(&ballast, 190 << 20);
+    take_room(&ballast, 220 << 20);
     let load = up.load();
     up.service.logged_after("refusing rides: the disk").await;
     std::fs::remove_file(ballast).unwrap();

@@ -39,6 +39,15 @@ pub(crate) struct Sent {
 
 impl Load {
     pub(crate) fn start(url: &str) -> Self {
+        Self::start_resending(url, Some(RESEND_EVERY))
+    }
+
+    /// Every ride is accepted once, so that one that is lost is missed.
+    pub(crate) fn start_once(url: &str) -> Self {
+        Self::start_resending(url, None)
+    }
+
+    fn start_resending(url: &str, resend_every: Option<u64>) -> Self {
         let stop = CancellationToken::new();
         let accepted_so_far = Arc::new(AtomicU64::new(0));
         let next = Arc::new(AtomicU64::new(0));
@@ -51,6 +60,7 @@ impl Load {
             let client = GateClient {
                 http: http.clone(),
                 url: url.to_owned(),
+                resend_every,
                 next: Arc::clone(&next),
                 stop: stop.clone(),
                 accepted_so_far: Arc::clone(&accepted_so_far),
@@ -98,6 +108,7 @@ impl Load {
 struct GateClient {
     http: Client,
     url: String,
+    resend_every: Option<u64>,
     next: Arc<AtomicU64>,
     stop: CancellationToken,
     accepted_so_far: Arc<AtomicU64>,
@@ -113,7 +124,10 @@ impl GateClient {
             while !self.send(&ride).await && !self.stop.is_cancelled() {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
-            if number.is_multiple_of(RESEND_EVERY) {
+            if self
+                .resend_every
+                .is_some_and(|every| number.is_multiple_of(every))
+            {
                 self.send(&ride).await;
             }
         }

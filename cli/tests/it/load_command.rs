@@ -2,17 +2,21 @@
 
 use std::process::{Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
-use skilift_servers::{shared_amqp_url, shared_redis_url};
+use skilift_servers::{http, shared_amqp_url, shared_redis_url};
 use tempfile::TempDir;
+use tokio::io::{AsyncBufRead, AsyncBufReadExt, BufReader};
 use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
 
 use crate::service::Service;
+
+/// How long a test waits for what must come.
+const LONG: Duration = Duration::from_secs(60);
 
 /// An API and a worker on the shared servers, in a stack of their own.
 struct Ours {
@@ -366,10 +370,22 @@ async fn ctrl_c_ends_a_run_with_its_part_of_the_summary() {
     let child = command(&[&arguments[..], &[report.to_str().unwrap()]].concat())
         .spawn()
         .unwrap();
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    let pid = child.id().unwrap();
-    kill(Pid::from_raw(pid.try_into().unwrap()), Signal::SIGINT).unwrap();
-    let ended = tokio::time::timeout(Duration::from_secs(10), child.wait_with_output()).await;
+    let is_stored = async {
+        loop {
+            let resorts = http().get(format!("{}/resorts", ours.url)).send().await;
+            let resorts: Value = resorts.unwrap().json().await.unwrap();
+            if resorts["resorts"]
+                .as_array()
+                .is_some_and(|found| !found.is_empty())
+            {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(LONG, is_stored).await.unwrap();
+    signal(&child, Signal::SIGINT);
+    let ended = tokio::time::timeout(LONG, child.wait_with_output()).await;
     let output = ended.expect("skictl ends").unwrap();
     let summary = json(&output, 130);
     assert_eq!(
@@ -390,20 +406,26 @@ async fn a_second_ctrl_c_ends_at_once() {
     let mut child = command(&[&target, "--rides=10", "--threads=2"])
         .spawn()
         .unwrap();
-    tokio::time::sleep(Duration::from_millis(700)).await;
+    let mut messages = BufReader::new(child.stderr.take().unwrap());
+    let _under_way = listener.accept().await.unwrap();
     signal(&child, Signal::SIGINT);
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    assert!(
-        child.try_wait().unwrap().is_none(),
-        "the first waits for what is under way"
-    );
-    let second = Instant::now();
+    says(&mut messages, "what is under way is waited for").await;
     signal(&child, Signal::SIGINT);
-    let status = tokio::time::timeout(Duration::from_secs(10), child.wait()).await;
+    says(&mut messages, "ended at once").await;
+    let status = tokio::time::timeout(LONG, child.wait()).await;
     assert_eq!(status.expect("skictl ends").unwrap().code(), Some(130));
-    assert!(
-        second.elapsed() < Duration::from_secs(2),
-        "{:?}",
-        second.elapsed()
-    );
+}
+
+/// Reads until the text comes.
+async fn says(messages: &mut (impl AsyncBufRead + Unpin), text: &str) {
+    let reading = async {
+        let mut line = String::new();
+        while !line.contains(text) {
+            line.clear();
+            let read = messages.read_line(&mut line).await.unwrap();
+            assert!(read > 0, "it ended without saying {text:?}");
+        }
+    };
+    let read = tokio::time::timeout(LONG, reading).await;
+    read.unwrap_or_else(|_| panic!("it does not say {text:?}"));
 }

@@ -114,6 +114,12 @@ impl Operator {
         let mut console = Service::start(self.folder.path(), "console", &arguments, &environment);
         console.logged_after("health and metrics on ").await;
         self.console = Some(console);
+        // It answers once it has looked at everything for the first time.
+        let began = Instant::now();
+        while self.skictl(&["nodes"]).await.code != 0 {
+            assert!(began.elapsed() < PATIENCE, "the console does not answer");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 
     /// Runs `skictl` without a terminal.

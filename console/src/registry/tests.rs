@@ -25,7 +25,7 @@ pub(crate) fn worker(port: u16, boot: BootId, started: u64, sent: u64, took: u64
         acked_messages: took,
         acked_rides: took * 10,
         redelivered_messages: 0,
-        oldest_held_accepted_at_ms: Some(sent - 100),
+        oldest_held_accepted_at_ms: Some(sent.saturating_sub(100)),
         longest_held_ms: Some(50),
         stored_after_ms: None,
         lanes: vec![ConsumerReport {
@@ -112,7 +112,7 @@ fn a_silent_node_is_lost_and_returns() {
     }
     assert_eq!(pass(&mut registry, 5_000), NodeState::Lost);
     assert_eq!(registry.since_worker_lost(6_000), Some(1_000));
-    assert!(registry.roster()[0].is_gone && registry.held(5_000) == (0, None));
+    assert!(registry.roster(0).nodes[0].is_gone && registry.held(5_000) == (0, None));
     registry.hear(worker(1, boot, 1_000, 9_000, 6), 7_000, 9_000);
     assert_eq!(pass(&mut registry, 7_000), NodeState::Working);
     for now in (8_000..=13_000).step_by(1_000) {
@@ -135,7 +135,7 @@ fn a_node_that_said_so_has_ended_and_is_not_lost() {
         registry.can_hear(now);
         assert_eq!(pass(&mut registry, now), NodeState::Ended);
         let node = registry.nodes().next().unwrap();
-        assert!(!node.is_lost() && registry.roster()[0].is_gone);
+        assert!(!node.is_lost() && registry.roster(0).nodes[0].is_gone);
         assert_eq!(registry.heard(Role::Worker).count(), 0);
     }
     // Its next life works, whatever its clock says.

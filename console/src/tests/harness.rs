@@ -21,7 +21,7 @@ use skilift_core::control::{
     ApiSettings, BootId, ControlError, ControlPlane, Document, Heartbeat, Ingest, IngestKeys,
     NodeId, Role, WorkerSettings,
 };
-use skilift_core::embedded::Database;
+use skilift_core::embedded::{Database, DiskError};
 use skilift_core::lifecycle::{Lifecycle, Signals};
 use skilift_core::queue::depth::{Depth, DepthGauge};
 use skilift_core::queue::embedded::{EmbeddedOffice, EmbeddedQueue};
@@ -166,7 +166,7 @@ impl TestConsole {
         seeds: Seeds,
     ) -> Self {
         let config = config(folder.path(), read_only, seeds);
-        let store = store(folder.path());
+        let store = store(folder.path()).await;
         Self::over(folder, plane, config, store).await
     }
 
@@ -182,7 +182,7 @@ impl TestConsole {
             ingest: Some(Ingest::Open),
         };
         let config = config(folder.path(), false, seeds);
-        let store = store(folder.path());
+        let store = store(folder.path()).await;
         Self::over_with(folder, plane, config, store, Some(fleet)).await
     }
 
@@ -386,9 +386,22 @@ impl TestConsole {
     }
 }
 
+/// The database in a folder. A console that was stopped may still be closing it.
+pub(super) async fn database(folder: &Path) -> Database {
+    let began = Instant::now();
+    loop {
+        match Database::open(&folder.join("data")) {
+            Err(DiskError::InUse(_)) if began.elapsed() < Duration::from_secs(60) => {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            opened => return opened.unwrap(),
+        }
+    }
+}
+
 /// A store and a dead-letter queue in a folder.
-fn store(folder: &Path) -> (Arc<dyn Reader>, Arc<dyn DeadLetterOffice>) {
-    let database = Arc::new(Database::open(&folder.join("data")).unwrap());
+async fn store(folder: &Path) -> (Arc<dyn Reader>, Arc<dyn DeadLetterOffice>) {
+    let database = Arc::new(database(folder).await);
     let queue = EmbeddedQueue::open(Arc::clone(&database)).unwrap();
     let reader = Arc::new(EmbeddedReader::new(database));
     (reader, Arc::new(EmbeddedOffice::new(queue)))

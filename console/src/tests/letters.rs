@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use skilift_core::control::{Orders, WorkerSettings};
-use skilift_core::embedded::Database;
 use skilift_core::engine::{Embedded, Engine, RabbitRedis};
 use skilift_core::lifecycle::Lifecycle;
 use skilift_core::message::MessageId;
@@ -20,7 +19,7 @@ use skilift_core::store::redis::Store;
 use skilift_servers::{shared_amqp_url, shared_redis_url};
 use tempfile::TempDir;
 
-use super::harness::{TestConsole, WORKER, config};
+use super::harness::{TestConsole, WORKER, config, database};
 use crate::console::Seeds;
 use crate::letters::Holder;
 
@@ -210,7 +209,7 @@ async fn from_dead_to_discarded(ground: Ground) {
 #[tokio::test]
 async fn from_dead_to_discarded_on_a_data_folder() {
     let folder = tempfile::tempdir().unwrap();
-    let database = Arc::new(Database::open(&folder.path().join("data")).unwrap());
+    let database = Arc::new(database(folder.path()).await);
     let queue = EmbeddedQueue::open(Arc::clone(&database)).unwrap();
     let ground = Ground::new(
         folder,

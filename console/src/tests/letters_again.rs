@@ -6,14 +6,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use async_trait::async_trait;
 use serde_json::json;
 use skilift_core::control::heartbeat::LaneConfirmed;
-use skilift_core::embedded::Database;
 use skilift_core::queue::{DeadLetter, DeadLetterOffice, QueueError, ResendError, Resent};
 use skilift_core::store::Reader;
 use skilift_core::store::embedded::EmbeddedReader;
 use tempfile::TempDir;
 use tokio::sync::Mutex;
 
-use super::harness::{Plane, TestConsole, config};
+use super::harness::{Plane, TestConsole, config, database};
 use crate::console::Seeds;
 
 /// An office in memory.
@@ -89,7 +88,7 @@ fn office(count: usize, keeps: bool, may_send: usize) -> Arc<Memory> {
 }
 
 async fn console(folder: TempDir, plane: Arc<Plane>, office: &Arc<Memory>) -> TestConsole {
-    let database = Arc::new(Database::open(&folder.path().join("data")).unwrap());
+    let database = Arc::new(database(folder.path()).await);
     let reader: Arc<dyn Reader> = Arc::new(EmbeddedReader::new(database));
     let config = config(folder.path(), false, Seeds::default());
     let letters = Arc::clone(office) as Arc<dyn DeadLetterOffice>;

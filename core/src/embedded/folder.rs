@@ -61,7 +61,7 @@ pub(super) fn open_database(
         Finding::Whole => {}
         Finding::Cut { bytes, kept } => tracing::warn!(
             "the journal's end is torn, as after a power cut: its last {bytes} bytes are dropped. What was synced is not in \
-             them, unless the disk itself lost it. The journal is kept as {}; delete it when nothing is missing",
+             them, unless the disk itself lost it. They are kept in {}; delete it when nothing is missing",
             kept.display()
         ),
         Finding::Damaged { journal, at } => {

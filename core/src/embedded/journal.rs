@@ -1,8 +1,9 @@
 //! Tells a journal's torn end from damage, before the database opens it.
 //!
 //! The last writes before a crash were not synced: of these the disk may have all, a part, or one page and not the page
-//! before it. The database drops a batch that is cut short. But one that is complete and fails its checksum it refuses, and
-//! where bytes are no batch at all it drops everything that follows, synced or not. So each journal is read here first. What
+//! before it. The database refuses a batch that is complete and fails its checksum, fails an assertion of its own (in a debug
+//! build) at one that is cut short, and where bytes are no batch at all it drops everything that follows, synced or not. So
+//! each journal is read here first, and the database never sees a torn end. What
 //! follows a bad place tells the two apart: a batch that appends messages is synced before anything is written after it, so
 //! that an intact one with another one behind it proves that the bad place had been synced too. Then it is damage, and for a
 //! person to decide on; else it is a torn end, and cut off. Where every batch is synced, one that follows is proof enough.
@@ -10,7 +11,7 @@
 //! The form of a journal: <https://docs.rs/crate/fjall/3.1.13/source/src/journal/entry.rs>.
 
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use memchr::memmem;
@@ -38,13 +39,13 @@ pub(super) enum Synced {
 /// What the journals of a database are like.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Finding {
-    /// The database can open them. A last batch without its end, which no crash leaves of what was synced, it drops.
+    /// The database can open them.
     Whole,
     /// The end of the newest one was torn, and was cut off.
     Cut {
         /// Bytes that were dropped.
         bytes: usize,
-        /// Where the journal is kept as it was.
+        /// The file that keeps them.
         kept: PathBuf,
     },
     /// Something that had been synced is not as it was written.
@@ -56,7 +57,7 @@ pub(super) enum Finding {
     },
 }
 
-/// Reads all journals of a database, and cuts a torn end off the newest one. A copy of that is kept.
+/// Reads all journals of a database, and cuts a torn end off the newest one, which is kept in a file beside it.
 pub(super) fn check(database: &Path, synced: Synced) -> io::Result<Finding> {
     let mut journals = Vec::new();
     for entry in fs::read_dir(database)? {
@@ -88,10 +89,7 @@ pub(super) fn check(database: &Path, synced: Synced) -> io::Result<Finding> {
         Some(Bad {
             at,
             was_synced: true,
-            ..
         }) => Ok(Finding::Damaged { journal, at }),
-        // The database drops it by itself.
-        Some(Bad { is_end: true, .. }) => Ok(Finding::Whole),
         Some(Bad { at, .. }) => cut(&journal, &bytes, at),
     }
 }
@@ -107,13 +105,15 @@ fn read(journal: &Path) -> io::Result<Vec<u8>> {
 
 fn cut(journal: &Path, bytes: &[u8], at: usize) -> io::Result<Finding> {
     let kept = journal.with_extension("torn");
-    fs::copy(journal, &kept)?;
-    File::open(&kept)?.sync_all()?;
+    let torn = &bytes[at..written(bytes)];
+    let mut file = File::create(&kept)?;
+    file.write_all(torn)?;
+    file.sync_all()?;
     let file = File::options().write(true).open(journal)?;
     file.set_len(at as u64)?;
     file.sync_all()?;
     Ok(Finding::Cut {
-        bytes: written(bytes) - at,
+        bytes: torn.len(),
         kept,
     })
 }
@@ -129,8 +129,6 @@ fn written(bytes: &[u8]) -> usize {
 /// The first place in a journal that is no intact batch.
 struct Bad {
     at: usize,
-    /// Whether it is a batch without its end, and nothing follows.
-    is_end: bool,
     /// Whether what follows proves that it had been synced.
     was_synced: bool,
 }
@@ -150,22 +148,17 @@ fn first_bad(bytes: &[u8], synced: Synced) -> Option<Bad> {
     }
     let mut appended =
         synced == Synced::All || complete.as_ref().is_some_and(|batch| batch.is_append);
-    let (mut was_synced, mut is_end) = (false, complete.is_none());
+    let mut was_synced = false;
     // Behind each trailer another batch may begin.
     for trailer in memmem::find_iter(&bytes[at..], TRAILER) {
         let start = at + trailer + TRAILER.len();
         let mut following = Batches { bytes, at: start };
         if let Some(batch) = following.next().filter(|batch| batch.is_intact) {
-            is_end = false;
             was_synced |= appended;
             appended |= batch.is_append;
         }
     }
-    Some(Bad {
-        at,
-        is_end,
-        was_synced,
-    })
+    Some(Bad { at, was_synced })
 }
 
 /// A batch that has its end.
@@ -231,5 +224,45 @@ impl<'a> Batches<'a> {
         let taken = self.bytes.get(self.at..)?.get(..count)?;
         self.at += count;
         Some(taken)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::embedded::Database;
+
+    /// The journal's form is fjall's own and no part of its promises: what the linked version writes is read here.
+    #[test]
+    fn a_journal_of_the_linked_version_is_read_batch_by_batch() {
+        let directory = tempfile::tempdir().unwrap();
+        let database = Database::open(directory.path()).unwrap();
+        let journal = directory.path().join("rides/0.jnl");
+        let begins_at = written(&read(&journal).unwrap());
+
+        let message = |number: u64| [&[keys::MESSAGE][..], &number.to_be_bytes()].concat();
+        let mut append = database.batch();
+        append.insert(&database.queue, message(1), "a message");
+        append.insert(&database.queue, keys::CURSOR, [0; 16]);
+        database.commit_synced("append", append).unwrap();
+        let mut apply = database.batch();
+        apply.insert(&database.rides, "a skier's day", vec![7; 70_000]);
+        apply.remove(&database.queue, message(1));
+        database.commit("apply", apply).unwrap();
+        let bytes = read(&journal).unwrap();
+        let end = written(&bytes);
+
+        assert!(first_bad(&bytes, Synced::Appends).is_none());
+        let mut batches = Batches {
+            bytes: &bytes[..end],
+            at: begins_at,
+        };
+        let mut is_append = Vec::new();
+        while let Some(batch) = batches.next() {
+            assert!(batch.is_intact);
+            is_append.push(batch.is_append);
+        }
+        assert_eq!(is_append, [true, false]);
+        assert_eq!(batches.at, end);
     }
 }

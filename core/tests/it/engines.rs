@@ -193,7 +193,7 @@ pub(crate) async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
 }
 
 pub(crate) async fn take(intake: &mut impl Intake) -> Delivery {
-    let next = tokio::time::timeout(Duration::from_secs(10), intake.next());
+    let next = tokio::time::timeout(Duration::from_secs(60), intake.next());
     next.await.expect("a message within 10 s").unwrap().unwrap()
 }
 

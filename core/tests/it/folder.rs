@@ -48,7 +48,7 @@ async fn end(publisher: Publisher, life: Lifecycle) {
     life.drain();
     drop(publisher);
     let signals = Signals::install().unwrap();
-    life.run_until_drained(signals, Duration::from_secs(10))
+    life.run_until_drained(signals, Duration::from_secs(60))
         .await;
 }
 

@@ -160,7 +160,7 @@ async fn closing_sends_what_was_accepted_and_ends_the_lanes<G: Ground>() {
     sent.unwrap();
     let code = setup
         .life
-        .run_until_drained(Signals::install().unwrap(), Duration::from_secs(5))
+        .run_until_drained(Signals::install().unwrap(), Duration::from_secs(60))
         .await;
     assert_eq!(
         format!("{code:?}"),

@@ -34,6 +34,7 @@ const NAME_TAG: &str = "Name";
 pub(super) struct Client {
     stack: String,
     endpoint: Option<String>,
+    page: i32,
     sdk: OnceCell<aws_sdk_ec2::Client>,
     region: OnceLock<String>,
 }
@@ -43,9 +44,15 @@ impl Client {
         Self {
             stack,
             endpoint,
+            page: PAGE,
             sdk: OnceCell::new(),
             region: OnceLock::new(),
         }
+    }
+
+    /// Asks for smaller pages of descriptions.
+    pub(super) fn set_page(&mut self, page: i32) {
+        self.page = page;
     }
 
     /// The region, once it is known.
@@ -93,7 +100,7 @@ impl Client {
             .describe_instances()
             .filters(filter)
             .into_paginator()
-            .page_size(PAGE)
+            .page_size(self.page)
             .send();
         let mut seen = Vec::new();
         while let Some(page) = pages.next().await {

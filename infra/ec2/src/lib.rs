@@ -48,6 +48,13 @@ impl Ec2Fleet {
         }
     }
 
+    /// The same with at most `page` instances or reservations in one answer of EC2, 5 to 1000 instead of 1000: for tests.
+    #[must_use]
+    pub fn with_page(mut self, page: i32) -> Self {
+        self.client.set_page(page);
+        self
+    }
+
     async fn carry_out(
         &self,
         verb: Verb,

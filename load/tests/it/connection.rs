@@ -43,7 +43,7 @@ const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\n210";
 #[tokio::test]
 async fn a_closed_connection_is_opened_again_before_anything_is_sent() {
     let (target, mut serving) = serve(vec![vec![OK, OK], vec![OK]]).await;
-    let mut connection = Connection::new(target, Duration::from_secs(5));
+    let mut connection = Connection::new(target, Duration::from_secs(60));
     for _ in 0..3 {
         let answer = connection.get("/x").await.unwrap();
         assert_eq!((answer.status, &answer.body[..]), (200, &b"210"[..]));
@@ -69,7 +69,7 @@ async fn every_form_of_http_1_is_read() {
         ("HTTP/1.1 204 No Content\r\n\r\n", ""),
     ] {
         let (target, _serving) = serve(vec![vec![says]]).await;
-        let mut connection = Connection::new(target, Duration::from_secs(5));
+        let mut connection = Connection::new(target, Duration::from_secs(60));
         let answer = connection.get("/x").await.unwrap();
         assert_eq!(answer.body, body, "{says}");
     }
@@ -84,7 +84,7 @@ async fn retry_after_is_read_in_seconds() {
     ] {
         let says = format!("HTTP/1.1 503 x\r\nretry-after: {value}\r\ncontent-length: 0\r\n\r\n");
         let (target, _serving) = serve(vec![vec![says.leak()]]).await;
-        let mut connection = Connection::new(target, Duration::from_secs(5));
+        let mut connection = Connection::new(target, Duration::from_secs(60));
         let answer = connection.get("/x").await.unwrap();
         assert_eq!(
             answer.retry_after,
@@ -97,7 +97,7 @@ async fn retry_after_is_read_in_seconds() {
 #[tokio::test]
 async fn a_lost_connection_is_told_from_one_that_never_was() {
     let (target, serving) = serve(vec![vec!["HTTP/1.1 201"]]).await;
-    let mut connection = Connection::new(target, Duration::from_secs(5));
+    let mut connection = Connection::new(target, Duration::from_secs(60));
     let lost = connection.get("/x").await.unwrap_err();
     assert!(
         matches!(lost, CallError::Lost(_)) && lost.may_have_arrived(),

@@ -213,7 +213,7 @@ async fn a_target_that_freezes_is_not_waited_for_longer_than_patience() {
         let started = Instant::now();
         let verify = summary(config).await.verify.unwrap();
         assert!(
-            started.elapsed() < Duration::from_secs(8),
+            started.elapsed() < Duration::from_secs(25),
             "{:?}",
             started.elapsed()
         );

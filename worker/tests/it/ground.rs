@@ -210,7 +210,7 @@ impl Ground {
         let signals = Signals::install().unwrap();
         let ending = self
             .life
-            .run_until_drained(signals, Duration::from_secs(20));
+            .run_until_drained(signals, Duration::from_secs(60));
         let success = format!("{:?}", std::process::ExitCode::SUCCESS);
         assert_eq!(format!("{:?}", ending.await), success);
     }

@@ -1,0 +1,117 @@
+//! A console beside the bench's API and worker, and `skictl` against it.
+
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::ensure;
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::process::Command;
+
+use crate::setup::{Process, Programs, Setup, servers};
+
+/// What a console says before its address.
+const SAYS: &str = "admin API on ";
+
+pub(crate) struct Operator {
+    /// `http://127.0.0.1:PORT`.
+    url: String,
+    console: Process,
+    skictl: PathBuf,
+    folder: TempDir,
+    token: String,
+    http: reqwest::Client,
+}
+
+impl Operator {
+    /// Starts a console, with further arguments and environment.
+    pub(crate) async fn start(
+        setup: &Setup,
+        arguments: &[&str],
+        environment: &[(&'static str, String)],
+    ) -> anyhow::Result<Self> {
+        let folder = TempDir::new()?;
+        let common = [
+            "serve",
+            "console",
+            "--data",
+            "data",
+            "--console-listen",
+            "127.0.0.1:0",
+            "--metrics-listen",
+            "127.0.0.1:0",
+        ];
+        let arguments = [&common, arguments].concat();
+        let environment = [&servers(&setup.rabbit, &setup.redis), environment].concat();
+        let skictl = setup.programs.path("skictl")?;
+        let console = Process::start(&skictl, &folder, &arguments, &environment, SAYS).await?;
+        Self::of_up(&setup.programs, console, folder)
+    }
+
+    /// The operator of a process that has its console inside, and `data` in this folder.
+    pub(crate) fn of_up(
+        programs: &Programs,
+        console: Process,
+        folder: TempDir,
+    ) -> anyhow::Result<Self> {
+        let token = std::fs::read_to_string(folder.path().join("data/token"))?;
+        Ok(Self {
+            url: console.said_after(SAYS)?,
+            console,
+            skictl: programs.path("skictl")?,
+            folder,
+            token: token.trim().to_owned(),
+            http: skilift_servers::http(),
+        })
+    }
+
+    pub(crate) fn pid(&self) -> anyhow::Result<u32> {
+        self.console.pid()
+    }
+
+    pub(crate) async fn drain(mut self) -> anyhow::Result<()> {
+        self.console.drain().await
+    }
+
+    /// Runs `skictl` and expects it to do what it was asked for.
+    pub(crate) async fn skictl(&self, arguments: &[&str]) -> anyhow::Result<()> {
+        let output = Command::new(&self.skictl)
+            .args(arguments)
+            .args(["--server", &self.url, "--token-file"])
+            .arg(self.folder.path().join("data/token"))
+            .stdin(Stdio::null())
+            .kill_on_drop(true)
+            .output()
+            .await?;
+        ensure!(
+            output.status.success(),
+            "skictl {arguments:?} failed: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        Ok(())
+    }
+
+    /// What the admin API answers.
+    pub(crate) async fn get(&self, path: &str) -> anyhow::Result<Value> {
+        let asking = self.http.get(format!("{}/admin/v1/{path}", self.url));
+        let answer = asking.bearer_auth(&self.token).send().await?;
+        Ok(answer.error_for_status()?.json().await?)
+    }
+
+    /// Asks for the queue each second, over one connection, for ever.
+    pub(crate) fn ask_each_second(&self) -> impl Future<Output = ()> + Send + 'static {
+        let (url, token) = (format!("{}/admin/v1/queue", self.url), self.token.clone());
+        let http = skilift_servers::http();
+        async move {
+            loop {
+                let asking = http.get(&url).bearer_auth(&token).send();
+                if let Ok(answer) = asking.await {
+                    // Read to its end, so that the connection serves again.
+                    let _ = answer.bytes().await;
+                }
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        }
+    }
+}
