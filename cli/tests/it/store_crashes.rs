@@ -114,10 +114,10 @@ async fn set_maxmemory(system: &System, bytes: u64) {
 async fn a_redis_that_hangs_returns_messages_once_before_the_consumer_timeout() {
     let rabbit = RabbitOptions {
         // RabbitMQ looks for consumers that overstay once a minute unless it is told otherwise.
-        config: vec![
-            "consumer_timeout = 50000".to_owned(),
-            "channel_tick_interval = 1000".to_owned(),
-        ],
+        config: vec!["consumer_timeout = 50000".to_owned()],
+        erl_args: ["-rabbit", "channel_tick_interval", "1000"]
+            .map(String::from)
+            .to_vec(),
         ..RabbitOptions::default()
     };
     let mut system = System::start_on(rabbit, RedisOptions::default()).await;

@@ -58,6 +58,9 @@ macro_rules! on_both_engines {
 }
 pub(crate) use on_both_engines;
 
+/// Rides that a flow may be ahead of the worker.
+const MOST_AHEAD: u64 = 2_000;
+
 /// A worker, what feeds it and what tells it what to do.
 pub(crate) struct Ground {
     pub(crate) worker: Worker,
@@ -172,15 +175,20 @@ impl Ground {
         });
     }
 
-    /// Posts rides, each another one, until the flow is stopped.
+    /// Posts rides, each another one, until the flow is stopped. It stays a little ahead of the worker, however slow that is.
     pub(crate) fn flow(&self) -> Flow {
         let stop = CancellationToken::new();
         let mut clients = JoinSet::new();
         for client in 1..=CLIENTS {
             let (publisher, stop) = (self.publisher.clone(), stop.clone());
+            let counts = Arc::clone(&self.worker.counts);
             clients.spawn(async move {
                 let mut accepted = 0;
                 while !stop.is_cancelled() {
+                    if publisher.accepted().saturating_sub(counts.applied()) > MOST_AHEAD {
+                        tokio::time::sleep(Duration::from_millis(5)).await;
+                        continue;
+                    }
                     publisher.publish(&ride(client, accepted)).await.unwrap();
                     accepted += 1;
                 }
