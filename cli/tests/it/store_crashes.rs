@@ -118,7 +118,6 @@ async fn a_redis_that_hangs_returns_messages_once_before_the_consumer_timeout() 
         erl_args: ["-rabbit", "channel_tick_interval", "1000"]
             .map(String::from)
             .to_vec(),
-        ..RabbitOptions::default()
     };
     let mut system = System::start_on(rabbit, RedisOptions::default()).await;
     let load = system.load();

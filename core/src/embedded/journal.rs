@@ -258,7 +258,7 @@ mod tests {
             at: begins_at,
         };
         let mut is_append = Vec::new();
-        while let Some(batch) = batches.next() {
+        for batch in batches.by_ref() {
             assert!(batch.is_intact);
             is_append.push(batch.is_append);
         }
