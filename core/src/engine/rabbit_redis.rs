@@ -64,6 +64,8 @@ impl Engine for RabbitRedis {
         let consumer = Consumer::open(&self.broker, &self.stack, prefetch).await;
         Ok(RabbitRedisIntake {
             consumer: consumer.map_err(QueueError::Broker)?,
+            broker: Arc::clone(&self.broker),
+            stack: self.stack.clone(),
             store: self.store.clone(),
             writer: Some(writer),
             to_index: ToIndex::default(),
@@ -90,6 +92,8 @@ impl Engine for RabbitRedis {
 /// A channel to consume on, a connection to write through, and a channel for dead letters.
 pub struct RabbitRedisIntake {
     consumer: Consumer,
+    broker: Arc<Broker>,
+    stack: StackName,
     store: Store,
     writer: Option<Writer>,
     /// What the last batch left to be indexed.
@@ -148,7 +152,8 @@ impl Intake for RabbitRedisIntake {
     }
 
     async fn resume(&mut self, prefetch: u16) -> Result<(), QueueError> {
-        Ok(self.consumer.resume(prefetch).await?)
+        let resuming = self.consumer.resume(&self.broker, &self.stack, prefetch);
+        Ok(resuming.await?)
     }
 
     async fn close(self) {

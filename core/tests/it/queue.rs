@@ -99,7 +99,7 @@ async fn a_cancelled_consumer_hands_out_what_was_delivered_and_can_go_on<G: Grou
         take(&mut consumer).await,
         take(&mut consumer).await,
     ];
-    assert!(first.tag < second.tag && second.tag < rest[0].tag);
+    assert!(first.tag < second.tag && rest.is_sorted_by_key(|message| message.tag));
     assert!(rest.iter().all(|message| message.returns == 0));
 }
 

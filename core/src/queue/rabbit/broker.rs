@@ -61,6 +61,16 @@ pub enum BrokerError {
         /// RabbitMQ's own words.
         reason: String,
     },
+    /// A delivery never reached the consumer: what follows it must not be acknowledged.
+    #[error(
+        "RabbitMQ delivered message {next} after {last} on a channel: one in between was missed"
+    )]
+    MissedDelivery {
+        /// The tag of the message that was handed out last.
+        last: u64,
+        /// The tag of the one that came next.
+        next: u64,
+    },
     /// A call failed, most often because the connection was lost.
     #[error("RabbitMQ did not {doing}")]
     Call {

@@ -11,12 +11,17 @@ use crate::queue::delivery::{Delivery, letter_id};
 use crate::stack::StackName;
 
 /// One consumer on one channel. Its tags mean nothing on any other.
+///
+/// A quorum queue may deliver once more after it has confirmed a cancel. Such a delivery reaches no consumer, but the channel
+/// still owes it an acknowledgement, and one of a later tag with `multiple` would cover it: the ride would be lost. So a
+/// consumer that goes on does so on another channel, and a tag that does not follow the one before it ends the channel.
 #[derive(Debug)]
 pub struct Consumer {
     channel: Channel,
-    queue: String,
     messages: lapin::Consumer,
     prefetch: u16,
+    /// The tag of the last message that was handed out; a channel counts from 1.
+    last_tag: u64,
 }
 
 impl Consumer {
@@ -31,13 +36,12 @@ impl Consumer {
     ) -> Result<Self, BrokerError> {
         let channel = broker.channel().await?;
         topology::declare(&channel, stack).await?;
-        let queue = stack.ride_queue();
-        let messages = consume(&channel, &queue, prefetch).await?;
+        let messages = consume(&channel, &stack.ride_queue(), prefetch).await?;
         Ok(Self {
             channel,
-            queue,
             messages,
             prefetch,
+            last_tag: 0,
         })
     }
 
@@ -57,7 +61,14 @@ impl Consumer {
             doing: "deliver",
             source,
         };
-        Some(delivered.map(read).map_err(lost))
+        Some(delivered.map_err(lost).and_then(|delivered| {
+            let (last, next) = (self.last_tag, delivered.delivery_tag);
+            if next != last + 1 {
+                return Err(BrokerError::MissedDelivery { last, next });
+            }
+            self.last_tag = next;
+            Ok(read(delivered))
+        }))
     }
 
     /// Acknowledges every message up to and including `tag`.
@@ -87,9 +98,14 @@ impl Consumer {
     ///
     /// # Errors
     /// When the channel is lost.
-    pub async fn resume(&mut self, prefetch: u16) -> Result<(), BrokerError> {
-        self.messages = consume(&self.channel, &self.queue, prefetch).await?;
-        self.prefetch = prefetch;
+    pub async fn resume(
+        &mut self,
+        broker: &Broker,
+        stack: &StackName,
+        prefetch: u16,
+    ) -> Result<(), BrokerError> {
+        let resumed = Self::open(broker, stack, prefetch).await?;
+        std::mem::replace(self, resumed).close().await;
         Ok(())
     }
 
