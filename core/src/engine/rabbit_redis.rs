@@ -148,7 +148,8 @@ impl Intake for RabbitRedisIntake {
     }
 
     async fn cancel(&mut self) -> Result<(), QueueError> {
-        Ok(self.consumer.cancel().await?)
+        self.consumer.cancel();
+        Ok(())
     }
 
     async fn resume(&mut self, prefetch: u16) -> Result<(), QueueError> {

@@ -100,7 +100,8 @@ async fn a_cancelled_consumer_hands_out_what_was_delivered_and_can_go_on<G: Grou
         take(&mut consumer).await,
     ];
     assert!(first.tag < second.tag && rest.is_sorted_by_key(|message| message.tag));
-    assert!(rest.iter().all(|message| message.returns == 0));
+    // What was on its way when the consumer was cancelled came back once.
+    assert!(rest.iter().all(|message| message.returns <= 1));
 }
 
 async fn shedding_and_the_bound_in_flight_refuse_at_once<G: Ground>() {

@@ -1,8 +1,8 @@
 //! Takes messages from the queue and acknowledges them by prefix.
 
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use lapin::Channel;
-use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicQosOptions};
+use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions};
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 
 use super::broker::{Broker, BrokerError, within_timeout};
@@ -12,9 +12,9 @@ use crate::stack::StackName;
 
 /// One consumer on one channel. Its tags mean nothing on any other.
 ///
-/// A quorum queue may deliver once more after it has confirmed a cancel. Such a delivery reaches no consumer, but the channel
-/// still owes it an acknowledgement, and one of a later tag with `multiple` would cover it: the ride would be lost. So a
-/// consumer that goes on does so on another channel, and a tag that does not follow the one before it ends the channel.
+/// It never sends `basic.cancel`: a quorum queue (RabbitMQ 3.10) loses what it delivers while a cancel is under way. Closing the
+/// channel returns those messages to the queue instead. A tag that does not follow the one before it ends the channel, because
+/// an acknowledgement with `multiple` would cover what was missed.
 #[derive(Debug)]
 pub struct Consumer {
     channel: Channel,
@@ -22,6 +22,7 @@ pub struct Consumer {
     prefetch: u16,
     /// The tag of the last message that was handed out; a channel counts from 1.
     last_tag: u64,
+    is_cancelled: bool,
 }
 
 impl Consumer {
@@ -42,6 +43,7 @@ impl Consumer {
             messages,
             prefetch,
             last_tag: 0,
+            is_cancelled: false,
         })
     }
 
@@ -56,7 +58,11 @@ impl Consumer {
     /// # Errors
     /// When the channel is lost. What was delivered on it comes again, to whoever consumes next.
     pub async fn next(&mut self) -> Option<Result<Delivery, BrokerError>> {
-        let delivered = self.messages.next().await?;
+        let delivered = if self.is_cancelled {
+            self.messages.next().now_or_never()??
+        } else {
+            self.messages.next().await?
+        };
         let lost = |source| BrokerError::Call {
             doing: "deliver",
             source,
@@ -83,15 +89,10 @@ impl Consumer {
         within_timeout("take an acknowledgement", acking).await
     }
 
-    /// Asks for no more messages. Those delivered already are still handed out, and are to be acknowledged.
-    ///
-    /// # Errors
-    /// When the channel is lost.
-    pub async fn cancel(&self) -> Result<(), BrokerError> {
-        let cancelling = self
-            .channel
-            .basic_cancel(self.messages.tag(), BasicCancelOptions::default());
-        within_timeout("cancel the consumer", cancelling).await
+    /// Takes no more messages from RabbitMQ. Those that have arrived are still handed out, and are to be acknowledged; those
+    /// that arrive later return to the queue when the channel is closed.
+    pub fn cancel(&mut self) {
+        self.is_cancelled = true;
     }
 
     /// Consumes again after [`Self::cancel`], with another prefetch.
