@@ -1,10 +1,10 @@
-//! `POST /rides`: many rides in one request, a line each, stored as they stream in.
+//! `POST /rides`: many rides in one request, one per line, published while the body streams in.
 //!
-//! - [`chunks`]: the body's bytes, inflated, bounded in size and time. [`lines`]: the lines in them.
-//! - [`upload`]: sends rides as they are read, and knows which lines are settled. [`answer`]: what the client is told.
-//!   [`document`]: how the body is documented.
+//! - [`chunks`]: the decompressed bytes of the body, limited in size and time. [`lines`]: their lines.
+//! - [`upload`]: publishes rides as they are read, and tracks the settled lines. [`answer`]: the response.
+//!   [`document`]: the documentation of the body.
 //!
-//! The body is never held as a whole: a request needs the memory of a few messages, however long it is.
+//! The body is never buffered as a whole: a request of any length needs the memory of a few messages.
 
 mod answer;
 mod chunks;
@@ -27,31 +27,31 @@ use crate::error::ApiError;
 use crate::ingest::Caller;
 use crate::state::Api;
 
-/// How long an upload may go on after the drain began.
+/// Maximum time that an upload continues after the start of a drain.
 const DRAIN: Duration = Duration::from_secs(5);
 
 /// Post many rides
 ///
-/// NDJSON: one whole ride a line, for any skiers, days and resorts. The body is stored while it streams in. A line that is
-/// no ride is rejected and named in the answer, and the others are stored all the same. Where the answer has a `nextLine`,
-/// every line before it is settled, and the request can go on from there; sending all of it again is safe, too.
+/// NDJSON: one complete ride per line, for any skiers, days and resorts. The body is stored while it streams in. An invalid
+/// line is rejected and listed in the response, and all other lines are stored. If the response has a `nextLine`, every line
+/// before it is settled, and a new request can continue from there; sending the whole body again is also safe.
 ///
-/// The body may be compressed with gzip. Inflated it may have 64 MiB, and each line 1 KiB.
+/// The body may be compressed with gzip. The maximum is 64 MiB after decompression, and 1 KiB per line.
 #[utoipa::path(
     post,
     path = "/rides",
     operation_id = "postRides",
     tag = "Rides",
     params(
-        ("Content-Encoding" = inline(Option<chunks::Encoding>), Header, nullable = false, description = "How the body is compressed"),
+        ("Content-Encoding" = inline(Option<chunks::Encoding>), Header, nullable = false, description = "Compression of the body"),
     ),
     request_body(content = inline(RideLines), content_type = "application/x-ndjson"),
     responses(
         (status = 200, description = "Every line is settled", body = BulkAnswer),
-        (status = 400, description = "The body broke off, or its gzip is broken", body = BulkAnswer),
-        (status = 408, description = "The body came to a halt, or too slowly", body = BulkAnswer),
-        (status = 413, description = "The body or a line is too long", body = BulkAnswer),
-        (status = 503, description = "Rides were refused on the way", body = BulkAnswer),
+        (status = 400, description = "The body is incomplete, or its gzip data is invalid", body = BulkAnswer),
+        (status = 408, description = "Upload stalled or too slow", body = BulkAnswer),
+        (status = 413, description = "The body or a line is too large", body = BulkAnswer),
+        (status = 503, description = "Some rides were rejected; retry from nextLine", body = BulkAnswer),
     ),
 )]
 pub(crate) async fn post_rides(
@@ -70,7 +70,7 @@ pub(crate) async fn post_rides(
     Ok(upload.finish(stop).await)
 }
 
-/// Stores line after line, until the body ends or something stops it.
+/// Stores line by line until the body ends or the upload is stopped.
 async fn store(
     api: &Api,
     chunks: &mut Chunks,
@@ -85,12 +85,12 @@ async fn store(
     loop {
         let chunk = tokio::select! {
             chunk = chunks.next() => chunk?,
-            // Messages are on their way while the client is slow.
+            // Messages are confirmed while the client is slow.
             confirmed = upload.confirmed() => { confirmed?; continue }
             () = &mut drained => return Err(Stop::Draining),
         };
         let Some(chunk) = chunk else { break };
-        // Whoever is turned out while he sends is turned out all the same.
+        // A key that is revoked during the upload stops it.
         upload.ask_again()?;
         let mut rest = &chunk[..];
         while let Some((number, line)) = lines.next(&mut rest) {

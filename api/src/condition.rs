@@ -1,4 +1,4 @@
-//! Whether this process can do its work: take rides, which needs the queue, and answer questions, which needs the store.
+//! Readiness of this process: accepting rides requires the queue, serving reads requires the store.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -9,27 +9,27 @@ use skilift_core::queue::Publisher;
 
 use crate::state::Api;
 
-/// What was seen of the outside world.
+/// Last known state of queue and store.
 #[derive(Debug, Default)]
 pub(crate) struct Condition {
-    /// Whether rides could be taken at some time since the start.
+    /// Whether rides could be accepted at any time since the start.
     was_open: AtomicBool,
-    /// Whether the store did not answer when it was last asked.
+    /// Whether the store did not respond to the last query.
     store_is_silent: AtomicBool,
 }
 
 impl Condition {
-    /// Remembers whether the store answers, and logs it when that is news.
+    /// Records whether the store responds, and logs a change.
     pub(crate) fn set_store_answers(&self, store: &str, answers: bool, why: &str) {
         let was_silent = self.store_is_silent.swap(!answers, Ordering::Relaxed);
         if !answers && !was_silent {
-            tracing::warn!("{store} does not answer: rides are accepted, questions are not: {why}");
+            tracing::warn!("{store} does not respond: rides are accepted, reads fail: {why}");
         } else if answers && was_silent {
-            tracing::info!("{store} answers again");
+            tracing::info!("{store} responds again");
         }
     }
 
-    /// Remembers when rides can be taken.
+    /// Records when rides can be accepted.
     pub(crate) fn look_at(&self, publisher: &Publisher) {
         if publisher.check_open().is_ok() {
             self.was_open.store(true, Ordering::Relaxed);
@@ -50,16 +50,16 @@ impl Condition {
         }
         self.was_open.store(true, Ordering::Relaxed);
         if self.store_is_silent.load(Ordering::Relaxed) {
-            let why = format!("{store} does not answer: rides are accepted, questions are not");
+            let why = format!("{store} does not respond: rides are accepted, reads fail");
             return Health::because(Readiness::Degraded, why);
         }
         Health::plain(Readiness::Ready)
     }
 }
 
-/// Whether new rides are welcome
+/// Whether rides are accepted
 ///
-/// The status alone tells. What is missing, when something is, stands in the log and on the private listener.
+/// Only the status is significant; the log and the private listener give the reason.
 #[utoipa::path(
     get,
     path = "/readyz",

@@ -13,13 +13,13 @@ use crate::openapi::number;
 use crate::query::ApiQuery;
 use crate::state::Api;
 
-/// How many leaders are told when it is not said.
+/// Default number of leaders.
 const FEW: usize = 10;
 
-/// How many skiers were at a resort.
+/// Number of skiers at a resort.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct DaySkiers {
-    /// The resort's name. It is called `time` for the sake of clients that know it so.
+    /// The resort's name. The field is called `time` for compatibility with existing clients.
     #[schema(example = "Zermatt")]
     time: String,
     /// Skiers with at least one ride.
@@ -28,7 +28,7 @@ pub(crate) struct DaySkiers {
     num_skiers: u64,
 }
 
-/// How many skiers were there
+/// Number of skiers of a day
 #[utoipa::path(
     get,
     path = "/resorts/{resortID}/seasons/{seasonID}/day/{dayID}/skiers",
@@ -56,11 +56,11 @@ pub(crate) async fn skiers(
 /// The lifts of a day.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct DayLifts {
-    /// Lifts that had rides, by number.
+    /// Lifts with rides, by number.
     lifts: Vec<LiftRides>,
 }
 
-/// How often a lift was ridden.
+/// Rides of a lift.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct LiftRides {
     #[serde(rename = "liftID")]
@@ -70,14 +70,14 @@ pub(crate) struct LiftRides {
     rides: u32,
 }
 
-/// Rides on every lift
+/// Rides of every lift
 #[utoipa::path(
     get,
     path = "/resorts/{resortID}/seasons/{seasonID}/day/{dayID}/lifts",
     operation_id = "getDayLifts",
     tag = "Resort days",
     responses(
-        (status = 200, description = "Lifts that had rides", body = DayLifts),
+        (status = 200, description = "Lifts with rides", body = DayLifts),
         (status = 404, description = "The day has no rides", body = Problem),
     ),
 )]
@@ -95,7 +95,7 @@ pub(crate) async fn lifts(
     }))
 }
 
-/// Rides on one lift
+/// Rides of one lift
 #[utoipa::path(
     get,
     path = "/resorts/{resortID}/seasons/{seasonID}/day/{dayID}/lifts/{liftID}",
@@ -112,7 +112,7 @@ pub(crate) async fn lift(
 ) -> Result<ApiJson<LiftRides>, ApiError> {
     let rides = api.reader.lift_rides(on, lift).await?;
     if rides == 0 {
-        return Err(ApiError::NotFound(format!(
+        return Err(api.nothing_stored(format!(
             "lift {lift} of {} has no rides on day {} of season {}",
             api.catalogue.name(on.resort),
             on.day,
@@ -130,7 +130,7 @@ pub(crate) struct DayHours {
     hours: Vec<HourRides>,
 }
 
-/// How many rides began in an hour.
+/// Rides that started in an hour.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct HourRides {
     #[schema(minimum = 0, maximum = 23)]
@@ -139,7 +139,7 @@ pub(crate) struct HourRides {
     rides: u32,
 }
 
-/// Rides in every hour
+/// Rides of every hour
 #[utoipa::path(
     get,
     path = "/resorts/{resortID}/seasons/{seasonID}/day/{dayID}/hours",
@@ -180,20 +180,20 @@ pub(crate) struct LeaderRow {
     skier: SkierId,
     /// Metres.
     vertical: u64,
-    /// How many rides.
+    /// Number of rides.
     rides: usize,
 }
 
 /// The skiers with the most vertical
 ///
-/// Computed at most every five seconds.
+/// Recomputed at most every five seconds.
 #[utoipa::path(
     get,
     path = "/resorts/{resortID}/seasons/{seasonID}/day/{dayID}/top",
     operation_id = "getDayTop",
     tag = "Resort days",
     params(
-        ("limit" = Option<u32>, Query, minimum = 1, maximum = 100, description = "How many; left out: 10"),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 100, description = "Number of leaders, 10 if omitted"),
     ),
     responses(
         (status = 200, description = "The leaders", body = DayLeaders),
@@ -221,7 +221,7 @@ pub(crate) async fn top(
 }
 
 fn no_rides(api: &Api, on: ResortDay) -> ApiError {
-    ApiError::NotFound(format!(
+    api.nothing_stored(format!(
         "{} has no rides on day {} of season {}",
         api.catalogue.name(on.resort),
         on.day,

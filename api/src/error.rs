@@ -1,4 +1,4 @@
-//! How a refusal looks: always JSON with a `message`, and a status that says who must act.
+//! Error responses: JSON with a `message`, and a status that shows whether the client or the server must act.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -17,43 +17,43 @@ use utoipa::ToSchema;
 
 use crate::extract::ApiJson;
 
-/// Milliseconds between two warnings of refused questions.
+/// Milliseconds between two warnings about refused queries.
 const WARN_INTERVAL_MS: u64 = 10_000;
 
-/// Why a request is not answered as it wished.
+/// An error response.
 #[derive(Debug)]
 pub(crate) enum ApiError {
-    /// 400: the request is wrong, and the text says where.
+    /// 400: the request is invalid; the text names the fault.
     BadRequest(String),
-    /// 401: it must be shown who asks. The second is what `WWW-Authenticate` says.
+    /// 401: authentication is required; the second value is the `WWW-Authenticate` header.
     Unauthorized(String, &'static str),
-    /// 403: who asks may not do this. The second is what `WWW-Authenticate` says.
+    /// 403: the caller lacks the permission; the second value is the `WWW-Authenticate` header.
     Forbidden(String, &'static str),
-    /// 404: there is nothing of what was asked for.
+    /// 404: the requested data does not exist.
     NotFound(String),
-    /// 405: this URL knows other methods.
+    /// 405: the URL does not support this method.
     MethodNotAllowed,
-    /// 408: the request did not arrive in time.
+    /// 408: the request timed out.
     TooSlow,
-    /// 413: the body is larger than it may be.
+    /// 413: the body is too large.
     TooLarge(String),
-    /// 415: the body is of a kind that is not understood here.
+    /// 415: the media type of the body is not supported.
     UnsupportedMedia(String),
-    /// 503: it will work later.
+    /// 503: temporarily unavailable.
     Unavailable {
-        /// What is missing.
+        /// The reason.
         message: String,
-        /// After how long it is worth trying again.
+        /// Time after which a retry makes sense.
         retry_after: Duration,
     },
-    /// 500: the fault is ours. The text goes to the log alone.
+    /// 500: an internal error; the text is only logged.
     Internal(String),
 }
 
-/// What went wrong.
+/// The error.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Problem {
-    /// For a person to read. It names the field and its range where one is wrong.
+    /// Readable text; for an invalid field it names the field and its range.
     #[schema(example = "time must be a whole number from 1 to 1440, not 1441")]
     pub(crate) message: String,
 }
@@ -66,11 +66,11 @@ impl ApiError {
             Self::Forbidden(message, _) => (StatusCode::FORBIDDEN, message, None),
             Self::NotFound(message) => (StatusCode::NOT_FOUND, message, None),
             Self::MethodNotAllowed => {
-                let message = "this URL knows other methods; the header Allow names them";
+                let message = "method not allowed (see Allow header)";
                 (StatusCode::METHOD_NOT_ALLOWED, message.to_owned(), None)
             }
             Self::TooSlow => {
-                let message = "the request's body did not arrive in time";
+                let message = "the request body did not arrive in time";
                 (StatusCode::REQUEST_TIMEOUT, message.to_owned(), None)
             }
             Self::TooLarge(message) => (StatusCode::PAYLOAD_TOO_LARGE, message, None),
@@ -80,8 +80,8 @@ impl ApiError {
                 retry_after,
             } => (StatusCode::SERVICE_UNAVAILABLE, message, Some(retry_after)),
             Self::Internal(cause) => {
-                tracing::error!("a request failed through our own fault: {cause}");
-                let message = "the server made a mistake; its log says more";
+                tracing::error!("internal error in a request: {cause}");
+                let message = "internal error; see the server's log";
                 (StatusCode::INTERNAL_SERVER_ERROR, message.to_owned(), None)
             }
         }
@@ -162,22 +162,22 @@ impl From<&StoreError> for ApiError {
         }
         if let Some(code) = error.refusal() {
             if may_warn() {
-                tracing::warn!("the store refused a question: {}", chain(error));
+                tracing::warn!("the store refused a query: {}", chain(error));
             }
             return Self::Unavailable {
-                message: format!("{} refused the question ({code})", error.store()),
+                message: format!("{} refused the query ({code})", error.store()),
                 retry_after: Duration::from_secs(1),
             };
         }
         if error.is_fatal() && may_warn() {
-            // Nobody else reads what this question asked for.
-            tracing::error!("a question failed: {}", chain(error));
+            // Only this query reads the damaged data.
+            tracing::error!("a query failed: {}", chain(error));
         }
-        // The room watch logs once that the store is gone; every request would say it again.
-        tracing::debug!("a question to the store failed: {}", chain(error));
+        // The room watch already logs once that the store is unavailable.
+        tracing::debug!("a query to the store failed: {}", chain(error));
         Self::Unavailable {
             message: format!(
-                "{} does not answer: rides are accepted, questions are not",
+                "{} does not respond: rides are accepted, reads fail",
                 error.store()
             ),
             retry_after: Duration::from_secs(1),
@@ -185,7 +185,7 @@ impl From<&StoreError> for ApiError {
     }
 }
 
-/// Whether it is time to warn again of refused questions.
+/// Whether a warning about refused queries is due again.
 fn may_warn() -> bool {
     static LAST_MS: AtomicU64 = AtomicU64::new(0);
     let (now, last) = (epoch_ms(), LAST_MS.load(Ordering::Relaxed));

@@ -1,4 +1,4 @@
-//! How a request's path and body are read. Every refusal says which field is wrong and what it may be.
+//! Parsing of request paths and bodies; every error names the invalid field and its range.
 
 mod body;
 mod media_type;

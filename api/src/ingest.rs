@@ -1,7 +1,7 @@
-//! Who may post rides: everybody, or who shows an ingest key that covers the ride's resort, as the console says.
+//! Authorisation of posted rides by the console's ingest policy: open, or an ingest key that is valid for the ride's resort.
 //!
-//! Keys are checked in memory. What is not known is refused: keys that the console named and that cannot be read, keys where
-//! there are none, and where strangers come, everything until the console could be asked once.
+//! Keys are checked in memory. It fails closed: if the key set cannot be read, or there are no keys, all requests are rejected;
+//! an API that other hosts can reach rejects all requests until it has received the policy once.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -22,40 +22,38 @@ use tokio::sync::watch;
 use crate::error::ApiError;
 use crate::state::Api;
 
-/// When it is worth trying again while it is not known which keys count: the console is asked twice a second.
+/// `Retry-After` while the valid keys are unknown; the policy is polled twice a second.
 const UNTIL_KNOWN: Duration = Duration::from_secs(1);
 
-/// What the flags say of who may come in.
+/// The ingest policy from flags.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Doors {
-    /// Who may post rides, where no console has said it.
+    /// The policy until a console sets one.
     pub ingest: Ingest,
-    /// Whether questions about rides need an ingest key, of whatever resort.
+    /// Whether reads require an ingest key of any resort.
     pub read_keys: bool,
-    /// Whether rides need a key also where the console says `open`. Strangers reach this API, no catalogue bounds what they
-    /// may write, and who started it did not say that it be so: it may start only because it asks for keys, and what a
-    /// console said, perhaps long ago and for another address, must not take that back.
+    /// Whether rides require a key even if the console's policy is `open`: other hosts can reach this API, no catalogue limits
+    /// the rides, and `--open` is not set. The API was allowed to start only because it requires keys, so a policy from the
+    /// console, possibly old and for another address, must not revert that.
     pub never_open: bool,
-    /// Whether strangers reach this API, and who started it did not say that everybody shall post. Then nobody may until it is
-    /// known what the console says: it may have closed the doors that these flags leave open.
+    /// Whether other hosts can reach this API without `--open`; all rides are then rejected until the console's policy is known,
+    /// which may be stricter than these flags.
     pub is_exposed: bool,
 }
 
-/// Why a request is refused.
+/// Why a request is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Refused {
-    /// It shows no key.
+    /// The request has no key.
     #[error(
-        "this needs an ingest key: send it as `Authorization: Bearer ski_ingest_...`; operators make one with `skictl keys`"
+        "ingest key required: send `Authorization: Bearer ski_ingest_...`; operators create keys with `skictl keys add`"
     )]
     NoKey,
-    /// It shows one that does not count.
-    #[error(
-        "this ingest key does not count, or not any more; operators see with `skictl keys` which do"
-    )]
+    /// The key is not valid.
+    #[error("invalid or revoked ingest key; operators list the valid keys with `skictl keys`")]
     WrongKey,
-    /// Nobody can tell.
-    #[error("it is not known at the moment which ingest keys count, or whether it needs one")]
+    /// The valid keys are unknown.
+    #[error("cannot verify ingest keys at the moment; retry later")]
     NotKnown,
 }
 
@@ -71,7 +69,7 @@ impl Refused {
         (self == Self::NotKnown).then_some(UNTIL_KNOWN)
     }
 
-    /// What `WWW-Authenticate` says: <https://www.rfc-editor.org/rfc/rfc6750#section-3>.
+    /// The `WWW-Authenticate` header: <https://www.rfc-editor.org/rfc/rfc6750#section-3>.
     pub(crate) fn challenge(self) -> Option<&'static str> {
         match self {
             Self::NoKey => Some(r#"Bearer realm="skilift""#),
@@ -94,10 +92,10 @@ impl From<Refused> for ApiError {
     }
 }
 
-/// A key counts, but not for this resort.
+/// The key is valid, but not for this resort.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "this ingest key does not count for resort {0}; operators see with `skictl keys` for which it does"
+    "this ingest key is not valid for resort {0}; operators list the resorts of each key with `skictl keys`"
 )]
 pub(crate) struct NotCovered(ResortId);
 
@@ -108,7 +106,7 @@ impl From<NotCovered> for ApiError {
     }
 }
 
-/// For which resorts somebody may post.
+/// The resorts that a caller may post to.
 #[derive(Debug, Clone)]
 pub(crate) enum Scope {
     All,
@@ -124,7 +122,7 @@ impl Scope {
     }
 }
 
-/// Who wants to post: the digest of the key that is shown, where one is. The extractor lets in who may post at all.
+/// The caller, identified by the digest of its key, if any; the extractor rejects callers that may not post at all.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Caller(Option<[u8; 32]>);
 
@@ -133,7 +131,7 @@ impl Caller {
         let shown = headers.get(header::AUTHORIZATION);
         let shown = shown.and_then(|value| {
             let (scheme, key) = value.as_bytes().split_at_checked("Bearer ".len())?;
-            // https://www.rfc-editor.org/rfc/rfc9110#section-11.1: the scheme's case says nothing.
+            // https://www.rfc-editor.org/rfc/rfc9110#section-11.1: the scheme is case-insensitive.
             scheme.eq_ignore_ascii_case(b"Bearer ").then_some(key)
         });
         Self(shown.map(|key| Sha256::digest(key.trim_ascii()).into()))
@@ -150,7 +148,7 @@ impl FromRequestParts<Api> for Caller {
     }
 }
 
-/// Asks for a key whatever is asked about rides.
+/// Requires a key for reads.
 pub(crate) async fn guard_reads(State(api): State<Api>, request: Request, next: Next) -> Response {
     let is_read = [Method::GET, Method::HEAD].contains(request.method());
     if is_read && let Err(refused) = api.guard.admitted().find(Caller::new(request.headers())) {
@@ -159,19 +157,19 @@ pub(crate) async fn guard_reads(State(api): State<Api>, request: Request, next: 
     next.run(request).await
 }
 
-/// Lets in who may come in.
+/// Enforces the ingest policy.
 pub(crate) struct Guard {
     doors: Doors,
     admitted: RwLock<Arc<Admitted>>,
 }
 
-/// Who may come in now.
+/// The current policy.
 struct Admitted {
-    /// Who may post rides; `None` while that is not known.
+    /// The ingest policy; `None` while unknown.
     ingest: Option<Ingest>,
-    /// Whether the console says `open`, and these doors do not open.
+    /// Whether the console's policy is `open`, but a key is still required.
     is_overruled: bool,
-    /// The keys that count, by the first bytes of their digests; `None` while that is not known.
+    /// The valid keys by the first bytes of their digests; `None` while unknown.
     keys: Option<HashMap<[u8; 8], Vec<Admission>>>,
     serial: u64,
 }
@@ -194,18 +192,18 @@ impl Guard {
         self.doors.read_keys
     }
 
-    /// Lets in whom the console says, from the first request on, and logs who that is.
+    /// Enforces the console's policy from the first request on, and logs it.
     pub(crate) fn begin(&self, told: &Orders) {
         self.admit(told).1.announce(None);
     }
 
-    /// From now on lets in whom the console says.
+    /// Replaces the policy.
     pub(crate) fn follow(&self, told: &Orders) {
         let (before, admitted) = self.admit(told);
         admitted.announce(Some(&before));
     }
 
-    /// Who was let in, and who is.
+    /// The previous and the current policy.
     fn admit(&self, told: &Orders) -> (Arc<Admitted>, Arc<Admitted>) {
         let admitted = Arc::new(Admitted::new(self.doors, told));
         let mut slot = self
@@ -216,19 +214,19 @@ impl Guard {
         (before, admitted)
     }
 
-    /// Follows orders for as long as it is awaited.
+    /// Applies the desired state for as long as it is polled.
     pub(crate) async fn follow_all(&self, mut orders: watch::Receiver<Orders>) {
         loop {
             let told = orders.borrow_and_update().clone();
             self.follow(&told);
             if orders.changed().await.is_err() {
-                // Nobody gives orders any more: the last ones stand.
+                // No further updates: the last state remains in force.
                 return std::future::pending().await;
             }
         }
     }
 
-    /// For which resorts the caller may post now.
+    /// The resorts that the caller may post to now.
     pub(crate) fn scope(&self, caller: Caller) -> Result<Scope, Refused> {
         let admitted = self.admitted();
         match admitted.ingest {
@@ -238,18 +236,18 @@ impl Guard {
         }
     }
 
-    /// Why nobody may post rides, while it is not known who may.
+    /// The error for all callers while the policy is unknown.
     pub(crate) fn why_closed(&self) -> Option<String> {
         let admitted = self.admitted();
         admitted.ingest.is_none().then(|| admitted.says())
     }
 
-    /// Whether the caller may post for this resort now: since he was let in, his key may have been revoked.
+    /// Whether the caller may still post to this resort; its key may have been revoked in the meantime.
     pub(crate) fn check(&self, caller: Caller, resort: ResortId) -> Result<(), ApiError> {
         Ok(self.scope(caller)?.check(resort)?)
     }
 
-    /// The serial of the keys by which callers are checked; 0 while there are none.
+    /// Serial of the key set in use; 0 if there is none.
     pub(crate) fn keys_serial(&self) -> u64 {
         self.admitted().serial
     }
@@ -274,7 +272,7 @@ impl Admitted {
                     .or_default()
                     .push(admission),
                 None => tracing::warn!(
-                    "the ingest key {} has no readable digest, and does not count",
+                    "the ingest key {} has an invalid digest and is ignored",
                     key.id
                 ),
             }
@@ -292,22 +290,22 @@ impl Admitted {
         }
     }
 
-    /// For which resorts the key that the caller shows counts.
+    /// The resorts that the caller's key is valid for.
     fn find(&self, caller: Caller) -> Result<Scope, Refused> {
         let shown = caller.0.ok_or(Refused::NoKey)?;
         let keys = self.keys.as_ref().ok_or(Refused::NotKnown)?;
-        // Whoever could learn from the look-up how the digest of a key begins would know nothing of the key.
+        // The timing of the lookup could reveal only the start of the digest, which reveals nothing about the key.
         let mut found = keys.get(&first(&shown)).into_iter().flatten();
         let found = found.find(|key| key.digest.ct_eq(&shown).into());
         found.map(|key| key.scope.clone()).ok_or(Refused::WrongKey)
     }
 
-    /// Logs who is let in, as far as that is news.
+    /// Logs the policy if it has changed.
     fn announce(&self, before: Option<&Self>) {
         if self.is_overruled && before.is_none_or(|before| !before.is_overruled) {
             tracing::warn!(
-                "the console says `ingest: open`, and this API asks for ingest keys all the same: strangers reach it, and no \
-                 catalogue bounds what they may write; give it --catalogue, or say --open where everybody shall post"
+                "the console's policy is `ingest: open`, but this API still requires ingest keys: it is reachable from other hosts \
+                and has no catalogue; set --catalogue, or --open to allow any client to post rides"
             );
         }
         if before.is_some_and(|before| before.says() == self.says()) {
@@ -325,20 +323,20 @@ impl Admitted {
             .as_ref()
             .map(|keys| keys.values().map(Vec::len).sum::<usize>());
         match (self.ingest, count) {
-            (None, _) => "strangers reach this API, and it could not ask yet whether the console wants ingest keys: all rides \
-                          are refused until it can"
+            (None, _) => "this API is reachable from other hosts and has not received the ingest policy from the console yet: all rides \
+            are rejected until then"
                 .to_owned(),
-            (Some(Ingest::Open), _) => "everybody who reaches the API may post rides".to_owned(),
+            (Some(Ingest::Open), _) => "ingest is open: no key required".to_owned(),
             (Some(Ingest::Keys), None) => {
-                "rides need an ingest key, and the newest keys cannot be read: all are refused"
+                "ingest requires a key, but the newest key set cannot be read: all rides are rejected"
                     .to_owned()
             }
             (Some(Ingest::Keys), Some(0)) => {
-                "rides need an ingest key, and there is none: all are refused".to_owned()
+                "ingest requires a key, but there are no keys: all rides are rejected".to_owned()
             }
             (Some(Ingest::Keys), Some(count)) => {
                 format!(
-                    "rides need one of {count} ingest keys (serial {})",
+                    "ingest requires one of {count} ingest keys (serial {})",
                     self.serial
                 )
             }

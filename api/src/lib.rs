@@ -1,20 +1,21 @@
-//! Skilift's public REST API: accepts rides for the queue and answers questions from the store.
+//! Skilift's public REST API: accepts rides for the queue and serves reads from the store.
 //!
 //! # Layout
 //!
-//! - [`router()`]: every URL, as a table of contents. [`openapi`] documents the same URLs.
+//! - [`router()`]: all URLs. [`openapi`] documents the same URLs.
 //! - `rides`: one skier's day, where a gate posts a ride. `bulk`: many rides in one request. `skiers`: a skier over many
-//!   days. `resorts` and `days`: what resorts and analysts ask.
-//! - `extract`: how requests are read, so that every refusal names its field. `error`: how refusals look.
-//! - `statistics`: how long answers take. `condition`: whether this process can do its work; `room` watches the store for it.
-//! - `ingest`: who may post rides. `node`: follows what the console says, and says how this node is.
+//!   days. `resorts` and `days`: queries of resorts and analysts.
+//! - `extract`: parsing of requests; every error names its field. `error`: error responses.
+//! - `statistics`: response times. `condition`: readiness of this process; `room` watches the store for it.
+//! - `ingest`: authorisation of posted rides. `node`: applies the console's settings, and reports the state of this node.
 //!
-//! A ride is answered 201 only after the queue has it safe; nothing here writes rides to the store.
+//! The API responds with 201 only after the queue has confirmed the ride; it never writes rides to the store.
 
 mod router;
 
 mod bulk;
 mod days;
+mod index;
 mod resorts;
 mod rides;
 mod skiers;
@@ -46,25 +47,25 @@ pub use ingest::Doors;
 pub use router::router;
 pub use state::{Api, ApiState};
 
-/// A public API that runs.
+/// A running public API.
 pub struct RunningApi {
-    /// How it is.
+    /// Its health.
     pub health: HealthCheck,
     api: Api,
 }
 
 impl RunningApi {
-    /// What its heartbeat says of it. Durations are those since the last call.
+    /// Its part of the heartbeat; durations cover the time since the last call.
     #[must_use]
     pub fn status(&self) -> Status {
         self.api.status()
     }
 }
 
-/// Starts the watch over the store's room and the HTTP server. Until `orders` say otherwise `publisher` works as it was set.
+/// Starts the watch of the store's capacity and the HTTP server; `publisher` keeps its settings until `orders` change them.
 ///
-/// After [`Lifecycle::drain`] the server takes no new connections, finishes the requests that are on their way, and then
-/// closes the publisher.
+/// After [`Lifecycle::drain`] the server accepts no new connections, finishes the requests in flight, and then closes the
+/// publisher.
 #[must_use]
 pub fn start(
     catalogue: Catalogue,
@@ -76,7 +77,7 @@ pub fn start(
     life: &Lifecycle,
 ) -> RunningApi {
     let state = ApiState::new(publisher, reader, catalogue, doors, life.draining());
-    // Before the first request, for nobody must slip in.
+    // Before the first request, so that none is accepted without the policy.
     state.guard.begin(&orders.borrow());
     let api: Api = Arc::new(state);
     let following = node::follow(Arc::clone(&api), orders.clone(), life.draining());
@@ -99,10 +100,10 @@ async fn serve_until_drained(
 ) -> Result<(), TaskError> {
     tokio::select! {
         () = skilift_http::serve(listener, router(Arc::clone(&api)), drain) => {}
-        // As long as anybody is served.
+        // As long as requests are served.
         () = api.guard.follow_all(orders) => {}
     }
-    // No more rides will come: the lanes send what they have and end.
+    // No more rides arrive: the publisher channels send what they have and end.
     api.publisher.close();
     Ok(())
 }

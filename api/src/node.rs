@@ -1,4 +1,4 @@
-//! This node as the console sees it: follows its settings, drains and works again when it says so, and says how the node is.
+//! Applies the console's settings and drain requests to this node, and reports its state.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -13,12 +13,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::state::{Api, ApiState};
 
-/// The part of the rides in flight that uploads may hold, so that gates find room beside them.
+/// The share of rides in flight that uploads may use, so that capacity remains for gates.
 const UPLOADS_PART: u32 = 4;
-/// How often a node that takes no more rides looks whether those it took have their answers.
+/// Interval at which a node that rejects rides checks whether all accepted ones are answered.
 const FLUSH_CHECK: Duration = Duration::from_millis(50);
 
-/// What this node was told and how far it is with it.
+/// The desired state of this node and its progress.
 pub(crate) struct Node(Mutex<Followed>);
 
 struct Followed {
@@ -27,7 +27,7 @@ struct Followed {
     drain: Option<Drain>,
 }
 
-/// A drain that a plan asked for.
+/// A drain requested by a plan.
 struct Drain {
     plan: String,
     step: Step,
@@ -35,15 +35,15 @@ struct Drain {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Step {
-    /// Not ready, but rides are still taken, until then.
+    /// Not ready, but rides are still accepted until then.
     Welcome(Instant),
-    /// Rides are refused; those that were taken wait for their answers.
+    /// Rides are rejected; accepted ones are still waiting for their confirms.
     Flushing,
-    /// Nothing is under way.
+    /// No ride is in flight.
     Done,
 }
 
-/// Rides that uploads may have in flight, all together.
+/// Maximum rides in flight of all uploads together.
 pub(crate) fn upload_places(settings: ApiSettings) -> u32 {
     (settings.max_in_flight / UPLOADS_PART).max(1)
 }
@@ -57,24 +57,24 @@ impl Node {
         }))
     }
 
-    /// Why this node wants no new work, when a plan drains it.
+    /// Why this node is not ready, if a plan drains it.
     pub(crate) fn why_draining(&self) -> Option<String> {
         let followed = self.followed();
         let drain = followed.drain.as_ref()?;
         let plan = &drain.plan;
         Some(match drain.step {
-            Step::Done => format!("drained by plan {plan}: it accepts no rides"),
+            Step::Done => format!("drained by plan {plan}: rejecting all rides"),
             _ => format!("draining by plan {plan}"),
         })
     }
 
     fn followed(&self) -> MutexGuard<'_, Followed> {
-        // Nothing that holds the lock can panic half-way through a change.
+        // No holder of the lock can panic in the middle of a change.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Follows orders until `end`.
+/// Applies the desired state until `end`.
 pub(crate) async fn follow(
     api: Api,
     mut orders: watch::Receiver<Orders>,
@@ -87,7 +87,7 @@ pub(crate) async fn follow(
             api.follow_drain(told.drain);
             tokio::select! {
                 changed = orders.changed() => if changed.is_err() {
-                    // Nobody gives orders any more: the last ones stand.
+                    // No further updates: the last state remains in force.
                     return std::future::pending::<()>().await;
                 },
                 () = api.finish_drain() => {}
@@ -99,7 +99,7 @@ pub(crate) async fn follow(
 }
 
 impl ApiState {
-    /// Takes up the settings that the console says, or else those of the flags.
+    /// Applies the console's settings, or else those of the flags.
     async fn follow_settings(&self, told: &Orders) {
         let said = told.document.as_ref().and_then(|document| document.api);
         let (settings, generation) = match said {
@@ -107,7 +107,7 @@ impl ApiState {
             Some(said) => match said.value.check() {
                 Ok(()) => (said.value, Some(said.generation)),
                 Err(error) => {
-                    tracing::error!("the console's settings cannot be run: {error}");
+                    tracing::error!("the console's settings cannot be applied: {error}");
                     return;
                 }
             },
@@ -115,8 +115,8 @@ impl ApiState {
         let running = self.publisher.settings();
         if settings != running {
             let (before, after) = (upload_places(running), upload_places(settings));
-            // Uploads make room before they have less, so that neither they nor the gates are refused for it. The semaphore
-            // is never closed, so that there are as many in the end.
+            // The share of uploads shrinks first, so that neither uploads nor gates are rejected. The semaphore is never closed,
+            // so all permits are obtained in the end.
             let fewer = before.saturating_sub(after);
             if let Ok(places) = self.upload_places.acquire_many(fewer).await {
                 places.forget();
@@ -128,21 +128,21 @@ impl ApiState {
         let before = std::mem::replace(&mut self.node.followed().generation, generation);
         if settings != running || before != generation {
             let ApiSettings {
-                lanes,
+                channels: lanes,
                 message_rides,
                 max_in_flight,
             } = settings;
             let source = match generation {
-                Some(generation) => format!("settings {} of the console", generation.number),
-                None => "settings of the flags".to_owned(),
+                Some(generation) => format!("console settings version {}", generation.version),
+                None => "settings from flags".to_owned(),
             };
             tracing::info!(
-                "{source}: {lanes} lanes, {message_rides} rides a message, {max_in_flight} rides in flight"
+                "{source}: {lanes} publisher channels, {message_rides} rides per message, {max_in_flight} rides in flight"
             );
         }
     }
 
-    /// Begins or ends a drain.
+    /// Starts or ends a drain.
     fn follow_drain(&self, plan: Option<String>) {
         let mut followed = self.node.followed();
         match (plan, &mut followed.drain) {
@@ -161,7 +161,7 @@ impl ApiState {
         }
     }
 
-    /// Goes through the steps of a drain, and waits for ever where there is none left.
+    /// Runs the steps of a drain; waits forever if there is no further step.
     async fn finish_drain(&self) {
         loop {
             let step = self.node.followed().drain.as_ref().map(|drain| drain.step);
@@ -173,12 +173,12 @@ impl ApiState {
                     Step::Flushing
                 }
                 Some(Step::Flushing) => {
-                    // At least once, for a ride that was let in a moment before.
+                    // At least once, for a ride that was accepted just before.
                     tokio::time::sleep(FLUSH_CHECK).await;
                     if self.publisher.in_flight() > 0 {
                         continue;
                     }
-                    tracing::info!("drained: every ride that was taken has its answer");
+                    tracing::info!("drained: all accepted rides are confirmed");
                     Step::Done
                 }
             };
@@ -188,14 +188,14 @@ impl ApiState {
         }
     }
 
-    /// What the heartbeat says of this node. Durations are those since the last call.
+    /// The heartbeat of this node; durations cover the time since the last call.
     pub(crate) fn status(&self) -> Status {
         let publisher = &self.publisher;
         let (generation, activity) = {
             let followed = self.node.followed();
             let activity = match &followed.drain {
                 _ if self.draining.is_cancelled() => Activity::Draining { plan: None },
-                None => Activity::Working,
+                None => Activity::Active,
                 Some(Drain { plan, step }) => {
                     let plan = plan.clone();
                     match step {
@@ -210,7 +210,7 @@ impl ApiState {
         let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
         let report = ApiReport {
             settings: publisher.settings(),
-            lanes: number(publisher.lanes()),
+            channels: number(publisher.lanes()),
             accepted_rides: publisher.accepted(),
             refused_requests: self.statistics.refused(),
             reads: self.statistics.reads(),

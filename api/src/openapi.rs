@@ -1,7 +1,7 @@
-//! The documentation of the public API, as `GET /openapi.json` gives it.
+//! The OpenAPI document of the public API, served as `GET /openapi.json`.
 //!
-//! Every handler documents itself. What follows from a URL or a body alone is added here: the numbers in the path, both
-//! spellings of `day`, and the refusals that all have in common.
+//! Every handler documents itself; this module adds what follows from a URL or a body alone: the numbers in the path, both
+//! spellings of `day`, and the common errors.
 
 mod common;
 pub(crate) mod number;
@@ -13,9 +13,9 @@ use axum::response::IntoResponse;
 use utoipa::OpenApi;
 use utoipa::openapi::InfoBuilder;
 
-use crate::{bulk, condition, days, resorts, rides, skiers, statistics};
+use crate::{bulk, condition, days, index, resorts, rides, skiers, statistics};
 
-/// What the handlers say of themselves.
+/// The documentation of the handlers.
 #[derive(OpenApi)]
 #[openapi(
     paths(
@@ -27,27 +27,29 @@ use crate::{bulk, condition, days, resorts, rides, skiers, statistics};
         resorts::list,
         resorts::seasons,
         resorts::add_season,
+        resorts::days,
         days::skiers,
         days::lifts,
         days::lift,
         days::hours,
         days::top,
         bulk::post_rides,
+        index::index,
         statistics::statistics,
         document,
         condition::readyz,
     ),
     tags(
-        (name = "Rides", description = "Lift gates post rides."),
-        (name = "Skiers", description = "What a skier did."),
+        (name = "Rides", description = "Rides posted by lift gates."),
+        (name = "Skiers", description = "Statistics of a skier."),
         (name = "Resorts", description = "The resorts and their seasons."),
-        (name = "Resort days", description = "What happened at a resort on one day."),
-        (name = "Operation", description = "What the server tells of itself."),
+        (name = "Resort days", description = "Statistics of a resort on one day."),
+        (name = "Operation", description = "State of the server."),
     )
 )]
 struct Handlers;
 
-/// The whole document, as JSON.
+/// The complete document as JSON.
 #[must_use]
 pub fn json() -> &'static str {
     static JSON: LazyLock<String> = LazyLock::new(|| {
@@ -63,8 +65,8 @@ fn build() -> utoipa::openapi::OpenApi {
         .title("Skilift")
         .version(env!("CARGO_PKG_VERSION"))
         .description(Some(
-            "Takes the rides of ski lifts and answers questions about them. `day` and `days` are both accepted wherever \
-             one of them stands in a URL. Every refusal is JSON with a `message`.",
+            "Accepts ski lift rides and serves queries about them. `day` and `days` are both accepted wherever \
+            one of them occurs in a URL. Every error is JSON with a `message`.",
         ))
         .build();
     common::complete(&mut document);
@@ -88,7 +90,7 @@ mod tests {
     use super::*;
     use serde_json::Value;
 
-    /// One line for each operation: what it takes and what it may answer.
+    /// One line per operation: its parameters and its responses.
     fn operations(document: &Value) -> String {
         let mut lines = String::new();
         for (path, item) in document["paths"].as_object().unwrap() {

@@ -1,4 +1,4 @@
-//! The part of the URL behind the question mark.
+//! The query string of the URL.
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
@@ -9,12 +9,12 @@ use url::form_urlencoded;
 
 use crate::error::ApiError;
 
-/// Most values of one key.
+/// Maximum number of values of one key.
 const MAX_VALUES: usize = 100;
-/// How much of an unknown name an error repeats, in characters.
+/// Maximum characters of an unknown name in an error message.
 const SHOWN: usize = 40;
 
-/// Keys and values, decoded. Keys that nobody asks for do no harm.
+/// Decoded keys and values; unknown keys are ignored.
 pub(crate) struct ApiQuery(Vec<(String, String)>);
 
 impl<S: Send + Sync> FromRequestParts<S> for ApiQuery {
@@ -34,7 +34,7 @@ impl ApiQuery {
         )
     }
 
-    /// The resorts asked for, each by id or by exact name.
+    /// The requested resorts, each by ID or exact name.
     pub(crate) fn resorts(&self, catalogue: &Catalogue) -> Result<Vec<ResortId>, ApiError> {
         let read = |text: &str| {
             if is_digits(text) {
@@ -42,25 +42,29 @@ impl ApiQuery {
             }
             catalogue.by_name(text).ok_or_else(|| {
                 let shown: String = text.chars().take(SHOWN).collect();
-                ApiError::NotFound(format!("no resort is called {shown:?}"))
+                ApiError::NotFound(format!("no resort is named {shown:?}"))
             })
         };
         self.all("resort")?.into_iter().map(read).collect()
     }
 
-    /// The seasons asked for.
+    /// The requested seasons.
     pub(crate) fn seasons(&self) -> Result<Vec<Season>, ApiError> {
         let read = |text: &str| Ok(text.parse()?);
         self.all("season")?.into_iter().map(read).collect()
     }
 
-    /// How many are wanted, from 1 to `max`; `default` when it is not said.
+    /// The requested limit, 1 to `max`; `default` if omitted.
     pub(crate) fn limit(&self, default: usize, max: usize) -> Result<usize, ApiError> {
         let values = self.all("limit")?;
         let text = match values[..] {
             [] => return Ok(default),
             [text] => text,
-            _ => return Err(ApiError::BadRequest("limit may be given once".to_owned())),
+            _ => {
+                return Err(ApiError::BadRequest(
+                    "limit must be given only once".to_owned(),
+                ));
+            }
         };
         let wanted = parse_digits(text).and_then(|number| usize::try_from(number).ok());
         match wanted {
@@ -107,8 +111,8 @@ mod tests {
             [7, 8, 9, 10]
         );
         let refused = |text| message_of(ApiQuery::parse(text).resorts(&none));
-        assert_eq!(refused("resort=Zermatt"), "no resort is called \"Zermatt\"");
-        assert_eq!(refused("resort="), "no resort is called \"\"");
+        assert_eq!(refused("resort=Zermatt"), "no resort is named \"Zermatt\"");
+        assert_eq!(refused("resort="), "no resort is named \"\"");
         assert!(refused("resort=0").starts_with("resortID must be a whole number from 1 to 65535"));
         assert!(refused("resort=99999999999999999999").starts_with("resortID must be"));
         let many = "resort=1&".repeat(101);
@@ -129,7 +133,7 @@ mod tests {
         }
         assert_eq!(
             message_of(limit("limit=1&limit=2")),
-            "limit may be given once"
+            "limit must be given only once"
         );
     }
 }

@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use skilift_core::ranged::RangeError;
-use skilift_core::ride::{ResortId, Season};
+use skilift_core::ride::{Day, ResortId, Season};
 use utoipa::ToSchema;
 
 use crate::error::{ApiError, Problem};
@@ -19,7 +19,7 @@ use crate::state::Api;
 /// The resorts.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Resorts {
-    /// By id.
+    /// By ID.
     resorts: Vec<Resort>,
 }
 
@@ -36,13 +36,13 @@ pub(crate) struct Resort {
 
 /// All resorts
 ///
-/// Those of the catalogue, and those that have seasons or rides.
+/// Includes the resorts of the catalogue, and those with seasons or rides.
 #[utoipa::path(
     get,
     path = "/resorts",
     operation_id = "getResorts",
     tag = "Resorts",
-    responses((status = 200, description = "The resorts, by id", body = Resorts)),
+    responses((status = 200, description = "The resorts, by ID", body = Resorts)),
 )]
 pub(crate) async fn list(State(api): State<Api>) -> Result<ApiJson<Resorts>, ApiError> {
     let stored = api.reader.resorts().await?;
@@ -66,7 +66,7 @@ pub(crate) struct Seasons {
 
 /// The seasons of a resort
 ///
-/// Those that the catalogue lists as open, those that were added, and those with rides.
+/// Includes the open seasons of the catalogue, the added seasons, and those with rides.
 #[utoipa::path(
     get,
     path = "/resorts/{resortID}/seasons",
@@ -74,7 +74,7 @@ pub(crate) struct Seasons {
     tag = "Resorts",
     responses(
         (status = 200, description = "The seasons, in order", body = Seasons),
-        (status = 404, description = "The resort is not known", body = Problem),
+        (status = 404, description = "The resort is unknown", body = Problem),
     ),
 )]
 pub(crate) async fn seasons(
@@ -88,14 +88,46 @@ pub(crate) async fn seasons(
         .collect();
     let is_listed = || api.catalogue.is_listed() && api.catalogue.check_resort(resort).is_ok();
     if seasons.is_empty() && !is_listed() {
-        return Err(ApiError::NotFound(format!(
-            "{} has no seasons",
-            api.catalogue.name(resort)
-        )));
+        return Err(api.nothing_stored(format!("{} has no seasons", api.catalogue.name(resort))));
     }
     Ok(ApiJson(Seasons {
         seasons: seasons.into_iter().collect(),
     }))
+}
+
+/// The days of a resort's season.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Days {
+    /// In order.
+    #[schema(value_type = Vec<number::Day>)]
+    days: Vec<Day>,
+}
+
+/// The days of a resort's season
+///
+/// Those with rides.
+#[utoipa::path(
+    get,
+    path = "/resorts/{resortID}/seasons/{seasonID}/days",
+    operation_id = "getDays",
+    tag = "Resorts",
+    responses(
+        (status = 200, description = "The days, in order", body = Days),
+        (status = 404, description = "The season has no rides", body = Problem),
+    ),
+)]
+pub(crate) async fn days(
+    State(api): State<Api>,
+    ApiPath((resort, season)): ApiPath<(ResortId, Season)>,
+) -> Result<ApiJson<Days>, ApiError> {
+    let days = api.reader.days(resort, season).await?;
+    if days.is_empty() {
+        return Err(api.nothing_stored(format!(
+            "{} has no rides in season {season}",
+            api.catalogue.name(resort)
+        )));
+    }
+    Ok(ApiJson(Days { days }))
 }
 
 /// A season to add.
@@ -112,7 +144,7 @@ impl JsonBody for NewSeason {
 
 /// Adds a season to a resort
 ///
-/// Adding it again changes nothing. Seasons in which there are rides need not be added.
+/// Adding a season again changes nothing. Seasons with rides need not be added.
 #[utoipa::path(
     post,
     path = "/resorts/{resortID}/seasons",
@@ -133,7 +165,7 @@ pub(crate) async fn add_season(
     Ok(StatusCode::CREATED)
 }
 
-/// Reads a season in either of its forms, and calls it by the name that it has here.
+/// Parses a season in either form; errors use the field name `year`.
 fn read_year<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Season, D::Error> {
     let value = Value::deserialize(deserializer)?;
     let (field, min, max) = ("year", Season::MIN.into(), Season::MAX.into());

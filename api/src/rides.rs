@@ -1,4 +1,4 @@
-//! One skier's day at a resort: a gate posts its rides here, and they can be asked for.
+//! One skier's day at a resort: posting and reading its rides.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -13,7 +13,7 @@ use crate::ingest::Caller;
 use crate::openapi::number;
 use crate::state::Api;
 
-/// A ride of the skier and the day that the URL names.
+/// A ride of the skier and the day in the URL.
 #[derive(Serialize, Deserialize, ToSchema)]
 pub(crate) struct LiftRide {
     #[schema(value_type = number::Minute)]
@@ -38,15 +38,15 @@ impl From<Boarding> for LiftRide {
 
 /// Post a ride
 ///
-/// 201 means that the ride is safe: no crash loses it, and it is never counted twice, however often it is sent. After 503
-/// it may be stored or not; sending it again is safe.
+/// 201 means that the ride is durable: no crash loses it, and it is counted only once, even if it is sent several times. After
+/// 503 it may or may not be stored; sending it again is safe.
 #[utoipa::path(
     post,
     path = "/skiers/{resortID}/seasons/{seasonID}/days/{dayID}/skiers/{skierID}",
     operation_id = "postRide",
     tag = "Rides",
     request_body = LiftRide,
-    responses((status = 201, description = "The ride is safe")),
+    responses((status = 201, description = "The ride is durably accepted")),
 )]
 pub(crate) async fn post_ride(
     State(api): State<Api>,
@@ -120,7 +120,7 @@ pub(crate) async fn day_rides(
 async fn find(api: &Api, on: ResortDay, skier: SkierId) -> Result<Vec<Boarding>, ApiError> {
     let rides = api.reader.skier_day(on, skier).await?.unwrap_or_default();
     if rides.is_empty() {
-        return Err(ApiError::NotFound(format!(
+        return Err(api.nothing_stored(format!(
             "skier {skier} has no rides at {} on day {} of season {}",
             api.catalogue.name(on.resort),
             on.day,

@@ -1,5 +1,5 @@
-//! Watches how full the store is, so that rides are refused before it has no room for those accepted already. What it sees
-//! on the way of the state of store and queue, it tells the [`Condition`](crate::condition::Condition).
+//! Watches the memory usage of the store, so that rides are rejected before it has no capacity for the accepted ones, and
+//! records the state of store and queue in the [`Condition`](crate::condition::Condition).
 
 use std::time::Duration;
 
@@ -9,15 +9,15 @@ use tokio_util::sync::CancellationToken;
 
 use crate::state::Api;
 
-/// How often it looks.
+/// Interval between two checks.
 const INTERVAL: Duration = Duration::from_secs(1);
-/// Share of the room from which on rides are refused, in percent.
+/// Usage from which on rides are rejected, in percent.
 const FULL_PERCENT: u64 = 85;
-/// Share of the room below which rides are welcome again, in percent.
+/// Usage below which rides are accepted again, in percent.
 const ROOMY_PERCENT: u64 = 80;
 
-/// Says whether rides are refused for want of room, until `end`. A store that does not answer changes nothing: its room is
-/// not known, and the queue keeps what is accepted meanwhile.
+/// Sets whether rides are rejected because the store is full, until `end`. A store that does not respond changes nothing: its
+/// usage is unknown, and the queue keeps the rides that are accepted meanwhile.
 pub(crate) async fn watch(api: Api, end: CancellationToken) -> Result<(), TaskError> {
     let watching = async {
         let mut is_full = false;

@@ -12,7 +12,7 @@ use crate::error::ApiError;
 use crate::ingest::guard_reads;
 use crate::state::Api;
 use crate::statistics::{BULK_URL, Endpoint, OPERATION, RIDE_URL, measure};
-use crate::{bulk, condition, days, openapi, resorts, rides, skiers, statistics};
+use crate::{bulk, condition, days, index, openapi, resorts, rides, skiers, statistics};
 
 /// The public API.
 #[rustfmt::skip]
@@ -27,6 +27,7 @@ pub fn router(api: Api) -> Router {
         // The resorts
         .on("/resorts", get(resorts::list))
         .on("/resorts/{resortID}/seasons", get(resorts::seasons).post(resorts::add_season))
+        .on("/resorts/{resortID}/seasons/{seasonID}/days", get(resorts::days))
         // One day of a resort
         .on("/resorts/{resortID}/seasons/{seasonID}/day/{dayID}/skiers", get(days::skiers))
         .on("/resorts/{resortID}/seasons/{seasonID}/day/{dayID}/lifts", get(days::lifts))
@@ -36,13 +37,14 @@ pub fn router(api: Api) -> Router {
         // Many rides at once
         .on(BULK_URL, post(bulk::post_rides))
         // Operation
+        .on("/", get(index::index))
         .on("/statistics", get(statistics::statistics))
         .on("/openapi.json", get(openapi::document))
         .on("/readyz", get(condition::readyz))
         .build()
 }
 
-/// The same URL with `day` and `days` exchanged, where one of them stands in it.
+/// The same URL with `day` and `days` exchanged, if it contains one of them.
 pub(crate) fn other_spelling(path: &str) -> Option<String> {
     let other = |segment| match segment {
         "day" => "days",
@@ -53,7 +55,7 @@ pub(crate) fn other_spelling(path: &str) -> Option<String> {
     Some(respelled.join("/")).filter(|respelled| respelled != path)
 }
 
-/// Puts routes together, each measured and in both spellings.
+/// Builds the router; each route is measured and available in both spellings.
 struct Routes {
     router: Router<Api>,
     api: Api,
@@ -90,9 +92,7 @@ impl Routes {
 
 async fn unknown_url(uri: Uri) -> ApiError {
     let shown: String = uri.path().chars().take(100).collect();
-    ApiError::NotFound(format!(
-        "there is nothing at {shown}; /openapi.json lists what there is"
-    ))
+    ApiError::NotFound(format!("not found: {shown}; see /openapi.json"))
 }
 
 async fn method_not_allowed() -> ApiError {

@@ -1,4 +1,4 @@
-//! A skier over many days: read from the index of his days, then from the ledgers of those that are asked for.
+//! A skier over many days, read from the skier's day index and then from the ledgers of the requested days.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use crate::openapi::number;
 use crate::query::ApiQuery;
 use crate::state::Api;
 
-/// Days that are read from Redis at once. No real skier has more; one who does takes several readings.
+/// Maximum days read from Redis in one call; more than any real skier has, further days take further calls.
 const DAYS_AT_ONCE: usize = 1000;
 
 /// A skier's vertical, season by season.
@@ -24,7 +24,7 @@ pub(crate) struct SkierVertical {
     resorts: Vec<SeasonVertical>,
 }
 
-/// The vertical of one season, over all resorts that were asked for.
+/// The vertical of one season over all requested resorts.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct SeasonVertical {
     #[serde(rename = "seasonID")]
@@ -38,7 +38,7 @@ pub(crate) struct SeasonVertical {
 
 /// A skier's vertical by season
 ///
-/// Summed over the resorts that are asked for. Seasons without rides there are left out.
+/// Summed over the requested resorts. Seasons without rides there are omitted.
 #[utoipa::path(
     get,
     path = "/skiers/{skierID}/vertical",
@@ -46,12 +46,12 @@ pub(crate) struct SeasonVertical {
     tag = "Skiers",
     params(
         ("resort" = Vec<number::ResortIdOrName>, Query, min_items = 1, max_items = 100,
-            description = "The resorts, each by its id or its exact name"),
+            description = "The resorts, each by its ID or its exact name"),
         ("season" = Option<Vec<number::Season>>, Query, max_items = 100,
-            description = "The seasons; left out: all"),
+            description = "The seasons, all if omitted"),
     ),
     responses(
-        (status = 200, description = "One row a season", body = SkierVertical),
+        (status = 200, description = "One row per season", body = SkierVertical),
         (status = 404, description = "No such resort, or no rides there", body = Problem),
     ),
 )]
@@ -63,7 +63,7 @@ pub(crate) async fn vertical(
     let resorts = query.resorts(&api.catalogue)?;
     let seasons = query.seasons()?;
     if resorts.is_empty() {
-        let message = "say for which resorts: ?resort=7, by id or by exact name, once or more";
+        let message = "missing query parameter resort (ID or exact name; repeatable)";
         return Err(ApiError::BadRequest(message.to_owned()));
     }
     let wanted = |on: &ResortDay| {
@@ -74,7 +74,7 @@ pub(crate) async fn vertical(
         *by_season.entry(on.season).or_default() += api.vertical_m(on.resort, &rides);
     }
     if by_season.is_empty() {
-        return Err(ApiError::NotFound(format!(
+        return Err(api.nothing_stored(format!(
             "skier {skier} has no rides at these resorts in these seasons"
         )));
     }
@@ -90,14 +90,14 @@ pub(crate) async fn vertical(
 /// The days of a skier's season.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct SkierSeason {
-    /// How many days there are.
+    /// Number of days.
     #[serde(rename = "daysSkied")]
     days_skied: usize,
     /// By day, then by resort.
     days: Vec<SkierDay>,
 }
 
-/// What a skier did on one day at one resort.
+/// A skier's day at one resort.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct SkierDay {
     #[serde(rename = "resortID")]
@@ -108,7 +108,7 @@ pub(crate) struct SkierDay {
     day: Day,
     /// Metres.
     vertical: u64,
-    /// How many rides.
+    /// Number of rides.
     rides: usize,
 }
 
@@ -120,7 +120,7 @@ pub(crate) struct SkierDay {
     tag = "Skiers",
     params(
         ("resort" = Option<Vec<number::ResortIdOrName>>, Query, max_items = 100,
-            description = "Only days at these resorts, each by its id or its exact name"),
+            description = "Only days at these resorts, each by its ID or its exact name"),
     ),
     responses(
         (status = 200, description = "The days, in order", body = SkierSeason),
@@ -145,9 +145,9 @@ pub(crate) async fn days(
     let found = days_with_rides(&api, skier, wanted).await?;
     let mut days: Vec<SkierDay> = found.into_iter().map(row).collect();
     if days.is_empty() {
-        return Err(ApiError::NotFound(format!(
-            "skier {skier} has no such days in season {season}"
-        )));
+        return Err(
+            api.nothing_stored(format!("skier {skier} has no such days in season {season}"))
+        );
     }
     days.sort_unstable_by_key(|day| (day.day, day.resort));
     Ok(ApiJson(SkierSeason {
@@ -156,7 +156,7 @@ pub(crate) async fn days(
     }))
 }
 
-/// A skier's rides of each of his days that are wanted.
+/// A skier's rides of each requested day.
 async fn days_with_rides(
     api: &Api,
     skier: SkierId,
@@ -169,7 +169,7 @@ async fn days_with_rides(
         let rides = api.reader.skier_on_days(skier, days).await?;
         found.extend(days.iter().copied().zip(rides));
     }
-    // An index without its ledger is no ride.
+    // An index entry without a ledger is not a ride.
     found.retain(|(_, rides)| !rides.is_empty());
     Ok(found)
 }

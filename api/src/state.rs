@@ -1,4 +1,4 @@
-//! What every handler has at hand.
+//! The shared state of all handlers.
 
 use std::sync::Arc;
 
@@ -13,14 +13,15 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::condition::Condition;
+use crate::error::ApiError;
 use crate::ingest::{Doors, Guard};
 use crate::node::{Node, upload_places};
 use crate::statistics::Statistics;
 
-/// The state as handlers hold it.
+/// The shared state.
 pub type Api = Arc<ApiState>;
 
-/// One API: the way into the queue, the way to the store, and what it knows of itself.
+/// The publisher, the store and the state of one API.
 pub struct ApiState {
     pub(crate) publisher: Publisher,
     pub(crate) reader: Arc<dyn Reader>,
@@ -30,14 +31,14 @@ pub struct ApiState {
     pub(crate) condition: Condition,
     pub(crate) node: Node,
     pub(crate) guard: Guard,
-    /// One for each message that uploads may have in flight, all together.
+    /// One permit for each ride that all uploads together may have in flight.
     pub(crate) upload_places: Semaphore,
-    /// Ready when the process is about to end.
+    /// Cancelled at shutdown.
     pub(crate) draining: CancellationToken,
 }
 
 impl ApiState {
-    /// Puts an API together. `draining` becomes ready when the process is about to end.
+    /// Creates an API; `draining` is cancelled at shutdown.
     #[must_use]
     pub fn new(
         publisher: Publisher,
@@ -61,7 +62,7 @@ impl ApiState {
         }
     }
 
-    /// Whether this process can do its work.
+    /// Readiness of this process.
     #[must_use]
     pub fn health(&self) -> Health {
         if let Some(why) = self.node.why_draining() {
@@ -80,7 +81,16 @@ impl ApiState {
         }
     }
 
-    /// How far these rides of one resort rise together, in metres.
+    /// 404: no matching data is stored; the message mentions accepted rides that are still being stored, if there are any.
+    pub(crate) fn nothing_stored(&self, message: String) -> ApiError {
+        ApiError::NotFound(if self.publisher.may_be_storing() {
+            format!("{message}; accepted rides are still being stored, retry in a moment")
+        } else {
+            message
+        })
+    }
+
+    /// Total vertical of these rides of one resort, in metres.
     pub(crate) fn vertical_m(&self, resort: ResortId, rides: &[Boarding]) -> u64 {
         let rises = rides
             .iter()

@@ -1,6 +1,6 @@
-//! How long answers take: for `GET /statistics`, and for the metrics of the private listener.
+//! Response times for `GET /statistics` and for the metrics of the private listener.
 //!
-//! Every route knows its own [`Endpoint`], so that a request costs a few atomic additions and no look-up.
+//! Every route holds its [`Endpoint`], so a request costs a few atomic additions and no lookup.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -18,29 +18,29 @@ use utoipa::ToSchema;
 use crate::extract::ApiJson;
 use crate::state::Api;
 
-/// Where a gate posts a ride.
+/// URL for posting a ride.
 pub(crate) const RIDE_URL: &str =
     "/skiers/{resortID}/seasons/{seasonID}/days/{dayID}/skiers/{skierID}";
-/// Where rides are posted in bulk.
+/// URL for posting rides in bulk.
 pub(crate) const BULK_URL: &str = "/rides";
-/// URLs that say something of this process, and nothing of rides.
-pub(crate) const OPERATION: [&str; 3] = ["/statistics", "/openapi.json", "/readyz"];
-/// Longest duration that is told apart, in microseconds: more than a request may take.
+/// URLs about this process, not about rides.
+pub(crate) const OPERATION: [&str; 4] = ["/", "/statistics", "/openapi.json", "/readyz"];
+/// Maximum recorded duration in microseconds; longer than any request may take.
 const LONGEST_US: u64 = 60_000_000;
 
 /// The endpoints of one router.
 #[derive(Default)]
 pub(crate) struct Statistics(Mutex<Vec<Arc<Endpoint>>>);
 
-/// One URL, in all its spellings.
+/// One URL in all its spellings.
 pub(crate) struct Endpoint {
     get: Meter,
     post: Meter,
-    /// Requests with a method that the URL does not know. They are in the metrics alone.
+    /// Requests with an unsupported method; only in the metrics.
     other: Meter,
 }
 
-/// What is known of one URL and method.
+/// Counters of one URL and method.
 struct Meter {
     url: &'static str,
     method: &'static str,
@@ -48,11 +48,11 @@ struct Meter {
     total_ns: AtomicU64,
     max_ns: AtomicU64,
     seconds: OnceLock<Histogram>,
-    /// Answers below 500.
+    /// Responses below 500.
     served: AtomicU64,
-    /// Answers 503.
+    /// Responses with 503.
     unavailable: AtomicU64,
-    /// Of requests that made something, where that is worth knowing.
+    /// Durations of requests that created something, if recorded.
     made_us: Option<Durations>,
     /// By the first digit of the status.
     answers: [OnceLock<Counter>; 6],
@@ -70,7 +70,7 @@ impl Statistics {
         endpoint
     }
 
-    /// Questions about rides that were answered.
+    /// Number of served reads of rides.
     pub(crate) fn reads(&self) -> u64 {
         let endpoints = self.endpoints();
         let asked = endpoints.iter().map(|endpoint| &endpoint.get);
@@ -80,7 +80,7 @@ impl Statistics {
             .sum()
     }
 
-    /// Requests with rides that were refused with 503.
+    /// Number of requests with rides that were rejected with 503.
     pub(crate) fn refused(&self) -> u64 {
         let endpoints = self.endpoints();
         let posted = endpoints.iter().map(|endpoint| &endpoint.post);
@@ -90,7 +90,7 @@ impl Statistics {
             .sum()
     }
 
-    /// How long rides that were posted one by one took until their 201 since the last call, in the form of a heartbeat.
+    /// Latencies of single posted rides until their 201, since the last call, in heartbeat form.
     pub(crate) fn take_ride_durations(&self) -> Option<String> {
         let endpoints = self.endpoints();
         let mut made = endpoints
@@ -105,7 +105,7 @@ impl Statistics {
 }
 
 impl Endpoint {
-    /// An endpoint that `GET /statistics` does not list: the place of requests for URLs that do not exist.
+    /// An endpoint that `GET /statistics` does not list, for requests of unknown URLs.
     pub(crate) fn unlisted(url: &'static str) -> Arc<Self> {
         Statistics::default().endpoint(url)
     }
@@ -187,7 +187,7 @@ impl Meter {
     }
 }
 
-/// Milliseconds, to the microsecond.
+/// Milliseconds with microsecond precision.
 fn milliseconds(ns: u64) -> f64 {
     (ns / 1000) as f64 / 1000.0
 }
@@ -207,19 +207,19 @@ pub(crate) async fn measure(
     response
 }
 
-/// How long answers take, and how much waits.
+/// Response times and backlog.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct AllStats {
-    /// Those that were asked, in the order of the documentation.
+    /// The operations with requests, in the order of the documentation.
     #[serde(rename = "endpointStats")]
     endpoint_stats: Vec<EndpointStats>,
-    /// Rides that were accepted and are not stored yet, as far as this process knows; `null` while it does not.
+    /// Accepted rides that are not stored yet, as last observed by this process; `null` while unknown.
     #[serde(rename = "backlogRides")]
     #[schema(example = 120)]
     backlog_rides: Option<u64>,
 }
 
-/// How long the answers of one operation take.
+/// Response times of one operation.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct EndpointStats {
     #[serde(rename = "URL")]
@@ -237,15 +237,15 @@ pub(crate) struct EndpointStats {
     max_ms: f64,
 }
 
-/// How long answers take, and how much waits
+/// Response times and backlog
 ///
-/// Times are in milliseconds, of this process since its start.
+/// Times are in milliseconds, for this process since its start.
 #[utoipa::path(
     get,
     path = "/statistics",
     operation_id = "getStatistics",
     tag = "Operation",
-    responses((status = 200, description = "Operations that were asked", body = AllStats)),
+    responses((status = 200, description = "Operations with requests", body = AllStats)),
 )]
 pub(crate) async fn statistics(State(api): State<Api>) -> ApiJson<AllStats> {
     let endpoints = api.statistics.endpoints();

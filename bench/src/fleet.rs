@@ -87,12 +87,12 @@ fn words(line: &str) -> Vec<&str> {
 async fn close_books(operator: &Operator) -> anyhow::Result<()> {
     let deadline = Instant::now() + Duration::from_secs(120);
     loop {
-        let books = operator.get("books").await?;
-        if books["verdict"] == "closed" {
+        let books = operator.get("reconciliation").await?;
+        if books["verdict"] == "balanced" {
             return Ok(());
         }
         ensure!(
-            books["verdict"] != "lost" && Instant::now() < deadline,
+            books["verdict"] != "loss" && Instant::now() < deadline,
             "the books do not close: {books}"
         );
         tokio::time::sleep(Duration::from_secs(1)).await;

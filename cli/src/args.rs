@@ -1,4 +1,4 @@
-//! The command line. Every option is also a key of the configuration file and a `SKI_*` variable, by the same name.
+//! The command line. Every option is also a configuration key and a `SKI_*` variable of the same name.
 
 pub(crate) mod access;
 pub(crate) mod client;
@@ -6,7 +6,7 @@ pub(crate) mod doctor;
 pub(crate) mod ec2;
 mod examples;
 pub(crate) mod load;
-pub(crate) mod operate;
+pub(crate) mod operator;
 pub(crate) mod queue;
 mod ranges;
 pub(crate) mod scale;
@@ -23,16 +23,18 @@ use clap_complete::Shell;
 use serde::Serialize;
 use skilift_load::simulation::Rate;
 
+use crate::config::listen;
 use crate::exit::EXIT_CODES;
 use crate::logging::LogFormat;
 
 /// Where settings come from, for the end of `--help`.
 const SETTINGS: &str = "\
 Every option can also be set by an environment variable (--amqp-url is SKI_AMQP_URL) or in a configuration file \
-(amqp_url = \"...\"): flags come first, then the environment, then the file given by --config, else ./skilift.toml, else \
+(amqp_url = \"...\"). Flags take precedence over the environment, and the environment over the configuration file: \
+the one given by --config, else ./skilift.toml, else \
 /etc/skilift/skilift.toml. SKI_LOG sets the log filter (default: info).";
 
-/// Records ski lift rides and answers questions about them.
+/// Records ski lift rides and serves queries about them.
 #[derive(Debug, Parser)]
 #[command(
     name = "skictl",
@@ -46,7 +48,7 @@ pub(crate) struct Cli {
 }
 
 impl Cli {
-    /// What was asked for; it ends the process where that cannot be meant, or is help.
+    /// Parses the command line; exits the process on a usage error and after printing help.
     pub(crate) fn read() -> Self {
         let words: Vec<OsString> = std::env::args_os().collect();
         let read = Self::documented()
@@ -57,10 +59,13 @@ impl Cli {
 
     /// The command line with its examples.
     pub(crate) fn documented() -> clap::Command {
-        examples::documented(Self::command(), "")
+        let mut command = examples::documented(Self::command(), "");
+        // Passes the options of a group on to the commands below it, where they need not be explained again.
+        command.build();
+        command.mut_subcommands(|group| group.mut_subcommands(client::hidden_options))
     }
 
-    /// The examples of a command, by its words behind `skictl`.
+    /// The examples of a command, by its path after `skictl`.
     pub(crate) fn examples(path: &str) -> &'static [&'static str] {
         examples::of(path)
     }
@@ -68,28 +73,28 @@ impl Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Run everything on one machine: on a data folder, or on RabbitMQ and Redis
+    /// Run everything on one host: on a data directory, or on RabbitMQ and Redis
     #[command(after_help = SETTINGS)]
     Up(Box<UpArgs>),
     /// Run one role of a fleet, on RabbitMQ and Redis
     #[command(subcommand)]
     Serve(Box<Role>),
-    /// Load a server that speaks the API, and prove what became of every ride
+    /// Run a load test against a server of this API, and verify every accepted ride
     #[command(after_help = load::EXIT_CODES)]
     Load(Box<load::LoadArgs>),
     #[command(flatten)]
-    Operate(Operate),
-    /// Look at broker, Redis, clocks, versions, ports and disk, and say how to mend what is wrong
+    Operator(OperatorCommand),
+    /// Check broker, Redis, clocks, versions, ports and disk, and suggest fixes
     #[command(after_help = doctor::DOCTOR_EXIT_CODES)]
     Doctor(Box<doctor::DoctorArgs>),
     /// Print a completion script for a shell
     Completions {
-        /// The shell
+        /// Shell to generate the script for
         shell: Shell,
     },
-    /// Print the man page of skictl, or write the pages of all commands into a folder
+    /// Print the man page of skictl, or write the man pages of all commands to a directory
     Man {
-        /// Write one page for each command here
+        /// Directory to write one page per command to
         #[arg(value_hint = ValueHint::DirPath)]
         folder: Option<PathBuf>,
     },
@@ -97,102 +102,102 @@ pub(crate) enum Command {
 
 /// The operator's commands.
 #[derive(Debug, Subcommand)]
-pub(crate) enum Operate {
-    /// Show what is known of skiers and resorts
-    #[command(after_help = operate::CONSOLE)]
+pub(crate) enum OperatorCommand {
+    /// Show statistics of skiers and resorts
+    #[command(after_help = operator::CONSOLE)]
     Stats(stats::StatsArgs),
-    /// Show how many rides wait and how late they are stored; pause, resume, dead letters
-    #[command(after_help = operate::CONSOLE)]
+    /// Show the backlog and how late rides are stored; pause, resume, dead letters
+    #[command(after_help = operator::CONSOLE)]
     Queue(queue::QueueArgs),
-    /// Show the nodes, and drain them
-    #[command(after_help = operate::CONSOLE)]
-    Nodes(operate::NodesArgs),
-    /// Show how nodes work, and change it while rides flow
-    #[command(after_help = operate::CONSOLE)]
+    /// Show and drain nodes
+    #[command(after_help = operator::CONSOLE)]
+    Nodes(operator::NodesArgs),
+    /// Show and change the settings of running nodes
+    #[command(after_help = operator::CONSOLE)]
     Settings(settings::SettingsArgs),
-    /// Change how many machines run, and how their nodes work
-    #[command(after_help = operate::CONSOLE)]
+    /// Change the number of running instances and the settings of their nodes
+    #[command(after_help = operator::CONSOLE)]
     Scale(Box<scale::ScaleArgs>),
-    /// Show the machines, and start and stop some: EC2 instances, or the child processes of skictl up
-    #[command(after_help = operate::CONSOLE)]
+    /// Show, start and stop instances: EC2 instances, or the child processes of `skictl up`
+    #[command(after_help = operator::CONSOLE)]
     Ec2(Box<ec2::Ec2Args>),
-    /// Show what the machines cost an hour, and what a million stored rides cost
-    #[command(after_help = operate::CONSOLE)]
+    /// Show the hourly cost of the instances, and the cost per million stored rides
+    #[command(after_help = operator::CONSOLE)]
     Cost(ec2::CostArgs),
-    /// Show who did what, and what came of it
-    #[command(after_help = operate::CONSOLE)]
-    Audit(operate::AuditArgs),
-    /// Show and change who may log in
-    #[command(after_help = operate::CONSOLE)]
+    /// Show the audit log: who did what, and the result
+    #[command(after_help = operator::CONSOLE)]
+    Audit(operator::AuditArgs),
+    /// Show and manage the users who may log in
+    #[command(after_help = operator::CONSOLE)]
     Users(access::UsersArgs),
-    /// Show, make and revoke tokens for scripts
-    #[command(after_help = operate::CONSOLE)]
+    /// Show, create and revoke access tokens for scripts
+    #[command(after_help = operator::CONSOLE)]
     Tokens(access::TokensArgs),
-    /// Show, make and revoke ingest keys for gates
-    #[command(after_help = operate::CONSOLE)]
+    /// Show, create and revoke ingest keys for gates
+    #[command(after_help = operator::CONSOLE)]
     Keys(access::KeysArgs),
     /// Log in to a console
-    #[command(after_help = format!("{}\n\n{}", access::LOGIN_TOKEN, operate::CONSOLE))]
+    #[command(after_help = format!("{}\n\n{}", access::LOGIN_TOKEN, operator::CONSOLE))]
     Login(access::LoginArgs),
-    /// Name consoles, and choose one
+    /// Manage contexts (named consoles) and select the current one
     #[command(after_help = access::CONTEXTS_FILE)]
     Context(access::ContextArgs),
-    /// Write the counters and indexes of a day anew, from its ledger
-    #[command(after_help = operate::CONSOLE)]
-    Repair(operate::RepairArgs),
+    /// Rebuild a day's counters and indexes from the ledger
+    #[command(after_help = operator::CONSOLE)]
+    Repair(operator::RepairArgs),
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Role {
-    /// Serve the public REST API: accept rides, answer questions
+    /// Serve the public REST API: accept rides and serve queries
     #[command(after_help = SETTINGS)]
     Api(ApiArgs),
-    /// Take rides from the queue and store them
+    /// Consume rides from the queue and store them
     #[command(after_help = SETTINGS)]
     Worker(WorkerArgs),
-    /// Serve the admin API: what operators see and change
+    /// Serve the admin API for operators
     #[command(after_help = SETTINGS)]
     Console(ConsoleArgs),
 }
 
-/// What every role needs.
+/// Options of every role.
 #[derive(Debug, Args, Serialize)]
 pub(crate) struct CommonArgs {
     /// Configuration file
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     #[serde(skip)]
     pub(crate) config: Option<PathBuf>,
-    /// Name of the deployment: prefixes every Redis key and names the queues [default: skilift]
+    /// Name of the deployment; prefix of every Redis key and of the queue names [default: skilift]
     #[arg(long, value_name = "NAME")]
     #[serde(skip_serializing_if = "Option::is_none")]
     stack: Option<String>,
     #[arg(
         long,
         value_name = "URL",
-        help = "RabbitMQ, as amqp://USER:PASSWORD@HOST:5672/VHOST (others can see flags: prefer --amqp-url-file)"
+        help = "URL of RabbitMQ, for example amqp://USER:PASSWORD@HOST:5672/VHOST (other users can see flags: prefer --amqp-url-file)"
     )]
     #[serde(skip_serializing_if = "Option::is_none")]
     amqp_url: Option<String>,
-    /// File that holds the URL of RabbitMQ
+    /// File with the URL of RabbitMQ
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     #[serde(skip_serializing_if = "Option::is_none")]
     amqp_url_file: Option<PathBuf>,
     #[arg(
         long,
         value_name = "URL",
-        help = "Redis, as redis://USER:PASSWORD@HOST:6379/DB (others can see flags: prefer --redis-url-file)"
+        help = "URL of Redis, for example redis://USER:PASSWORD@HOST:6379/DB (other users can see flags: prefer --redis-url-file)"
     )]
     #[serde(skip_serializing_if = "Option::is_none")]
     redis_url: Option<String>,
-    /// File that holds the URL of Redis
+    /// File with the URL of Redis
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     #[serde(skip_serializing_if = "Option::is_none")]
     redis_url_file: Option<PathBuf>,
-    /// Address of health and metrics; port 0 takes a free one [default: 127.0.0.1:9464]
-    #[arg(long, value_name = "ADDR")]
+    /// Listen address for health and metrics; port 0 picks a free port [default: 127.0.0.1:9464]
+    #[arg(long, value_name = "ADDR", value_parser = listen::parse)]
     #[serde(skip_serializing_if = "Option::is_none")]
     metrics_listen: Option<SocketAddr>,
-    /// How long finishing the work may take after the first signal, up to 1h [default: 30s]
+    /// Maximum time to finish outstanding work after the first signal, up to 1h [default: 30s]
     #[arg(long, value_name = "TIME", allow_negative_numbers = true, value_parser = ranges::time(Duration::ZERO..=ranges::DRAIN))]
     #[serde(
         skip_serializing_if = "Option::is_none",
@@ -201,10 +206,10 @@ pub(crate) struct CommonArgs {
     drain_deadline: Option<Duration>,
 }
 
-/// How a node is tied to the process that started it.
+/// Hidden option that ties a node to its parent process.
 #[derive(Debug, Args)]
 pub(crate) struct ChildArgs {
-    /// Be a child of `skictl up`: end when the standard input does, say on stdout when all is up, and log in this format
+    /// Run as a child of `skictl up`: exit when stdin closes, report readiness on stdout, and log in this format
     #[arg(long, hide = true, value_name = "FORMAT")]
     pub(crate) child: Option<LogFormat>,
 }
@@ -227,116 +232,116 @@ pub(crate) struct UpArgs {
     public: PublicArgs,
     #[command(flatten)]
     #[serde(flatten)]
-    console: ConsoleDoorArgs,
+    console: ConsoleExposureArgs,
     #[command(flatten)]
     #[serde(flatten)]
     node: NodeArgs,
-    /// Folder for all data; it goes before servers that only the environment or a file names [default: ~/.local/share/skilift]
+    /// Data directory; takes precedence over servers set only by environment or config file [default: ~/.local/share/skilift]
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     #[serde(skip_serializing_if = "Option::is_none")]
     data: Option<PathBuf>,
-    /// Run although Redis may forget the last rides that it acknowledged
+    /// Accept a Redis configuration that can lose the most recently acknowledged rides
     #[arg(long)]
     #[serde(skip_serializing_if = "is_false")]
     accept_loss_window: bool,
-    /// Post so many simulated rides a second, up to 2000, as skiers at three resorts would take them [default: 0]
-    #[arg(long, value_name = "RATE", allow_negative_numbers = true, value_parser = ranges::number(0.0..=Rate::MAX, "rides a second"))]
+    /// Simulated rides per second from skiers at three resorts, up to 2000 [default: 0]
+    #[arg(long, value_name = "RATE", allow_negative_numbers = true, value_parser = ranges::number(0.0..=Rate::MAX, "rides per second"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     simulate: Option<f64>,
 }
 
 impl UpArgs {
-    /// Whether the command line asks for a data folder and for nothing else.
+    /// Whether the command line sets a data directory and no servers.
     pub(crate) fn wants_data_folder(&self) -> bool {
         self.data.is_some() && !self.common.names_servers()
     }
 }
 
-/// What every node needs.
+/// Options of every node.
 #[derive(Debug, Args, Serialize)]
 pub(crate) struct NodeArgs {
-    /// Name of the machine, by which the console finds its nodes [default: on EC2 the instance's id, else none]
+    /// Instance ID of this host, which the console uses to find its nodes [default: on EC2 the instance ID, else none]
     #[arg(long, value_name = "NAME")]
     #[serde(skip_serializing_if = "Option::is_none")]
     instance_id: Option<String>,
 }
 
-/// What serving the public API needs.
+/// Options of the public API.
 #[derive(Debug, Args, Serialize)]
 pub(crate) struct PublicArgs {
-    /// Address of the public API; port 0 takes a free one [default: 127.0.0.1:8080]
-    #[arg(long, value_name = "ADDR")]
+    /// Listen address of the public API; port 0 picks a free port [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDR", value_parser = listen::parse)]
     #[serde(skip_serializing_if = "Option::is_none")]
     api_listen: Option<SocketAddr>,
-    /// Resorts with their names, lifts, verticals and open days; unlisted ones are refused [default: every resort exists]
+    /// Resorts with their names, lifts, verticals and open days; rides of other resorts are rejected [default: every resort exists]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     #[serde(skip_serializing_if = "Option::is_none")]
     catalogue: Option<PathBuf>,
     #[command(flatten)]
     #[serde(flatten)]
     tls: TlsArgs,
-    /// Who may post rides until the console says it: everybody, or who shows an ingest key [default: open]
+    /// Who may post rides until the console sets a policy: anyone, or only clients with an ingest key [default: open]
     #[arg(long, value_name = "WHO", value_parser = ["open", "keys"])]
     #[serde(skip_serializing_if = "Option::is_none")]
     ingest: Option<String>,
-    /// Ask for an ingest key whoever asks about rides, too
+    /// Require an ingest key for reads as well
     #[arg(long)]
     #[serde(skip_serializing_if = "is_false")]
     read_keys: bool,
-    /// Let anybody who can reach the API write anything in range, also beyond loopback without a catalogue or ingest keys
+    /// Allow any client that can reach the API to post any valid ride, even beyond loopback without a catalogue or ingest keys
     #[arg(long)]
     #[serde(skip_serializing_if = "is_false")]
     open: bool,
 }
 
-/// What serving in TLS needs.
+/// Options of TLS.
 #[derive(Debug, Args, Serialize)]
 pub(crate) struct TlsArgs {
-    /// Serve in TLS, with this certificate and those that lead to its authority, as PEM [default: plain HTTP]
+    /// Serve TLS with this certificate chain, in PEM format [default: plain HTTP]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     #[serde(skip_serializing_if = "Option::is_none")]
     tls_cert: Option<PathBuf>,
-    /// The certificate's private key, as PEM
+    /// Private key of the certificate, in PEM format
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     #[serde(skip_serializing_if = "Option::is_none")]
     tls_key: Option<PathBuf>,
 }
 
-/// Where RabbitMQ tells more than AMQP does.
+/// Options of RabbitMQ's management API.
 #[derive(Debug, Args, Serialize)]
 pub(crate) struct ManagementArgs {
     #[arg(
         long,
         value_name = "URL",
-        help = "RabbitMQ's management API, as http://USER:PASSWORD@HOST:15672, for what AMQP does not tell (others can see flags: prefer --management-url-file)"
+        help = "URL of RabbitMQ's management API, for metrics that AMQP does not expose, for example http://USER:PASSWORD@HOST:15672 (other users can see flags: prefer --management-url-file)"
     )]
     #[serde(skip_serializing_if = "Option::is_none")]
     management_url: Option<String>,
-    /// File that holds the URL of RabbitMQ's management API
+    /// File with the URL of RabbitMQ's management API
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     #[serde(skip_serializing_if = "Option::is_none")]
     management_url_file: Option<PathBuf>,
 }
 
-/// Who can reach the admin API, and what for; and what it knows of prices.
+/// Options of the admin API: exposure, read-only mode, management API and prices.
 #[derive(Debug, Args, Serialize)]
-pub(crate) struct ConsoleDoorArgs {
-    /// Address of the console's admin API; port 0 takes a free one [default: 127.0.0.1:8081]
-    #[arg(long, value_name = "ADDR")]
+pub(crate) struct ConsoleExposureArgs {
+    /// Listen address of the console's admin API; port 0 picks a free port [default: 127.0.0.1:8081]
+    #[arg(long, value_name = "ADDR", value_parser = listen::parse)]
     #[serde(skip_serializing_if = "Option::is_none")]
     console_listen: Option<SocketAddr>,
-    /// Change nothing through this console
+    /// Reject all changes through this console
     #[arg(long)]
     #[serde(skip_serializing_if = "is_false")]
     read_only: bool,
-    /// A proxy in front of the console speaks TLS and says in X-Forwarded-For who asks; nobody else may reach its address
+    /// The console is behind a TLS-terminating proxy that sets X-Forwarded-For; make sure that only the proxy can reach it
     #[arg(long)]
     #[serde(skip_serializing_if = "is_false")]
     behind_proxy: bool,
     #[command(flatten)]
     #[serde(flatten)]
     management: ManagementArgs,
-    /// Prices of machines, as infra/aws/prices.toml in the source has them [default: those that skictl was built with]
+    /// Instance prices, in the format of infra/aws/prices.toml in the source tree [default: the prices built into skictl]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     #[serde(skip_serializing_if = "Option::is_none")]
     price_file: Option<PathBuf>,
@@ -349,19 +354,19 @@ pub(crate) struct ConsoleArgs {
     pub(crate) common: CommonArgs,
     #[command(flatten)]
     #[serde(flatten)]
-    console: ConsoleDoorArgs,
+    console: ConsoleExposureArgs,
     #[command(flatten)]
     #[serde(flatten)]
     tls: TlsArgs,
-    /// Resorts with their names and the verticals of their lifts, as the API has them [default: every resort exists]
+    /// Resorts with their names and the verticals of their lifts, same file as for the API [default: every resort exists]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     #[serde(skip_serializing_if = "Option::is_none")]
     catalogue: Option<PathBuf>,
-    /// Folder for what the console keeps [default: ~/.local/share/skilift]
+    /// Directory for the console's state [default: ~/.local/share/skilift]
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     #[serde(skip_serializing_if = "Option::is_none")]
     data: Option<PathBuf>,
-    #[arg(long, help = "Where EC2's API is, as http://127.0.0.1:5000 for a stand-in [default: that of the region]", value_name = "URL", value_hint = ValueHint::Url)]
+    #[arg(long, help = "Endpoint of the EC2 API, for example http://127.0.0.1:5000 for a local emulator [default: the endpoint of the region]", value_name = "URL", value_hint = ValueHint::Url)]
     #[serde(skip_serializing_if = "Option::is_none")]
     ec2_endpoint_url: Option<String>,
 }
@@ -380,23 +385,23 @@ pub(crate) struct ApiArgs {
     #[command(flatten)]
     #[serde(flatten)]
     node: NodeArgs,
-    /// Folder for what the console said last [default: ~/.local/share/skilift]
+    /// Directory for the cached desired state [default: ~/.local/share/skilift]
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     #[serde(skip_serializing_if = "Option::is_none")]
     data: Option<PathBuf>,
-    /// Publisher lanes, each one AMQP channel, 1 to 64 [default: 1]
-    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = ranges::count(ranges::LANES, "lanes"))]
+    /// Publisher channels, each one AMQP channel, 1 to 64 [default: 1]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = ranges::count(ranges::CHANNELS, "channels"))]
     #[serde(skip_serializing_if = "Option::is_none")]
-    lanes: Option<u64>,
-    /// Most rides in one message, 1 to 10000 [default: 256]
+    channels: Option<u64>,
+    /// Maximum rides in one message, 1 to 10000 [default: 256]
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = ranges::count(ranges::MESSAGE_RIDES, "rides"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     message_rides: Option<u64>,
-    /// Most rides that wait for RabbitMQ's confirm at once, 1 to 1000000; more are refused [default: 20000]
+    /// Maximum unconfirmed rides, 1 to 1000000; further rides are rejected with 503 [default: 20000]
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = ranges::count(ranges::MAX_IN_FLIGHT, "rides"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     max_in_flight: Option<u64>,
-    /// Rides in the queue above which new ones are refused, 1 to 1000000000 [default: 1000000]
+    /// Queue depth above which new rides are rejected, in rides, 1 to 1000000000 [default: 1000000]
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = ranges::count(ranges::HIGH_WATER, "rides"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     high_water: Option<u64>,
@@ -417,28 +422,28 @@ pub(crate) struct WorkerArgs {
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = ranges::count(ranges::THREADS, "threads"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     threads: Option<u64>,
-    /// Rides that a thread may hold unacknowledged, 1 to 1000000 [default: 4000]
+    /// Maximum unacknowledged rides of a thread, 1 to 1000000 [default: 4000]
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = ranges::count(ranges::PREFETCH, "rides"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     prefetch: Option<u64>,
-    /// Rides at which a batch is full, 1 to 100000 [default: 1000]
+    /// Maximum rides in a batch, 1 to 100000 [default: 1000]
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = ranges::count(ranges::BATCH, "rides"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     batch: Option<u64>,
-    /// How long a batch waits for more rides, up to 10s [default: 25ms]
+    /// Maximum time that a batch waits for more rides, up to 10s [default: 25ms]
     #[arg(long, value_name = "TIME", allow_negative_numbers = true, value_parser = ranges::time(Duration::ZERO..=ranges::LINGER))]
     #[serde(
         skip_serializing_if = "Option::is_none",
         with = "humantime_serde::option"
     )]
     linger: Option<Duration>,
-    /// Run although Redis may forget the last rides that it acknowledged
+    /// Accept a Redis configuration that can lose the most recently acknowledged rides
     #[arg(long)]
     #[serde(skip_serializing_if = "is_false")]
     accept_loss_window: bool,
 }
 
-/// A switch that is off on the command line may be on in the file.
+/// Skips a switch that is off on the command line, so that the file can still turn it on.
 fn is_false(switch: &bool) -> bool {
     !switch
 }

@@ -1,4 +1,4 @@
-//! The nodes that `skictl up` runs as child processes when it works on RabbitMQ and Redis: all its workers, and further APIs.
+//! Child processes of `skictl up` on RabbitMQ and Redis: all its workers, and additional API nodes.
 
 use std::ffi::OsString;
 use std::fs::{DirBuilder, File, Metadata};
@@ -24,33 +24,35 @@ use crate::logging::LogFormat;
 use crate::process::Process;
 use crate::relay::Relay;
 
-/// This very program, also after its file was replaced.
+/// The running program, even if its file has been replaced.
 const THIS_PROGRAM: &str = "/proc/self/exe";
-/// What systemd tells a service, and none of its children.
+/// Variables that systemd sets for the service; not passed to child processes.
 const OF_SYSTEMD: [&str; 3] = ["NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC"];
-/// How long those that are killed may take to be gone.
+/// Timeout for killed child processes to exit.
 const LAST: Duration = Duration::from_secs(1);
-/// What is wanted of the children, in their folder.
+/// File with the desired child processes, in their directory.
 const WANTED_FILE: &str = "nodes.json";
-/// How they are set, in their folder.
+/// Configuration file of the child processes, in their directory.
 const SETTINGS_FILE: &str = "settings.toml";
 
-/// The children of this process, and the way of their lines.
+/// The child processes of this process, and the relay of their log lines.
 pub(crate) struct Children {
     pub(crate) fleet: Arc<LocalFleet>,
     relay: Relay,
-    /// The file by which they are set, and what belongs into it.
+    /// Path and content of their configuration file.
     settings: (PathBuf, String),
 }
 
 impl Children {
-    /// Makes ready to start them. `api` is where the API of this process listens.
+    /// Prepares the child processes; `api` is the listen address of the API of this process.
     pub(crate) fn new(
         process: &Process,
         servers: &Servers,
         api: SocketAddr,
     ) -> anyhow::Result<Self> {
-        let Process { config, life, .. } = process;
+        let Process {
+            config, lifecycle, ..
+        } = process;
         let folder = std::path::absolute(config.data()?)?;
         let folder = folder.join(format!("children-{}", config.stack));
         let settings = folder.join(SETTINGS_FILE);
@@ -86,21 +88,21 @@ impl Children {
             lines: relay.lines(),
         };
         Ok(Self {
-            fleet: Arc::new(LocalFleet::new(fleet, life)?),
+            fleet: Arc::new(LocalFleet::new(fleet, lifecycle)?),
             relay,
             settings: (settings, config.child_file()?),
         })
     }
 
-    /// Starts those that are wanted. When none of them can work, nothing can: their own words say why. Only for who holds
-    /// the lock of the console's folder: the folder of the children goes with it.
+    /// Starts the desired child processes; fails with the first error if none of them starts. The caller must hold the lock of
+    /// the console's directory, which also protects the directory of the child processes.
     pub(crate) async fn start(&self) -> anyhow::Result<()> {
         let (file, text) = &self.settings;
         write(file, text).with_context(|| format!("cannot write {}", file.display()))?;
         let started = self.fleet.resume().await;
         if started.is_empty() {
             tracing::warn!(
-                "no worker is wanted on this machine: rides are accepted, and wait in the queue"
+                "no worker is configured on this host: rides are accepted and stay queued"
             );
         }
         let has_failed = |outcome: &Outcome| outcome.code == OutcomeCode::FellBack;
@@ -112,14 +114,14 @@ impl Children {
         }
     }
 
-    /// How they are, beside the API of this process.
+    /// Health of the child processes.
     pub(crate) fn beside(&self, api: HealthCheck) -> HealthCheck {
         let fleet = Arc::clone(&self.fleet);
         Arc::new(move || {
             let health = api();
             let (running, wanted) = fleet.running("worker");
             if health.status == Readiness::Ready && running < wanted {
-                let text = format!("{running} of {wanted} workers run");
+                let text = format!("{running} of {wanted} workers are running");
                 Health::because(Readiness::Degraded, text)
             } else {
                 health
@@ -127,14 +129,14 @@ impl Children {
         })
     }
 
-    /// Ends those that are left, when the process does.
+    /// Stops the remaining child processes at shutdown.
     pub(crate) async fn end(&self) {
         let _ = tokio::time::timeout(LAST, self.fleet.end()).await;
         self.relay.end().await;
     }
 }
 
-/// Knows how a child is started.
+/// Builds the command line of a child process.
 struct Launcher {
     settings: PathBuf,
     private: SocketAddr,
@@ -173,7 +175,7 @@ impl Launcher {
     }
 }
 
-/// The file of this program; where another one lies there now, this one without its name: a child never has another version.
+/// The file of this program; if it has been replaced, the running one, so that a child never has another version.
 fn this_program() -> PathBuf {
     let same =
         |one: Metadata, other: Metadata| (one.dev(), one.ino()) == (other.dev(), other.ino());
@@ -187,7 +189,7 @@ fn this_program() -> PathBuf {
     named.unwrap_or_else(|| THIS_PROGRAM.into())
 }
 
-/// Writes a complete file that its owner alone can read.
+/// Atomically writes a file that only its owner can read.
 fn write(file: &Path, text: &str) -> std::io::Result<()> {
     let folder = file.parent().unwrap_or(Path::new("."));
     let mut builder = DirBuilder::new();

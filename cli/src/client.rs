@@ -1,14 +1,13 @@
-//! The operator's client: it asks a console, over HTTP, and shows what is answered.
+//! The operator's client: sends requests to a console over HTTP and renders the responses.
 //!
-//! - `server`: which console, and the token to show. `contexts`: consoles by name. `connection`: one console. `error`: what
-//!   goes wrong, and its exit code.
-//! - `show`: views, once or again and again. `change`: plans, agreed to and applied. `plan`: how they look. `follow`: waiting
-//!   for those that go on. `ask`: questions to who sits there.
-//! - `look`, `page`: figures, tables and colours for people; `columns`: how a table fits a terminal; `notes`: what stands below.
-//! - Then the commands, one file each.
+//! - `server`: selection of the console and its token. `contexts`: named consoles. `connection`: one console. `error`: errors
+//!   and their exit codes.
+//! - `show`: views, once or refreshed. `change`: plans, confirmed and applied. `plan`: rendering of plans. `follow`: waiting
+//!   for running plans. `prompt`: terminal prompts.
+//! - `figures`, `page`: figures, tables and colours; `columns`: layout of tables on a terminal; `notes`: notes below a page.
+//! - The other files hold one command each.
 
 mod access;
-mod ask;
 mod audit;
 mod change;
 mod columns;
@@ -16,16 +15,17 @@ mod connection;
 mod context;
 mod contexts;
 mod cost;
+mod dead_letters;
 mod ec2;
 mod error;
+mod figures;
 mod follow;
-mod letters;
 mod login;
-mod look;
 mod nodes;
 mod notes;
 mod page;
 mod plan;
+mod prompt;
 mod queue;
 mod scale;
 mod server;
@@ -38,37 +38,37 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use skilift_core::lifecycle::Signals;
 
-use self::change::Changing;
+use self::change::ChangeCommand;
 pub(crate) use self::columns::Columns;
 use self::connection::Console;
 pub(crate) use self::connection::tls;
 pub(crate) use self::error::ClientError;
+pub(crate) use self::figures::{TerminalStyle, bytes};
 use self::follow::Patience;
-pub(crate) use self::look::{Look, bytes};
-pub(crate) use self::page::{Page, Tone};
+pub(crate) use self::page::{Page, Style};
 use self::server::Server;
-use self::show::Showing;
-use crate::args::Operate;
+use self::show::ShowCommand;
+use crate::args::OperatorCommand;
 use crate::args::client::{ClientArgs, ConsentArgs, Form, WatchArgs};
 use crate::exit::Exit;
 
 /// Runs one of the operator's commands.
-pub(crate) fn run(command: &Operate) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(command: &OperatorCommand) -> anyhow::Result<ExitCode> {
     let exit = match command {
-        Operate::Stats(args) => until_signal(stats::run(args)),
-        Operate::Queue(args) => until_signal(queue::run(args)),
-        Operate::Nodes(args) => until_signal(nodes::run(args)),
-        Operate::Settings(args) => until_signal(settings::run(args)),
-        Operate::Scale(args) => until_signal(scale::run(args)),
-        Operate::Ec2(args) => until_signal(ec2::run(args)),
-        Operate::Cost(args) => until_signal(cost::run(args)),
-        Operate::Audit(args) => until_signal(audit::run(args)),
-        Operate::Repair(args) => until_signal(audit::repair(args)),
-        Operate::Users(args) => until_signal(access::users(args)),
-        Operate::Tokens(args) => until_signal(access::tokens(args)),
-        Operate::Keys(args) => until_signal(access::keys(args)),
-        Operate::Login(args) => until_signal(login::run(args)),
-        Operate::Context(args) => until_signal(context::run(args)),
+        OperatorCommand::Stats(args) => until_signal(stats::run(args)),
+        OperatorCommand::Queue(args) => until_signal(queue::run(args)),
+        OperatorCommand::Nodes(args) => until_signal(nodes::run(args)),
+        OperatorCommand::Settings(args) => until_signal(settings::run(args)),
+        OperatorCommand::Scale(args) => until_signal(scale::run(args)),
+        OperatorCommand::Ec2(args) => until_signal(ec2::run(args)),
+        OperatorCommand::Cost(args) => until_signal(cost::run(args)),
+        OperatorCommand::Audit(args) => until_signal(audit::run(args)),
+        OperatorCommand::Repair(args) => until_signal(audit::repair(args)),
+        OperatorCommand::Users(args) => until_signal(access::users(args)),
+        OperatorCommand::Tokens(args) => until_signal(access::tokens(args)),
+        OperatorCommand::Keys(args) => until_signal(access::keys(args)),
+        OperatorCommand::Login(args) => until_signal(login::run(args)),
+        OperatorCommand::Context(args) => until_signal(context::run(args)),
     };
     Ok(exit?.into())
 }
@@ -86,12 +86,12 @@ fn until_signal(command: impl Future<Output = anyhow::Result<Exit>>) -> anyhow::
             _ = signals.next() => Ok(Exit::Interrupted),
         }
     });
-    // A question that nobody answers any more is not waited for.
+    // An open prompt must not delay the exit.
     runtime.shutdown_background();
     outcome
 }
 
-/// What every command has: a console and a form.
+/// Console and output format of a command.
 #[derive(Debug)]
 struct Client {
     console: Console,
@@ -106,26 +106,26 @@ impl Client {
         })
     }
 
-    fn showing(&self, watch: WatchArgs) -> Showing<'_> {
-        Showing {
+    fn show_command(&self, watch: WatchArgs) -> ShowCommand<'_> {
+        ShowCommand {
             console: &self.console,
             form: self.form,
             watch: watch.watch,
         }
     }
 
-    /// How a change is made. Nothing of it is watched.
+    /// A change with these options; `--watch` is rejected.
     fn change<'a>(
         &'a self,
         outer: WatchArgs,
         consent: &'a ConsentArgs,
-    ) -> Result<Changing<'a>, ClientError> {
+    ) -> Result<ChangeCommand<'a>, ClientError> {
         if outer.watch.is_some() {
             return Err(ClientError::Usage(
-                "--watch is for commands that show something".to_owned(),
+                "--watch applies only to commands that show a view".to_owned(),
             ));
         }
-        Ok(Changing {
+        Ok(ChangeCommand {
             console: &self.console,
             form: self.form,
             consent,
@@ -133,7 +133,7 @@ impl Client {
         })
     }
 
-    /// What was said before the subcommand or behind it.
+    /// `--watch` as given before or after the subcommand.
     fn either(&self, outer: WatchArgs, inner: WatchArgs) -> WatchArgs {
         WatchArgs {
             watch: inner.watch.or(outer.watch),

@@ -1,8 +1,9 @@
-//! The configuration: flags, `SKI_*` environment and file, merged and checked.
+//! The configuration, merged from flags, `SKI_*` variables and the file, and validated.
 
 mod children;
 mod error;
 mod keys;
+pub(crate) mod listen;
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -24,47 +25,47 @@ use keys::Keys;
 
 use crate::instance::InstanceId;
 
-/// Where a configuration file is looked for when none is named.
+/// Paths of the configuration file when none is given.
 const FILES: [&str; 2] = ["skilift.toml", "/etc/skilift/skilift.toml"];
 
-/// What the names of our variables begin with.
+/// Prefix of our environment variables.
 const PREFIX: &str = "SKI_";
 
-/// Variables that are none of a service's: one names the file itself, the others say which console a command asks.
+/// Variables that are not service settings: the path of the file, and the console that a command queries.
 const NO_KEYS: [&str; 4] = ["config", "server", "context", "token_file"];
 
-/// A configuration that can be used.
+/// A valid configuration.
 #[derive(Debug)]
 pub(crate) struct Config {
     pub(crate) stack: StackName,
-    /// `None` where the data folder is queue and store.
+    /// `None` if the data directory holds queue and store.
     pub(crate) servers: Option<Servers>,
-    /// RabbitMQ's management API, which tells more than AMQP.
+    /// URL of RabbitMQ's management API, for metrics that AMQP does not expose.
     pub(crate) management_url: Option<ServiceUrl>,
-    /// The traffic to simulate.
+    /// Rate of the simulated traffic.
     pub(crate) simulate: Option<Rate>,
-    /// The instance that the nodes run on, where that is told.
+    /// ID of the instance that the nodes run on, if configured.
     pub(crate) instance_id: Option<InstanceId>,
     pub(crate) metrics_listen: SocketAddr,
     pub(crate) drain_deadline: Duration,
     pub(crate) log: String,
 
     pub(crate) api_listen: SocketAddr,
-    pub(crate) lanes: u16,
+    pub(crate) channels: u16,
     pub(crate) message_rides: usize,
     pub(crate) max_in_flight: usize,
     pub(crate) high_water_rides: u64,
     pub(crate) catalogue: Option<PathBuf>,
     pub(crate) tls: Option<TlsFiles>,
-    /// Who may come in, where no console has said it.
+    /// Ingest policy until a console sets one.
     pub(crate) doors: Doors,
 
     pub(crate) console_listen: SocketAddr,
     pub(crate) read_only: bool,
     pub(crate) behind_proxy: bool,
-    /// Where EC2's API is, where it is not where the SDK looks for it.
+    /// Endpoint of the EC2 API; `None` for the default of the SDK.
     pub(crate) ec2_endpoint_url: Option<String>,
-    /// Prices that replace those that are built in.
+    /// File with prices that replace the built-in ones.
     pub(crate) price_file: Option<PathBuf>,
 
     pub(crate) threads: u32,
@@ -75,14 +76,14 @@ pub(crate) struct Config {
     data: Option<PathBuf>,
 }
 
-/// Where a fleet's servers are.
+/// URLs of RabbitMQ and Redis.
 #[derive(Debug, Clone)]
 pub(crate) struct Servers {
     pub(crate) amqp_url: ServiceUrl,
     pub(crate) redis_url: ServiceUrl,
 }
 
-/// What TLS is spoken with.
+/// Certificate and key for TLS.
 #[derive(Debug, Clone)]
 pub(crate) struct TlsFiles {
     pub(crate) certificate: PathBuf,
@@ -90,14 +91,14 @@ pub(crate) struct TlsFiles {
 }
 
 impl TlsFiles {
-    /// Reads them, and makes sure that they belong together.
+    /// Reads both files and checks that certificate and key match.
     pub(crate) fn read(&self) -> Result<Tls, ConfigError> {
         Ok(Tls::read(&self.certificate, &self.key)?)
     }
 }
 
 impl Config {
-    /// Merges flags over environment over file over defaults, and checks every value.
+    /// Merges flags over environment over file over defaults, and validates every value.
     pub(crate) fn load(flags: &impl Serialize, file: Option<&Path>) -> Result<Self, ConfigError> {
         let mut layers = Figment::from(Serialized::defaults(Keys::default()));
         if let Some(file) = find_file(file)? {
@@ -111,12 +112,12 @@ impl Config {
         keys.check()
     }
 
-    /// Where RabbitMQ and Redis are.
+    /// The URLs of RabbitMQ and Redis.
     pub(crate) fn servers(&self) -> Result<&Servers, ConfigError> {
         self.servers.as_ref().ok_or(ConfigError::NoServers)
     }
 
-    /// The data folder: the one that is named, else the usual place for data of this user.
+    /// The data directory: the configured one, else the user's default data directory.
     pub(crate) fn data(&self) -> Result<PathBuf, ConfigError> {
         if let Some(folder) = &self.data {
             return Ok(folder.clone());
@@ -128,7 +129,7 @@ impl Config {
         Ok(found.join("skilift"))
     }
 
-    /// The folder for the state of this user, which is no data.
+    /// The user's state directory (`XDG_STATE_HOME`).
     pub(crate) fn state_home() -> Result<PathBuf, ConfigError> {
         let set = |name| Env::var(name).filter(|folder| !folder.is_empty());
         let state_home = set("XDG_STATE_HOME").map(PathBuf::from);
@@ -137,7 +138,7 @@ impl Config {
         Ok(found.join("skilift"))
     }
 
-    /// Refuses to have passwords and tokens cross a network in the clear.
+    /// Rejects a console that would receive passwords and tokens over unencrypted HTTP.
     pub(crate) fn check_console_exposure(&self) -> Result<(), ConfigError> {
         let is_exposed = !self.console_listen.ip().is_loopback();
         if is_exposed && self.tls.is_none() && !self.behind_proxy {
@@ -146,9 +147,9 @@ impl Config {
         Ok(())
     }
 
-    /// Refuses to serve strangers who could write anything.
+    /// Rejects an API that any client on the network could write to without a key.
     pub(crate) fn check_exposure(&self) -> Result<(), ConfigError> {
-        // The doors see to it that no console opens later what is let through here.
+        // `never_open` also prevents a console from opening ingest later.
         if self.doors.never_open && self.doors.ingest == Ingest::Open {
             return Err(ConfigError::OpenToStrangers(self.api_listen));
         }
@@ -156,17 +157,17 @@ impl Config {
     }
 }
 
-/// The variables that set this process, for those who start others that are set otherwise.
+/// Names of the `SKI_*` variables of this process, to remove them from the environment of child processes.
 pub(crate) fn own_variables() -> impl Iterator<Item = OsString> {
     let names = std::env::vars_os().map(|(name, _)| name);
-    // As the layer of the environment has it: in whatever case.
+    // Case-insensitive, like the environment layer.
     names.filter(|name| {
         let prefix = name.as_encoded_bytes().get(..PREFIX.len());
         prefix.is_some_and(|prefix| prefix.eq_ignore_ascii_case(PREFIX.as_bytes()))
     })
 }
 
-/// A variable of the environment that is set, and not to nothing.
+/// An environment variable that is set and not empty.
 pub(crate) fn variable(name: &str) -> Option<String> {
     Env::var(name).filter(|value| !value.is_empty())
 }
@@ -182,7 +183,7 @@ fn find_file(named: Option<&Path>) -> Result<Option<PathBuf>, ConfigError> {
     }
 }
 
-/// Finds mistakes in the file's syntax before the layers do: their error would show the line, and a password in it.
+/// Reports syntax errors before figment does, because its message contains the line, which may hold a password.
 fn check_syntax(path: &Path) -> Result<(), ConfigError> {
     let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Secret {
         key: "the configuration file",
@@ -218,7 +219,7 @@ mod tests {
     #[derive(Serialize)]
     pub(super) struct NoFlags {}
 
-    /// Runs with an empty folder and environment; a failure in it fails the test.
+    /// Runs with an empty directory and environment; a failure in it fails the test.
     #[expect(
         clippy::result_large_err,
         reason = "the closure's error is figment's own"
@@ -252,7 +253,10 @@ mod tests {
                 (config.threads, config.batch_rides, config.prefetch_rides),
                 (5, 60, 70)
             );
-            assert_eq!((config.linger, config.lanes), (Duration::from_millis(5), 1));
+            assert_eq!(
+                (config.linger, config.channels),
+                (Duration::from_millis(5), 1)
+            );
         });
     }
 
@@ -287,7 +291,7 @@ mod tests {
             for (extra, says) in [
                 ("colour = \"red\"", "unknown key colour in"),
                 ("treads = 2", "did you mean threads?"),
-                ("threads = 0", "threads must be from 1 to 256, not 0"),
+                ("threads = 0", "threads must be 1 to 256, not 0"),
                 ("threads = \"many\"", "threads"),
                 ("threads = -1", "threads"),
                 ("linger = \"1h\"", "linger must be at most 10s, not 1h"),
@@ -296,12 +300,9 @@ mod tests {
                 ("api_listen = \"nowhere\"", "api_listen"),
                 (
                     "instance_id = \"i 1\"",
-                    "instance_id: an instance is named by 1 to 64",
+                    "instance_id: an instance ID has 1 to 64",
                 ),
-                (
-                    "max_in_flight = 100",
-                    "must not be more than max_in_flight (100)",
-                ),
+                ("max_in_flight = 100", "must not exceed max_in_flight (100)"),
                 ("\nthreads = = 4", "line 4"),
                 ("ingest = \"closed\"", "ingest"),
                 (
@@ -312,11 +313,11 @@ mod tests {
                     "ec2_endpoint_url = \"ec2\"",
                     "ec2_endpoint_url must begin with http:// or https://",
                 ),
-                ("tls_cert = \"x.pem\"", "tls_cert is set and tls_key is not"),
-                ("tls_key = \"x.key\"", "tls_key is set and tls_cert is not"),
+                ("tls_cert = \"x.pem\"", "tls_cert is set but tls_key is not"),
+                ("tls_key = \"x.key\"", "tls_key is set but tls_cert is not"),
                 (
                     "tls_cert = \"x.pem\"\ntls_key = \"x.key\"\nsimulate = 5.0",
-                    "simulated gates speak plain HTTP",
+                    "simulated gates use plain HTTP",
                 ),
             ] {
                 let error = error_of(jail, extra);
@@ -348,13 +349,13 @@ mod tests {
             jail.set_env("SKI_AMQP_URL", "http://u:s3cret@mq");
             let error = error_of(jail, "");
             assert!(
-                error.contains("amqp_url: a URL of this kind begins with amqp://"),
+                error.contains("amqp_url: the URL must start with amqp://"),
                 "{error}"
             );
             assert!(!error.contains("s3cret"), "{error}");
             let error = error_of(jail, "redis_url = redis://:s3cret@store");
             assert!(
-                error.contains("skilift.toml is not TOML: line 3"),
+                error.contains("skilift.toml is not valid TOML: line 3"),
                 "{error}"
             );
             assert!(!error.contains("s3cret"), "{error}");
@@ -363,7 +364,7 @@ mod tests {
 
     #[test]
     fn strangers_need_a_catalogue_keys_or_an_open_door() {
-        // Given beside the URLs; whether it may start, whether a console may open it, and whether it waits for one to say so.
+        // Settings beside the URLs; whether it may start, whether a console may open ingest, and whether it waits for the console.
         for (given, may_start, may_be_opened, waits) in [
             ("", true, true, false),
             ("api_listen = \"[::1]:8080\"", true, true, false),

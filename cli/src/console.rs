@@ -1,5 +1,5 @@
-//! The console, alone (`skictl serve console`) or within `skictl up`, and the ways in for who is on this machine: a token in
-//! the data folder, and a login code.
+//! The console, alone (`skictl serve console`) or within `skictl up`, and local access to it: a token in the data directory,
+//! and a login code.
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, ErrorKind, Write};
@@ -29,47 +29,48 @@ use tokio_util::sync::CancellationToken;
 use crate::args::ConsoleArgs;
 use crate::client::tls;
 use crate::config::{Config, ConfigError, TlsFiles};
-use crate::process::{self, Process, raise_file_limit, unless_signalled};
+use crate::process::{self, Port, Process, raise_file_limit, unless_signalled};
 
-/// The console's folder within the data folder.
+/// The console's directory within the data directory.
 const SUBFOLDER: &str = "console";
-/// The file of the token that counts while the process lives, in the data folder.
+/// The file in the data directory with the token that is valid while the process runs.
 const TOKEN_FILE: &str = "token";
 
-/// A console that is served.
+/// A running console.
 pub(crate) struct RunningConsole {
-    /// The beginning of its URLs.
+    /// Base URL.
     pub(crate) url: String,
-    /// Lets somebody in once, within ten minutes, where the console is on loopback.
+    /// Login code, valid once and for ten minutes, if the console listens on loopback.
     pub(crate) login_code: Option<String>,
-    /// Removes the token's file when the process ends.
+    /// Deletes the token file when the process ends.
     _token: Option<LocalToken>,
 }
 
-/// What the console looks at.
-pub(crate) struct Ground {
+/// Dependencies of the console.
+pub(crate) struct ConsoleDeps {
     pub(crate) engine: EngineKind,
     pub(crate) reader: Arc<dyn Reader>,
     pub(crate) plane: Arc<dyn ControlPlane>,
     pub(crate) depth: Arc<dyn DepthGauge>,
-    pub(crate) letters: Arc<dyn DeadLetterOffice>,
+    pub(crate) dead_letter_queue: Arc<dyn DeadLetterOffice>,
     pub(crate) management: Option<ManagementSource>,
     pub(crate) seeds: Seeds,
     pub(crate) fleet: Option<Arc<dyn Fleet>>,
 }
 
-/// Runs a console until it is asked to end.
+/// Runs a console until shutdown.
 pub(crate) async fn serve(args: &ConsoleArgs) -> anyhow::Result<ExitCode> {
-    let (process, mut signals) = Process::begin(args, args.common.config.as_deref()).await?;
+    let (process, mut signals) =
+        Process::begin(args, args.common.config.as_deref(), &[Port::Console]).await?;
     let servers = process.config.servers()?;
     raise_file_limit();
     let listener = process.open_console(process.config.tls.as_ref()).await?;
     let store = Store::new(servers.redis_url.clone(), &process.config.stack, 1, true)?;
     let broker = process.broker(servers, "console")?;
-    let ground = Ground {
+    let deps = ConsoleDeps {
         engine: EngineKind::Servers,
         depth: fleet_depth(&process.config, &broker),
-        letters: fleet_letters(&process.config, &broker),
+        dead_letter_queue: fleet_dead_letter_queue(&process.config, &broker),
         management: management(&process.config, &broker)?,
         reader: Arc::new(store.reader()?),
         plane: process.fleet_plane(servers)?,
@@ -79,13 +80,13 @@ pub(crate) async fn serve(args: &ConsoleArgs) -> anyhow::Result<ExitCode> {
             process.config.ec2_endpoint_url.clone(),
         ))),
     };
-    let starting = start(&process, listener, ground);
+    let starting = start(&process, listener, deps);
     let Some(started) = unless_signalled(&mut signals, starting).await else {
         return Ok(ExitCode::SUCCESS);
     };
     let console = started?;
-    greet(&console);
-    let draining = process.life.draining();
+    print_banner(&console);
+    let draining = process.lifecycle.draining();
     let check: HealthCheck = Arc::new(move || {
         Health::plain(if draining.is_cancelled() {
             Readiness::Draining
@@ -93,40 +94,44 @@ pub(crate) async fn serve(args: &ConsoleArgs) -> anyhow::Result<ExitCode> {
             Readiness::Ready
         })
     });
-    let nobody = async |end: CancellationToken| end.cancelled().await;
-    process.run(signals, check, nobody, broker.close()).await
+    let no_heartbeats = async |end: CancellationToken| end.cancelled().await;
+    process
+        .run(signals, check, no_heartbeats, broker.close())
+        .await
 }
 
 /// Starts a console and serves it.
 pub(crate) async fn start(
     process: &Process,
     listener: Listener,
-    ground: Ground,
+    deps: ConsoleDeps,
 ) -> anyhow::Result<RunningConsole> {
-    let Process { config, life, .. } = process;
+    let Process {
+        config, lifecycle, ..
+    } = process;
     let data = config.data()?;
     let settings = ConsoleConfig {
         stack: config.stack.clone(),
-        engine: ground.engine,
-        folder: data.join(subfolder(ground.engine, &config.stack)),
+        engine: deps.engine,
+        folder: data.join(subfolder(deps.engine, &config.stack)),
         read_only: config.read_only,
         behind_proxy: config.behind_proxy,
-        management: ground.management,
-        seeds: ground.seeds,
+        management: deps.management,
+        seeds: deps.seeds,
         prices: match &config.price_file {
             Some(file) => Prices::read(file).map_err(ConfigError::Prices)?,
             None => Prices::built_in()?,
         },
     };
     let sources = Sources {
-        reader: ground.reader,
+        reader: deps.reader,
         catalogue: process.catalogue()?,
-        plane: ground.plane,
-        depth: ground.depth,
-        letters: ground.letters,
-        fleet: ground.fleet,
+        plane: deps.plane,
+        depth: deps.depth,
+        dead_letter_queue: deps.dead_letter_queue,
+        fleet: deps.fleet,
     };
-    let console = skilift_console::start(settings, sources, life).await?;
+    let console = skilift_console::start(settings, sources, lifecycle).await?;
     let address = listener.address()?;
     let is_local = address.ip().is_loopback();
     if !is_local && !console.has_users()? {
@@ -134,7 +139,7 @@ pub(crate) async fn start(
     }
     let url = listener.url()?;
     let token = is_local.then(|| LocalToken::write(&console, &data, address));
-    skilift_console::serve(&console, listener, life);
+    skilift_console::serve(&console, listener, lifecycle);
     tracing::info!(stack = %config.stack, "admin API on {url}");
     Ok(RunningConsole {
         login_code: is_local.then(|| console.make_login_code()),
@@ -143,7 +148,7 @@ pub(crate) async fn start(
     })
 }
 
-/// What the console keeps is of one stack: the books of another one say nothing of its lanes.
+/// The console's state belongs to one stack, because reconciliation is per stack.
 fn subfolder(engine: EngineKind, stack: &StackName) -> String {
     match engine {
         EngineKind::DataFolder => SUBFOLDER.to_owned(),
@@ -151,19 +156,22 @@ fn subfolder(engine: EngineKind, stack: &StackName) -> String {
     }
 }
 
-/// How much waits in a fleet's queues.
+/// Depth of the queues of a fleet.
 pub(crate) fn fleet_depth(config: &Config, broker: &Broker) -> Arc<dyn DepthGauge> {
-    // A connection of its own: RabbitMQ does not listen to one that it has blocked.
+    // A separate connection, because RabbitMQ does not read from a connection that it has blocked.
     let broker = broker.another("depth");
     Arc::new(RabbitDepth::new(broker, config.stack.clone()))
 }
 
 /// The dead letters of a fleet.
-pub(crate) fn fleet_letters(config: &Config, broker: &Broker) -> Arc<dyn DeadLetterOffice> {
+pub(crate) fn fleet_dead_letter_queue(
+    config: &Config,
+    broker: &Broker,
+) -> Arc<dyn DeadLetterOffice> {
     Arc::new(RabbitOffice::new(broker, config.stack.clone()))
 }
 
-/// RabbitMQ's management API, where it is to be asked.
+/// Client of RabbitMQ's management API, if configured.
 pub(crate) fn management(
     config: &Config,
     broker: &Broker,
@@ -174,7 +182,7 @@ pub(crate) fn management(
     let is_encrypted = url.reveal().starts_with("https:");
     let client = reqwest::Client::builder()
         .tls_backend_preconfigured(tls(is_encrypted)?)
-        // The password is for the server that was named, and for no other.
+        // The password must not be sent to any other server, so redirects are not followed.
         .redirect(reqwest::redirect::Policy::none());
     Ok(Some(ManagementSource {
         url: url.clone(),
@@ -183,23 +191,23 @@ pub(crate) fn management(
     }))
 }
 
-/// What the console within `up` speaks: TLS where others can reach it.
+/// TLS of the console within `up`: used if other hosts can reach it.
 pub(crate) fn tls_of_up(config: &Config) -> Option<&TlsFiles> {
     let is_local = config.console_listen.ip().is_loopback();
     config.tls.as_ref().filter(|_| !is_local)
 }
 
-/// Prints where the console is and how to get in.
-fn greet(console: &RunningConsole) {
+/// Prints the URL of the console and how to log in.
+fn print_banner(console: &RunningConsole) {
     let way_in = match &console.login_code {
-        Some(code) => format!("login code (10 minutes, once)  {code}"),
-        None => "log in by name and password: skictl login".to_owned(),
+        Some(code) => format!("login code (valid once, for 10 minutes)  {code}"),
+        None => "log in with name and password: `skictl login USER`".to_owned(),
     };
-    let text = format!("\nThe console is on {}\n{way_in}\n\n", console.url);
+    let text = format!("\nThe console listens on {}\n{way_in}\n\n", console.url);
     process::print(&text);
 }
 
-/// The token of this process, in a file that its user alone can read, and a link by which `skictl` finds it from the address.
+/// The token of this process, in a file that only its user can read, and a link through which `skictl` finds it by address.
 struct LocalToken {
     files: Vec<PathBuf>,
 }
@@ -213,8 +221,10 @@ impl LocalToken {
         let mut files = vec![file.clone()];
         match link(&file, address) {
             Ok(link) => files.push(link),
-            // Then `--token-file` names it.
-            Err(error) => tracing::warn!("skictl finds the token only by its name: {error:#}"),
+            // Then `--token-file` is needed.
+            Err(error) => tracing::warn!(
+                "skictl cannot find the token automatically, use --token-file: {error:#}"
+            ),
         }
         Ok(Self { files })
     }
@@ -223,13 +233,13 @@ impl LocalToken {
 impl Drop for LocalToken {
     fn drop(&mut self) {
         for file in &self.files {
-            // It counts for nothing any more.
+            // It is no longer valid.
             let _ = fs::remove_file(file);
         }
     }
 }
 
-/// Writes a file that is new, so that nobody else has it open or may read it.
+/// Creates a new file, so that no other process has it open or can read it.
 fn write_secret(file: &Path, text: &str) -> io::Result<()> {
     remove(file)?;
     let mut options = File::options();
@@ -237,7 +247,7 @@ fn write_secret(file: &Path, text: &str) -> io::Result<()> {
     writeln!(options.open(file)?, "{text}")
 }
 
-/// `skilift/consoles/ADDRESS_PORT.token` in the folder for this user's state.
+/// `skilift/consoles/ADDRESS_PORT.token` in the user's state directory.
 fn link(file: &Path, address: SocketAddr) -> anyhow::Result<PathBuf> {
     let folder = Config::state_home()?.join("consoles");
     let mut builder = DirBuilder::new();

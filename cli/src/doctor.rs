@@ -1,8 +1,8 @@
-//! `skictl doctor`: looks at all that a deployment stands on, by its configuration alone and without a console, and says of
-//! each fault how to mend it. It changes nothing.
+//! `skictl doctor` checks everything that a deployment depends on, from its configuration and without a console, and suggests
+//! a fix for each fault; it changes nothing.
 //!
-//! - `findings`: what is found, and what that means. Then what is looked at, one file each: `broker` by AMQP, and by its
-//!   `management` API where that is given; `redis`; `nodes`, by their heartbeats; `machine`: this one's ports, disk and files.
+//! - `findings`: the result of each check. The other files hold the checks: `broker` through AMQP, and through its
+//!   `management` API if configured; `redis`; `nodes`, from heartbeats; `machine`: ports, disk and files of this host.
 
 mod broker;
 mod findings;
@@ -16,22 +16,22 @@ use std::process::ExitCode;
 
 use self::findings::{Findings, State, not_checked};
 use crate::args::doctor::{DoctorArgs, ReportForm};
-use crate::client::{Columns, Look, Page, Tone};
+use crate::client::{Columns, Page, Style, TerminalStyle};
 use crate::config::Config;
 use crate::exit::Exit;
 use crate::process;
 
-/// Looks, and shows what it finds.
+/// Runs all checks and prints the findings.
 pub(crate) fn run(args: &DoctorArgs) -> anyhow::Result<ExitCode> {
     let config = Config::load(args, args.common.config.as_deref())?;
     process::block_on(async {
-        let findings = look(&config).await?;
+        let findings = run_checks(&config).await?;
         let text = match args.output {
             ReportForm::Json => serde_json::to_string(&findings)? + "\n",
-            ReportForm::Table => draw(&findings),
+            ReportForm::Table => render(&findings),
         };
         let mut out = io::stdout().lock();
-        // Whoever closes the pipe has seen enough; the exit code says the rest.
+        // A closed pipe is not an error; the exit code still reports the result.
         let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
         Ok(if findings.state == State::Failed {
             Exit::Refused.into()
@@ -41,16 +41,16 @@ pub(crate) fn run(args: &DoctorArgs) -> anyhow::Result<ExitCode> {
     })
 }
 
-async fn look(config: &Config) -> anyhow::Result<Findings> {
+async fn run_checks(config: &Config) -> anyhow::Result<Findings> {
     let mut findings = Findings::default();
     match &config.servers {
         Some(servers) => {
             let (broker, management, redis, nodes, machine) = tokio::join!(
-                broker::look(servers, &config.stack),
-                management::look(servers, &config.stack, config.management_url.as_ref()),
-                redis::look(servers, &config.stack, config.accept_loss_window),
-                nodes::look(servers, &config.stack),
-                machine::look(config),
+                broker::check(servers, &config.stack),
+                management::check(servers, &config.stack, config.management_url.as_ref()),
+                redis::check(servers, &config.stack, config.accept_loss_window),
+                nodes::check(servers, &config.stack),
+                machine::check(config),
             );
             for group in [broker, management?, redis, nodes, machine] {
                 findings.add(group);
@@ -62,25 +62,25 @@ async fn look(config: &Config) -> anyhow::Result<Findings> {
                 without("broker", "--amqp-url"),
                 without("redis", "--redis-url"),
             ]);
-            findings.add(machine::look(config).await);
+            findings.add(machine::check(config).await);
         }
     }
     Ok(findings)
 }
 
-fn draw(findings: &Findings) -> String {
-    let mut page = Page::new(Look::stdout());
+fn render(findings: &Findings) -> String {
+    let mut page = Page::new(TerminalStyle::stdout());
     let row = |finding: &findings::Finding| {
-        let (word, tone) = match finding.state {
-            State::Ok => ("ok", Tone::Good),
-            State::Warning => ("warning", Tone::Warning),
-            State::Failed => ("failed", Tone::Alarm),
-            State::NotChecked => ("not checked", Tone::Plain),
+        let (word, style) = match finding.state {
+            State::Ok => ("ok", Style::Good),
+            State::Warning => ("warning", Style::Warning),
+            State::Failed => ("failed", Style::Alarm),
+            State::NotChecked => ("not checked", Style::Plain),
         };
-        let plain = |text: &str| (text.to_owned(), Tone::Plain);
+        let plain = |text: &str| (text.to_owned(), Style::Plain);
         let seen = [
             plain(&finding.check),
-            (word.to_owned(), tone),
+            (word.to_owned(), style),
             plain(&finding.found),
         ];
         let fix = finding.fix.as_deref();
@@ -90,10 +90,10 @@ fn draw(findings: &Findings) -> String {
     page.table(
         &Columns {
             names: ["check", "state", "~found"],
-            spare: &[],
+            optional_columns: &[],
         },
         findings.findings.iter().flat_map(row),
-        "nothing to look at",
+        "nothing to check",
     );
     page.finish()
 }

@@ -1,4 +1,4 @@
-//! Completions and man pages, made from the command line's own definition.
+//! Completions and man pages, generated from the definition of the command line.
 
 use std::io::{self, ErrorKind, Write};
 use std::path::Path;
@@ -19,7 +19,7 @@ pub(crate) fn completions(shell: Shell) -> anyhow::Result<ExitCode> {
     print(&script)
 }
 
-/// Prints the man page of skictl, or writes those of all commands.
+/// Prints the man page of skictl, or writes the man pages of all commands.
 pub(crate) fn man(folder: Option<&Path>) -> anyhow::Result<ExitCode> {
     let mut all = Cli::command().disable_help_subcommand(true);
     all.build();
@@ -28,7 +28,7 @@ pub(crate) fn man(folder: Option<&Path>) -> anyhow::Result<ExitCode> {
     };
     std::fs::create_dir_all(folder)
         .and_then(|()| write_pages(&all, "", folder))
-        .with_context(|| format!("cannot write man pages into {}", folder.display()))?;
+        .with_context(|| format!("cannot write man pages to {}", folder.display()))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -41,10 +41,10 @@ fn write_pages(command: &Command, path: &str, folder: &Path) -> io::Result<()> {
     std::fs::write(folder.join(name), text)
 }
 
-/// What stands at the head of the paragraph of a help text that lists exit codes.
+/// First line of the paragraph with the exit codes in a help text.
 const EXIT_CODES: &str = "Exit codes:\n";
 
-/// The page of one command, by its words behind `skictl`, and the name of its file.
+/// The page of one command, by its path after `skictl`, and the name of its file.
 fn page(command: &Command, path: &str) -> io::Result<(String, Vec<u8>)> {
     let man = Man::new(command.clone());
     let mut page = Vec::new();
@@ -68,7 +68,7 @@ fn page(command: &Command, path: &str) -> io::Result<(String, Vec<u8>)> {
     let mut rest = Roff::default();
     for codes in codes {
         rest.control("SH", ["EXIT STATUS"]);
-        as_it_is(&mut rest, codes.trim_start_matches(EXIT_CODES).lines());
+        push_verbatim(&mut rest, codes.trim_start_matches(EXIT_CODES).lines());
     }
     if !notes.is_empty() {
         rest.control("SH", ["NOTES"]);
@@ -80,7 +80,7 @@ fn page(command: &Command, path: &str) -> io::Result<(String, Vec<u8>)> {
     let examples = Cli::examples(path);
     if !examples.is_empty() {
         rest.control("SH", ["EXAMPLES"]);
-        as_it_is(&mut rest, examples.iter().copied());
+        push_verbatim(&mut rest, examples.iter().copied());
     }
     rest.to_writer(&mut page)?;
     if path.is_empty() {
@@ -89,8 +89,8 @@ fn page(command: &Command, path: &str) -> io::Result<(String, Vec<u8>)> {
     Ok((man.get_filename(), page))
 }
 
-/// Lines that are not filled.
-fn as_it_is<'a>(roff: &mut Roff, lines: impl Iterator<Item = &'a str>) {
+/// Lines without filling.
+fn push_verbatim<'a>(roff: &mut Roff, lines: impl Iterator<Item = &'a str>) {
     roff.control("nf", []);
     for line in lines {
         roff.text([roman(line)]);
@@ -98,7 +98,7 @@ fn as_it_is<'a>(roff: &mut Roff, lines: impl Iterator<Item = &'a str>) {
     roff.control("fi", []);
 }
 
-/// Writes to stdout. A reader that has seen enough is no failure.
+/// Writes to stdout; a closed pipe is not an error.
 fn print(text: &[u8]) -> anyhow::Result<ExitCode> {
     match io::stdout().write_all(text) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error).context("cannot write"),

@@ -1,46 +1,46 @@
-//! What the exit code of every command says.
+//! The exit codes of all commands.
 
 use std::process::ExitCode;
 
 use skilift_console::view::plan::{OutcomeResult, OutcomeView, RefusalView, StepCode, StepView};
 
-/// How a command ended. The numbers are stable: scripts decide by them.
+/// Result of a command; the numbers are stable because scripts depend on them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
-    /// It is done, or it was so already.
+    /// The command succeeded, or the requested state was already in place.
     Done = 0,
-    /// Something failed that was not expected to.
+    /// An unexpected failure.
     Failed = 1,
-    /// The command line or the configuration cannot be meant.
+    /// The command line or the configuration is invalid.
     Usage = 2,
-    /// Some of it was done, and some was not.
+    /// Only a part of the change was applied.
     Partial = 3,
-    /// A guard refused it, or what it stands on is not so.
+    /// A guard or a precondition refused the change.
     Refused = 4,
-    /// Who asks is not known, or may not do this.
+    /// The caller is not logged in, or lacks the permission.
     Forbidden = 5,
-    /// A limit is reached: asked too often, or no room.
+    /// A limit is reached: rate limit, quota or capacity.
     Capacity = 6,
-    /// It may still be under way, and was not waited for any longer.
+    /// The wait timed out; the operation may still be in progress.
     TimedOut = 7,
-    /// A condition of `--fail-if` holds.
+    /// A `--fail-if` condition is met.
     Threshold = 8,
-    /// A signal ended it.
+    /// A signal interrupted the command.
     Interrupted = 130,
 }
 
-/// All of them, for the end of `--help`.
+/// All exit codes, for the end of `--help`.
 pub(crate) const EXIT_CODES: &str = "\
 Exit codes:
-  0    done, or so already
+  0    done, or already in the requested state
   1    unexpected failure
-  2    usage: the command line or the configuration cannot be meant
-  3    done in part
+  2    usage error: invalid command line or configuration
+  3    partially done
   4    refused by a guard or a precondition: nothing was changed
-  5    not permitted, or not logged in
-  6    a limit is reached: asked too often, or no room for a machine
-  7    not waited for any longer; it may still be under way
-  8    a threshold is passed (skictl load --fail-if)
+  5    permission denied, or not logged in
+  6    limit reached: rate limit, quota, or no capacity for an instance
+  7    timed out; the operation may still be in progress
+  8    a threshold is exceeded (`skictl load --fail-if`)
   130  interrupted";
 
 impl From<Exit> for ExitCode {
@@ -50,15 +50,15 @@ impl From<Exit> for ExitCode {
 }
 
 impl Exit {
-    /// How a command ends that waited for what came of a plan. What only some machines did is [`Self::Partial`]; where all
-    /// failed, the first that did says why.
+    /// Exit code of a command that waited for the outcome of a plan: [`Self::Partial`] if only some instances succeeded; if all
+    /// failed, the first failed step determines it.
     pub(crate) fn of_outcome(outcome: &OutcomeView) -> Self {
         match outcome.result {
-            OutcomeResult::Done | OutcomeResult::Already => Self::Done,
+            OutcomeResult::Succeeded | OutcomeResult::Unchanged => Self::Done,
             OutcomeResult::Partial => Self::Partial,
             OutcomeResult::Running => Self::TimedOut,
             OutcomeResult::Failed => {
-                // What was not even begun is a consequence.
+                // A step that was not started is only a consequence.
                 let failed = |step: &&StepView| !step.done && step.code != Some(StepCode::Waiting);
                 let first = outcome.steps.iter().find(failed);
                 first
@@ -68,7 +68,7 @@ impl Exit {
         }
     }
 
-    /// How a command ends whose plan was refused for these reasons.
+    /// Exit code of a command whose plan was refused for these reasons.
     pub(crate) fn of_refusals<'a>(refusals: impl IntoIterator<Item = &'a RefusalView>) -> Self {
         let denied = |refusal: &RefusalView| {
             let code = refusal.code.map(Self::of_failure);
@@ -81,7 +81,7 @@ impl Exit {
         }
     }
 
-    /// What it says of a plan of which nothing was done that this came of a machine.
+    /// Exit code of a failed plan, by the code of its first failed step.
     fn of_failure(code: StepCode) -> Self {
         match code {
             StepCode::Denied | StepCode::Credentials => Self::Forbidden,
@@ -96,8 +96,8 @@ impl Exit {
             | StepCode::NotDrained
             | StepCode::Refused => Self::Refused,
             StepCode::FellBack | StepCode::Unreachable => Self::Failed,
-            // A console that says so of a step that failed is not understood.
-            StepCode::Done | StepCode::Already | StepCode::Waiting | StepCode::UnderWay => {
+            // A failed step with one of these codes is unexpected.
+            StepCode::Succeeded | StepCode::Unchanged | StepCode::Waiting | StepCode::UnderWay => {
                 Self::Failed
             }
         }
@@ -129,7 +129,7 @@ mod tests {
         }
     }
 
-    /// All codes there are, as the wire has them.
+    /// All step codes, as serialised.
     fn all_codes() -> Vec<String> {
         let error = serde_json::from_str::<StepCode>("\"?\"").unwrap_err();
         let error = error.to_string();
@@ -138,9 +138,9 @@ mod tests {
         words.map(str::to_owned).collect()
     }
 
-    /// An outcome of which nothing was done, with these codes.
+    /// A failed outcome whose steps have these codes.
     fn failed(codes: &[Option<&str>]) -> OutcomeView {
-        let action = json!({ "does": "start", "to": "i-1", "before": null, "after": null });
+        let action = json!({ "action": "start", "target": "i-1", "before": null, "after": null });
         let steps: Vec<Value> = codes
             .iter()
             .map(|code| json!({ "action": action, "done": false, "message": null, "code": code }))
@@ -151,7 +151,10 @@ mod tests {
     #[test]
     fn every_code_of_a_step_has_an_exit_code() {
         let codes = [
-            (1, "done already waiting under_way fell_back unreachable"),
+            (
+                1,
+                "succeeded unchanged waiting under_way fell_back unreachable",
+            ),
             (
                 4,
                 "wrong_state not_found bad_id not_ours obstacle protected not_drained refused",
@@ -183,7 +186,12 @@ mod tests {
         ] {
             assert_eq!(Exit::of_outcome(&failed(codes)) as u8, exit, "{codes:?}");
         }
-        for (result, exit) in [("done", 0), ("already", 0), ("partial", 3), ("running", 7)] {
+        for (result, exit) in [
+            ("succeeded", 0),
+            ("unchanged", 0),
+            ("partial", 3),
+            ("running", 7),
+        ] {
             let mut outcome = failed(&[Some("denied")]);
             outcome.result = serde_json::from_value(json!(result)).unwrap();
             assert_eq!(Exit::of_outcome(&outcome) as u8, exit, "{result}");
@@ -193,7 +201,7 @@ mod tests {
     #[test]
     fn who_may_not_is_told_apart_from_what_a_guard_refuses() {
         let refusal = |code: Value| -> RefusalView {
-            let refusal = json!({ "why": "because", "can_override": false, "code": code });
+            let refusal = json!({ "reason": "because", "can_override": false, "code": code });
             serde_json::from_value(refusal).unwrap()
         };
         let guard = refusal(Value::Null);

@@ -1,5 +1,5 @@
-//! The machine that this process runs on, by the name that whoever rents it out gives it: by that the console finds the nodes
-//! of an instance. It is told (`--instance-id`), or EC2 is asked; off EC2 nobody is.
+//! The ID of the instance that this process runs on, which the console uses to find the nodes of an instance: from
+//! `--instance-id`, or on EC2 from the instance metadata service.
 
 mod metadata;
 
@@ -15,26 +15,26 @@ use skilift_core::retry::pauses;
 use self::metadata::Metadata;
 use crate::config::Config;
 
-/// Where the kernel says what the machine is.
+/// The sysfs directory with the hardware identification.
 const SYS: &str = "/sys";
-/// Attempts, over about half a minute, after which somebody is told that there is no answer.
+/// Failed attempts, over about half a minute, before a warning is logged.
 const TRIES: usize = 12;
-/// How often it is asked after that.
+/// Interval between attempts after that.
 const SELDOM: Duration = Duration::from_secs(60);
-/// Longest name of an instance, in bytes. EC2's have 10 or 19.
-const MOST_BYTES: usize = 64;
+/// Maximum length of an instance ID in bytes; IDs of EC2 have 10 or 19.
+const MAX_BYTES: usize = 64;
 
-/// The name of an instance: EC2's, as `i-0123456789abcdef0`, or what its operator calls it.
+/// The ID of an instance: from EC2, for example `i-0123456789abcdef0`, or set by the operator.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct InstanceId(String);
 
-/// Text that names no instance.
+/// An invalid instance ID.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("an instance is named by 1 to {MOST_BYTES} letters, digits, dots, dashes and underscores")]
+#[error("an instance ID has 1 to {MAX_BYTES} letters, digits, dots, dashes and underscores")]
 pub(crate) struct InvalidInstanceId;
 
 impl InstanceId {
-    /// Whether it has the form of EC2's: `i-` and 8 hexadecimal digits, or 17 since 2016.
+    /// Whether it has the form of an EC2 instance ID: `i-` and 8 hexadecimal digits, or 17 since 2016.
     fn is_of_ec2(&self) -> bool {
         let is_hex = |c: u8| matches!(c, b'0'..=b'9' | b'a'..=b'f');
         let digits = self.0.strip_prefix("i-");
@@ -47,7 +47,7 @@ impl FromStr for InstanceId {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
-        let fits = (1..=MOST_BYTES).contains(&text.len()) && text.chars().all(is_allowed);
+        let fits = (1..=MAX_BYTES).contains(&text.len()) && text.chars().all(is_allowed);
         fits.then(|| Self(text.to_owned())).ok_or(InvalidInstanceId)
     }
 }
@@ -58,27 +58,30 @@ impl fmt::Display for InstanceId {
     }
 }
 
-/// The name of this process' instance, which is empty until it is known. Nobody waits for it: EC2 is asked by a task, if this
-/// is EC2 at all.
-pub(crate) fn find(config: &Config, life: &Lifecycle) -> anyhow::Result<Arc<OnceLock<String>>> {
+/// The instance ID of this process, empty until known. It does not delay the start: on EC2 a task queries the metadata
+/// service.
+pub(crate) fn find(
+    config: &Config,
+    lifecycle: &Lifecycle,
+) -> anyhow::Result<Arc<OnceLock<String>>> {
     let told = config.instance_id.as_ref();
-    find_on(Path::new(SYS), Metadata::of_ec2, told, life)
+    find_on(Path::new(SYS), Metadata::of_ec2, told, lifecycle)
 }
 
-/// The name of an instance of which the kernel says that in `sys`.
+/// The ID of an instance whose hardware identification is in `sys`.
 fn find_on(
     sys: &Path,
     metadata: impl FnOnce() -> anyhow::Result<Metadata>,
     told: Option<&InstanceId>,
-    life: &Lifecycle,
+    lifecycle: &Lifecycle,
 ) -> anyhow::Result<Arc<OnceLock<String>>> {
     let found = Arc::new(OnceLock::new());
     if let Some(id) = told {
         found.get_or_init(|| id.to_string());
     } else if is_ec2(sys) {
         let metadata = metadata()?;
-        let (finding, draining) = (Arc::clone(&found), life.draining());
-        life.spawn("instance id", async move {
+        let (finding, draining) = (Arc::clone(&found), lifecycle.draining());
+        lifecycle.spawn("instance id", async move {
             let learning = learn(&metadata, &finding);
             draining.run_until_cancelled(learning).await;
             draining.cancelled().await;
@@ -88,8 +91,7 @@ fn find_on(
     Ok(found)
 }
 
-/// Whether the kernel says that this is a machine of EC2: a Nitro or bare metal one by the vendor in its firmware's tables, an
-/// older one by Xen's id of it.
+/// Whether this is an EC2 instance: Nitro and bare metal by the vendor in the DMI tables, older ones by the Xen UUID.
 /// <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/identify_ec2_instances.html>
 fn is_ec2(sys: &Path) -> bool {
     let says = |file: &str| std::fs::read_to_string(sys.join(file)).unwrap_or_default();
@@ -99,7 +101,7 @@ fn is_ec2(sys: &Path) -> bool {
     vendors.any(|vendor| vendor.trim() == "Amazon EC2") || xen.starts_with("ec2")
 }
 
-/// Asks until there is an answer.
+/// Queries until there is a response.
 async fn learn(metadata: &Metadata, found: &OnceLock<String>) {
     let pauses = pauses()
         .take(TRIES)
@@ -107,13 +109,13 @@ async fn learn(metadata: &Metadata, found: &OnceLock<String>) {
     for (tries, pause) in (1..).zip(pauses) {
         match metadata.instance_id().await {
             Ok(id) => {
-                tracing::info!("this is the instance {id}, says EC2");
+                tracing::info!("running on EC2 instance {id}");
                 found.get_or_init(|| id.to_string());
                 return;
             }
             Err(error) if tries == TRIES => tracing::warn!(
-                "EC2 does not tell this instance's id, by which the console would find it: {}; asking each minute from now on; \
-                 --instance-id says it, too",
+                "cannot get the ID of this instance from EC2, so the console cannot match its nodes: {}; retrying every minute; \
+                set it with --instance-id",
                 chain(&error)
             ),
             Err(error) => tracing::debug!("{}", chain(&error)),
@@ -134,15 +136,15 @@ mod tests {
 
     #[tokio::test]
     async fn off_ec2_or_told_nobody_is_asked() {
-        let life = Lifecycle::new();
-        let nobody = || panic!("somebody was asked");
+        let lifecycle = Lifecycle::new();
+        let nobody = || panic!("the service was queried");
         let sys = TempDir::new().unwrap();
-        let found = find_on(sys.path(), nobody, None, &life).unwrap();
+        let found = find_on(sys.path(), nobody, None, &lifecycle).unwrap();
         assert_eq!(found.get(), None);
         let told: InstanceId = "local-worker-1".parse().unwrap();
         std::fs::create_dir_all(sys.path().join("class/dmi/id")).unwrap();
         std::fs::write(sys.path().join("class/dmi/id/sys_vendor"), "Amazon EC2\n").unwrap();
-        let found = find_on(sys.path(), nobody, Some(&told), &life).unwrap();
+        let found = find_on(sys.path(), nobody, Some(&told), &lifecycle).unwrap();
         assert_eq!(found.get().map(String::as_str), Some("local-worker-1"));
     }
 
@@ -153,13 +155,13 @@ mod tests {
         std::fs::write(sys.path().join("hypervisor/uuid"), "ec2e1916\n").unwrap();
         let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", silent.local_addr().unwrap());
-        let life = Lifecycle::new();
-        let found = find_on(sys.path(), || Metadata::at(&address), None, &life).unwrap();
+        let lifecycle = Lifecycle::new();
+        let found = find_on(sys.path(), || Metadata::at(&address), None, &lifecycle).unwrap();
         assert_eq!(found.get(), None);
         let (_asking, _) = silent.accept().await.unwrap();
-        life.drain();
+        lifecycle.drain();
         let deadline = Duration::from_secs(10);
-        let code = life
+        let code = lifecycle
             .run_until_drained(Signals::install().unwrap(), deadline)
             .await;
         assert_eq!(format!("{code:?}"), format!("{:?}", ExitCode::SUCCESS));
@@ -214,6 +216,6 @@ mod tests {
             std::fs::write(&file, text).unwrap();
             assert_eq!(is_ec2(sys.path()), expected, "{}: {text}", file.display());
         }
-        assert!(!is_ec2(TempDir::new().unwrap().path()), "nothing is said");
+        assert!(!is_ec2(TempDir::new().unwrap().path()), "no identification");
     }
 }

@@ -1,6 +1,6 @@
-//! `skictl load`: loads a server and says what came of it.
+//! `skictl load`: runs a load test and prints the results.
 //!
-//! - `progress`: the bar on a terminal. `table`: the summary for people.
+//! - `progress`: the progress bar on a terminal. `table`: the summary as a table.
 
 mod progress;
 mod table;
@@ -26,10 +26,10 @@ use crate::args::load::{LoadArgs, Output};
 use crate::exit::Exit;
 use crate::process::raise_file_limit;
 
-/// How long the target may give no answer at all.
+/// Maximum time without any response of the target.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(30);
 
-/// Loads the target until the run is over, and prints the summary.
+/// Runs the load test and prints the summary.
 pub(crate) fn run(args: &LoadArgs) -> anyhow::Result<ExitCode> {
     let config = config(args);
     let usage = check(args)
@@ -47,12 +47,12 @@ pub(crate) fn run(args: &LoadArgs) -> anyhow::Result<ExitCode> {
         .build()
         .context("cannot start the runtime")?;
     let outcome = runtime.block_on(until_over(config));
-    // After a second signal nothing is waited for.
+    // After a second signal exit immediately.
     runtime.shutdown_background();
     let Some(outcome) = outcome? else {
         return Ok(Exit::Interrupted.into());
     };
-    // The summary first: a report that cannot be written must not take it along.
+    // Print the summary first, so that it is not lost if the report cannot be written.
     let printed = print(&outcome.summary, args.output);
     let code = judge(args, &outcome.summary);
     if let Some(folder) = &args.report {
@@ -100,12 +100,12 @@ fn config(args: &LoadArgs) -> LoadConfig {
     }
 }
 
-/// Checks what the run itself does not know of.
+/// Validates the arguments that the run does not know.
 fn check(args: &LoadArgs) -> anyhow::Result<()> {
     for threshold in &args.fail_if {
         anyhow::ensure!(
             args.verify || !threshold.needs_verify(),
-            "--fail-if {threshold:?}: only a run with --verify can tell",
+            "--fail-if {threshold:?} requires --verify",
             threshold = threshold.to_string()
         );
     }
@@ -113,7 +113,7 @@ fn check(args: &LoadArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Runs to the end; none when a second signal ended it at once, or a first one before anything was sent.
+/// Runs to the end; `None` if a second signal ended the run immediately, or a first one before the first request.
 async fn until_over(config: LoadConfig) -> anyhow::Result<Option<Outcome>> {
     let mut signals = Signals::install()?;
     raise_file_limit();
@@ -133,7 +133,7 @@ async fn until_over(config: LoadConfig) -> anyhow::Result<Option<Outcome>> {
                     return Ok(None);
                 }
                 bar.clear();
-                eprintln!("skictl: {name}: no more is sent; what is under way is waited for, at most 5 s; a second signal ends at once");
+                eprintln!("skictl: {name}: interrupted: waiting up to 5 s for requests in flight; a second signal ends at once");
                 stop.cancel();
             }
         }
@@ -151,13 +151,13 @@ fn print(summary: &Summary, output: Output) -> anyhow::Result<()> {
         Output::Json => serde_json::to_string_pretty(summary)? + "\n",
     };
     match io::stdout().write_all(text.as_bytes()) {
-        // A reader that has seen enough is no failure.
+        // A closed pipe is not an error.
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error).context("cannot write"),
         _ => Ok(()),
     }
 }
 
-/// Says on stderr what is wrong with a run, and gives its exit code.
+/// Prints the problems of a run to stderr, and returns its exit code.
 fn judge(args: &LoadArgs, summary: &Summary) -> Exit {
     let broken: Vec<String> = args
         .fail_if
@@ -168,7 +168,7 @@ fn judge(args: &LoadArgs, summary: &Summary) -> Exit {
         eprintln!("skictl: --fail-if {condition}");
     }
     if summary.ended == Ended::Interrupted {
-        eprintln!("skictl: interrupted: the summary is of a part of the run");
+        eprintln!("skictl: interrupted: the summary covers only a part of the run");
         return Exit::Interrupted;
     }
     if !broken.is_empty() {
@@ -176,14 +176,14 @@ fn judge(args: &LoadArgs, summary: &Summary) -> Exit {
     }
     if summary.ended == Ended::TargetLost {
         eprintln!(
-            "skictl: the target gave no answer any more, so that the run was ended: {} requests were not sent",
+            "skictl: the target stopped responding and the run was aborted: {} requests were not sent",
             summary.requests.unsent
         );
         return Exit::Failed;
     }
     if summary.requests.succeeded == 0 {
         let why = summary.errors.first().map_or_else(
-            || "nothing was sent".to_owned(),
+            || "no request was sent".to_owned(),
             |error| format!("{}: {}", error.kind, error.example),
         );
         eprintln!("skictl: no request succeeded ({why})");
@@ -192,13 +192,13 @@ fn judge(args: &LoadArgs, summary: &Summary) -> Exit {
     Exit::Done
 }
 
-/// Writes the report of a run: the one place where its files are made.
+/// Writes the report of a run.
 fn write_report(folder: &Path, args: &LoadArgs, outcome: &Outcome) -> anyhow::Result<()> {
     let Outcome { summary, timeline } = outcome;
     let pace = match (args.rate, &args.profile) {
         (Some(rate), _) => format!("{rate} requests/s"),
-        (None, Some(_)) => "a rate over time".to_owned(),
-        (None, None) => "as fast as answers come".to_owned(),
+        (None, Some(_)) => "a rate profile".to_owned(),
+        (None, None) => "closed loop".to_owned(),
     };
     let breaker = args.breaker_open.zip(args.breaker_close);
     let run = report::Run {
@@ -219,7 +219,7 @@ fn write_report(folder: &Path, args: &LoadArgs, outcome: &Outcome) -> anyhow::Re
     Ok(())
 }
 
-/// What the run was asked to do, for its report.
+/// The parameters of the run, for its report.
 fn parameters(args: &LoadArgs, summary: &Summary) -> serde_json::Value {
     let range = |first: &dyn Display, last: &dyn Display| format!("{first}-{last}");
     serde_json::json!({

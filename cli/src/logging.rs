@@ -1,4 +1,4 @@
-//! Logs: stderr, text on a terminal, else JSON, times in UTC, one line per event and none per ride.
+//! Logs on stderr: text on a terminal, else JSON; UTC times, one line per event, none per ride.
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::LazyLock;
@@ -8,8 +8,8 @@ use indicatif::MultiProgress;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
-/// These libraries report the same troubles as we do, in words for their developers. Only fjall has threads of its own, of
-/// whose failure we learn that there was one, and not why.
+/// Log levels of libraries that report the same errors as we do. Only the threads of fjall fail without returning their
+/// error, so its errors are logged.
 const QUIET: [(&str, &str); 4] = [
     ("lapin", "off"),
     ("async_rs", "off"),
@@ -17,10 +17,10 @@ const QUIET: [(&str, &str); 4] = [
     ("lsm_tree", "off"),
 ];
 
-/// What stands at the foot of the terminal: lines of the log go above it.
+/// Progress bars at the bottom of the terminal; log lines are printed above them.
 pub(crate) static BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
 
-/// Stderr, above the bars.
+/// Stderr, above the progress bars.
 struct AboveBars;
 
 impl Write for AboveBars {
@@ -33,17 +33,17 @@ impl Write for AboveBars {
     }
 }
 
-/// How the lines of the log are written.
+/// Log formats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum LogFormat {
-    /// For people.
+    /// Readable text.
     Text,
-    /// For programs.
+    /// JSON lines.
     Json,
 }
 
 impl LogFormat {
-    /// As text where somebody sees it.
+    /// Text if stderr is a terminal, else JSON.
     pub(crate) fn of_stderr() -> Self {
         if io::stderr().is_terminal() {
             Self::Text
@@ -53,13 +53,15 @@ impl LogFormat {
     }
 }
 
-/// Starts logging, by a filter such as `info` or `info,skilift_worker=debug`. A child process is told how its parent logs,
-/// for its own stderr leads there.
+/// Starts logging with a filter such as `info` or `info,skilift_worker=debug`; a child process uses the format of its parent,
+/// which relays its stderr.
 pub(crate) fn start(filter: &str, of_parent: Option<LogFormat>) -> anyhow::Result<()> {
     let mut filter = EnvFilter::builder()
         .with_default_directive(LevelFilter::INFO.into())
         .parse(filter)
-        .with_context(|| format!("the log filter {filter:?} cannot be used; one looks like info or info,skilift_worker=debug"))?;
+        .with_context(|| {
+            format!("invalid log filter {filter:?}; example: info or info,skilift_worker=debug")
+        })?;
     let given = filter.to_string();
     for (library, level) in QUIET {
         if !given.contains(library) {
@@ -68,7 +70,7 @@ pub(crate) fn start(filter: &str, of_parent: Option<LogFormat>) -> anyhow::Resul
     }
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        // Who cannot write to stderr can complain nowhere: the attempt would panic, and a node whose reader has gone must drain.
+        // Errors of stderr are not reported: this would panic, but a node whose log reader is gone must still drain.
         .log_internal_errors(false);
     match of_parent {
         Some(LogFormat::Text) => {

@@ -1,13 +1,13 @@
 //! `skictl`: Skilift's services and tools in one binary.
 //!
-//! - `args`: the command line. `config`: flags, environment and file, merged and checked.
-//! - `up`: everything in one process, with its `summary` line and its `simulate`d traffic; on servers its workers are
-//!   `children`, whose lines `relay` passes on. `serve`: one role of a fleet.
-//!   `console`: the admin API, alone or within `up`. `process`: what all of them have in common.
-//! - `client`: the operator's commands, which ask a console. `doctor`: looks at what a deployment stands on, without a
-//!   console. `exit`: what exit codes say.
-//! - `node`: what the console knows a process by, its `instance` too. `notify`: what systemd is told.
-//! - `load`: the test client. `documents`: completions and man pages.
+//! - `args`: the command line. `config`: flags, environment and file, merged and validated.
+//! - `up`: everything in one process, with its `summary` line and its `simulate`d traffic; on RabbitMQ and Redis its workers
+//!   are `children`, whose log lines `relay` forwards. `serve`: one role of a fleet.
+//!   `console`: the admin API, alone or within `up`. `process`: code shared by all of them.
+//! - `client`: the operator's commands, which send requests to a console. `doctor`: checks a deployment without a
+//!   console. `exit`: exit codes.
+//! - `node`: identity of a process for the console, with its `instance`. `notify`: notifications to systemd.
+//! - `load`: the load test client. `documents`: completions and man pages.
 //! - `logging`: one line per event on stderr.
 
 mod args;
@@ -36,7 +36,7 @@ use crate::args::{Cli, Command};
 use crate::client::ClientError;
 use crate::exit::Exit;
 
-/// Less CPU per request than the system allocator, and memory that stays flat.
+/// Uses less CPU per request than the system allocator, and keeps memory flat.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -48,7 +48,7 @@ fn main() -> ExitCode {
         Command::Completions { shell } => documents::completions(shell),
         Command::Man { folder } => documents::man(folder.as_deref()),
         Command::Doctor(args) => doctor::run(&args),
-        Command::Operate(command) => client::run(&command),
+        Command::Operator(command) => client::run(&command),
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("skictl: {error:#}");
@@ -60,7 +60,7 @@ fn exit_of(error: &anyhow::Error) -> Exit {
     if let Some(error) = error.downcast_ref::<ClientError>() {
         error.exit()
     } else if error.is::<config::ConfigError>() {
-        // A configuration that cannot be used is a usage error, as a wrong flag is.
+        // An invalid configuration is a usage error, like an invalid flag.
         Exit::Usage
     } else {
         Exit::Failed

@@ -1,4 +1,4 @@
-//! What systemd is told where it asks for it (`NOTIFY_SOCKET`): that the process serves, how it is, that it lives, that it ends.
+//! Notifications to systemd if it sets `NOTIFY_SOCKET`: readiness, status, watchdog and shutdown.
 //! <https://www.freedesktop.org/software/systemd/man/latest/sd_notify.html>
 
 use std::io;
@@ -13,25 +13,25 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::variable;
 
-/// How often it is looked whether the status is another one.
+/// Interval between two checks for a changed status.
 const LOOK: Duration = Duration::from_secs(1);
-/// Longest status, in characters: it is one line of `systemctl status`.
-const MOST_CHARACTERS: usize = 200;
-/// Notices that may wait for systemd. When it takes none, further ones are dropped.
+/// Maximum length of the status in characters; it is one line of `systemctl status`.
+const MAX_CHARACTERS: usize = 200;
+/// Maximum queued notifications; while systemd does not read, further ones are dropped.
 const WAITING: usize = 8;
 
-/// The end of a process, as those who watch it see it.
+/// Signals of the shutdown of a process.
 #[derive(Debug, Clone)]
 pub(crate) struct Ending {
-    /// The drain begins.
+    /// The drain starts.
     pub(crate) draining: CancellationToken,
-    /// How long the process may take from then on, at most.
+    /// Maximum duration of the shutdown from then on.
     pub(crate) takes: Duration,
-    /// All is done.
+    /// The shutdown is complete.
     pub(crate) end: CancellationToken,
 }
 
-/// Keeps systemd informed until the end; where it does not ask, it only waits for the end.
+/// Notifies systemd until the end; without `NOTIFY_SOCKET` only waits for the end.
 pub(crate) async fn keep_informed(check: HealthCheck, ending: Ending) {
     if variable("NOTIFY_SOCKET").is_none() {
         return ending.end.cancelled().await;
@@ -41,11 +41,11 @@ pub(crate) async fn keep_informed(check: HealthCheck, ending: Ending) {
     inform(send, within, check, ending).await;
 }
 
-/// Says by `send` how a process is, and that it lives, twice `within` the time after which it counts as dead.
+/// Sends the status and two watchdog notifications per watchdog timeout `within`.
 ///
-/// This future belongs into the process' main loop. A sign of life begins there, where it also needs an answer of `check`, and
-/// leaves by a task of the runtime: none leaves when the main loop is stuck, when the health check is, or when no thread of the
-/// runtime has time.
+/// This future must run in the main loop of the process. A watchdog notification requires the main loop, the health check and
+/// a task of the runtime, so none is sent when the main loop or the health check is stuck, or when all threads of the runtime
+/// are blocked.
 async fn inform(
     send: impl Fn(&str) -> io::Result<()> + Clone + Send + 'static,
     within: Option<Duration>,
@@ -64,11 +64,11 @@ async fn inform(
     let mut is_ending = false;
     loop {
         tokio::select! {
-            // So that no end overtakes its own beginning.
+            // Biased, so that the end is not handled before the start of the drain.
             biased;
             () = ending.draining.cancelled(), if !is_ending => {
                 is_ending = true;
-                // A longer drain than the unit's `TimeoutStopSec` is meant so.
+                // The drain may be longer than the unit's `TimeoutStopSec`.
                 let takes = u32::try_from(ending.takes.as_micros()).unwrap_or(u32::MAX);
                 notices.send(&[NotifyState::Stopping, NotifyState::ExtendTimeoutUsec(takes)]);
             }
@@ -87,17 +87,17 @@ async fn inform(
         }
     }
     drop(notices);
-    // It can fail only by a panic, which has said so.
+    // It fails only on a panic, which is already reported.
     let _ = sending.join_next().await;
 }
 
-/// What is to be told.
+/// The queue of notifications.
 struct Notices(mpsc::Sender<String>);
 
 impl Notices {
     fn send(&self, states: &[NotifyState<'_>]) {
         let lines: Vec<String> = states.iter().map(ToString::to_string).collect();
-        // One that finds no room is late anyway: systemd sees that it does not come.
+        // If the queue is full the notification is late anyway, and the watchdog of systemd detects that.
         let _ = self.0.try_send(lines.join("\n"));
     }
 }
@@ -108,29 +108,29 @@ async fn send_all(
 ) {
     let mut is_failing = false;
     while let Some(notice) = notices.recv().await {
-        // Who is told may not be listening just now.
+        // The send may block.
         let send = send.clone();
         let sent = spawn_blocking(move || send(&notice));
         match sent.await.map_err(io::Error::other).flatten() {
             Ok(()) => is_failing = false,
             Err(error) => {
                 if !std::mem::replace(&mut is_failing, true) {
-                    tracing::warn!("cannot tell systemd how this process is: {error}");
+                    tracing::warn!("cannot notify systemd of the status of this process: {error}");
                 }
             }
         }
     }
 }
 
-/// One line on how a process is, whatever stands in what it says.
+/// The status of a process in one line, without control characters.
 fn status(health: &Health) -> String {
     let text = match &health.message {
         Some(message) => format!("{}: {message}", health.status),
         None => health.status.to_string(),
     };
-    // A line break would begin another notice.
+    // A line break would start another notification.
     let line = text.chars().map(|c| if c.is_control() { ' ' } else { c });
-    line.take(MOST_CHARACTERS).collect()
+    line.take(MAX_CHARACTERS).collect()
 }
 
 fn ticks(every: Duration) -> Interval {
@@ -139,7 +139,7 @@ fn ticks(every: Duration) -> Interval {
     ticks
 }
 
-/// The next tick, if there are any.
+/// The next tick; never without an interval.
 async fn next(ticks: Option<&mut Interval>) {
     match ticks {
         Some(ticks) => {
@@ -159,12 +159,12 @@ mod tests {
 
     const WITHIN: Duration = Duration::from_millis(40);
 
-    /// What was said.
+    /// The sent notifications.
     #[derive(Clone, Default)]
     struct Said(Arc<Mutex<Vec<String>>>);
 
     impl Said {
-        /// Says things on a runtime of two threads, of which this is told how the process is and when it ends.
+        /// Sends notifications on a runtime with two threads.
         async fn by(check: HealthCheck, said: Self, ending: Ending) {
             let send = move |notice: &str| {
                 said.0.lock().unwrap().push(notice.to_owned());
@@ -200,7 +200,7 @@ mod tests {
         tokio::time::sleep(5 * WITHIN).await;
         assert!(said.signs_of_life() >= 4, "{}", said.signs_of_life());
 
-        // Somebody holds for ever what the check needs.
+        // A lock that the check needs is never released.
         let held = stuck.lock().unwrap();
         std::thread::park_timeout(2 * WITHIN);
         let before = said.signs_of_life();
@@ -210,7 +210,7 @@ mod tests {
         tokio::time::sleep(5 * WITHIN).await;
         assert!(said.signs_of_life() > before);
 
-        // No thread of the runtime has time.
+        // All threads of the runtime are blocked.
         let mut busy = JoinSet::new();
         for _ in 0..2 {
             busy.spawn(async { std::thread::park_timeout(10 * WITHIN) });
@@ -243,13 +243,13 @@ mod tests {
     fn a_status_is_one_short_line() {
         let plain = Health::plain(Readiness::Ready);
         assert_eq!(status(&plain), "ready");
-        let sly = "Redis is away\nREADY=1\r\nSTOPPING=1";
+        let sly = "Redis is down\nREADY=1\r\nSTOPPING=1";
         let degraded = Health::because(Readiness::Degraded, sly);
         assert_eq!(
             status(&degraded),
-            "degraded: Redis is away READY=1  STOPPING=1"
+            "degraded: Redis is down READY=1  STOPPING=1"
         );
         let long = Health::because(Readiness::Unavailable, "ü".repeat(5000));
-        assert_eq!(status(&long).chars().count(), MOST_CHARACTERS);
+        assert_eq!(status(&long).chars().count(), MAX_CHARACTERS);
     }
 }

@@ -1,4 +1,4 @@
-//! What every process that serves does: settings, log, health and metrics, and an orderly end.
+//! Code of every serving process: configuration, log, health, metrics and orderly shutdown.
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -24,8 +24,8 @@ use crate::config::{Config, Servers, TlsFiles};
 use crate::logging::{self, LogFormat};
 use crate::notify::{self, Ending};
 
-/// How long saying good-bye to RabbitMQ may take.
-const FAREWELL: Duration = Duration::from_secs(1);
+/// Timeout for closing the connection to RabbitMQ.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Runs a process' future to its end.
 pub(crate) fn block_on(
@@ -36,48 +36,51 @@ pub(crate) fn block_on(
         .build()
         .context("cannot start the runtime")?;
     let code = runtime.block_on(process);
-    // After a hard end, tasks that still run are left where they are.
+    // After a forced exit, running tasks are not awaited.
     runtime.shutdown_background();
     code
 }
 
-/// A process that is about to serve.
+/// A starting process.
 pub(crate) struct Process {
     pub(crate) config: Config,
-    pub(crate) life: Lifecycle,
-    /// The instance's name, once somebody has begun to look for it.
+    pub(crate) lifecycle: Lifecycle,
+    /// The instance ID, once its lookup has started.
     pub(crate) instance: OnceLock<Arc<OnceLock<String>>>,
     private: TcpListener,
     metrics: PrometheusHandle,
 }
 
 impl Process {
-    /// Takes the signals, reads the settings, starts the log and takes the private address.
+    /// Installs the signal handlers, loads the configuration, starts the log and binds the private address.
     pub(crate) async fn begin(
         flags: &impl Serialize,
         file: Option<&Path>,
+        ports: &[Port],
     ) -> anyhow::Result<(Self, Signals)> {
-        Self::begin_as(flags, file, None).await
+        Self::begin_as(flags, file, ports, None).await
     }
 
-    /// The same in a process that may be a child of `skictl up`, which then tells it how to log.
+    /// The same for a process that may be a child of `skictl up`, which sets the log format.
     pub(crate) async fn begin_as(
         flags: &impl Serialize,
         file: Option<&Path>,
+        ports: &[Port],
         child: Option<LogFormat>,
     ) -> anyhow::Result<(Self, Signals)> {
         let signals = match child {
             Some(_) => Signals::install_in_child()
-                .context("--child is for processes that skictl up starts")?,
+                .context("--child is only for processes started by `skictl up`")?,
             None => Signals::install()?,
         };
         let config = Config::load(flags, file)?;
         logging::start(&config.log, child)?;
+        check_ports(&config, ports)?;
         let private = bind(config.metrics_listen, "--metrics-listen").await?;
         let process = Self {
-            // Before anything that counts takes its handles.
+            // Before any code creates metric handles.
             metrics: health::install_metrics().map_err(anyhow::Error::from_boxed)?,
-            life: Lifecycle::new(),
+            lifecycle: Lifecycle::new(),
             instance: OnceLock::new(),
             config,
             private,
@@ -85,7 +88,7 @@ impl Process {
         Ok((process, signals))
     }
 
-    /// Takes the public address and reads the catalogue.
+    /// Binds the public address and reads the catalogue.
     pub(crate) async fn open_public(&self) -> anyhow::Result<(Listener, Catalogue)> {
         self.config.check_exposure()?;
         raise_file_limit();
@@ -95,7 +98,7 @@ impl Process {
         Ok((Listener::new(public, tls), catalogue))
     }
 
-    /// Takes the console's address. On loopback it speaks plain HTTP where `up` serves it, whatever the API speaks.
+    /// Binds the console's address; within `up` a console on loopback uses plain HTTP even if the API uses TLS.
     pub(crate) async fn open_console(&self, tls: Option<&TlsFiles>) -> anyhow::Result<Listener> {
         self.config.check_console_exposure()?;
         let tls = tls.map(TlsFiles::read).transpose()?;
@@ -103,7 +106,7 @@ impl Process {
         Ok(Listener::new(tcp, tls))
     }
 
-    /// The catalogue, where one is named.
+    /// The catalogue, if one is configured.
     pub(crate) fn catalogue(&self) -> anyhow::Result<Catalogue> {
         Ok(match &self.config.catalogue {
             Some(file) => Catalogue::read(file)?,
@@ -111,64 +114,64 @@ impl Process {
         })
     }
 
-    /// RabbitMQ, not connected to yet.
+    /// A broker client that is not connected yet.
     pub(crate) fn broker(&self, servers: &Servers, role: &str) -> anyhow::Result<Arc<Broker>> {
         let name = format!("{} {role} {}", self.config.stack, std::process::id());
         Ok(Arc::new(Broker::new(servers.amqp_url.clone(), name)?))
     }
 
-    /// Where health and metrics are.
+    /// Address of health and metrics.
     pub(crate) fn private_address(&self) -> anyhow::Result<SocketAddr> {
         Ok(self.private.local_addr()?)
     }
 
-    /// Serves until the process is asked to end or a task fails, and then says good-bye. `agents` speak for its nodes to the
-    /// very end, of which they are told.
+    /// Serves until shutdown or until a task fails, then closes all connections. `agents` send the heartbeats of the nodes up to
+    /// the end of the process.
     pub(crate) async fn run(
         self,
         signals: Signals,
         check: HealthCheck,
         agents: impl AsyncFnOnce(CancellationToken),
-        farewell: impl Future<Output = ()>,
+        cleanup: impl Future<Output = ()>,
     ) -> anyhow::Result<ExitCode> {
         tracing::info!("health and metrics on http://{}", self.private_address()?);
         let end = CancellationToken::new();
         let ending = Ending {
-            draining: self.life.draining(),
-            // The farewell, what speaks at last, and some room.
-            takes: self.config.drain_deadline + 3 * FAREWELL,
+            draining: self.lifecycle.draining(),
+            // The close of the connections, the last heartbeats, and a margin.
+            takes: self.config.drain_deadline + 3 * CLOSE_TIMEOUT,
             end: end.clone(),
         };
         let informing = notify::keep_informed(Arc::clone(&check), ending);
         let health = health::serve(self.private, check, self.metrics, end.clone());
         let drained = async {
             let deadline = self.config.drain_deadline;
-            let code = self.life.run_until_drained(signals, deadline).await;
-            // After a hard end a task may still hold a connection; the process' end closes it then.
-            let _ = tokio::time::timeout(FAREWELL, farewell).await;
+            let code = self.lifecycle.run_until_drained(signals, deadline).await;
+            // After a forced exit a task may still hold a connection; the end of the process closes it.
+            let _ = tokio::time::timeout(CLOSE_TIMEOUT, cleanup).await;
             end.cancel();
             code
         };
         let agents = agents(end.clone());
         tokio::pin!(agents, informing);
-        // It is seen to the last, but nobody who watches it keeps the process alive.
+        // The health listener serves until the end, but open requests to it do not keep the process alive.
         tokio::select! {
             code = drained => {
                 let last = async { tokio::join!(agents, informing) };
-                let _ = tokio::time::timeout(FAREWELL, last).await;
+                let _ = tokio::time::timeout(CLOSE_TIMEOUT, last).await;
                 Ok(code)
             }
             served = health => {
                 served.map_err(anyhow::Error::from_boxed).context("the health listener failed")?;
                 Ok(ExitCode::SUCCESS)
             }
-            () = &mut agents => anyhow::bail!("what speaks for this node ended unasked"),
-            () = &mut informing => anyhow::bail!("what speaks to systemd ended unasked"),
+            () = &mut agents => anyhow::bail!("the heartbeat task of this node ended unexpectedly"),
+            () = &mut informing => anyhow::bail!("the systemd notification task ended unexpectedly"),
         }
     }
 }
 
-/// Waits for a start that may have to wait for servers; `None` when a signal came first.
+/// Waits for a start that may have to wait for servers; `None` if a signal arrives first.
 pub(crate) async fn unless_signalled<T>(
     signals: &mut Signals,
     start: impl Future<Output = T>,
@@ -176,33 +179,33 @@ pub(crate) async fn unless_signalled<T>(
     tokio::select! {
         started = start => Some(started),
         name = signals.next() => {
-            tracing::info!("{name}: ending before the start was done");
+            tracing::info!("{name}: shutting down before the start was complete");
             None
         }
     }
 }
 
-/// How a publisher is set.
+/// Settings of a publisher.
 pub(crate) fn publisher_config(config: &Config) -> PublisherConfig {
     PublisherConfig {
-        lanes: config.lanes,
+        lanes: config.channels,
         message_rides: config.message_rides,
         max_in_flight: config.max_in_flight,
         high_water_rides: config.high_water_rides,
     }
 }
 
-/// How the flags set an API node.
+/// Settings of an API node from flags.
 pub(crate) fn api_settings(config: &Config) -> ApiSettings {
-    // Each has its range, far below 2^32.
+    // All ranges are far below 2^32.
     ApiSettings {
-        lanes: config.lanes.into(),
+        channels: config.channels.into(),
         message_rides: config.message_rides as u32,
         max_in_flight: config.max_in_flight as u32,
     }
 }
 
-/// How the flags set a worker.
+/// Settings of a worker from flags.
 pub(crate) fn worker_settings(config: &Config) -> WorkerSettings {
     WorkerSettings {
         threads: config.threads,
@@ -213,19 +216,50 @@ pub(crate) fn worker_settings(config: &Config) -> WorkerSettings {
     }
 }
 
-/// Prints for whoever started the process. Nobody reads it: then nobody misses it.
+/// Prints to stdout; write errors are ignored because the reader may be gone.
 pub(crate) fn print(text: &str) {
     let mut out = io::stdout().lock();
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
+/// A listen address beside that of health and metrics.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Port {
+    Api,
+    Console,
+}
+
+/// Names all addresses at once that other processes listen on.
+fn check_ports(config: &Config, ports: &[Port]) -> anyhow::Result<()> {
+    let mut addresses = vec![(config.metrics_listen, "--metrics-listen")];
+    addresses.extend(ports.iter().map(|port| match port {
+        Port::Api => (config.api_listen, "--api-listen"),
+        Port::Console => (config.console_listen, "--console-listen"),
+    }));
+    let is_busy = |address: &SocketAddr| {
+        let bound = std::net::TcpListener::bind(address);
+        bound.is_err_and(|error| error.kind() == io::ErrorKind::AddrInUse)
+    };
+    let busy: Vec<String> = addresses
+        .iter()
+        .filter(|(address, _)| is_busy(address))
+        .map(|(address, flag)| format!("{address} ({flag})"))
+        .collect();
+    anyhow::ensure!(
+        busy.is_empty(),
+        "cannot listen on {}: another process does (`ss -ltnp` shows it); stop it, or set another address",
+        busy.join(", ")
+    );
+    Ok(())
+}
+
 async fn bind(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address)
         .await
-        .with_context(|| format!("cannot listen on {address}; choose another address with {flag}"))
+        .with_context(|| format!("cannot listen on {address}; set another address with {flag}"))
 }
 
-/// Every connection is a file descriptor, and the usual soft limit is far below what the system allows.
+/// Raises the soft limit of open files to the hard limit, because every connection is a file descriptor.
 pub(crate) fn raise_file_limit() {
     let raised = getrlimit(Resource::RLIMIT_NOFILE)
         .and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));

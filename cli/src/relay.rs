@@ -1,8 +1,8 @@
-//! Passes on what child processes write to stderr: on a terminal with the child's name in front and above the bars, else line
-//! by line as it is.
+//! Relays the stderr of child processes: on a terminal above the progress bars and prefixed with the child's name, else
+//! unchanged line by line.
 //!
-//! No child ever waits for our stderr. While that takes nothing more, as on a terminal that is halted, lines are dropped
-//! beyond some hundred, and how many is said.
+//! A child never blocks on our stderr: while stderr is blocked, for example on a stopped terminal, excess lines are dropped
+//! and counted.
 
 use std::io::{self, Write};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -15,33 +15,33 @@ use tokio::task::JoinHandle;
 
 use crate::logging::{self, LogFormat};
 
-/// Lines that may wait, each of at most 8 KiB.
+/// Maximum buffered lines, each of at most 8 KiB.
 const WAITING: usize = 512;
-/// How long writing the last ones may take.
+/// Timeout for writing the last lines.
 const LAST: Duration = Duration::from_secs(1);
 
-/// A line, and whose it is.
+/// A line and its child.
 type Line = (InstanceId, Vec<u8>);
 
-/// The way of the children's lines.
+/// The relay of the children's lines.
 #[derive(Clone)]
 pub(crate) struct Relay {
     way: Arc<Mutex<Way>>,
 }
 
 struct Way {
-    /// `None` when the process ends.
+    /// `None` at shutdown.
     lines: Option<SyncSender<Line>>,
     dropped: u64,
     writing: Option<JoinHandle<()>>,
 }
 
 impl Relay {
-    /// Begins to write to stderr, in a thread of its own.
+    /// Starts a thread that writes to stderr.
     pub(crate) fn to_stderr() -> Self {
         let format = LogFormat::of_stderr();
         Self::to(move |id, line| {
-            // Who cannot write to stderr can complain nowhere.
+            // Errors of stderr cannot be reported.
             let _ = match format {
                 LogFormat::Text => {
                     let text = [id.as_str().as_bytes(), b"  ", line, b"\n"].concat();
@@ -69,7 +69,7 @@ impl Relay {
         }
     }
 
-    /// Where the children's lines go.
+    /// The sink of the children's lines.
     pub(crate) fn lines(&self) -> Lines {
         let relay = self.clone();
         Arc::new(move |id, line| relay.pass(id, line))
@@ -86,7 +86,7 @@ impl Relay {
                 drop(way);
                 if dropped > 0 {
                     tracing::warn!(
-                        "{dropped} lines of child processes were dropped, for nobody took them from stderr"
+                        "{dropped} log lines of child processes were dropped because stderr was blocked"
                     );
                 }
             }
@@ -94,7 +94,7 @@ impl Relay {
         }
     }
 
-    /// Writes what still waits, for a moment.
+    /// Writes the buffered lines, with a timeout.
     pub(crate) async fn end(&self) {
         let writing = {
             let mut way = self.way.lock().unwrap_or_else(PoisonError::into_inner);
@@ -118,7 +118,7 @@ mod tests {
         let written = Arc::new(Mutex::new(Vec::new()));
         let writing = Arc::clone(&written);
         let relay = Relay::to(move |id, line| {
-            // The first line waits until the test lets it go; then the channel is closed.
+            // The first line blocks until the test releases it; then the channel is closed.
             let _ = writes.try_send(());
             let _ = open.recv();
             let line = String::from_utf8_lossy(line).into_owned();
@@ -139,7 +139,7 @@ mod tests {
         assert_eq!(written.len() as u64, 10_000 - dropped);
         assert_eq!(written[0], "local-worker-1 0");
         drop(written);
-        // Afterwards lines go nowhere, and harm nobody.
+        // Later lines are discarded without an error.
         lines(&id, b"late");
     }
 }

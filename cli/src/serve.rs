@@ -19,25 +19,25 @@ use skilift_worker::Worker;
 use crate::args::{ApiArgs, ChildArgs, Role, WorkerArgs};
 use crate::config::Servers;
 use crate::console;
-use crate::process::{self, Process, publisher_config, unless_signalled, worker_settings};
+use crate::process::{self, Port, Process, publisher_config, unless_signalled, worker_settings};
 
-/// A public API that runs, and what speaks for it.
+/// A running public API and its agent.
 pub(crate) struct ApiNode {
     pub(crate) address: SocketAddr,
-    /// The beginning of its URLs.
+    /// Base URL.
     pub(crate) url: String,
     pub(crate) publisher: Publisher,
     pub(crate) running: RunningApi,
     pub(crate) agent: Agent,
 }
 
-/// A worker that runs, and what speaks for it.
+/// A running worker and its agent.
 pub(crate) struct WorkerNode {
     pub(crate) running: Worker,
     pub(crate) agent: Agent,
 }
 
-/// Runs a role until it is asked to end.
+/// Runs a role until shutdown.
 pub(crate) fn run(role: Role) -> anyhow::Result<ExitCode> {
     match role {
         Role::Api(args) => process::block_on(api(&args)),
@@ -48,7 +48,8 @@ pub(crate) fn run(role: Role) -> anyhow::Result<ExitCode> {
 
 async fn api(args: &ApiArgs) -> anyhow::Result<ExitCode> {
     let file = args.common.config.as_deref();
-    let (process, mut signals) = Process::begin_as(args, file, args.tie.child).await?;
+    let (process, mut signals) =
+        Process::begin_as(args, file, &[Port::Api], args.tie.child).await?;
     let servers = process.config.servers()?;
     let public = process.open_public().await?;
     let broker = process.broker(servers, "api")?;
@@ -68,13 +69,15 @@ async fn api(args: &ApiArgs) -> anyhow::Result<ExitCode> {
     } = api?;
     announce(&process, &args.tie, Some(address))?;
     let check = Arc::clone(&running.health);
-    let speaking = async |end| agent.run(end, || running.status()).await;
-    process.run(signals, check, speaking, broker.close()).await
+    let heartbeats = async |end| agent.run(end, || running.status()).await;
+    process
+        .run(signals, check, heartbeats, broker.close())
+        .await
 }
 
 async fn worker(args: &WorkerArgs) -> anyhow::Result<ExitCode> {
     let file = args.common.config.as_deref();
-    let (process, mut signals) = Process::begin_as(args, file, args.tie.child).await?;
+    let (process, mut signals) = Process::begin_as(args, file, &[], args.tie.child).await?;
     let servers = process.config.servers()?;
     let broker = process.broker(servers, "worker")?;
     let plane = process.fleet_plane(servers)?;
@@ -88,11 +91,13 @@ async fn worker(args: &WorkerArgs) -> anyhow::Result<ExitCode> {
     let WorkerNode { running, agent } = worker?;
     announce(&process, &args.tie, None)?;
     let check = Arc::clone(&running.health);
-    let speaking = async |end| agent.run(end, || running.status()).await;
-    process.run(signals, check, speaking, broker.close()).await
+    let heartbeats = async |end| agent.run(end, || running.status()).await;
+    process
+        .run(signals, check, heartbeats, broker.close())
+        .await
 }
 
-/// Tells the parent that all is up, where there is one.
+/// Reports readiness to the parent process, if there is one.
 fn announce(process: &Process, tie: &ChildArgs, public: Option<SocketAddr>) -> anyhow::Result<()> {
     if tie.child.is_some() {
         let private = process.private_address()?;
@@ -109,10 +114,12 @@ pub(crate) async fn start_api(
     public: (Listener, Catalogue),
     agent: Agent,
 ) -> anyhow::Result<ApiNode> {
-    let Process { config, life, .. } = process;
-    // The API writes no rides: the worker answers for what Redis keeps.
+    let Process {
+        config, lifecycle, ..
+    } = process;
+    // The API writes no rides; the worker checks the durability of Redis.
     let store = Store::new(servers.redis_url.clone(), &config.stack, 1, true)?;
-    // A newer layout would be answered wrongly; a store that is absent is waited for.
+    // A newer layout would give wrong results; an unavailable store is retried.
     store.check_readable().await?;
     let publishing = publisher_config(config);
     let publisher = rabbit::publish(
@@ -120,13 +127,13 @@ pub(crate) async fn start_api(
         Arc::clone(broker),
         &config.stack,
         Arc::<Admission>::default(),
-        life,
+        lifecycle,
     );
     let publisher = publisher.await?;
     serve_public(process, public, publisher, Arc::new(store.reader()?), agent)
 }
 
-/// Serves the public API on whatever it has.
+/// Serves the public API on any queue and store.
 pub(crate) fn serve_public(
     process: &Process,
     (listener, catalogue): (Listener, Catalogue),
@@ -142,7 +149,7 @@ pub(crate) fn serve_public(
         reader,
         process.config.doors,
         agent.orders(),
-        &process.life,
+        &process.lifecycle,
     );
     tracing::info!(stack = %process.config.stack, "public API on {url}");
     Ok(ApiNode {
@@ -161,13 +168,15 @@ pub(crate) async fn start_worker(
     broker: &Arc<Broker>,
     agent: Agent,
 ) -> anyhow::Result<WorkerNode> {
-    let Process { config, life, .. } = process;
-    // The worker makes room for its threads, however many there shall be.
+    let Process {
+        config, lifecycle, ..
+    } = process;
+    // The worker sizes the pool for its number of threads.
     let url = servers.redis_url.clone();
     let store = Store::new(url, &config.stack, 1, config.accept_loss_window)?;
     let engine = RabbitRedis::new(Arc::clone(broker), store, config.stack.clone());
     let engine = Arc::new(engine);
     let flags = worker_settings(config);
-    let running = skilift_worker::start(flags, agent.orders(), engine, life).await?;
+    let running = skilift_worker::start(flags, agent.orders(), engine, lifecycle).await?;
     Ok(WorkerNode { running, agent })
 }

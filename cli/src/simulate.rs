@@ -1,4 +1,4 @@
-//! `skictl up --simulate`: posts simulated rides to the API of this process, as the gates of three resorts would.
+//! `skictl up --simulate`: posts simulated rides of three resorts to the API of this process.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -13,16 +13,16 @@ use skilift_load::simulation::{Rate, Simulation};
 use skilift_load::target::Target;
 use tokio_util::sync::CancellationToken;
 
-/// How often the rides since the last time are posted.
+/// Interval at which the new rides are posted.
 const TICK: Duration = Duration::from_millis(100);
-/// Gates, each with a connection of its own.
+/// Number of gates, each with its own connection.
 const GATES: usize = 8;
-/// Rides that a gate keeps while they are not accepted; with more the oldest go.
+/// Maximum rides that a gate buffers while they are not accepted; beyond it the oldest are dropped.
 const KEPT_RIDES: usize = 2_000;
-/// How long a ride may take.
+/// Timeout of a post.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A gate, and the rides that it has yet to post.
+/// A gate and its unposted rides.
 struct Gate {
     connection: Connection,
     rides: VecDeque<Ride>,
@@ -41,10 +41,9 @@ pub(crate) async fn run(
             rides: VecDeque::new(),
         })
         .collect();
-    // The simulation wants a clock that never runs backwards.
+    // The simulation requires a monotonic clock.
     let (began, began_ms) = (Instant::now(), epoch_ms());
     let mut simulation = Simulation::new(rate, rand::random(), began_ms);
-    tracing::info!("simulating about {} rides a second", rate.get());
     let mut were_taken = true;
     while end
         .run_until_cancelled(tokio::time::sleep(TICK))
@@ -85,7 +84,7 @@ impl Gate {
         self.rides.push_back(ride);
     }
 
-    /// Posts its rides. What is not accepted for now is kept, as a gate does; what is refused for good is not.
+    /// Posts the rides; retryable ones stay buffered, rejected ones are dropped.
     async fn post(&mut self) -> Result<(), String> {
         let mut refusal = Ok(());
         while let Some(ride) = self.rides.front() {

@@ -1,4 +1,4 @@
-//! What `skictl up` tells whoever started it: where it is, and how it goes.
+//! The banner and the status line of `skictl up`.
 
 use std::io::{self, IsTerminal};
 use std::net::SocketAddr;
@@ -6,62 +6,111 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
+use skilift_core::clock::epoch_ms;
 use skilift_core::lifecycle::TaskError;
 use skilift_core::queue::Publisher;
 use skilift_core::store::Reader;
 use skilift_fleet::local::LocalFleet;
+use skilift_load::simulation::{DAY_MS, Rate, SimulatedTime, resorts};
 use skilift_worker::Counts;
 use tokio_util::sync::CancellationToken;
 
 use crate::console::RunningConsole;
 use crate::{logging, process};
 
-/// How often the line changes.
+/// Interval between two updates of the line.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// Prints where everything is.
-pub(crate) fn greet(api: &str, console: &RunningConsole, private: SocketAddr, data: &str) {
-    let code = match &console.login_code {
-        Some(code) => format!(
-            "\x20 login code       {code}  (once, within 10 minutes; on this machine skictl needs none)\n"
-        ),
-        None => String::new(),
-    };
-    let console = &console.url;
-    let ride = format!("{api}/skiers/1/seasons/2026/days/1/skiers/123");
-    let text = format!(
-        "\nSkilift is ready. Ctrl-C drains and stops it; its data stay.\n\n\
-         \x20 API              {api}\n\
-         \x20 its description  {api}/openapi.json\n\
-         \x20 console          {console}\n\
-         {code}\
-         \x20 queue and store  {data}\n\
-         \x20 health, metrics  http://{private}/readyz  http://{private}/metrics\n\n\
-         Record a ride of skier 123, then ask for his vertical of that day:\n\n\
-         \x20 curl -i -H 'Content-Type: application/json' -d '{{\"time\": 217, \"liftID\": 21}}' {ride}\n\
-         \x20 curl {ride}\n\n\
-         See what is there:\n\n\
-         \x20 curl {api}/resorts\n\
-         \x20 curl {api}/statistics\n\n"
-    );
-    process::print(&text);
+/// What `skictl up` prints when it is ready.
+pub(crate) struct Banner<'a> {
+    /// URL of the public API.
+    pub(crate) api: &'a str,
+    pub(crate) console: &'a RunningConsole,
+    /// Address of health and metrics.
+    pub(crate) private: SocketAddr,
+    /// Queue and store.
+    pub(crate) data: &'a str,
+    /// Rate of the simulated traffic, if there is any.
+    pub(crate) simulated: Option<Rate>,
 }
 
-/// What is known of the stored rides.
+impl Banner<'_> {
+    pub(crate) fn print(&self) {
+        process::print(&self.text(&program(), SimulatedTime::at(epoch_ms())));
+    }
+
+    /// `skictl` is how this program was called, so that the commands can be pasted.
+    fn text(&self, skictl: &str, now: SimulatedTime) -> String {
+        let Self {
+            api, private, data, ..
+        } = self;
+        let console = &self.console.url;
+        let code = match &self.console.login_code {
+            Some(code) => format!(
+                "\x20 login code       {code}  (valid once, for 10 minutes; not needed on this machine)\n"
+            ),
+            None => String::new(),
+        };
+        let traffic = match self.simulated {
+            Some(rate) => {
+                let SimulatedTime { season, day, .. } = now;
+                let [first, .., last] = resorts();
+                format!(
+                    "\x20 simulated rides  {}/s of resorts {first} to {last}, now season {season}, day {day}; a day takes {} minutes\n",
+                    rate.get(),
+                    DAY_MS / 60_000
+                )
+            }
+            None => String::new(),
+        };
+        let stats = match self.simulated {
+            Some(_) => {
+                let (resort, SimulatedTime { season, day, .. }) = (resorts()[0], now);
+                format!("{skictl} stats resort {resort} --season {season} --day {day}")
+            }
+            None => format!("{skictl} stats resorts"),
+        };
+        let ride = format!("{api}/skiers/1/seasons/2026/days/1/skiers/123");
+        format!(
+            "\nSkilift is ready. Ctrl-C drains and stops it; data is kept.\n\n\
+             \x20 API              {api}\n\
+             \x20 OpenAPI document {api}/openapi.json\n\
+             \x20 console          {console}\n\
+             {code}\
+             \x20 queue and store  {data}\n\
+             \x20 health, metrics  http://{private}/readyz  http://{private}/metrics\n\
+             {traffic}\n\
+             Watch the queue, and query what is stored:\n\n\
+             \x20 {skictl} queue --watch\n\
+             \x20 {stats}\n\n\
+             Record a ride of skier 123, then get the skier's vertical of that day. It is readable some tens of milliseconds after its 201:\n\n\
+             \x20 curl -i -H 'Content-Type: application/json' -d '{{\"time\": 217, \"liftID\": 21}}' {ride}\n\
+             \x20 until curl -sf {ride}; do sleep 0.1; done\n\n"
+        )
+    }
+}
+
+/// How this program was called.
+fn program() -> String {
+    let name = std::env::args().next();
+    name.unwrap_or_else(|| "skictl".to_owned())
+}
+
+/// Source of the figures of stored rides.
 pub(crate) enum Stored {
-    /// What the worker of this process says.
+    /// The counters of the worker in this process.
     Here(Arc<Counts>),
-    /// What all workers of the stack have written in the books, since the first look; and those that are children of this
+    /// The reconciliation counters of all workers of the stack, since the first read, and the child processes of this
     /// process.
     InBooks {
         reader: Arc<dyn Reader>,
         children: Arc<LocalFleet>,
-        /// What stood there then.
+        /// The counters at the first read.
         before: Option<Figures>,
     },
 }
 
-/// Rides by what became of them.
+/// Numbers of rides by result.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Figures {
     applied: u64,
@@ -91,7 +140,7 @@ impl Stored {
         Some(now.since(*before.get_or_insert(now)))
     }
 
-    /// How many children work, where they do.
+    /// Number of running child workers, if workers are child processes.
     fn workers(&self) -> String {
         match self {
             Self::Here(_) => String::new(),
@@ -104,7 +153,7 @@ impl Stored {
 }
 
 impl Figures {
-    /// What came since; nothing where a store was emptied.
+    /// The increase since `before`; 0 if the store was emptied.
     fn since(self, before: Self) -> Self {
         Self {
             applied: self.applied.saturating_sub(before.applied),
@@ -114,7 +163,7 @@ impl Figures {
     }
 }
 
-/// Shows how it goes in one line on a terminal, until `end`; shows nothing elsewhere.
+/// Shows the status in one line on a terminal until `end`; shows nothing if stderr is not a terminal.
 pub(crate) async fn show(
     publisher: Publisher,
     mut stored: Stored,
@@ -148,7 +197,7 @@ pub(crate) async fn show(
                 format!(" ({:.0}/s)", rides as f64 * a_second)
             });
         line.set_message(format!(
-            "accepted {} ({:.0}/s)  stored {}{stored_rate}  waiting {}  sent twice {}  dead {}{}",
+            "accepted {} ({:.0}/s)  stored {}{stored_rate}  backlog {}  duplicates {}  dead letters {}{}",
             HumanCount(now.1),
             (now.1 - before.1) as f64 * a_second,
             count(applied),

@@ -1,5 +1,5 @@
-//! `skictl up`: everything in one process, on a data folder; on RabbitMQ and Redis API and console, and workers as child
-//! processes, which can be scaled.
+//! `skictl up`: everything in one process on a data directory, or, on RabbitMQ and Redis, API and console in one process and
+//! workers as child processes, which can be scaled.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -24,23 +24,28 @@ use tokio_util::sync::CancellationToken;
 use crate::args::UpArgs;
 use crate::children::Children;
 use crate::config::Servers;
-use crate::console::{self, Ground};
+use crate::console::{self, ConsoleDeps};
 use crate::process::{
-    self, Process, api_settings, publisher_config, unless_signalled, worker_settings,
+    self, Port, Process, api_settings, publisher_config, unless_signalled, worker_settings,
 };
 use crate::serve::{self, ApiNode, WorkerNode};
 use crate::simulate;
-use crate::summary::{self, Stored};
+use crate::summary::{self, Banner, Stored};
 
-/// Runs until it is asked to end.
+/// Runs until shutdown.
 pub(crate) fn run(args: &UpArgs) -> anyhow::Result<ExitCode> {
     process::block_on(up(args))
 }
 
 async fn up(args: &UpArgs) -> anyhow::Result<ExitCode> {
-    let (process, mut signals) = Process::begin(args, args.common.config.as_deref()).await?;
+    let (process, mut signals) = Process::begin(
+        args,
+        args.common.config.as_deref(),
+        &[Port::Api, Port::Console],
+    )
+    .await?;
     let public = process.open_public().await?;
-    // Whoever names a folder means it, whatever the environment says: simulated rides in a fleet's queue would be real ones.
+    // --data overrides servers from the environment, because simulated rides in a fleet's queue would count as real ones.
     let servers = process.config.servers.as_ref();
     let servers = servers.filter(|_| !args.wants_data_folder());
     let broker = servers.map(|servers| process.broker(servers, "up"));
@@ -52,43 +57,45 @@ async fn up(args: &UpArgs) -> anyhow::Result<ExitCode> {
     let listener = process
         .open_console(console::tls_of_up(&process.config))
         .await?;
-    // Where there are servers: the fleet of child processes, of which the API of this process is listed as one that stays.
+    // With servers: the fleet of child processes, which also lists the API of this process as not stoppable.
     let children = servers.map(|servers| Children::new(&process, servers, public.0.address()?));
     let children = children.transpose()?;
     let starting = async {
-        let (base, reader): (_, Arc<dyn Reader>) = match servers.zip(broker.as_ref()) {
+        let (backend, reader): (_, Arc<dyn Reader>) = match servers.zip(broker.as_ref()) {
             Some((servers, broker)) => {
                 let reader = fleet_reader(&process, servers)?;
-                (Base::Servers(servers, broker), reader)
+                (Backend::Servers(servers, broker), reader)
             }
             None => {
                 let folder = open_folder(&process).await?;
                 let reader = EmbeddedReader::new(Arc::clone(&folder.0));
-                (Base::Folder(folder), Arc::new(reader))
+                (Backend::Folder(folder), Arc::new(reader))
             }
         };
         if children.is_some() {
-            // This process' API is a machine of that fleet, too, though one that cannot be stopped.
+            // The API of this process is an instance of that fleet that cannot be stopped.
             process.name_instance(local_id("api", 0).as_str());
         }
-        let ground = Ground {
-            engine: match base {
-                Base::Folder(_) => EngineKind::DataFolder,
-                Base::Servers(..) => EngineKind::Servers,
+        let deps = ConsoleDeps {
+            engine: match backend {
+                Backend::Folder(_) => EngineKind::DataFolder,
+                Backend::Servers(..) => EngineKind::Servers,
             },
             reader: Arc::clone(&reader),
             plane: Arc::clone(&plane),
-            depth: match &base {
-                Base::Servers(_, broker) => console::fleet_depth(&process.config, broker),
-                Base::Folder((_, queue)) => Arc::clone(queue) as _,
+            depth: match &backend {
+                Backend::Servers(_, broker) => console::fleet_depth(&process.config, broker),
+                Backend::Folder((_, queue)) => Arc::clone(queue) as _,
             },
-            letters: match &base {
-                Base::Servers(_, broker) => console::fleet_letters(&process.config, broker),
-                Base::Folder((_, queue)) => Arc::new(EmbeddedOffice::new(Arc::clone(queue))),
+            dead_letter_queue: match &backend {
+                Backend::Servers(_, broker) => {
+                    console::fleet_dead_letter_queue(&process.config, broker)
+                }
+                Backend::Folder((_, queue)) => Arc::new(EmbeddedOffice::new(Arc::clone(queue))),
             },
-            management: match &base {
-                Base::Servers(_, broker) => console::management(&process.config, broker)?,
-                Base::Folder(_) => None,
+            management: match &backend {
+                Backend::Servers(_, broker) => console::management(&process.config, broker)?,
+                Backend::Folder(_) => None,
             },
             seeds: Seeds {
                 worker: Some(worker_settings(&process.config)),
@@ -99,18 +106,18 @@ async fn up(args: &UpArgs) -> anyhow::Result<ExitCode> {
                 .as_ref()
                 .map(|children| Arc::clone(&children.fleet) as _),
         };
-        // First: it works while servers are absent, and the nodes begin with what it has stored.
-        let console = console::start(&process, listener, ground).await?;
+        // The console starts first: it works without the servers, and the nodes start with its stored state.
+        let console = console::start(&process, listener, deps).await?;
         let agent = process.agent(Role::Api, &plane).await?;
-        let (api, workers) = match base {
-            Base::Servers(servers, broker) => {
-                // They are asked to drain whatever fails from here on.
+        let (api, workers) = match backend {
+            Backend::Servers(servers, broker) => {
+                // From here on the child processes are drained on every error.
                 let children = children.as_ref().context("a fleet on servers")?;
                 children.start().await?;
                 let api = serve::start_api(&process, servers, broker, public, agent).await?;
                 (api, Workers::Children(children))
             }
-            Base::Folder(folder) => {
+            Backend::Folder(folder) => {
                 let agents = (agent, process.agent(Role::Worker, &plane).await?);
                 let reader = Arc::clone(&reader);
                 let (api, worker) =
@@ -126,10 +133,10 @@ async fn up(args: &UpArgs) -> anyhow::Result<ExitCode> {
         (None, None) => return Ok(ExitCode::SUCCESS),
         (Some(Err(error)), None) => return Err(error),
         (failed, Some(children)) => {
-            // Those that were started end before we do.
-            process.life.drain();
+            // Child processes end before this process.
+            process.lifecycle.drain();
             let deadline = process.config.drain_deadline;
-            let code = process.life.run_until_drained(signals, deadline).await;
+            let code = process.lifecycle.run_until_drained(signals, deadline).await;
             children.end().await;
             return failed.map_or(Ok(code), |failed| failed.map(|_| code));
         }
@@ -139,8 +146,16 @@ async fn up(args: &UpArgs) -> anyhow::Result<ExitCode> {
         None => process.config.data()?.display().to_string(),
     };
     tracing::info!("queue and store: {data}");
-    summary::greet(&api.url, &console, process.private_address()?, &data);
-    let life = &process.life;
+    let simulated = process.config.simulate;
+    let banner = Banner {
+        api: &api.url,
+        console: &console,
+        private: process.private_address()?,
+        data: &data,
+        simulated,
+    };
+    banner.print();
+    let lifecycle = &process.lifecycle;
     let stored = match &workers {
         Workers::Here(worker) => Stored::Here(Arc::clone(&worker.running.counts)),
         Workers::Children(children) => Stored::InBooks {
@@ -149,11 +164,11 @@ async fn up(args: &UpArgs) -> anyhow::Result<ExitCode> {
             before: None,
         },
     };
-    let showing = summary::show(api.publisher.clone(), stored, life.draining());
-    life.spawn("summary line", showing);
-    if let Some(rate) = process.config.simulate {
-        let simulating = simulate::run(api.address, rate, life.draining());
-        life.spawn("simulated traffic", simulating);
+    let showing = summary::show(api.publisher.clone(), stored, lifecycle.draining());
+    lifecycle.spawn("summary line", showing);
+    if let Some(rate) = simulated {
+        let simulating = simulate::run(api.address, rate, lifecycle.draining());
+        lifecycle.spawn("simulated traffic", simulating);
     }
     let ApiNode { agent, running, .. } = api;
     match workers {
@@ -162,46 +177,46 @@ async fn up(args: &UpArgs) -> anyhow::Result<ExitCode> {
             running: worker,
         }) => {
             let check = both(Arc::clone(&running.health), Arc::clone(&worker.health));
-            let speaking = async |end: CancellationToken| {
+            let heartbeats = async |end: CancellationToken| {
                 tokio::join!(
                     agent.run(end.clone(), || running.status()),
                     of_worker.run(end, || worker.status())
                 );
             };
-            process.run(signals, check, speaking, async {}).await
+            process.run(signals, check, heartbeats, async {}).await
         }
         Workers::Children(children) => {
             let check = children.beside(Arc::clone(&running.health));
-            let speaking = async |end| agent.run(end, || running.status()).await;
-            let farewell = async {
+            let heartbeats = async |end| agent.run(end, || running.status()).await;
+            let cleanup = async {
                 children.end().await;
                 if let Some(broker) = broker {
                     broker.close().await;
                 }
             };
-            process.run(signals, check, speaking, farewell).await
+            process.run(signals, check, heartbeats, cleanup).await
         }
     }
 }
 
-/// Who stores rides.
+/// What stores rides.
 enum Workers<'a> {
-    /// This process itself.
+    /// This process.
     Here(WorkerNode),
-    /// Its children.
+    /// Its child processes.
     Children(&'a Children),
 }
 
-/// What the nodes work on.
-enum Base<'a> {
+/// Queue and store of the nodes.
+enum Backend<'a> {
     Servers(&'a Servers, &'a Arc<Broker>),
     Folder(Folder),
 }
 
-/// An open data folder.
+/// An open data directory.
 type Folder = (Arc<Database>, Arc<EmbeddedQueue>);
 
-/// Opens the data folder.
+/// Opens the data directory.
 async fn open_folder(process: &Process) -> anyhow::Result<Folder> {
     let folder = process.config.data()?;
     let opening = tokio::task::spawn_blocking(move || {
@@ -212,7 +227,7 @@ async fn open_folder(process: &Process) -> anyhow::Result<Folder> {
     opening.await?
 }
 
-/// The console's way to the store, beside that of the API.
+/// The console's connection to the store, separate from that of the API.
 fn fleet_reader(process: &Process, servers: &Servers) -> anyhow::Result<Arc<dyn Reader>> {
     let store = Store::new(servers.redis_url.clone(), &process.config.stack, 1, true)?;
     Ok(Arc::new(store.reader()?))
@@ -225,12 +240,14 @@ async fn start_on_data_folder(
     public: (Listener, Catalogue),
     (api, worker): (Agent, Agent),
 ) -> anyhow::Result<(ApiNode, WorkerNode)> {
-    let Process { config, life, .. } = process;
+    let Process {
+        config, lifecycle, ..
+    } = process;
     let admission = Arc::<Admission>::default();
-    let publisher = embedded::publish(&publisher_config(config), &queue, admission, life);
+    let publisher = embedded::publish(&publisher_config(config), &queue, admission, lifecycle);
     let engine = Arc::new(Embedded::new(database, queue));
     let flags = worker_settings(config);
-    let running = skilift_worker::start(flags, worker.orders(), engine, life).await?;
+    let running = skilift_worker::start(flags, worker.orders(), engine, lifecycle).await?;
     let worker = WorkerNode {
         running,
         agent: worker,
@@ -239,7 +256,7 @@ async fn start_on_data_folder(
     Ok((api, worker))
 }
 
-/// The health of two: the one that can do less.
+/// The worse of two healths.
 fn both(one: HealthCheck, other: HealthCheck) -> HealthCheck {
     let worse = |one: Health, other: Health| {
         if severity(one.status) >= severity(other.status) {

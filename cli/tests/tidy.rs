@@ -63,7 +63,7 @@ const LICENCES: [&str; 12] = [
 ];
 
 /// Lines of a file of ours, with the tests beside the code.
-const MOST_LINES: usize = 500;
+const MAX_LINES: usize = 500;
 
 fn metadata() -> Metadata {
     MetadataCommand::new()
@@ -200,8 +200,8 @@ fn no_file_is_too_long_to_hold_in_the_head() {
     for file in source_files(&root()) {
         let text = std::fs::read_to_string(&file).unwrap();
         assert!(
-            text.lines().count() <= MOST_LINES,
-            "{} has more than {MOST_LINES} lines",
+            text.lines().count() <= MAX_LINES,
+            "{} has more than {MAX_LINES} lines",
             file.display()
         );
         assert!(

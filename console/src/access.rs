@@ -1,12 +1,12 @@
-//! Who may do what: users by password, programs and logins by token.
+//! Authentication: users by password, programs and sessions by token.
 //!
-//! - [`secret`]: how secrets are made and kept. [`password`]: how they are checked, slowly and few at a time.
-//! - [`attempts`]: how many passwords and codes may be tried, which is asked before any of them is looked at.
+//! - [`secret`]: creation and storage of secrets. [`password`]: password checks, slow and few at a time.
+//! - [`rate_limiter`]: rate limit of passwords and codes, applied before any of them is checked.
 //!
-//! All tokens that count stand in memory, by their digests, as they stand in the folder.
+//! All valid tokens are kept in memory, by digest, as in the data directory.
 
-pub(crate) mod attempts;
 pub(crate) mod password;
+pub(crate) mod rate_limiter;
 pub(crate) mod secret;
 
 use std::collections::HashMap;
@@ -18,36 +18,36 @@ use skilift_core::embedded::DiskError;
 use skilift_core::embedded::records::Changes;
 use subtle::ConstantTimeEq;
 
-use self::attempts::Attempts;
 use self::password::Passwords;
+use self::rate_limiter::RateLimiter;
 use crate::state::{ConsoleState, Token};
 use crate::view::access::UserRole;
 
-/// How long a login code counts, in milliseconds.
+/// Lifetime of a login code, in milliseconds.
 const CODE_MS: u64 = 10 * 60 * 1000;
-/// How long a login counts, in milliseconds.
+/// Lifetime of a session, in milliseconds.
 pub(crate) const LOGIN_MS: u64 = 12 * 3600 * 1000;
-/// Most tokens at once, logins included.
-pub(crate) const MOST_TOKENS: usize = 10_000;
-/// How exactly it is known when a token was shown last, in milliseconds.
+/// Maximum number of tokens, including sessions.
+pub(crate) const MAX_TOKENS: usize = 10_000;
+/// Precision of the last use of a token, in milliseconds.
 const USED_STEP_MS: u64 = 60_000;
-/// A time that no clock of ours reaches, in milliseconds since 1970, and that JSON's readers still know exactly.
+/// A time that is never reached, in milliseconds since 1970, and that JSON parsers represent exactly.
 const FAR_MS: u64 = (1 << 53) - 1;
-/// The token of this process, which nobody can revoke: it ends with it.
+/// The token of this process. It cannot be revoked and expires with the process.
 pub(crate) const LOCAL: &str = "local";
 
-/// Who asks, and from where.
+/// The authenticated caller of a request.
 #[derive(Debug, Clone)]
 pub(crate) struct Caller {
     /// The user, or the token's name.
     pub(crate) name: String,
     pub(crate) role: UserRole,
-    /// The id of the token that was shown.
+    /// The id of the caller's token.
     pub(crate) token: String,
     pub(crate) from: Origin,
 }
 
-/// Where a request comes from.
+/// The source of a request.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Origin {
     pub(crate) address: Option<IpAddr>,
@@ -55,35 +55,35 @@ pub(crate) struct Origin {
     pub(crate) agent: Option<String>,
 }
 
-/// Everybody's way in.
+/// Users, tokens and login codes.
 pub(crate) struct Access {
-    /// Attempts to log in.
-    pub(crate) attempts: Attempts,
-    /// Refusals that are written down, of each token.
-    pub(crate) refusals: Attempts,
+    /// Rate limit of login attempts.
+    pub(crate) login_limiter: RateLimiter,
+    /// Rate limit of audited refusals, per token.
+    pub(crate) refusal_limiter: RateLimiter,
     pub(crate) passwords: Passwords,
     known: Mutex<Known>,
 }
 
-/// What is known in memory.
+/// State in memory.
 #[derive(Default)]
 struct Known {
     /// By digest: id and token.
     tokens: HashMap<[u8; 32], (String, Token)>,
-    /// The token of this process. It stands in no folder.
+    /// The token of this process. It is not written to disk.
     local: Option<([u8; 32], Token)>,
-    /// Digests of login codes, and when they end.
+    /// Digests of login codes, and when they expire.
     codes: Vec<([u8; 32], u64)>,
-    /// Ids of tokens that were shown since that was last written.
+    /// Ids of tokens used since the last write, and when.
     shown: HashMap<String, u64>,
 }
 
 impl Access {
-    /// Reads what the folder knows.
+    /// Loads the tokens from the data directory.
     pub(crate) fn open(state: &ConsoleState) -> Result<Self, DiskError> {
         let access = Self {
-            attempts: Attempts::default(),
-            refusals: Attempts::default(),
+            login_limiter: RateLimiter::default(),
+            refusal_limiter: RateLimiter::default(),
             passwords: Passwords::default(),
             known: Mutex::default(),
         };
@@ -95,9 +95,9 @@ impl Access {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reads again what the folder knows, after it changed.
+    /// Reloads the tokens after a change.
     pub(crate) fn reload(&self, state: &ConsoleState) -> Result<(), DiskError> {
-        let found = state.tokens.range(.., MOST_TOKENS)?;
+        let found = state.tokens.range(.., MAX_TOKENS)?;
         let by_digest = |(id, token): (Vec<u8>, Token)| {
             let digest = secret::read_digest(&token.sha256)?;
             Some((digest, (String::from_utf8_lossy(&id).into_owned(), token)))
@@ -106,8 +106,8 @@ impl Access {
         Ok(())
     }
 
-    /// Who shows this token, and with which role; `None` where it counts for nothing.
-    pub(crate) fn who_shows(&self, text: &str) -> Option<(String, UserRole, String)> {
+    /// The owner of a token and its role; `None` if the token is invalid or expired.
+    pub(crate) fn authenticate(&self, text: &str) -> Option<(String, UserRole, String)> {
         let digest = secret::digest(text);
         let mut known = self.known();
         let now = epoch_ms();
@@ -128,7 +128,7 @@ impl Access {
         Some((name, role, id))
     }
 
-    /// Makes the token of this process, with all rights until it ends.
+    /// Creates the token of this process, with all rights until the process ends.
     pub(crate) fn make_local_token(&self) -> String {
         let text = secret::token();
         let token = Token {
@@ -145,7 +145,7 @@ impl Access {
         text
     }
 
-    /// Makes a code that lets somebody in once, as an admin.
+    /// Creates a code for one login as admin.
     pub(crate) fn make_login_code(&self) -> String {
         let code = secret::login_code();
         let mut known = self.known();
@@ -156,7 +156,7 @@ impl Access {
         code
     }
 
-    /// Takes a login code, which then counts no more. Whether it counted.
+    /// Consumes a login code. Returns whether it was valid.
     pub(crate) fn take_login_code(&self, code: &str) -> bool {
         let digest = secret::digest(&secret::plain_code(code));
         let now = epoch_ms();
@@ -171,8 +171,9 @@ impl Access {
         })
     }
 
-    /// Adds to `changes` when tokens were shown last, and that those that ended are gone. Whether there is anything of it.
-    pub(crate) fn put_use(&self, state: &ConsoleState, changes: &mut Changes) -> bool {
+    /// Adds to `changes` the last use of tokens, and the removal of expired ones. Returns whether there is anything to
+    /// write.
+    pub(crate) fn put_last_used(&self, state: &ConsoleState, changes: &mut Changes) -> bool {
         let mut known = self.known();
         let (now, shown) = (epoch_ms(), std::mem::take(&mut known.shown));
         known.tokens.retain(|_, (id, token)| {
@@ -189,7 +190,7 @@ impl Access {
         !changes.is_empty()
     }
 
-    /// Every token by its id, the one of this process included.
+    /// Every token by its id, including the one of this process.
     pub(crate) fn tokens(&self) -> Vec<(String, Token)> {
         let known = self.known();
         let local = known.local.iter();

@@ -1,18 +1,18 @@
 //! The admin API: JSON over HTTP, a thin surface over what the console does.
 //!
-//! - [`mod@router`]: every URL with the role that it asks for, as a table of contents.
-//! - `auth`: who asks. `extract`: how requests are read. `error`: how refusals look.
-//! - `login`: the way in and out. `access`: users, tokens, keys. `queue`: queue, history, books and nodes. `fleet`: machines
-//!   and their cost. `letters`: dead letters. `settings`, `plans`, `audit`: what shall be, how it changes, and who changed it. `stats`: skiers and resorts.
-//!   `openapi`: the description of it all.
+//! - [`mod@router`]: every URL with its required role, as a table of contents.
+//! - `auth`: authentication and roles. `extract`: request parsing. `error`: error responses.
+//! - `login`: login and logout. `access`: users, tokens, keys. `queue`: queue, history, reconciliation and nodes. `fleet`:
+//!   instances and their cost. `dead_letters`: dead letters. `settings`, `plans`, `audit`: desired settings, changes and the
+//!   audit log. `stats`: skiers and resorts. `openapi`: the OpenAPI document.
 
 mod access;
 mod audit;
 mod auth;
+mod dead_letters;
 mod error;
 mod extract;
 mod fleet;
-mod letters;
 mod login;
 mod openapi;
 mod plans;

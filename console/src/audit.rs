@@ -1,4 +1,4 @@
-//! Lines of the audit: who did what, and what came of it. They get their number and time when they are written.
+//! Entries of the audit log: who did what, and the outcome. They get their number and time when they are written.
 
 use skilift_core::clock::epoch_ms;
 use skilift_core::embedded::DiskError;
@@ -8,63 +8,70 @@ use crate::access::Caller;
 use crate::console::Console;
 use crate::view::audit::{AuditEntry, AuditOutcome};
 
-/// How much of a reason is kept, in characters.
+/// Maximum stored length of a reason, in characters.
 const MESSAGE_CHARS: usize = 500;
 
-/// A line of what somebody did.
+/// An entry for an action of a caller.
 pub(crate) fn by(caller: &Caller, action: &str) -> AuditEntry {
     AuditEntry {
-        who: caller.name.clone(),
+        actor: caller.name.clone(),
         role: Some(caller.role.to_string()),
-        from: caller.from.address.map(|address| address.to_string()),
-        agent: caller.from.agent.clone(),
+        source_ip: caller.from.address.map(|address| address.to_string()),
+        user_agent: caller.from.agent.clone(),
         ..own(action)
     }
 }
 
-/// A line of what the console did by itself.
+/// An entry for an action of the console itself.
 pub(crate) fn own(action: &str) -> AuditEntry {
     AuditEntry {
         number: 0,
         at_ms: 0,
-        who: "console".to_owned(),
+        actor: "console".to_owned(),
         role: None,
-        from: None,
-        agent: None,
+        source_ip: None,
+        user_agent: None,
         action: action.to_owned(),
         target: None,
         plan: None,
         before: None,
         after: None,
-        outcome: AuditOutcome::Done,
-        message: None,
+        outcome: AuditOutcome::Succeeded,
+        reason: None,
     }
 }
 
-/// The line of an attempt that was refused. Its reason is shortened: it may repeat what a stranger sent.
+/// The entry for a refused attempt. Its reason is shortened: it may contain request data of unauthenticated callers.
 pub(crate) fn refused(line: AuditEntry, why: &str) -> AuditEntry {
     AuditEntry {
         outcome: AuditOutcome::Refused,
-        message: Some(why.chars().take(MESSAGE_CHARS).collect()),
+        reason: Some(why.chars().take(MESSAGE_CHARS).collect()),
         ..line
     }
 }
 
-/// Writes down that somebody known was refused something, unless he is refused so often that the audit would be full of it.
-pub(crate) async fn note_refusal(
+/// The entry for an attempt that the caller's role or login does not permit.
+pub(crate) fn denied(line: AuditEntry, why: &str) -> AuditEntry {
+    AuditEntry {
+        outcome: AuditOutcome::Denied,
+        ..refused(line, why)
+    }
+}
+
+/// Records a refusal of an authenticated caller, unless the rate limit for refusals is exceeded.
+pub(crate) async fn record_refusal(
     console: &Console,
     caller: &Caller,
-    line: AuditEntry,
-    why: &str,
+    entry: AuditEntry,
 ) -> Result<(), DiskError> {
-    let refusals = &console.access.refusals;
-    if refusals
+    let refusal_limiter = &console.access.refusal_limiter;
+    if refusal_limiter
         .take(Some(&caller.token), None, epoch_ms())
         .is_err()
     {
         return Ok(());
     }
-    let lines = vec![refused(line, why)];
+    let lines = vec![entry];
     let state = &console.state;
     state
         .commit("audit a refusal", Changes::default(), lines)

@@ -1,4 +1,4 @@
-//! The console: what every part of it has at hand, and how it starts.
+//! The console: its shared state and dependencies, and its start.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -20,91 +20,89 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::access::Access;
+use crate::dead_letters::{self, DeadLetterStore};
 use crate::desired::Desired;
 use crate::fleet::prices::Prices;
 use crate::fleet::{self, Machines};
-use crate::letters::{self, Letters};
 use crate::management::{self, Management, ManagementSource};
-use crate::plan::work::Jobs;
+use crate::plan::job::JobRunner;
 use crate::roster::Roster;
-use crate::sampler::{self, Observed};
+use crate::sampler::{self, Monitor};
 use crate::state::ConsoleState;
 use crate::{admin, plan, publish};
 
-/// How often it is written when tokens were shown.
+/// How often the last use of tokens is written.
 const USE_STEP: Duration = Duration::from_secs(60);
 
-/// How a console is set.
+/// Configuration of a console.
 #[derive(Debug, Clone)]
 pub struct ConsoleConfig {
     /// The deployment.
     pub stack: StackName,
-    /// What the nodes work on.
+    /// The engine of the nodes.
     pub engine: EngineKind,
-    /// The folder for what the console keeps, its own alone.
+    /// Directory for the console's state, not shared with other processes.
     pub folder: PathBuf,
-    /// Whether nothing may be changed through it.
+    /// Whether the console is read-only.
     pub read_only: bool,
-    /// Whether requests come through a proxy that says from where, in `X-Forwarded-For`.
+    /// Whether requests come through a proxy that sets `X-Forwarded-For`.
     pub behind_proxy: bool,
-    /// RabbitMQ's management API, where it is to be asked.
+    /// RabbitMQ's management API, if configured.
     pub management: Option<ManagementSource>,
-    /// What the flags said, where this process knows it.
+    /// Values of the command-line flags, if known to this process.
     pub seeds: Seeds,
-    /// What machines cost.
+    /// Prices of instances.
     pub prices: Prices,
 }
 
-/// What the nodes work on.
+/// The engine of the nodes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EngineKind {
     /// RabbitMQ and Redis.
     Servers,
-    /// A data folder, of one process.
+    /// A data directory, used by one process.
     DataFolder,
 }
 
-/// What the flags said: the first generation of a section that nobody has set yet.
+/// Values of the command-line flags: version 1 of a section that has not been set yet.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Seeds {
-    /// How workers work.
+    /// Settings of workers.
     pub worker: Option<WorkerSettings>,
-    /// How API nodes publish.
+    /// Settings of API nodes.
     pub api: Option<ApiSettings>,
-    /// Who may post rides.
+    /// Ingest policy.
     pub ingest: Option<Ingest>,
 }
 
-/// Where the console looks.
+/// Dependencies of the console.
 pub struct Sources {
-    /// The store, for questions.
+    /// The store, for queries.
     pub reader: Arc<dyn Reader>,
     /// The resorts.
     pub catalogue: Catalogue,
-    /// The way to the nodes.
+    /// The control channel to the nodes.
     pub plane: Arc<dyn ControlPlane>,
-    /// How much waits in the queue.
+    /// Depth of the queue.
     pub depth: Arc<dyn DepthGauge>,
-    /// The dead letters. A console that may change nothing takes none.
-    pub letters: Arc<dyn DeadLetterOffice>,
-    /// The machines that nodes run on, where there are any to start and stop.
+    /// The dead-letter queue. A read-only console does not consume it.
+    pub dead_letter_queue: Arc<dyn DeadLetterOffice>,
+    /// The fleet of instances, if there is one.
     pub fleet: Option<Arc<dyn Fleet>>,
 }
 
-/// Why a console could not start.
+/// Why the console could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum ConsoleError {
-    /// Its folder.
+    /// The data directory failed.
     #[error(transparent)]
     Disk(#[from] DiskError),
-    /// A plan that was cut off.
-    #[error(
-        "a plan that was cut off when the console ended could be neither finished nor given up: {0}"
-    )]
+    /// An interrupted plan could not be resumed.
+    #[error("cannot resume or abort a plan that was interrupted when the console stopped: {0}")]
     Resume(String),
 }
 
-/// What every part of the console has at hand.
+/// Shared state and dependencies of the console.
 pub struct Console {
     pub(crate) config: ConsoleConfig,
     pub(crate) sources: Sources,
@@ -113,62 +111,62 @@ pub struct Console {
     pub(crate) roster: Roster,
     pub(crate) leaders: Leaders,
     pub(crate) desired: Desired,
-    pub(crate) observed: Observed,
-    pub(crate) letters: Letters,
+    pub(crate) monitor: Monitor,
+    pub(crate) dead_letters: DeadLetterStore,
     pub(crate) machines: Machines,
     pub(crate) management: Option<Management>,
-    pub(crate) jobs: Jobs,
-    /// What goes on although nobody waits for it any more: plans that are being applied.
+    pub(crate) jobs: JobRunner,
+    /// Background tasks that continue after their request ends: plans that are being applied.
     pub(crate) tasks: TaskTracker,
 }
 
 impl Console {
-    /// Whether anybody has a name and a password here.
+    /// Whether there are any users.
     ///
     /// # Errors
-    /// When the folder cannot be read.
+    /// If the data directory cannot be read.
     pub fn has_users(&self) -> Result<bool, ConsoleError> {
         Ok(!self.state.users.range(.., 1)?.is_empty())
     }
 
-    /// Makes a token with all rights, which counts until this process ends and stands in no folder.
+    /// Creates a token with all rights, which is valid until this process ends and is not written to disk.
     #[must_use]
     pub fn make_local_token(&self) -> String {
         self.access.make_local_token()
     }
 
-    /// Makes a code that lets somebody in as an admin, once, within ten minutes.
+    /// Creates a code for one login as admin, valid for ten minutes.
     #[must_use]
     pub fn make_login_code(&self) -> String {
         self.access.make_login_code()
     }
 
-    /// How late rides are stored: the age of the oldest one that is not, in milliseconds; `None` while it is not known.
+    /// Age of the oldest ride not yet stored, in milliseconds; `None` if unknown.
     pub(crate) fn behind_ms(&self) -> Option<u64> {
-        self.observed.latest()?.queue.oldest_ms.value
+        self.monitor.latest()?.queue.oldest_ride_age_ms.value
     }
 }
 
-/// Opens the console's folder and starts what it does by itself. It ends when `life` drains.
+/// Opens the console's data directory and starts its background tasks. They end when `lifecycle` drains.
 ///
 /// # Errors
-/// When the folder cannot be used.
+/// If the data directory cannot be used.
 pub async fn start(
     config: ConsoleConfig,
     sources: Sources,
-    life: &Lifecycle,
+    lifecycle: &Lifecycle,
 ) -> Result<Arc<Console>, ConsoleError> {
     let (folder, seeds) = (config.folder.clone(), config.seeds);
     let opening = tokio::task::spawn_blocking(move || -> Result<_, DiskError> {
         let state = ConsoleState::open(&folder)?;
         let access = Access::open(&state)?;
         let desired = Desired::open(&state, seeds)?;
-        let letters = Letters::open(&state)?;
-        let observed = Observed::open(&state)?;
-        Ok((state, access, desired, letters, observed))
+        let dead_letters = DeadLetterStore::open(&state)?;
+        let monitor = Monitor::open(&state)?;
+        Ok((state, access, desired, dead_letters, monitor))
     });
     let opened = opening.await.map_err(|_| DiskError::Ending)??;
-    let (state, access, desired, letters, observed) = opened;
+    let (state, access, desired, dead_letters, monitor) = opened;
     let management = config.management.as_ref();
     let management = management.map(|source| Management::new(source, &config.stack));
     let console = Arc::new(Console {
@@ -181,9 +179,9 @@ pub async fn start(
         roster: Roster::default(),
         leaders: Leaders::default(),
         desired,
-        letters,
-        observed,
-        jobs: Jobs::new(life.draining()),
+        dead_letters,
+        monitor,
+        jobs: JobRunner::new(lifecycle.draining()),
         tasks: TaskTracker::new(),
     });
     if !console.config.read_only {
@@ -191,43 +189,43 @@ pub async fn start(
             .await
             .map_err(|error| ConsoleError::Resume(error.message().to_owned()))?;
     }
-    // What is stored rules from the nodes' first moment, where they can be told by then.
-    publish::first_look(&console).await?;
-    let drain = life.draining();
+    // Stored settings apply from the nodes' first moment, if they can be published by then.
+    publish::reconcile_at_start(&console).await?;
+    let drain = lifecycle.draining();
     if !console.config.read_only {
-        let reading = letters::read(Arc::clone(&console), drain.clone());
-        life.spawn("dead letters", reading);
+        let reading = dead_letters::read(Arc::clone(&console), drain.clone());
+        lifecycle.spawn("dead letters", reading);
     }
     if console.management.is_some() {
-        let asking = management::ask(Arc::clone(&console), drain.clone());
-        life.spawn("management api", asking);
+        let polling = management::poll(Arc::clone(&console), drain.clone());
+        lifecycle.spawn("management api", polling);
     }
-    life.spawn(
+    lifecycle.spawn(
         "publishing",
         publish::run(Arc::clone(&console), drain.clone()),
     );
-    life.spawn("sampler", sampler::run(Arc::clone(&console), drain.clone()));
-    life.spawn("machines", fleet::run(Arc::clone(&console), drain.clone()));
-    life.spawn("plans", finish_plans(console.tasks.clone(), drain.clone()));
-    life.spawn(
-        "console folder",
+    lifecycle.spawn("sampler", sampler::run(Arc::clone(&console), drain.clone()));
+    lifecycle.spawn("machines", fleet::run(Arc::clone(&console), drain.clone()));
+    lifecycle.spawn("plans", finish_plans(console.tasks.clone(), drain.clone()));
+    lifecycle.spawn(
+        "console data directory",
         watch_folder(Arc::clone(&console), drain.clone()),
     );
-    life.spawn("token use", note_use(Arc::clone(&console), drain));
+    lifecycle.spawn("token use", record_last_used(Arc::clone(&console), drain));
     Ok(console)
 }
 
-/// Serves the admin API until `life` drains.
-pub fn serve(console: &Arc<Console>, listener: Listener, life: &Lifecycle) {
+/// Serves the admin API until `lifecycle` drains.
+pub fn serve(console: &Arc<Console>, listener: Listener, lifecycle: &Lifecycle) {
     let router = admin::router(Arc::clone(console));
-    let drain = life.draining();
-    life.spawn("admin api", async move {
+    let drain = lifecycle.draining();
+    lifecycle.spawn("admin api", async move {
         skilift_http::serve(listener, router, drain).await;
         Ok(())
     });
 }
 
-/// Has plans that are being applied finish before the process ends.
+/// Waits for plans that are being applied before the process ends.
 async fn finish_plans(tasks: TaskTracker, drain: CancellationToken) -> Result<(), TaskError> {
     drain.cancelled().await;
     tasks.close();
@@ -235,7 +233,7 @@ async fn finish_plans(tasks: TaskTracker, drain: CancellationToken) -> Result<()
     Ok(())
 }
 
-/// Ends the process when the folder did not take a write: what it has of it is known after the next start.
+/// Ends the process after a failed write to the data directory: its content is only certain after the next start.
 async fn watch_folder(console: Arc<Console>, drain: CancellationToken) -> Result<(), TaskError> {
     match drain.run_until_cancelled(console.state.failure()).await {
         Some(why) => Err(why.into()),
@@ -243,19 +241,22 @@ async fn watch_folder(console: Arc<Console>, drain: CancellationToken) -> Result
     }
 }
 
-/// Writes now and then when tokens were shown, and removes those that ended.
-async fn note_use(console: Arc<Console>, drain: CancellationToken) -> Result<(), TaskError> {
+/// Periodically writes the last use of tokens, and removes expired ones.
+async fn record_last_used(
+    console: Arc<Console>,
+    drain: CancellationToken,
+) -> Result<(), TaskError> {
     loop {
         let waited = drain
             .run_until_cancelled(tokio::time::sleep(USE_STEP))
             .await;
         let mut changes = Changes::default();
-        // A token that is revoked meanwhile must not be written once more.
-        let _turn = console.desired.turn.lock().await;
-        if console.access.put_use(&console.state, &mut changes) {
+        // A token that was revoked meanwhile must not be written again.
+        let _write_lock = console.desired.write_lock.lock().await;
+        if console.access.put_last_used(&console.state, &mut changes) {
             let noting = console
                 .state
-                .commit("note the use of tokens", changes, vec![]);
+                .commit("write the last use of tokens", changes, vec![]);
             noting.await?;
         }
         if waited.is_none() {

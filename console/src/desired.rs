@@ -1,5 +1,5 @@
-//! What the nodes shall do, as the console keeps it: settings, pause, drains, ingest keys. It is right also while nobody can be
-//! told; `publish` tells the nodes.
+//! The desired state of the nodes: settings, pause, drains, ingest keys. It is valid even while nodes cannot be reached;
+//! `publish` publishes it.
 
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
@@ -11,69 +11,69 @@ use skilift_core::embedded::records::Changes;
 use tokio::sync::Notify;
 
 use crate::console::Seeds;
-use crate::state::{ConsoleState, SectionValue, Version};
+use crate::state::{ConsoleState, Settings, Version};
 use crate::view::settings::Section;
 
-/// Most ingest keys: every API node holds all of them in memory.
-pub(crate) const MOST_KEYS: usize = 1_000;
-/// All that can be set.
+/// Maximum ingest keys: every API node holds all of them in memory.
+pub(crate) const MAX_KEYS: usize = 1_000;
+/// All sections of settings.
 pub(crate) const SECTIONS: [Section; 4] = [
     Section::Worker,
     Section::Api,
     Section::Ingest,
     Section::Fleet,
 ];
-/// By whom a setting is that the flags said.
+/// Author of settings from command-line flags.
 const BY_FLAGS: &str = "flags";
 
-/// What the nodes shall do.
+/// The desired state of the nodes.
 pub(crate) struct Desired {
     now: RwLock<Arc<Document>>,
-    /// Whoever holds it may change something that plans stand on.
-    pub(crate) turn: tokio::sync::Mutex<()>,
+    /// The write lock for all state that plans depend on.
+    pub(crate) write_lock: tokio::sync::Mutex<()>,
     seeds: Mutex<Seeds>,
-    /// Woken when the nodes shall be told.
+    /// Notified when the state must be published.
     pub(crate) changed: Notify,
-    /// Why the nodes cannot be told, while they cannot.
+    /// Why the state cannot be published, if so.
     unreachable: RwLock<Option<String>>,
 }
 
 impl Desired {
-    /// Reads what the folder says.
+    /// Loads the desired state from the data directory.
     pub(crate) fn open(state: &ConsoleState, seeds: Seeds) -> Result<Self, DiskError> {
         let document = state.document()?.unwrap_or_default();
         Ok(Self {
             now: RwLock::new(document.into()),
-            turn: tokio::sync::Mutex::default(),
+            write_lock: tokio::sync::Mutex::default(),
             seeds: Mutex::new(seeds),
             changed: Notify::new(),
             unreachable: RwLock::new(None),
         })
     }
 
-    /// What the nodes shall do now.
+    /// The current desired state.
     pub(crate) fn document(&self) -> Arc<Document> {
         Arc::clone(&self.now.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Remembers what was written.
+    /// Sets the document that was written.
     pub(crate) fn remember(&self, document: Document) {
         *self.now.write().unwrap_or_else(PoisonError::into_inner) = document.into();
     }
 
-    /// Remembers what was written, and has the nodes told at once.
+    /// Sets the document that was written, and publishes it at once.
     pub(crate) fn set(&self, document: Document) {
         self.remember(document);
         self.changed.notify_one();
     }
 
-    /// Why the nodes cannot be told, while they cannot.
+    /// Why the state cannot be published, if so.
     pub(crate) fn unreachable(&self) -> Option<String> {
         let why = self.unreachable.read();
         why.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Remembers whether the nodes can be told. Whether that is news.
+    /// Records whether the state can be published. Returns whether that changed.
     pub(crate) fn set_unreachable(&self, why: Option<String>) -> bool {
         let mut known = self
             .unreachable
@@ -84,7 +84,7 @@ impl Desired {
         is_news
     }
 
-    /// Learns from a heartbeat what a role's flags say, for a section that nobody has set.
+    /// Takes the values of a role's command-line flags from a heartbeat, for a section that is not set.
     pub(crate) fn learn_flags(&self, heartbeat: &Heartbeat) {
         let document = self.document();
         if document.worker.is_some() && document.api.is_some() {
@@ -102,7 +102,7 @@ impl Desired {
         }
     }
 
-    /// The document with what flags said in place of what nobody has set; `None` where there is nothing of it.
+    /// The document with values of flags for sections that are not set; `None` if there are none.
     pub(crate) fn seeded(&self, state: &ConsoleState, changes: &mut Changes) -> Option<Document> {
         let document = self.document();
         let seeds = *self.seeds.lock().unwrap_or_else(PoisonError::into_inner);
@@ -126,29 +126,26 @@ impl Desired {
     }
 }
 
-/// The settings of a document's section, with its number and hash; `None` where each node's flags rule.
-pub(crate) fn section_of(
-    document: &Document,
-    section: Section,
-) -> Option<(u64, u32, SectionValue)> {
-    let generation = |of: skilift_core::control::Generation, value| (of.number, of.hash, value);
+/// The settings of a section, with version and hash; `None` while the flags of each node apply.
+pub(crate) fn settings_of(document: &Document, section: Section) -> Option<(u64, u32, Settings)> {
+    let generation = |of: skilift_core::control::Generation, value| (of.version, of.hash, value);
     match section {
         Section::Worker => document
             .worker
-            .map(|set| generation(set.generation, SectionValue::Worker(set.value))),
+            .map(|set| generation(set.generation, Settings::Worker(set.value))),
         Section::Api => document
             .api
-            .map(|set| generation(set.generation, SectionValue::Api(set.value))),
+            .map(|set| generation(set.generation, Settings::Api(set.value))),
         Section::Ingest => document
             .ingest
-            .map(|set| generation(set.generation, SectionValue::Ingest(set.value))),
+            .map(|set| generation(set.generation, Settings::Ingest(set.value))),
         Section::Fleet => document
             .fleet
-            .map(|set| generation(set.generation, SectionValue::Fleet(set.value))),
+            .map(|set| generation(set.generation, Settings::Fleet(set.value))),
     }
 }
 
-/// Adds to `changes` the versions by which one document differs from another.
+/// Adds to `changes` the versions that differ between two documents.
 pub(crate) fn put_new_versions(
     state: &ConsoleState,
     changes: &mut Changes,
@@ -157,8 +154,9 @@ pub(crate) fn put_new_versions(
     by: &str,
 ) {
     for section in SECTIONS {
-        let new = section_of(after, section);
-        let Some((number, hash, value)) = new.filter(|_| new != section_of(before, section)) else {
+        let new = settings_of(after, section);
+        let Some((number, hash, value)) = new.filter(|_| new != settings_of(before, section))
+        else {
             continue;
         };
         let version = Version {
@@ -172,9 +170,9 @@ pub(crate) fn put_new_versions(
     }
 }
 
-/// The keys as API nodes need to know them.
+/// The ingest keys as API nodes need them.
 pub(crate) fn ingest_keys(state: &ConsoleState, serial: u64) -> Result<IngestKeys, DiskError> {
-    let found = state.keys.range(.., MOST_KEYS)?;
+    let found = state.keys.range(.., MAX_KEYS)?;
     let key = |(id, key): (Vec<u8>, crate::state::Key)| IngestKey {
         id: String::from_utf8_lossy(&id).into_owned(),
         sha256: key.sha256,

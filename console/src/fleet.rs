@@ -1,7 +1,7 @@
-//! The machines that the nodes run on: listed again and again, and whenever a plan stands on them.
+//! The instances that nodes run on: listed periodically, and whenever a plan depends on them.
 //!
-//! - `prices`: what they cost. `capacity`: what the nodes on them could do, as measured. `choice`: which to start and stop.
-//! - `cost`, and this file: what operators see of it.
+//! - `prices`: instance prices. `capacity`: measured capacity of nodes. `choice`: which instances to start and stop.
+//! - `cost`, and this file: the views for operators.
 
 pub(crate) mod capacity;
 pub(crate) mod choice;
@@ -28,37 +28,36 @@ use crate::view::fleet::{FleetRoleView, FleetView, InstanceView};
 use crate::view::nodes::{NodeState, NodeView};
 use crate::view::plan::StepCode;
 
-/// How often EC2 is asked which machines there are: its request bucket is shared by the whole account.
+/// How often instances are listed from EC2: its request quota is shared by the whole account.
 const EC2_INTERVAL: Duration = Duration::from_secs(15);
-/// The same while a plan starts or stops some.
+/// The same while a plan is starting or stopping instances.
 const BUSY_INTERVAL: Duration = Duration::from_secs(3);
-/// How often the child processes of this machine are listed, which costs nothing.
+/// How often local child processes are listed, which is cheap.
 const LOCAL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Why there are no machines, where there are none.
-const NO_FLEET: &str = "on a data folder everything runs in one process, so that there is no machine to start or stop: skictl up with \
-                        --amqp-url and --redis-url, or skictl serve console on EC2, has some";
+/// Error text if there is no fleet.
+const NO_FLEET: &str = "no instances to start or stop: with a data directory everything runs in one process; use `skictl up` with --amqp-url and --redis-url, or `skictl serve console` on EC2";
 
-/// The machines, as they were listed last.
+/// The instances, from the last listing.
 pub(crate) struct Machines {
     fleet: Option<Arc<dyn Fleet>>,
     listed: RwLock<Listed>,
-    /// Whoever holds it lists; who waited for it meanwhile has that list, too.
+    /// Lock of a listing; callers that waited for it share its result.
     listing: Mutex<()>,
 }
 
-/// What was listed last.
+/// The last listing.
 #[derive(Clone)]
 pub(crate) struct Listed {
     pub(crate) instances: Arc<[Instance]>,
-    /// When.
+    /// Time of the last listing.
     at: Option<Instant>,
-    /// Why it could not be listed since, where it could not.
+    /// Why a later listing failed, if so.
     failure: Option<FleetError>,
 }
 
 impl Listed {
-    /// How long ago, in milliseconds.
+    /// Age of the list, in milliseconds.
     pub(crate) fn age_ms(&self) -> Option<u64> {
         let at = self.at?;
         u64::try_from(at.elapsed().as_millis()).ok()
@@ -67,7 +66,7 @@ impl Listed {
     fn unknown(&self) -> Option<String> {
         match (&self.failure, self.at) {
             (Some(error), _) => Some(error.to_string()),
-            (None, None) => Some("they are being listed for the first time".to_owned()),
+            (None, None) => Some("the first listing is in progress".to_owned()),
             (None, Some(_)) => None,
         }
     }
@@ -86,20 +85,20 @@ impl Machines {
         }
     }
 
-    /// The fleet, where there is one.
+    /// The fleet, if there is one.
     pub(crate) fn fleet(&self) -> Result<&Arc<dyn Fleet>, ApiError> {
         self.fleet
             .as_ref()
             .ok_or_else(|| ApiError::refused(NO_FLEET))
     }
 
-    /// What was listed last.
+    /// The last listing.
     pub(crate) fn listed(&self) -> Listed {
         let listed = self.listed.read();
         listed.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Why the machines are not known as they are now, where they are not.
+    /// Why the current state of the instances is unknown, if so.
     pub(crate) fn unknown(&self) -> Option<String> {
         match &self.fleet {
             None => Some(NO_FLEET.to_owned()),
@@ -108,10 +107,10 @@ impl Machines {
     }
 
     /// Lists now.
-    pub(crate) async fn look(&self) -> Result<Arc<[Instance]>, ApiError> {
+    pub(crate) async fn refresh(&self) -> Result<Arc<[Instance]>, ApiError> {
         let fleet = self.fleet()?;
         let asked_at = Instant::now();
-        let _turn = self.listing.lock().await;
+        let _listing = self.listing.lock().await;
         let known = self.listed();
         if known.at.is_some_and(|at| at >= asked_at) {
             return Ok(known.instances);
@@ -121,7 +120,7 @@ impl Machines {
         match found {
             Ok(instances) => {
                 if listed.failure.take().is_some() {
-                    tracing::info!("the machines can be listed");
+                    tracing::info!("instances can be listed again");
                 }
                 listed.instances = instances.into();
                 listed.at = Some(Instant::now());
@@ -129,7 +128,7 @@ impl Machines {
             }
             Err(error) => {
                 if listed.failure.as_ref() != Some(&error) {
-                    tracing::warn!("the machines cannot be listed: {error}");
+                    tracing::warn!("cannot list instances: {error}");
                 }
                 listed.failure = Some(error.clone());
                 Err(ApiError::from(error))
@@ -140,7 +139,7 @@ impl Machines {
 
 impl From<FleetError> for ApiError {
     fn from(error: FleetError) -> Self {
-        let message = format!("the machines cannot be asked: {error}");
+        let message = format!("cannot list instances: {error}");
         match StepCode::from(error.code) {
             StepCode::Denied | StepCode::Credentials => Self::forbidden(message),
             StepCode::Throttled => Self::too_many(message, 10_000),
@@ -149,7 +148,7 @@ impl From<FleetError> for ApiError {
     }
 }
 
-/// Lists again and again until `drain`.
+/// Lists periodically until `drain`.
 pub(crate) async fn run(console: Arc<Console>, drain: CancellationToken) -> Result<(), TaskError> {
     let Ok(fleet) = console.machines.fleet() else {
         drain.cancelled().await;
@@ -157,8 +156,8 @@ pub(crate) async fn run(console: Arc<Console>, drain: CancellationToken) -> Resu
     };
     let listing = async {
         loop {
-            // What went wrong is remembered and told.
-            let _ = console.machines.look().await;
+            // An error is recorded and logged.
+            let _ = console.machines.refresh().await;
             let is_busy = console.state.plans_under_way().is_ok_and(|plans| {
                 plans
                     .iter()
@@ -176,7 +175,7 @@ pub(crate) async fn run(console: Arc<Console>, drain: CancellationToken) -> Resu
     Ok(())
 }
 
-/// What operators see.
+/// The view for operators.
 pub(crate) fn view(console: &Console) -> Result<FleetView, ApiError> {
     let listed = console.machines.listed();
     let nodes = nodes(console);
@@ -188,7 +187,7 @@ pub(crate) fn view(console: &Console) -> Result<FleetView, ApiError> {
         let (min, max) = of_role(&bounds, role);
         FleetRoleView {
             role: role.to_string(),
-            up: known(up(&listed.instances, role).count()),
+            running: known(up(&listed.instances, role).count()),
             stopped: known(choice::startable(&listed.instances, role).count()),
             min: min.into(),
             max: max.into(),
@@ -207,9 +206,9 @@ pub(crate) fn view(console: &Console) -> Result<FleetView, ApiError> {
             started_at_ms: instance.started_at_ms,
             address: instance.address.clone(),
             usd_per_h: price.as_ref().ok().copied(),
-            price_unknown: price.err(),
+            price_error: price.err(),
             nodes: on_it(&nodes, instance)
-                .filter(|node| is_heard(node))
+                .filter(|node| is_live(node))
                 .map(|node| node.id.clone())
                 .collect(),
             obstacle: instance.obstacle.as_ref().map(ToString::to_string),
@@ -228,7 +227,7 @@ pub(crate) fn view(console: &Console) -> Result<FleetView, ApiError> {
         }
         .to_owned(),
         region: region.clone(),
-        unknown: console.machines.unknown(),
+        error: console.machines.unknown(),
         age_ms: listed.age_ms(),
         roles: roles.into(),
         instances: listed.instances.iter().map(instance_view).collect(),
@@ -236,7 +235,7 @@ pub(crate) fn view(console: &Console) -> Result<FleetView, ApiError> {
     })
 }
 
-/// The region of the machines, where it is known.
+/// The region of the instances, if known.
 pub(crate) fn region(console: &Console) -> Option<String> {
     match console.machines.fleet.as_ref()?.kind() {
         FleetKind::Ec2 { region } => region,
@@ -250,7 +249,7 @@ pub(crate) fn bounds(console: &Console) -> FleetBounds {
     document.fleet.map(|set| set.value).unwrap_or_default()
 }
 
-/// The least and the most of a role.
+/// Minimum and maximum of a role.
 pub(crate) fn of_role(bounds: &FleetBounds, role: ScaledRole) -> (u32, u32) {
     match role {
         ScaledRole::Api => (bounds.api_min, bounds.api_max),
@@ -258,15 +257,15 @@ pub(crate) fn of_role(bounds: &FleetBounds, role: ScaledRole) -> (u32, u32) {
     }
 }
 
-/// The nodes as they were seen last.
+/// The nodes of the latest snapshot.
 pub(crate) fn nodes(console: &Console) -> Vec<NodeView> {
-    let latest = console.observed.latest();
+    let latest = console.monitor.latest();
     latest
         .map(|seen| seen.nodes.nodes.clone())
         .unwrap_or_default()
 }
 
-/// The nodes on a machine.
+/// The nodes on an instance.
 pub(crate) fn on_it<'a>(
     nodes: &'a [NodeView],
     instance: &Instance,
@@ -274,15 +273,15 @@ pub(crate) fn on_it<'a>(
     let id = instance.id.to_string();
     nodes
         .iter()
-        .filter(move |node| node.instance.as_deref() == Some(&id))
+        .filter(move |node| node.instance_id.as_deref() == Some(&id))
 }
 
-/// Whether a node is there now.
-pub(crate) fn is_heard(node: &NodeView) -> bool {
-    !matches!(node.state, NodeState::Ended | NodeState::Lost)
+/// Whether a node is running now.
+pub(crate) fn is_live(node: &NodeView) -> bool {
+    !matches!(node.state, NodeState::Stopped | NodeState::Lost)
 }
 
-/// The machines of a role that run or start.
+/// The instances of a role that are running or starting.
 pub(crate) fn up(instances: &[Instance], role: ScaledRole) -> impl Iterator<Item = &Instance> {
     let role = role.to_string();
     instances

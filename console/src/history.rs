@@ -1,4 +1,5 @@
-//! How it was: a point each second for an hour, and each minute for a week. The minutes are kept in the console's folder.
+//! History: a point per second for an hour, and per minute for a week. The minutes are stored in the console's data
+//! directory.
 
 use std::collections::VecDeque;
 
@@ -7,9 +8,9 @@ use skilift_core::embedded::records::{Changes, Table};
 
 use crate::view::queue::{HistoryPoint, HistoryView};
 
-/// Points of one second that are kept: an hour.
+/// Points of one second: an hour.
 const SECONDS: usize = 3_600;
-/// Points of one minute that are kept: a week.
+/// Points of one minute: a week.
 const MINUTES: usize = 7 * 24 * 60;
 const MINUTE_MS: u64 = 60_000;
 
@@ -18,7 +19,7 @@ pub(crate) struct History {
     table: Table<HistoryPoint>,
     seconds: VecDeque<HistoryPoint>,
     minutes: VecDeque<HistoryPoint>,
-    /// The points of the minute that is under way.
+    /// The points of the current minute.
     minute: Vec<HistoryPoint>,
 }
 
@@ -33,7 +34,7 @@ impl History {
         })
     }
 
-    /// Adds a second. When it begins a new minute, the one before is to be written.
+    /// Adds a point of one second. If it starts a new minute, returns the previous minute to be written.
     pub(crate) fn add(&mut self, point: HistoryPoint) -> Changes {
         let mut changes = Changes::default();
         let began = |point: &HistoryPoint| point.at_ms - point.at_ms % MINUTE_MS;
@@ -58,7 +59,7 @@ impl History {
         changes
     }
 
-    /// The points from `since_ms` on, of steps of 1 or 60 seconds.
+    /// The points since `since_ms`, with a step of 1 or 60 seconds.
     pub(crate) fn since(&self, step_s: u64, since_ms: u64) -> HistoryView {
         let points = if step_s == 1 {
             &self.seconds
@@ -77,7 +78,7 @@ fn key(at_ms: u64) -> [u8; 8] {
     at_ms.to_be_bytes()
 }
 
-/// The means of what was known.
+/// The means of the known values.
 fn mean(at_ms: u64, points: &[HistoryPoint]) -> HistoryPoint {
     let of = |value: fn(&HistoryPoint) -> Option<f64>| {
         let known: Vec<f64> = points.iter().filter_map(value).collect();
@@ -96,8 +97,8 @@ fn mean(at_ms: u64, points: &[HistoryPoint]) -> HistoryPoint {
         ack_per_s: of(|point| point.ack_per_s),
         reads_per_s: of(|point| point.reads_per_s),
         backlog_rides: whole(|point| point.backlog_rides),
-        stored_after_p99_ms: whole(|point| point.stored_after_p99_ms),
-        oldest_ms: whole(|point| point.oldest_ms),
+        accept_to_stored_p99_ms: whole(|point| point.accept_to_stored_p99_ms),
+        oldest_ride_age_ms: whole(|point| point.oldest_ride_age_ms),
         dead_letters: whole(|point| point.dead_letters),
         workers: whole(|point| point.workers),
         threads: whole(|point| point.threads),

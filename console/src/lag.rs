@@ -1,53 +1,53 @@
-//! How fast the queue moves and how late rides are stored: rates, trend, drain time, quantiles.
+//! Throughput of the queue and delay of storing: rates, trend, drain time, quantiles.
 
 mod drain;
 
 use hdrhistogram::Histogram;
 use skilift_core::control::Role;
 
-use crate::registry::{Counts, Registry};
+use crate::registry::{Counts, NodeRegistry};
 use crate::view::Reading;
 use crate::view::queue::LatencyView;
 pub(crate) use drain::{Backlogs, drain_time};
 
-/// Messages were taken so short a time ago that the ones that are held are the oldest.
+/// Messages were delivered so recently that the unacked ones are the oldest.
 const MOVING_MS: u64 = 2_500;
 
-/// A rate over all nodes of a role: what they counted within the last ten seconds, by their length. Who fell silent meanwhile
-/// or ended counts until nothing of his is within them.
+/// A rate over all nodes of a role: their counts within the last ten seconds, divided by that time. Nodes that fell silent
+/// or stopped are included until nothing of theirs is within those ten seconds.
 pub(crate) fn rate(
-    registry: &Registry,
+    registry: &NodeRegistry,
     role: Role,
     now: u64,
     count: impl Fn(&Counts) -> u64 + Copy,
 ) -> Reading<f64> {
-    let (mut sum, mut is_known, mut is_heard, mut age_ms) = (0.0, false, false, 0);
+    let (mut sum, mut is_known, mut is_live, mut age_ms) = (0.0, false, false, 0);
     for node in registry.nodes().filter(|node| node.last.role() == role) {
-        if let Some(share) = node.share_per_s(registry.hears_since(), count) {
+        if let Some(share) = node.share_per_s(registry.connected_since(), count) {
             sum += share;
             is_known = true;
         }
-        if node.is_heard() {
-            is_heard = true;
-            age_ms = age_ms.max(now.saturating_sub(node.heard_at));
+        if node.is_live() {
+            is_live = true;
+            age_ms = age_ms.max(now.saturating_sub(node.received_at));
         }
     }
-    match (is_known, is_heard) {
+    match (is_known, is_live) {
         (true, _) => Reading::of(sum, age_ms),
-        (false, true) => Reading::unknown("nodes were heard only once so far"),
+        (false, true) => Reading::unknown("only one heartbeat per node received so far"),
         (false, false) => Reading::unknown(no_node(role)),
     }
 }
 
-/// That no node of a role is heard.
+/// Error text: no node of a role is up.
 pub(crate) fn no_node(role: Role) -> String {
     match role {
-        Role::Api => "no API node is heard".to_owned(),
-        Role::Worker => "no worker is heard".to_owned(),
+        Role::Api => "no API node is up".to_owned(),
+        Role::Worker => "no worker is up".to_owned(),
     }
 }
 
-/// Quantiles of all durations of the last ten seconds; `per_ms` of them make a millisecond.
+/// Quantiles of all durations of the last ten seconds; `per_ms` units per millisecond.
 pub(crate) fn latency<'a>(
     durations: impl Iterator<Item = &'a Histogram<u64>>,
     per_ms: u64,
@@ -56,7 +56,7 @@ pub(crate) fn latency<'a>(
     let mut all: Option<Histogram<u64>> = None;
     for of_one in durations {
         match &mut all {
-            // Both were made by the same code; one that is larger makes the other grow.
+            // Both were created by the same code; the smaller one grows if needed.
             Some(all) => drop(all.add(of_one)),
             None => {
                 let mut first = of_one.clone();
@@ -69,31 +69,31 @@ pub(crate) fn latency<'a>(
         Some(all) if !all.is_empty() => {
             Reading::of(all.value_at_quantile(quantile).div_ceil(per_ms), age_ms)
         }
-        _ => Reading::unknown("nothing happened in the last ten seconds"),
+        _ => Reading::unknown("no samples in the last 10 s"),
     };
     LatencyView {
-        p50_ms: at(0.50),
-        p95_ms: at(0.95),
-        p99_ms: at(0.99),
+        p50: at(0.50),
+        p95: at(0.95),
+        p99: at(0.99),
     }
 }
 
-/// By what the age of the oldest ride that is not stored can be bounded.
+/// Observations that bound the age of the oldest ride not yet stored.
 #[derive(Debug, Default)]
 pub(crate) struct Oldest {
-    /// When nothing waited, last.
+    /// When the backlog was last empty.
     empty_at: Option<u64>,
-    /// When a worker last said how old the oldest ride is that he holds, while messages were taken; and that age.
+    /// When a worker last reported the age of its oldest unacked ride while messages were delivered; and that age.
     moving: Option<(u64, u64)>,
     delivered: u64,
-    /// When it was last seen that workers took messages.
+    /// When deliveries to workers were last observed.
     moved_at: Option<u64>,
 }
 
 impl Oldest {
-    /// Looks at `now`: `waiting` rides are not stored, workers took `delivered` messages so far, and `held` is the age of the
-    /// oldest ride that any of them holds, with how long ago he said so. 0 says that nothing waits.
-    pub(crate) fn look(
+    /// Computes the age at `now`: `waiting` rides are not stored, workers received `delivered` messages so far, and `held`
+    /// is the age of the oldest ride that any of them holds, with the age of that report. 0 means that none is waiting.
+    pub(crate) fn update(
         &mut self,
         now: u64,
         waiting: Option<u64>,
@@ -113,11 +113,11 @@ impl Oldest {
         if moves && let Some((held_ms, age_ms)) = held {
             let held_ms = held_ms.max(1);
             self.moving = Some((now.saturating_sub(age_ms), held_ms));
-            // The queue hands out the oldest first.
+            // The queue delivers the oldest first.
             return Reading::of(held_ms, age_ms);
         }
-        // Nothing is handed out: what waits is younger than the queue's last emptiness, and than what was the oldest ride when
-        // it was handed out last, with the time since.
+        // Nothing is delivered: waiting rides are younger than the moment when the queue was last empty, and than the oldest
+        // ride at the last delivery plus the time since.
         let since_empty = self.empty_at.map(|at| (now - at).max(1));
         let since_moving = self.moving.map(|(at, age)| age + (now - at));
         let bound = match (since_empty, since_moving) {
@@ -126,9 +126,9 @@ impl Oldest {
         };
         match bound {
             Some(bound) => Reading::at_most(bound, 0),
-            None if waiting.is_none() => Reading::unknown("it is not known how much waits"),
+            None if waiting.is_none() => Reading::unknown("backlog unknown"),
             None => Reading::unknown(
-                "rides have been waiting since before this console started, and none is handed out",
+                "backlog is older than this console, and no ride has been delivered since it started",
             ),
         }
     }
@@ -140,36 +140,36 @@ mod tests {
     use crate::registry::tests::{api, worker};
     use skilift_core::control::BootId;
 
-    fn acked(registry: &Registry, now: u64) -> Reading<f64> {
+    fn acked(registry: &NodeRegistry, now: u64) -> Reading<f64> {
         rate(registry, Role::Worker, now, |counts| counts.acked)
     }
 
     #[test]
     fn rates_are_summed_over_those_that_are_heard() {
-        let mut registry = Registry::default();
+        let mut registry = NodeRegistry::default();
         let boots = [BootId::random(), BootId::random()];
         assert_eq!(
-            acked(&registry, 0).unknown.as_deref(),
-            Some("no worker is heard")
+            acked(&registry, 0).error.as_deref(),
+            Some("no worker is up")
         );
         for second in 0..5_u64 {
             for (port, boot) in (1..).zip(boots) {
                 // They have been running for long.
                 let beat = worker(port, boot, 1, 100_000 + second * 1_000, second * 7);
-                registry.hear(beat, second * 1_000, 100_000 + second * 1_000);
+                registry.record(beat, second * 1_000, 100_000 + second * 1_000);
             }
         }
-        registry.look(4_500);
+        registry.check_liveness(4_500);
         assert_eq!(acked(&registry, 4_500), Reading::of(140.0, 500));
-        registry.hear(api(3, boots[0], 1, 10_000, 5), 4_500, 10_000);
-        registry.look(4_500);
+        registry.record(api(3, boots[0], 1, 10_000, 5), 4_500, 10_000);
+        registry.check_liveness(4_500);
         let publish = rate(&registry, Role::Api, 4_500, |counts| counts.accepted);
         assert!(publish.value.is_none(), "one heartbeat is no rate");
     }
 
     #[test]
     fn a_workers_death_makes_no_rate_jump() {
-        let mut registry = Registry::default();
+        let mut registry = NodeRegistry::default();
         let boots = [BootId::random(), BootId::random()];
         let mut took = [0, 0];
         for tick in 0..400_u64 {
@@ -184,13 +184,13 @@ mod tests {
                 let beats = tick % 10 == u64::from(port) * 4 && (port == 1 || !dead);
                 if beats {
                     let beat = worker(port, boot, 1, 100_000 + now, took[usize::from(port) - 1]);
-                    registry.hear(beat, now, 100_000 + now);
+                    registry.record(beat, now, 100_000 + now);
                 }
             }
-            registry.look(now);
+            registry.check_liveness(now);
             if tick >= 130 && tick % 10 == 7 {
                 let rate = acked(&registry, now).value.unwrap();
-                // What it had taken since its last heartbeat nobody knows of, and between two the rate is taken as even.
+                // Deliveries after the last heartbeat are unknown; between two heartbeats the rate counts as constant.
                 assert!((1_430.0..=1_520.0).contains(&rate), "{now} ms: {rate}");
             }
         }
@@ -201,18 +201,18 @@ mod tests {
     #[test]
     fn the_oldest_is_bounded_while_nothing_is_handed_out() {
         let mut oldest = Oldest::default();
-        assert!(oldest.look(0, Some(5), 0, None).unknown.is_some());
-        assert_eq!(oldest.look(1_000, Some(0), 0, None), Reading::of(0, 0));
+        assert!(oldest.update(0, Some(5), 0, None).error.is_some());
+        assert_eq!(oldest.update(1_000, Some(0), 0, None), Reading::of(0, 0));
         assert_eq!(
-            oldest.look(3_000, Some(9), 0, None),
+            oldest.update(3_000, Some(9), 0, None),
             Reading::at_most(2_000, 0)
         );
         assert_eq!(
-            oldest.look(4_000, Some(9), 3, Some((2_500, 0))),
+            oldest.update(4_000, Some(9), 3, Some((2_500, 0))),
             Reading::of(2_500, 0)
         );
         assert_eq!(
-            oldest.look(7_000, Some(9), 3, Some((5_500, 0))),
+            oldest.update(7_000, Some(9), 3, Some((5_500, 0))),
             Reading::at_most(5_500, 0)
         );
     }
@@ -220,16 +220,16 @@ mod tests {
     #[test]
     fn the_age_of_a_heartbeat_is_not_the_age_of_a_ride() {
         let mut oldest = Oldest::default();
-        let young = oldest.look(1_000, Some(9), 3, Some((40, 900)));
+        let young = oldest.update(1_000, Some(9), 3, Some((40, 900)));
         assert_eq!(young, Reading::of(40, 900));
         // No news within a second is no standstill.
         assert_eq!(
-            oldest.look(2_000, Some(9), 3, Some((40, 1_900))),
+            oldest.update(2_000, Some(9), 3, Some((40, 1_900))),
             Reading::of(40, 1_900)
         );
         // 0 says that nothing waits, and nothing else.
         assert_eq!(
-            oldest.look(3_000, Some(9), 4, Some((0, 10))),
+            oldest.update(3_000, Some(9), 4, Some((0, 10))),
             Reading::of(1, 10)
         );
     }
@@ -243,8 +243,8 @@ mod tests {
         };
         let nodes = [of(2_000, 98), of(900_000, 2)];
         let latency = latency(nodes.iter(), 1_000, 7);
-        assert_eq!(latency.p50_ms, Reading::of(2, 7));
-        let p99 = latency.p99_ms.value.unwrap();
+        assert_eq!(latency.p50, Reading::of(2, 7));
+        let p99 = latency.p99.value.unwrap();
         assert!((900..=901).contains(&p99), "{p99}");
     }
 }

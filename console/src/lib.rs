@@ -1,34 +1,35 @@
-//! Skilift's control plane: what operators see and change, under one set of rules for permission, plan and audit.
+//! Skilift's control plane: monitoring and changes for operators, with one set of rules for permissions, plans and audit.
 //!
 //! # Layout
 //!
-//! - [`view`]: what operators see, and [`view::change`] what they may ask for. It is also the JSON of the admin API.
-//! - [`console`]: the one object that all of it hangs on, and how it starts. `state`: what it keeps in its own folder.
+//! - [`view`]: the JSON of the admin API; [`view::change`]: the changes that operators can request.
+//! - [`console`]: the central object, and its start. `state`: the state in its own data directory.
 //! - `access`: users, tokens, login codes. `audit`: who did what.
-//! - `desired`: what the nodes shall do; `settings` shows it, `publish` tells the nodes. `roster`: which nodes there are.
-//! - `sampler`: one look a second at everything: the nodes (`registry`), rates and lag (`lag`), the books (`lives`, `verdict`), how
-//!   it was (`history`).
-//! - `fleet`: the machines that nodes run on, and what they cost.
-//! - `letters`: dead letters. `management`: what RabbitMQ says of itself.
-//! - `plan`: every change, planned, applied, and gone on with after a crash.
+//! - `desired`: the desired state of the nodes; `settings` shows it, `publish` publishes it. `roster`: the known nodes.
+//! - `sampler`: collects all state once a second: nodes (`registry`), rates and lag (`lag`), reconciliation (`producer_epochs`,
+//!   `loss_detector`), `history`.
+//! - `fleet`: the instances that nodes run on, and their cost.
+//! - `dead_letters`: dead letters. `management`: figures of RabbitMQ's management API.
+//! - `plan`: every change: planned, applied, and resumed after a crash.
 //! - `stats`: skiers and resorts, from the store.
 //! - `admin`: the JSON API, a thin surface over these. `admin/router.rs` is its table of contents.
 //!
-//! Rides flow without a console, and a console works, and says what it does not know, without Redis and RabbitMQ.
+//! Rides are processed without a console. A console works without Redis and RabbitMQ, and reports what it cannot read.
 
 pub mod view;
 
 mod access;
 mod admin;
 mod audit;
+mod dead_letters;
 mod desired;
 mod fleet;
 mod history;
 mod lag;
-mod letters;
-mod lives;
+mod loss_detector;
 mod management;
 mod plan;
+mod producer_epochs;
 mod publish;
 mod registry;
 mod roster;
@@ -36,7 +37,6 @@ mod sampler;
 mod settings;
 mod state;
 mod stats;
-mod verdict;
 
 pub mod console;
 

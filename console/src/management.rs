@@ -1,7 +1,7 @@
-//! What RabbitMQ's management API says of the ride queue, where its URL is known. Nothing depends on it.
+//! Figures of RabbitMQ's management API for the ride queue, if its URL is configured. Nothing depends on them.
 //!
-//! API: <https://www.rabbitmq.com/docs/http-api-reference>. What it says is a few seconds old, may lack any figure, and counts
-//! messages.
+//! API: <https://www.rabbitmq.com/docs/http-api-reference>. Its figures are a few seconds old, any of them may be missing,
+//! and they count messages.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -16,122 +16,124 @@ use tokio_util::sync::CancellationToken;
 use crate::console::Console;
 use crate::view::queue::ManagementView;
 
-/// How often it is asked.
+/// Polling interval.
 const INTERVAL: Duration = Duration::from_secs(5);
-/// How long an answer may take.
+/// Timeout of a response.
 const TIMEOUT: Duration = Duration::from_secs(4);
-/// Largest answer, in bytes: it lists every consumer.
-const MOST_BYTES: usize = 4 << 20;
+/// Maximum response size, in bytes: it lists every consumer.
+const MAX_BYTES: usize = 4 << 20;
 
-/// Where RabbitMQ's management API is.
+/// Connection to RabbitMQ's management API.
 #[derive(Debug, Clone)]
 pub struct ManagementSource {
     /// Its URL, with user and password.
     pub url: ServiceUrl,
     /// The virtual host of the queues.
     pub vhost: String,
-    /// What asks it.
+    /// The HTTP client.
     pub client: reqwest::Client,
 }
 
-/// What it said last.
+/// The latest figures.
 pub(crate) struct Management {
     client: reqwest::Client,
-    /// Of the ride queue.
+    /// URL of the ride queue.
     url: ServiceUrl,
-    said: Mutex<Option<Result<Said, String>>>,
+    latest: Mutex<Option<Result<ManagementResponse, String>>>,
 }
 
 #[derive(Clone)]
-struct Said {
+struct ManagementResponse {
     at: Instant,
     view: ManagementView,
 }
 
 impl Management {
-    /// Nothing was asked yet.
+    /// A state without any response yet.
     pub(crate) fn new(source: &ManagementSource, stack: &StackName) -> Self {
         let path = ["api", "queues", &source.vhost, &stack.ride_queue()];
         Self {
             client: source.client.clone(),
             url: source.url.join(&path),
-            said: Mutex::default(),
+            latest: Mutex::default(),
         }
     }
 
-    /// What it said last, and how long ago.
+    /// The latest figures and their age.
     pub(crate) fn view(&self) -> ManagementView {
-        let said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*said {
-            Some(Ok(said)) => ManagementView {
-                age_ms: u64::try_from(said.at.elapsed().as_millis()).ok(),
-                ..said.view.clone()
+        let latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*latest {
+            Some(Ok(latest)) => ManagementView {
+                age_ms: u64::try_from(latest.at.elapsed().as_millis()).ok(),
+                ..latest.view.clone()
             },
             Some(Err(why)) => unknown(why.clone()),
-            None => unknown("it was not asked yet".to_owned()),
+            None => unknown("not queried yet".to_owned()),
         }
     }
 
-    async fn ask(&self) {
+    async fn poll(&self) {
         let at = Instant::now();
-        let asked = tokio::time::timeout(TIMEOUT, self.answer()).await;
-        let said = match asked {
-            Ok(Ok(answer)) => Ok(Said {
+        let polled = tokio::time::timeout(TIMEOUT, self.answer()).await;
+        let latest = match polled {
+            Ok(Ok(answer)) => Ok(ManagementResponse {
                 at,
                 view: read(&answer),
             }),
             Ok(Err(why)) => Err(format!("the management API at {} {why}", self.url)),
             Err(_) => Err(format!(
-                "the management API at {} did not answer within {} s",
+                "the management API at {} did not respond within {} s",
                 self.url,
                 TIMEOUT.as_secs()
             )),
         };
-        let mut slot = self.said.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Err(why) = &said
+        let mut slot = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Err(why) = &latest
             && !matches!(&*slot, Some(Err(before)) if before == why)
         {
-            tracing::warn!("{why}; trying again");
+            tracing::warn!("{why}; retrying");
         }
-        *slot = Some(said);
+        *slot = Some(latest);
     }
 
     async fn answer(&self) -> Result<Value, String> {
-        // The client takes user and password out of the URL, and says them in a header.
+        // The client moves user and password from the URL to a header.
         let sent = self.client.get(self.url.reveal()).send().await;
         let response =
             sent.map_err(|error| format!("cannot be reached: {}", chain(&error.without_url())))?;
         match response.status().as_u16() {
             200 => {}
-            401 | 403 => return Err("refuses this user, who needs the tag `monitoring`".to_owned()),
-            404 => return Err("knows no such queue yet".to_owned()),
-            other => return Err(format!("answers {other}")),
+            401 | 403 => {
+                return Err("denies access to this user; it needs the tag `monitoring`".to_owned());
+            }
+            404 => return Err("does not know the queue yet".to_owned()),
+            other => return Err(format!("returns {other}")),
         }
-        let body = Limited::new(reqwest::Body::from(response), MOST_BYTES);
+        let body = Limited::new(reqwest::Body::from(response), MAX_BYTES);
         let body = body.collect().await;
-        let body = body.map_err(|error| format!("did not finish its answer: {error}"))?;
+        let body = body.map_err(|error| format!("did not complete its response: {error}"))?;
         let parsed = serde_json::from_slice(&body.to_bytes());
-        parsed.map_err(|error| format!("answers what is not JSON: {error}"))
+        parsed.map_err(|error| format!("returned invalid JSON: {error}"))
     }
 }
 
-/// Asks every five seconds until `drain`.
-pub(crate) async fn ask(console: Arc<Console>, drain: CancellationToken) -> Result<(), TaskError> {
-    let asking = async {
+/// Polls every five seconds until `drain`.
+pub(crate) async fn poll(console: Arc<Console>, drain: CancellationToken) -> Result<(), TaskError> {
+    let polling = async {
         let mut ticks = tokio::time::interval(INTERVAL);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
             if let Some(management) = &console.management {
-                management.ask().await;
+                management.poll().await;
             }
         }
     };
-    drain.run_until_cancelled(asking).await;
+    drain.run_until_cancelled(polling).await;
     Ok(())
 }
 
-/// Reads an answer. Which figures it has depends on version and settings: each may be missing.
+/// Parses a response. Its figures depend on version and settings: each may be missing.
 fn read(answer: &Value) -> ManagementView {
     let count = |name: &str| answer.get(name).and_then(Value::as_u64);
     let rate = |name: &str| {
@@ -140,7 +142,7 @@ fn read(answer: &Value) -> ManagementView {
     };
     ManagementView {
         age_ms: None,
-        unknown: None,
+        error: None,
         ready_messages: count("messages_ready"),
         unacked_messages: count("messages_unacknowledged"),
         publish_per_s: rate("publish_details"),
@@ -154,7 +156,7 @@ fn read(answer: &Value) -> ManagementView {
 
 fn unknown(why: String) -> ManagementView {
     ManagementView {
-        unknown: Some(why),
+        error: Some(why),
         ..read(&Value::Null)
     }
 }
@@ -199,7 +201,7 @@ mod tests {
     }
 
     async fn view(management: Management) -> ManagementView {
-        management.ask().await;
+        management.poll().await;
         management.view()
     }
 
@@ -209,7 +211,7 @@ mod tests {
             {"publish_details":{"rate":8.5},"deliver_get_details":{"rate":4.0},"ack_details":{"rate":3},"redeliver_details":{"rate":0.0}}}"#;
         let seen = view(served(whole, 200).await).await;
         assert!(
-            seen.age_ms.unwrap() < 4000 && seen.unknown.is_none(),
+            seen.age_ms.unwrap() < 4000 && seen.error.is_none(),
             "{seen:?}"
         );
         assert_eq!(
@@ -234,12 +236,12 @@ mod tests {
     async fn without_an_answer_all_is_unknown_and_no_password_is_shown() {
         for (answer, status, says) in [
             ("{}", 401, "monitoring"),
-            ("{}", 404, "no such queue"),
-            ("{}", 500, "answers 500"),
-            ("<html>", 200, "not JSON"),
+            ("{}", 404, "does not know the queue"),
+            ("{}", 500, "returns 500"),
+            ("<html>", 200, "invalid JSON"),
         ] {
             let seen = view(served(answer, status).await).await;
-            let unknown = seen.unknown.unwrap();
+            let unknown = seen.error.unwrap();
             assert!(
                 unknown.contains(says) && !unknown.contains("s3cret"),
                 "{unknown}"
@@ -247,8 +249,8 @@ mod tests {
             assert_eq!((seen.ready_messages, seen.age_ms), (None, None));
         }
         let absent = at("http://ops:s3cret@127.0.0.1:9");
-        assert!(absent.view().unknown.unwrap().contains("not asked"));
-        let unknown = view(absent).await.unknown.unwrap();
+        assert!(absent.view().error.unwrap().contains("not queried"));
+        let unknown = view(absent).await.error.unwrap();
         assert!(
             unknown.contains("cannot be reached") && !unknown.contains("s3cret"),
             "{unknown}"

@@ -1,29 +1,30 @@
-//! Every change is a plan first: exact actions, what they stand on, how dangerous they are. Then it is applied, by whoever may.
+//! Every change is planned first: exact actions, the state they depend on, and their danger. A caller with the required role
+//! then applies the plan.
 //!
-//! - [`prepared`]: what a change would do. It is worked out when the plan is made and again when it is applied; when what it
-//!   stands on is another one then, the plan is stale.
-//! - `sections`, `switches`, `people`, `gates`, `letters`, `scale`: the changes. [`work`]: what takes its time, `machines` the
-//!   starts and stops of it.
-//! - [`apply`]: the journal: intent before, outcome after; and what becomes of plans that a crash cut off.
+//! - [`planned_change`]: what a change would do. It is computed when the plan is created and again when it is applied; if the
+//!   state it depends on has changed in between, the plan is stale.
+//! - `settings`, `consumption`, `users`, `ingest_keys`, `dead_letters`, `scale`: the changes. [`job`]: long-running work; `machines`:
+//!   starts and stops of instances.
+//! - [`apply`]: the journal: intent before, outcome after; and recovery of plans that a crash interrupted.
 
 pub(crate) mod apply;
-mod gates;
-mod letters;
+mod consumption;
+mod dead_letters;
+mod ingest_keys;
+pub(crate) mod job;
 mod machines;
-mod people;
-pub(crate) mod prepared;
+pub(crate) mod planned_change;
 mod repair;
 mod scale;
-mod sections;
-mod switches;
-pub(crate) mod work;
+mod settings;
+mod users;
 
 use std::sync::Arc;
 
 use skilift_core::clock::epoch_ms;
 use skilift_core::embedded::records::Changes;
 
-use self::prepared::Prepared;
+use self::planned_change::PlannedChange;
 use crate::access::Caller;
 use crate::admin::ApiError;
 use crate::audit;
@@ -36,42 +37,47 @@ use crate::view::plan::{PlanState, PlanView};
 /// How long a plan can be applied, in milliseconds.
 const VALID_MS: u64 = 15 * 60 * 1000;
 
-/// What a change takes that the plan must not keep.
+/// Secrets of an apply that must not be stored in the plan.
 #[derive(Default)]
-pub(crate) struct Given {
+pub(crate) struct ApplySecrets {
     /// The hash of the password that came with the apply.
     pub(crate) password: Option<String>,
 }
 
-/// Works out what a change would do now.
+/// Computes what a change would do now.
 pub(crate) fn prepare(
     console: &Arc<Console>,
     change: &Change,
     by: &str,
     plan: &str,
-    given: &Given,
-) -> Result<Prepared, ApiError> {
+    secrets: &ApplySecrets,
+) -> Result<PlannedChange, ApiError> {
     match change {
         Change::SetWorker { .. }
         | Change::SetApi { .. }
         | Change::SetIngest { .. }
         | Change::SetFleet { .. }
-        | Change::Rollback { .. } => sections::prepare(console, change, by, plan),
+        | Change::Rollback { .. } => settings::prepare(console, change, by, plan),
         Change::Scale(scale) => scale::prepare(console, scale, by, plan),
-        Change::Pause => switches::pause(console, by),
-        Change::Resume => switches::resume(console),
-        Change::Drain { node } => switches::drain(console, node, plan),
-        Change::Undrain { node } => switches::undrain(console, node),
+        Change::Pause => consumption::pause(console, by),
+        Change::Resume => consumption::resume(console),
+        Change::Drain { node } => consumption::drain(console, node, plan),
+        Change::Undrain { node } => consumption::undrain(console, node),
         Change::AddUser { .. }
         | Change::SetPassword { .. }
         | Change::SetRole { .. }
         | Change::RemoveUser { .. }
         | Change::AddToken { .. }
-        | Change::RevokeToken { .. } => people::prepare(console, change, by, given),
-        Change::AddKey { name, resorts } => gates::add(console, name, resorts.as_deref(), by),
-        Change::RevokeKey { id } => gates::revoke(console, id),
-        Change::Replay { letters, per_s } => letters::replay(console, letters, *per_s, plan),
-        Change::Discard { letters } => letters::throw_away(console, letters, plan),
+        | Change::RevokeToken { .. } => users::prepare(console, change, by, secrets),
+        Change::AddKey { name, resorts } => ingest_keys::add(console, name, resorts.as_deref(), by),
+        Change::RevokeKey { id } => ingest_keys::revoke(console, id),
+        Change::Replay {
+            dead_letters: letters,
+            per_s,
+        } => dead_letters::replay(console, letters, *per_s, plan),
+        Change::Discard {
+            dead_letters: letters,
+        } => dead_letters::discard_letters(console, letters, plan),
         Change::Repair {
             resort,
             season,
@@ -80,7 +86,7 @@ pub(crate) fn prepare(
     }
 }
 
-/// The smallest role that may plan a change.
+/// The lowest role that may plan a change.
 fn role_for(change: &Change) -> UserRole {
     match change {
         Change::AddUser { .. }
@@ -95,7 +101,7 @@ fn role_for(change: &Change) -> UserRole {
     }
 }
 
-/// The change in a word or two, as the audit calls it.
+/// Short name of a change, used as the target in the audit log.
 fn word(change: &Change) -> &'static str {
     match change {
         Change::SetWorker { .. } => "set worker",
@@ -128,10 +134,10 @@ fn word(change: &Change) -> &'static str {
     }
 }
 
-/// Makes a plan for a change, and keeps it.
+/// Creates and stores a plan for a change.
 ///
 /// # Errors
-/// When who asks may not, the console may change nothing, or the change makes no sense.
+/// If the caller's role is too low, the console is read-only, or the change is invalid.
 pub(crate) async fn make(
     console: &Arc<Console>,
     caller: &Caller,
@@ -153,7 +159,7 @@ pub(crate) async fn make(
     console.state.put_plan(&mut changes, &plan)?;
     console
         .state
-        .commit("keep a plan", changes, vec![line])
+        .commit("store a plan", changes, vec![line])
         .await?;
     Ok(plan)
 }
@@ -167,15 +173,21 @@ async fn plan_for(
     let role = role_for(&change);
     if caller.role < role {
         return Err(ApiError::forbidden(format!(
-            "to {} asks for the role {role}; {} is {}",
+            "{} requires the role {role}; {} has the role {}",
             word(&change),
             caller.name,
             caller.role
         )));
     }
-    look_at_machines(console, &change).await?;
+    refresh_machines(console, &change).await?;
     let id = crate::state::plan_id(console.state.next_plan().await);
-    let mut prepared = prepare(console, &change, &caller.name, &id, &Given::default())?;
+    let mut prepared = prepare(
+        console,
+        &change,
+        &caller.name,
+        &id,
+        &ApplySecrets::default(),
+    )?;
     if let Some(Change::Scale(scale)) = &prepared.resolved {
         let asked = scale::preflight(console, scale).await;
         prepared.effects.extend(asked.effects);
@@ -186,8 +198,8 @@ async fn plan_for(
         id,
         fingerprint: prepared.fingerprint(),
         change: prepared.resolved.unwrap_or(change),
-        by: caller.name.clone(),
-        made_at_ms: now,
+        created_by: caller.name.clone(),
+        created_at_ms: now,
         expires_at_ms: now + VALID_MS,
         actions: prepared.actions,
         effects: prepared.effects,
@@ -200,12 +212,12 @@ async fn plan_for(
     })
 }
 
-/// Lists the machines, where a change stands on them.
-async fn look_at_machines(console: &Console, change: &Change) -> Result<(), ApiError> {
+/// Lists the instances, if the change depends on them.
+async fn refresh_machines(console: &Console, change: &Change) -> Result<(), ApiError> {
     if let Change::Scale(scale) = change
         && scale.is_of_machines()
     {
-        console.machines.look().await?;
+        console.machines.refresh().await?;
     }
     Ok(())
 }
@@ -213,24 +225,29 @@ async fn look_at_machines(console: &Console, change: &Change) -> Result<(), ApiE
 fn check_may_change(console: &Console) -> Result<(), ApiError> {
     if console.config.read_only {
         return Err(ApiError::refused(
-            "this console runs with --read-only: nothing can be changed through it",
+            "this console runs with --read-only and rejects all changes",
         ));
     }
     Ok(())
 }
 
-/// Audits an attempt that was refused.
+/// Records a refused attempt in the audit log.
 async fn refuse<T>(
     console: &Console,
     caller: &Caller,
     line: AuditEntry,
     error: ApiError,
 ) -> Result<T, ApiError> {
-    audit::note_refusal(console, caller, line, error.message()).await?;
+    let entry = if error.is_forbidden() {
+        audit::denied(line, error.message())
+    } else {
+        audit::refused(line, error.message())
+    };
+    audit::record_refusal(console, caller, entry).await?;
     Err(error)
 }
 
-/// What a plan changes, before and after, for a line of the audit.
+/// Before and after of a plan's actions, for the audit log.
 fn in_words(plan: &PlanView) -> (Option<String>, Option<String>) {
     let join = |side: fn(&crate::view::plan::ActionView) -> Option<&String>| {
         let said: Vec<String> = plan
@@ -238,7 +255,7 @@ fn in_words(plan: &PlanView) -> (Option<String>, Option<String>) {
             .iter()
             .filter_map(|action| {
                 let said = side(action)?;
-                Some(format!("{}, {}: {said}", action.does, action.to))
+                Some(format!("{}, {}: {said}", action.action, action.target))
             })
             .take(20)
             .collect();

@@ -1,7 +1,7 @@
-//! Tells the nodes what they shall do, and goes on telling them: whatever a Redis forgot stands there again a second later.
+//! Publishes the desired state to the nodes, and republishes it: if Redis loses it, it is restored a second later.
 //!
-//! Whoever has the higher serial is right. A console whose folder is older than what is published takes that over; one that
-//! may change nothing only reads.
+//! The document with the higher serial wins. A console whose stored state is older than the published one imports that; a
+//! read-only console only reads.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,37 +19,38 @@ use crate::desired::{ingest_keys, put_new_versions};
 use crate::state::Key;
 use crate::view::audit::AuditEntry;
 
-/// How often it is looked whether all stands there.
+/// Interval of the reconciliation.
 const INTERVAL: Duration = Duration::from_secs(1);
-/// How long the way to the nodes may take to answer.
-const PATIENCE: Duration = Duration::from_secs(3);
-/// By whom is what was found.
+/// Timeout of the control channel.
+const TIMEOUT: Duration = Duration::from_secs(3);
+/// Author of imported settings.
 const BY_OTHERS: &str = "another console";
 
-/// Why a look did not end well.
+/// Why a reconciliation failed.
 #[derive(Debug, thiserror::Error)]
-enum LookError {
+enum ReconcileError {
     #[error(transparent)]
     Plane(#[from] ControlError),
-    #[error("the way to the nodes does not answer")]
+    #[error("the control channel does not respond")]
     Silent,
     #[error(transparent)]
     Disk(#[from] DiskError),
 }
 
-/// Looks once, so that what is stored stands there before this process' own nodes ask. Without the way to them it goes on.
+/// Reconciles once, so that the stored state is published before this process' own nodes poll it. If the control channel is
+/// unavailable, the start continues.
 ///
 /// # Errors
-/// When the folder fails.
-pub(crate) async fn first_look(console: &Console) -> Result<(), DiskError> {
-    note(console, look(console).await)
+/// If the data directory fails.
+pub(crate) async fn reconcile_at_start(console: &Console) -> Result<(), DiskError> {
+    record_result(console, reconcile(console).await)
 }
 
-/// Tells the nodes until `drain`.
+/// Publishes until `drain`.
 pub(crate) async fn run(console: Arc<Console>, drain: CancellationToken) -> Result<(), TaskError> {
     loop {
-        // Once begun, a look is finished: what it writes and what is remembered of it belong together.
-        note(&console, look(&console).await)?;
+        // A reconciliation is never cancelled halfway: what it writes and the state in memory belong together.
+        record_result(&console, reconcile(&console).await)?;
         tokio::select! {
             () = console.desired.changed.notified() => {}
             () = tokio::time::sleep(INTERVAL) => {}
@@ -58,20 +59,20 @@ pub(crate) async fn run(console: Arc<Console>, drain: CancellationToken) -> Resu
     }
 }
 
-/// Remembers how a look ended, and logs it when that is news.
-fn note(console: &Console, looked: Result<(), LookError>) -> Result<(), DiskError> {
-    match looked {
+/// Records the result of a reconciliation, and logs it if it changed.
+fn record_result(console: &Console, result: Result<(), ReconcileError>) -> Result<(), DiskError> {
+    match result {
         Ok(()) => {
             if console.desired.set_unreachable(None) {
-                tracing::info!("nodes can be told what to do");
+                tracing::info!("settings can be distributed to the nodes");
             }
         }
-        Err(LookError::Disk(error)) => return Err(error),
+        Err(ReconcileError::Disk(error)) => return Err(error),
         Err(error) => {
             let why = chain(&error);
             if console.desired.set_unreachable(Some(why.clone())) {
                 tracing::warn!(
-                    "nodes cannot be told what to do, and keep to what they know: {why}"
+                    "settings cannot be distributed; nodes keep their current settings: {why}"
                 );
             }
         }
@@ -79,61 +80,64 @@ fn note(console: &Console, looked: Result<(), LookError>) -> Result<(), DiskErro
     Ok(())
 }
 
-async fn in_time<T>(asked: impl Future<Output = Result<T, ControlError>>) -> Result<T, LookError> {
-    let answered = tokio::time::timeout(PATIENCE, asked).await;
-    Ok(answered.map_err(|_| LookError::Silent)??)
+async fn with_timeout<T>(
+    request: impl Future<Output = Result<T, ControlError>>,
+) -> Result<T, ReconcileError> {
+    let response = tokio::time::timeout(TIMEOUT, request).await;
+    Ok(response.map_err(|_| ReconcileError::Silent)??)
 }
 
-/// What stands there. What is not ours is as good as nothing, and gives way.
-async fn readable<T>(
-    asked: impl Future<Output = Result<Option<T>, ControlError>>,
+/// The published value. An unreadable value is treated as missing, and is overwritten.
+async fn unreadable_as_missing<T>(
+    request: impl Future<Output = Result<Option<T>, ControlError>>,
 ) -> Result<Option<T>, ControlError> {
-    match asked.await {
+    match request.await {
         Err(error @ ControlError::Unreadable { .. }) => {
-            tracing::warn!("{}: it is written anew", chain(&error));
+            tracing::warn!("{}; writing it again", chain(&error));
             Ok(None)
         }
-        answer => answer,
+        response => response,
     }
 }
 
-async fn look(console: &Console) -> Result<(), LookError> {
+async fn reconcile(console: &Console) -> Result<(), ReconcileError> {
     let plane = &console.sources.plane;
     if console.config.read_only {
-        let found = in_time(plane.document()).await?;
+        let found = with_timeout(plane.document()).await?;
         console.desired.remember(found.unwrap_or_default());
         return Ok(());
     }
-    let found = in_time(readable(plane.document())).await?;
-    let found_keys = in_time(readable(plane.ingest_keys())).await?;
-    let turn = console.desired.turn.lock().await;
+    let found = with_timeout(unreadable_as_missing(plane.document())).await?;
+    let found_keys = with_timeout(unreadable_as_missing(plane.ingest_keys())).await?;
+    let write_lock = console.desired.write_lock.lock().await;
     if let Some(found) = &found {
         let ours = console.desired.document();
         if found.serial > ours.serial {
-            adopt(console, found, found_keys.as_ref()).await?;
+            import_newer(console, found, found_keys.as_ref()).await?;
         } else if found.serial == ours.serial && *found != *ours {
-            insist(console, &ours).await?;
+            reassert(console, &ours).await?;
         }
     }
-    seed(console).await?;
+    bootstrap(console).await?;
     let document = console.desired.document();
     let keys = ingest_keys(&console.state, document.keys_serial)?;
-    drop(turn);
+    drop(write_lock);
 
-    // Keys first: a document never names keys that are not there yet.
-    let standing = found_keys.map_or(0, |found| found.serial);
-    if standing < keys.serial {
-        in_time(plane.publish_ingest_keys(&keys)).await?;
+    // Keys first: a document must never refer to keys that are not published yet.
+    let published_serial = found_keys.map_or(0, |found| found.serial);
+    if published_serial < keys.serial {
+        with_timeout(plane.publish_ingest_keys(&keys)).await?;
     }
-    let standing = found.map_or(0, |found| found.serial);
-    if standing < document.serial {
-        in_time(plane.publish(&document)).await?;
+    let published_serial = found.map_or(0, |found| found.serial);
+    if published_serial < document.serial {
+        with_timeout(plane.publish(&document)).await?;
     }
     Ok(())
 }
 
-/// Takes over what is newer than what the folder says: another console wrote it, or this one before its folder was replaced.
-async fn adopt(
+/// Imports a published state that is newer than the stored one: written by another console, or by this one before its data
+/// directory was replaced.
+async fn import_newer(
     console: &Console,
     found: &Document,
     keys: Option<&IngestKeys>,
@@ -148,14 +152,12 @@ async fn adopt(
     let line = AuditEntry {
         before: Some(format!("serial {}", before.serial)),
         after: Some(format!("serial {}", found.serial)),
-        message: Some("settings that another console published are newer, and rule".to_owned()),
-        ..audit::own("adopt")
+        reason: Some("imported newer settings that another console published".to_owned()),
+        ..audit::own("import")
     };
-    state
-        .commit("take over settings", changes, vec![line])
-        .await?;
+    state.commit("import settings", changes, vec![line]).await?;
     tracing::warn!(
-        "another console published newer settings (serial {}, not {}): they rule here, too",
+        "another console published newer settings (serial {}, not {}); imported",
         found.serial,
         before.serial
     );
@@ -163,8 +165,8 @@ async fn adopt(
     Ok(())
 }
 
-/// Two consoles wrote different documents under one number: the one that sees it first has the next number.
-async fn insist(console: &Console, ours: &Document) -> Result<(), DiskError> {
+/// Two consoles wrote different documents with the same serial: the first one to detect it takes the next serial.
+async fn reassert(console: &Console, ours: &Document) -> Result<(), DiskError> {
     let document = Document {
         serial: ours.next_serial(),
         ..ours.clone()
@@ -172,22 +174,24 @@ async fn insist(console: &Console, ours: &Document) -> Result<(), DiskError> {
     let mut changes = Changes::default();
     console.state.put_document(&mut changes, &document);
     let line = AuditEntry {
-        message: Some("another console published other settings under the same number".to_owned()),
-        ..audit::own("insist")
+        reason: Some(
+            "another console published different settings with the same serial".to_owned(),
+        ),
+        ..audit::own("reassert")
     };
     console
         .state
-        .commit("number the settings anew", changes, vec![line])
+        .commit("renumber the settings", changes, vec![line])
         .await?;
     tracing::warn!(
-        "another console published other settings under serial {}: those of this one rule",
+        "another console published different settings with serial {}; overwritten by this console's settings",
         ours.serial
     );
     console.desired.remember(document);
     Ok(())
 }
 
-/// Adds to `changes` that these keys count and no others.
+/// Replaces the ingest keys in `changes` by these.
 fn put_keys(console: &Console, changes: &mut Changes, keys: &IngestKeys) -> Result<(), DiskError> {
     let table = &console.state.keys;
     for (id, known) in table.range(.., usize::MAX)? {
@@ -214,15 +218,15 @@ fn put_keys(console: &Console, changes: &mut Changes, keys: &IngestKeys) -> Resu
     Ok(())
 }
 
-/// Writes down what the flags said, where nobody has set anything.
-async fn seed(console: &Console) -> Result<(), DiskError> {
+/// Stores the values of the command-line flags as version 1, where nothing is set.
+async fn bootstrap(console: &Console) -> Result<(), DiskError> {
     let mut changes = Changes::default();
     let Some(seeded) = console.desired.seeded(&console.state, &mut changes) else {
         return Ok(());
     };
     let line = AuditEntry {
-        message: Some("the flags of the nodes are generation 1".to_owned()),
-        ..audit::own("seed")
+        reason: Some("command-line flags of the nodes, stored as version 1".to_owned()),
+        ..audit::own("bootstrap")
     };
     let writing = console
         .state

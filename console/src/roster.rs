@@ -1,4 +1,4 @@
-//! Which nodes there are, as plans and settings need to know it. Whoever hears the heartbeats keeps it up to date.
+//! The known nodes, for plans and settings. The node registry keeps it up to date.
 
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -6,51 +6,51 @@ use skilift_core::control::{BootId, Generation, NodeId, Role};
 
 use crate::view::nodes::NodeState;
 
-/// A node as it was heard last.
+/// A node as of its last heartbeat.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct KnownNode {
     pub(crate) node: NodeId,
     pub(crate) boot: BootId,
     pub(crate) role: Role,
-    /// The generation that it runs; `None` while its flags rule.
+    /// The generation that it runs; `None` while its command-line flags apply.
     pub(crate) generation: Option<Generation>,
-    /// Whether it takes work: it is heard, and neither drains nor is drained.
+    /// Whether it accepts work: it sends heartbeats, and is neither draining nor drained.
     pub(crate) works: bool,
-    /// Whether it has ended, or is not heard any more.
+    /// Whether it has stopped or is lost.
     pub(crate) is_gone: bool,
-    /// For how long it is silent, while it could have been heard, in milliseconds.
-    pub(crate) silent_ms: u64,
-    /// The machine that it runs on, where that is known.
+    /// Time without a heartbeat while heartbeats could be received, in milliseconds.
+    pub(crate) without_heartbeat_ms: u64,
+    /// The instance that it runs on, if known.
     pub(crate) instance: Option<String>,
-    /// How it is.
+    /// Its state.
     pub(crate) state: NodeState,
-    /// The plan by which it is drained, when it says that it is.
+    /// The plan that drained it, if it reports that it is drained.
     pub(crate) drained_by: Option<String>,
-    /// What is wrong with it, when something is.
+    /// What is wrong with it, if anything.
     pub(crate) message: Option<String>,
-    /// What it holds: a worker's messages, an API node's rides.
+    /// Its pending work: a worker's unacked messages, an API node's rides in flight.
     pub(crate) held: u64,
 }
 
-/// All nodes that are known.
+/// All known nodes.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Known {
     pub(crate) nodes: Arc<[KnownNode]>,
-    /// Whether every node that runs has been heard by now, as far as heartbeats come.
+    /// Whether every running node has sent a heartbeat by now, provided that heartbeats are received.
     pub(crate) is_complete: bool,
 }
 
-/// All nodes that are known, at any time.
+/// The known nodes, shared.
 #[derive(Debug, Default)]
 pub(crate) struct Roster(RwLock<Known>);
 
 impl Roster {
-    /// Replaces what was known.
+    /// Replaces the known nodes.
     pub(crate) fn set(&self, known: Known) {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = known;
     }
 
-    /// What is known.
+    /// The known nodes and whether they are complete.
     pub(crate) fn known(&self) -> Known {
         self.0
             .read()

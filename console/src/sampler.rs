@@ -1,14 +1,16 @@
-//! One look a second at everything, for everybody who asks: a question costs no more than handing out what was put together.
+//! Collects all state once a second for every reader: a query only returns what was collected last.
 //!
-//! - `sources`: what is asked over the network, each by itself, so that one that does not answer holds up nothing else.
-//! - `queue`, `books`, `nodes`, `alarms`: what is made of it. `others`: whether another console changes the same.
+//! - `collectors`: what is polled over the network, each in its own task, so that one that does not answer does not block the
+//!   others.
+//! - `queue`, `reconciliation`, `nodes`, `alarms`: what is derived from it. `conflicts`: detects other consoles that manage the same
+//!   stack.
 
 mod alarms;
-mod books;
+mod collectors;
+mod conflicts;
 mod nodes;
-mod others;
 mod queue;
-mod sources;
+mod reconciliation;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
@@ -23,78 +25,78 @@ use tokio_util::sync::CancellationToken;
 use crate::console::Console;
 use crate::history::History;
 use crate::lag::{Backlogs, Oldest};
-use crate::lives::{Lives, OWN_LANES};
-use crate::registry::{FORGOTTEN_AFTER_MS, Kept, Registry};
+use crate::loss_detector::LossDetector;
+use crate::producer_epochs::{ProducerEpochs, REPLAY_PUBLISHER};
+use crate::registry::{NodeRegistry, REMOVED_AFTER_MS, StoredNodes};
 use crate::state::ConsoleState;
-use crate::verdict::Verdicts;
 use crate::view::nodes::NodesView;
 use crate::view::queue::{HistoryPoint, HistoryView, QueueView};
-use others::Others;
-use sources::Sources;
+use collectors::Collectors;
+use conflicts::ConflictDetector;
 
-/// How often all is put together.
+/// Collection interval.
 const INTERVAL: Duration = Duration::from_secs(1);
-/// How often what was heard of the lanes is written.
+/// How often the confirmed high-water marks of the publisher channels are written.
 const WRITE_INTERVAL: Duration = Duration::from_secs(5);
-/// How often finished lane lives are looked for.
-const FORGET_INTERVAL: Duration = Duration::from_secs(3600);
+/// How often expired epochs of publisher channels are pruned.
+const PRUNE_INTERVAL: Duration = Duration::from_secs(3600);
 
-/// What the console's clock shows when it starts, so that what was heard of nodes before has a time on it.
-const START_MS: u64 = 2 * FORGOTTEN_AFTER_MS;
-/// Until then nothing was heard because nobody listened yet.
+/// Value of the console's clock at its start, so that earlier heartbeats have a time on it.
+const START_MS: u64 = 2 * REMOVED_AFTER_MS;
+/// Until this uptime, missing heartbeats only mean that the console has just subscribed.
 const BEGIN_LISTENING_MS: u64 = 3_000;
 
-/// What was seen at one moment.
+/// The state at one moment.
 pub(crate) struct Snapshot {
     pub(crate) queue: QueueView,
     pub(crate) nodes: NodesView,
-    /// Both as JSON: hundreds may ask in a second.
+    /// Both as JSON: there may be hundreds of queries per second.
     pub(crate) queue_json: Vec<u8>,
     pub(crate) nodes_json: Vec<u8>,
 }
 
-/// What is observed, and the last that was made of it.
-pub(crate) struct Observed {
+/// The collected state, and the latest snapshot.
+pub(crate) struct Monitor {
     latest: RwLock<Option<Arc<Snapshot>>>,
-    watched: Mutex<Watched>,
-    sources: Mutex<Sources>,
+    state: Mutex<MonitorState>,
+    collectors: Mutex<Collectors>,
     started: Instant,
 }
 
-/// What is followed from one look to the next.
-struct Watched {
-    registry: Registry,
-    kept: Kept,
-    others: Others,
-    lives: Lives,
+/// State carried from one collection to the next.
+struct MonitorState {
+    registry: NodeRegistry,
+    kept: StoredNodes,
+    conflicts: ConflictDetector,
+    epochs: ProducerEpochs,
     history: History,
-    verdicts: Verdicts,
+    loss_detector: LossDetector,
     backlogs: Backlogs,
     oldest: Oldest,
 }
 
-impl Observed {
+impl Monitor {
     pub(crate) fn open(state: &ConsoleState) -> Result<Self, DiskError> {
-        let mut registry = Registry::default();
-        let kept = Kept::open(state.table("nodes")?, &mut registry, START_MS, epoch_ms())?;
+        let mut registry = NodeRegistry::default();
+        let kept = StoredNodes::open(state.table("nodes")?, &mut registry, START_MS, epoch_ms())?;
         Ok(Self {
             latest: RwLock::default(),
-            watched: Mutex::new(Watched {
+            state: Mutex::new(MonitorState {
                 registry,
                 kept,
-                others: Others::default(),
-                lives: Lives::open(state.table("lives")?)?,
+                conflicts: ConflictDetector::default(),
+                epochs: ProducerEpochs::open(state.table("lives")?)?,
                 history: History::open(state.table("minutes")?)?,
-                verdicts: Verdicts::default(),
+                loss_detector: LossDetector::default(),
                 backlogs: Backlogs::default(),
                 oldest: Oldest::default(),
             }),
-            sources: Mutex::default(),
+            collectors: Mutex::default(),
             started: Instant::now(),
         })
     }
 
-    /// What was seen last; `None` in the moment before the first look.
+    /// The latest snapshot; `None` before the first collection.
     pub(crate) fn latest(&self) -> Option<Arc<Snapshot>> {
         self.latest
             .read()
@@ -102,88 +104,92 @@ impl Observed {
             .clone()
     }
 
-    /// How it was.
+    /// The recorded history.
     pub(crate) fn history(&self, step_s: u64, since_ms: u64) -> HistoryView {
-        self.watched().history.since(step_s, since_ms)
+        self.state().history.since(step_s, since_ms)
     }
 
-    /// Milliseconds by a clock that only goes forward: [`START_MS`] when the console started.
+    /// Milliseconds of a monotonic clock: [`START_MS`] when the console started.
     fn now(&self) -> u64 {
         let ran_ms = u64::try_from(self.started.elapsed().as_millis());
         ran_ms.map_or(u64::MAX, |ran_ms| ran_ms.saturating_add(START_MS))
     }
 
-    fn watched(&self) -> MutexGuard<'_, Watched> {
-        self.watched.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, MonitorState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn sources(&self) -> MutexGuard<'_, Sources> {
-        self.sources.lock().unwrap_or_else(PoisonError::into_inner)
+    fn collectors(&self) -> MutexGuard<'_, Collectors> {
+        self.collectors
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Looks until `drain`.
+/// Collects until `drain`.
 pub(crate) async fn run(console: Arc<Console>, drain: CancellationToken) -> Result<(), TaskError> {
-    let watching = async {
-        let (looked, (), (), ()) = tokio::join!(
-            look_each_second(&console),
-            sources::hear(&console),
-            sources::gauge(&console),
-            sources::read_books(&console),
+    let collecting = async {
+        let (collected, (), (), ()) = tokio::join!(
+            collect_each_second(&console),
+            collectors::receive_heartbeats(&console),
+            collectors::poll_queue_depth(&console),
+            collectors::poll_reconciliation(&console),
         );
-        looked
+        collected
     };
-    let ended = drain.run_until_cancelled(watching).await;
-    // What was heard of the lanes is what the next console holds the books against.
+    let ended = drain.run_until_cancelled(collecting).await;
+    // The next console process needs these high-water marks for reconciliation.
     write(&console, Changes::default()).await?;
     ended.unwrap_or(Ok(()))
 }
 
-async fn look_each_second(console: &Console) -> Result<(), TaskError> {
+async fn collect_each_second(console: &Console) -> Result<(), TaskError> {
     let mut ticks = tokio::time::interval(INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let (mut written, mut forgotten) = (Instant::now(), Instant::now());
+    let (mut written, mut pruned) = (Instant::now(), Instant::now());
     loop {
         ticks.tick().await;
-        let changes = look(console)?;
+        let changes = collect(console)?;
         if !changes.is_empty() || written.elapsed() >= WRITE_INTERVAL {
             written = Instant::now();
             write(console, changes).await?;
         }
-        if forgotten.elapsed() >= FORGET_INTERVAL {
-            forgotten = Instant::now();
-            forget_finished(console).await?;
+        if pruned.elapsed() >= PRUNE_INTERVAL {
+            pruned = Instant::now();
+            prune_expired(console).await?;
         }
     }
 }
 
-/// Puts together what is known now, makes it a part of the history, and returns what is to be written of that.
-fn look(console: &Console) -> Result<Changes, DiskError> {
+/// Collects the current state, adds it to the history, and returns what must be written.
+fn collect(console: &Console) -> Result<Changes, DiskError> {
     let point = refresh(console)?;
-    Ok(console.observed.watched().history.add(point))
+    Ok(console.monitor.state().history.add(point))
 }
 
-/// Puts together what is known now: also between two looks, when something was changed and whoever did it asks next.
+/// Collects the current state; also called after a change, so that the next query shows it.
 pub(crate) fn refresh(console: &Console) -> Result<HistoryPoint, DiskError> {
-    let observed = &console.observed;
-    let now = observed.now();
-    let audit = console.state.audit_before(u64::MAX, others::MOST_LINES)?;
-    let mut watched = observed.watched();
-    let mut sources = observed.sources();
-    let at = queue::At {
+    let monitor = &console.monitor;
+    let now = monitor.now();
+    let audit = console.state.audit_before(u64::MAX, conflicts::MAX_LINES)?;
+    let mut state = monitor.state();
+    let mut collectors = monitor.collectors();
+    let at = queue::Timestamps {
         now,
         epoch_ms: epoch_ms(),
     };
-    watched.others.look(&audit, now);
-    watched.registry.look(now);
-    sources.notice(watched.registry.is_deaf(now), now - START_MS);
-    let told = console.sources.letters.confirmed();
-    watched.lives.hear(OWN_LANES, &told, at.epoch_ms);
-    console.roster.set(watched.registry.roster(now));
-    let nodes = nodes::view(console, &watched.registry, &sources, &at);
-    let queue = queue::view(console, &mut watched, &sources, &at);
-    drop(sources);
-    drop(watched);
+    state.conflicts.update(&audit, now);
+    state.registry.check_liveness(now);
+    collectors.update_connection(state.registry.is_disconnected(now), now - START_MS);
+    let confirmed = console.sources.dead_letter_queue.confirmed();
+    state
+        .epochs
+        .record(REPLAY_PUBLISHER, &confirmed, at.epoch_ms);
+    console.roster.set(state.registry.roster(now));
+    let nodes = nodes::view(console, &state.registry, &collectors, &at);
+    let queue = queue::view(console, &mut state, &collectors, &at);
+    drop(collectors);
+    drop(state);
     let point = queue::point(&queue);
     let json = |view: serde_json::Result<Vec<u8>>| view.unwrap_or_default();
     let snapshot = Snapshot {
@@ -193,7 +199,7 @@ pub(crate) fn refresh(console: &Console) -> Result<HistoryPoint, DiskError> {
         queue,
         nodes,
     };
-    *observed
+    *monitor
         .latest
         .write()
         .unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(snapshot));
@@ -202,36 +208,36 @@ pub(crate) fn refresh(console: &Console) -> Result<HistoryPoint, DiskError> {
 
 async fn write(console: &Console, mut changes: Changes) -> Result<(), DiskError> {
     {
-        let now = console.observed.now();
-        let mut watched = console.observed.watched();
-        let Watched { registry, kept, .. } = &mut *watched;
+        let now = console.monitor.now();
+        let mut state = console.monitor.state();
+        let MonitorState { registry, kept, .. } = &mut *state;
         changes.append(kept.take_changes(registry, now, epoch_ms()));
-        changes.append(watched.lives.take_changes());
+        changes.append(state.epochs.take_changes());
     }
     if changes.is_empty() {
         return Ok(());
     }
-    let doing = "write what was observed";
+    let doing = "write the collected state";
     console.state.commit(doing, changes, Vec::new()).await
 }
 
-/// Lets go of lane lives that ended long ago and of which nothing is missing.
-async fn forget_finished(console: &Console) -> Result<(), DiskError> {
+/// Prunes epochs of publisher channels that ended long ago and have no missing messages.
+async fn prune_expired(console: &Console) -> Result<(), DiskError> {
     if console.config.read_only {
         return Ok(());
     }
-    let finished = console.observed.watched().lives.finished(epoch_ms());
-    for life in finished {
-        // One by one, so that it is known which are gone.
-        match console.sources.reader.forget_lanes(&[life]).await {
+    let expired = console.monitor.state().epochs.expired(epoch_ms());
+    for epoch in expired {
+        // One by one, so that it is known which were pruned.
+        match console.sources.reader.forget_lanes(&[epoch]).await {
             Ok(0) => {}
             Ok(_) => {
-                let changes = console.observed.watched().lives.forget(&[life]);
-                let doing = "forget a finished lane";
+                let changes = console.monitor.state().epochs.prune(&[epoch]);
+                let doing = "prune a finished publisher channel";
                 console.state.commit(doing, changes, Vec::new()).await?;
             }
             Err(error) => {
-                tracing::debug!("finished lanes are not forgotten yet: {error}");
+                tracing::debug!("cannot prune finished publisher channels yet: {error}");
                 return Ok(());
             }
         }

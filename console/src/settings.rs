@@ -1,4 +1,4 @@
-//! Settings as operators see them: what shall be, who follows, and what was.
+//! Settings as shown to operators: desired values, nodes that are up to date, and history.
 
 use std::collections::BTreeMap;
 
@@ -6,8 +6,8 @@ use skilift_core::control::{Document, FleetBounds, Generation, Ingest, Role};
 use skilift_core::embedded::DiskError;
 
 use crate::console::{Console, EngineKind};
-use crate::desired::{SECTIONS, section_of};
-use crate::state::{SectionValue, Version};
+use crate::desired::{SECTIONS, settings_of};
+use crate::state::{Settings, Version};
 use crate::view::settings::{
     GenerationView, Section, SectionView, SettingValue, SettingsHistoryView, SettingsView,
     VersionView,
@@ -27,7 +27,7 @@ fn section_view(
     document: &Document,
     section: Section,
 ) -> Result<SectionView, DiskError> {
-    let set = section_of(document, section);
+    let set = settings_of(document, section);
     let version = match set {
         Some((number, ..)) => console.state.version(section, number)?,
         None => None,
@@ -35,17 +35,20 @@ fn section_view(
     let (following, behind) = followers(console, document, section);
     Ok(SectionView {
         section,
-        generation: set.map(|(number, hash, _)| GenerationView { number, hash }),
+        generation: set.map(|(number, hash, _)| GenerationView {
+            version: number,
+            hash,
+        }),
         values: set.map(|(_, _, value)| values(value)).unwrap_or_default(),
-        since_ms: version.as_ref().map(|version| version.at_ms),
-        by: version.map(|version| version.by),
-        nodes_following: following,
-        nodes_behind: behind,
+        updated_at_ms: version.as_ref().map(|version| version.at_ms),
+        updated_by: version.map(|version| version.by),
+        nodes_up_to_date: following,
+        nodes_pending: behind,
         note: note(console, section, set.map(|(_, _, value)| value)),
     })
 }
 
-/// How many nodes run what they shall, and which of those that are heard do not.
+/// The number of nodes that are up to date, and the names of live nodes that are pending.
 fn followers(
     console: &Console,
     document: &Document,
@@ -54,31 +57,31 @@ fn followers(
     let (role, shall): (Role, Option<Generation>) = match section {
         Section::Worker => (Role::Worker, document.worker.map(|set| set.generation)),
         Section::Api => (Role::Api, document.api.map(|set| set.generation)),
-        // API nodes follow the first with the document, but no heartbeat says whom they let post; the other is the console's own.
+        // API nodes apply the first, but heartbeats do not report the ingest policy; the other is used only by the console.
         Section::Ingest | Section::Fleet => return (None, Vec::new()),
     };
     let nodes = console.roster.nodes();
-    let heard = nodes
+    let live = nodes
         .iter()
         .filter(|node| node.role == role && !node.is_gone);
-    let (follow, behind): (Vec<_>, Vec<_>) = heard.partition(|node| node.generation == shall);
+    let (follow, behind): (Vec<_>, Vec<_>) = live.partition(|node| node.generation == shall);
     let names = behind.iter().map(|node| node.node.to_string());
     (Some(follow.len() as u64), names.collect())
 }
 
-fn note(console: &Console, section: Section, value: Option<SectionValue>) -> Option<String> {
+fn note(console: &Console, section: Section, value: Option<Settings>) -> Option<String> {
     if let Some(why) = console.desired.unreachable() {
         return Some(format!(
-            "nodes cannot be told, and keep to what they know: {why}"
+            "settings cannot be distributed; nodes keep their current settings: {why}"
         ));
     }
     one_lane(console, value).or_else(|| {
         let text = match (value, section) {
-            (None, Section::Ingest) => "each API node does what its own flags say".to_owned(),
+            (None, Section::Ingest) => "not set; each API node's own flags apply".to_owned(),
             (None, Section::Fleet) => {
                 let bounds = FleetBounds::default();
                 format!(
-                    "nobody has set it: {} to {} workers and {} to {} API nodes may run",
+                    "not set: {} to {} workers and {} to {} API nodes may run",
                     bounds.worker_min, bounds.worker_max, bounds.api_min, bounds.api_max
                 )
             }
@@ -88,15 +91,17 @@ fn note(console: &Console, section: Section, value: Option<SectionValue>) -> Opt
     })
 }
 
-/// What a data folder makes of a number of lanes.
-pub(crate) fn one_lane(console: &Console, value: Option<SectionValue>) -> Option<String> {
+/// The note for a number of threads on the embedded engine.
+pub(crate) fn one_lane(console: &Console, value: Option<Settings>) -> Option<String> {
     let lanes = match value? {
-        SectionValue::Worker(worker) => worker.threads,
-        SectionValue::Api(api) => api.lanes,
-        SectionValue::Ingest(_) | SectionValue::Fleet(_) => 1,
+        Settings::Worker(worker) => worker.threads,
+        Settings::Api(api) => api.channels,
+        Settings::Ingest(_) | Settings::Fleet(_) => 1,
     };
     let is_folder = console.config.engine == EngineKind::DataFolder;
-    (is_folder && lanes > 1).then(|| "a data folder has one lane, whatever is said here".to_owned())
+    (is_folder && lanes > 1).then(|| {
+        "the embedded engine always runs one consumer; this setting has no effect".to_owned()
+    })
 }
 
 /// The versions of a section, newest first.
@@ -115,42 +120,42 @@ pub(crate) fn history(
 fn version_view((number, version): (u64, Version)) -> VersionView {
     VersionView {
         generation: GenerationView {
-            number,
+            version: number,
             hash: version.hash,
         },
         values: values(version.value),
-        at_ms: version.at_ms,
-        by: version.by,
+        updated_at_ms: version.at_ms,
+        updated_by: version.by,
         plan: version.plan,
     }
 }
 
 /// A section's values by their names.
-pub(crate) fn values(value: SectionValue) -> BTreeMap<String, SettingValue> {
+pub(crate) fn values(value: Settings) -> BTreeMap<String, SettingValue> {
     let numbers = |pairs: &[(&str, u32)]| {
         let pair =
             |&(name, number): &(&str, u32)| (name.to_owned(), SettingValue::Number(number.into()));
         pairs.iter().map(pair).collect()
     };
     match value {
-        SectionValue::Worker(worker) => numbers(&[
+        Settings::Worker(worker) => numbers(&[
             ("threads", worker.threads),
             ("prefetch", worker.prefetch),
             ("batch", worker.batch),
             ("linger_ms", worker.linger_ms),
         ]),
-        SectionValue::Api(api) => numbers(&[
-            ("lanes", api.lanes),
+        Settings::Api(api) => numbers(&[
+            ("lanes", api.channels),
             ("message_rides", api.message_rides),
             ("max_in_flight", api.max_in_flight),
         ]),
-        SectionValue::Fleet(bounds) => numbers(&[
+        Settings::Fleet(bounds) => numbers(&[
             ("worker_min", bounds.worker_min),
             ("worker_max", bounds.worker_max),
             ("api_min", bounds.api_min),
             ("api_max", bounds.api_max),
         ]),
-        SectionValue::Ingest(ingest) => {
+        Settings::Ingest(ingest) => {
             let word = match ingest {
                 Ingest::Open => "open",
                 Ingest::Keys => "keys",

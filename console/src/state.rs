@@ -1,6 +1,6 @@
-//! What the console keeps, in typed tables of its own folder.
+//! The console's state, in typed tables of its own data directory.
 //!
-//! Whoever changes something hands over all of it at once, with what the audit shall say: both are one atomic write.
+//! A change is committed together with its audit entries in one atomic write.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -21,12 +21,12 @@ use crate::view::settings::Section;
 
 /// The key of the one document.
 const DOCUMENT: &[u8] = b"document";
-/// Most lines of the audit; the oldest ones go.
-const MOST_AUDIT: u64 = 1_000_000;
-/// Most plans; the oldest ones go.
-const MOST_PLANS: u64 = 10_000;
-/// Most versions of a section; the oldest ones go.
-const MOST_VERSIONS: u64 = 1_000;
+/// Maximum audit entries; the oldest ones are removed.
+const MAX_AUDIT: u64 = 1_000_000;
+/// Maximum plans; the oldest ones are removed.
+const MAX_PLANS: u64 = 10_000;
+/// Maximum versions of a section; the oldest ones are removed.
+const MAX_VERSIONS: u64 = 1_000;
 
 /// A user, by name.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -44,7 +44,7 @@ pub(crate) struct Token {
     pub(crate) name: String,
     pub(crate) role: UserRole,
     pub(crate) by: String,
-    /// The user whose login it is; `None` for a token that was made for a program.
+    /// The user of a session; `None` for a token created for a program.
     pub(crate) login_of: Option<String>,
     /// The SHA-256 of its text, as hexadecimal digits.
     pub(crate) sha256: String,
@@ -67,16 +67,16 @@ pub(crate) struct Key {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Version {
     pub(crate) hash: u32,
-    pub(crate) value: SectionValue,
+    pub(crate) value: Settings,
     pub(crate) at_ms: u64,
     pub(crate) by: String,
     pub(crate) plan: Option<String>,
 }
 
-/// What a section says.
+/// The values of a section.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum SectionValue {
+pub(crate) enum Settings {
     Worker(WorkerSettings),
     Api(ApiSettings),
     Ingest(Ingest),
@@ -95,20 +95,20 @@ pub(crate) struct ConsoleState {
     /// The plans that are being applied.
     under_way: Table<()>,
     audit: Table<AuditEntry>,
-    /// Whoever holds it writes.
-    pen: Mutex<Numbers>,
-    /// Set once a write failed: the process must end.
+    /// The write lock, with the last numbers.
+    write_lock: Mutex<Numbers>,
+    /// Set after a failed write: the process must end.
     failed: watch::Sender<Option<String>>,
 }
 
-/// The last numbers that were given.
+/// The last assigned numbers.
 struct Numbers {
     audit: u64,
     plan: u64,
 }
 
 impl ConsoleState {
-    /// Opens the console's folder, which is made when it is not there.
+    /// Opens the console's data directory, and creates it if necessary.
     pub(crate) fn open(folder: &Path) -> Result<Self, DiskError> {
         let records = Records::open(folder)?;
         let audit: Table<AuditEntry> = records.table("audit")?;
@@ -126,36 +126,36 @@ impl ConsoleState {
             plans,
             under_way: records.table("plans under way")?,
             audit,
-            pen: Mutex::new(numbers),
+            write_lock: Mutex::new(numbers),
             failed: watch::Sender::new(None),
             records,
         })
     }
 
-    /// A further table, for a part of the console that keeps something of its own.
+    /// A further table, for another part of the console.
     pub(crate) fn table<T>(&self, name: &str) -> Result<Table<T>, DiskError> {
         self.records.table(name)
     }
 
-    /// Writes all changes and lines of the audit, or nothing. `doing` says what for, as a verb.
+    /// Writes all changes and audit entries atomically. `doing` describes the purpose in error messages, as a verb phrase.
     ///
     /// # Errors
-    /// When the disk did not take them: then the process is about to end.
+    /// If the write failed: the process is then about to end.
     pub(crate) async fn commit(
         &self,
         doing: &'static str,
         mut changes: Changes,
         lines: Vec<AuditEntry>,
     ) -> Result<(), DiskError> {
-        let mut numbers = self.pen.lock().await;
+        let mut numbers = self.write_lock.lock().await;
         for mut line in lines {
-            // Given before it is written: who does not wait for the write must not make the next one overwrite it.
+            // Assigned before the write: if the caller is cancelled, the next write must not reuse the number.
             numbers.audit += 1;
             line.number = numbers.audit;
             line.at_ms = epoch_ms();
             self.audit
                 .put(&mut changes, &number_key(line.number), &line);
-            if let Some(oldest) = line.number.checked_sub(MOST_AUDIT) {
+            if let Some(oldest) = line.number.checked_sub(MAX_AUDIT) {
                 self.audit.remove(&mut changes, &number_key(oldest));
             }
         }
@@ -166,7 +166,7 @@ impl ConsoleState {
         written
     }
 
-    /// Waits until a write failed, and says why.
+    /// Waits until a write has failed, and returns the reason.
     pub(crate) async fn failure(&self) -> String {
         let mut failed = self.failed.subscribe();
         let why = failed.wait_for(Option::is_some).await;
@@ -174,17 +174,17 @@ impl ConsoleState {
             .unwrap_or_default()
     }
 
-    /// The document as it stands in the folder.
+    /// The stored document.
     pub(crate) fn document(&self) -> Result<Option<Document>, DiskError> {
         self.documents.get(DOCUMENT)
     }
 
-    /// Adds to `changes` that this is the document.
+    /// Adds the document to `changes`.
     pub(crate) fn put_document(&self, changes: &mut Changes, document: &Document) {
         self.documents.put(changes, DOCUMENT, document);
     }
 
-    /// Adds to `changes` a version of a section.
+    /// Adds a version of a section to `changes`.
     pub(crate) fn put_version(
         &self,
         changes: &mut Changes,
@@ -194,7 +194,7 @@ impl ConsoleState {
     ) {
         let key = version_key(section, number);
         self.versions.put(changes, &key, version);
-        if let Some(oldest) = number.checked_sub(MOST_VERSIONS) {
+        if let Some(oldest) = number.checked_sub(MAX_VERSIONS) {
             self.versions.remove(changes, &version_key(section, oldest));
         }
     }
@@ -225,12 +225,12 @@ impl ConsoleState {
 
     /// A number for a new plan.
     pub(crate) async fn next_plan(&self) -> u64 {
-        let mut numbers = self.pen.lock().await;
+        let mut numbers = self.write_lock.lock().await;
         numbers.plan += 1;
         numbers.plan
     }
 
-    /// Adds to `changes` that a plan is so. A plan that is being applied is never one of those that go.
+    /// Adds a plan to `changes`, and the removal of the oldest. Plans that are being applied are never removed.
     pub(crate) fn put_plan(&self, changes: &mut Changes, plan: &PlanView) -> Result<(), DiskError> {
         let number = plan_number(&plan.id).unwrap_or_default();
         let key = number_key(number);
@@ -240,7 +240,7 @@ impl ConsoleState {
         } else {
             self.under_way.remove(changes, &key);
         }
-        let oldest = number.checked_sub(MOST_PLANS).map(number_key);
+        let oldest = number.checked_sub(MAX_PLANS).map(number_key);
         if let Some(oldest) = oldest
             && self.under_way.get(&oldest)?.is_none()
         {
@@ -257,7 +257,7 @@ impl ConsoleState {
         }
     }
 
-    /// The plans that are being applied, or were when the console ended.
+    /// The plans that are being applied, or were when the console stopped.
     pub(crate) fn plans_under_way(&self) -> Result<Vec<PlanView>, DiskError> {
         let mut plans = Vec::new();
         for (key, ()) in self.under_way.range(.., usize::MAX)? {
@@ -266,7 +266,7 @@ impl ConsoleState {
         Ok(plans)
     }
 
-    /// Lines of the audit below a number, newest first.
+    /// Audit entries below a number, newest first.
     pub(crate) fn audit_before(
         &self,
         before: u64,

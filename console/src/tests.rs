@@ -1,4 +1,4 @@
-//! The console through its API, without a socket: on a folder of its own, with nodes that are told by memory.
+//! The console through its API, without a socket: on a folder of its own, with nodes that receive their state in memory.
 
 mod access;
 mod audit;

@@ -1,18 +1,18 @@
-//! What operators see: the JSON of the admin API, and what `skictl --output json` prints.
+//! The JSON of the admin API, which `skictl --output json` also prints.
 //!
-//! The forms are stable: fields are added, never renamed or dropped. Numbers that could not be read are unknown, with the
-//! reason, and never 0.
+//! The format is stable: fields are added, never renamed or removed. A number that could not be read is null with an error,
+//! never 0.
 
 pub mod access;
 pub mod audit;
-pub mod books;
 pub mod change;
 pub mod cost;
+pub mod dead_letters;
 pub mod fleet;
-pub mod letters;
 pub mod nodes;
 pub mod plan;
 pub mod queue;
+pub mod reconciliation;
 pub mod settings;
 pub mod stats;
 
@@ -21,26 +21,26 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{Schema, SchemaType, Type};
 use utoipa::{PartialSchema, ToSchema};
 
-/// A number as it was read, or why it could not be. All four fields are always there.
+/// A number with its age, or the reason why it is missing. All four fields are always present.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Reading<T> {
-    /// The number; null while it is not known.
+    /// The number; null if unknown.
     #[schema(required, schema_with = or_null::<T>)]
     pub value: Option<T>,
-    /// How long ago it was read, in milliseconds; null while it never was.
+    /// Age of the reading, in milliseconds; null if it was never read.
     #[serde(default)]
     #[schema(required)]
     pub age_ms: Option<u64>,
-    /// Whether the true number may be lower.
+    /// Whether the value is an upper bound: the true number may be lower.
     #[serde(default)]
-    pub at_most: bool,
-    /// Why it is not known, or no longer, or what it does not count; null where nothing is wrong with it.
+    pub is_upper_bound: bool,
+    /// Why the value is unknown, stale or incomplete; null if there is no problem.
     #[serde(default)]
     #[schema(required)]
-    pub unknown: Option<String>,
+    pub error: Option<String>,
 }
 
-/// A number or null. The derive forgets the null of a generic field.
+/// A number or null. The derive omits the null of a generic field.
 fn or_null<T: PartialSchema>() -> RefOr<Schema> {
     match T::schema() {
         RefOr::T(Schema::Object(mut object)) => {
@@ -54,32 +54,32 @@ fn or_null<T: PartialSchema>() -> RefOr<Schema> {
 }
 
 impl<T> Reading<T> {
-    /// A number that was read so long ago.
+    /// A number that was read `age_ms` ago.
     pub fn of(value: T, age_ms: u64) -> Self {
         Self {
             value: Some(value),
             age_ms: Some(age_ms),
-            at_most: false,
-            unknown: None,
+            is_upper_bound: false,
+            error: None,
         }
     }
 
-    /// A bound above a number that was read so long ago.
+    /// An upper bound of a number that was read `age_ms` ago.
     pub fn at_most(value: T, age_ms: u64) -> Self {
         Self {
-            at_most: true,
+            is_upper_bound: true,
             ..Self::of(value, age_ms)
         }
     }
 
-    /// A part of a number of which the rest could not be read, or why nothing of it could.
+    /// A lower bound: part of a number whose rest could not be read; or an error if no part could be read.
     pub fn at_least(part: Option<T>, age_ms: Option<u64>, why: &str) -> Self {
         match part {
             Some(part) => Self {
                 value: Some(part),
                 age_ms,
-                at_most: false,
-                unknown: Some(format!("at least so many: {why}")),
+                is_upper_bound: false,
+                error: Some(format!("lower bound: {why}")),
             },
             None => Self::unknown(why),
         }
@@ -90,41 +90,41 @@ impl<T> Reading<T> {
         Self {
             value: None,
             age_ms: None,
-            at_most: false,
-            unknown: Some(why.into()),
+            is_upper_bound: false,
+            error: Some(why.into()),
         }
     }
 }
 
-/// A refusal or a failure.
+/// An error response.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Problem {
-    /// What happened, to what, and what to do.
+    /// What happened, and what to do about it.
     pub message: String,
-    /// What kind it is, for scripts.
+    /// The kind of error, for scripts.
     pub code: ProblemCode,
 }
 
-/// Kinds of refusals and failures; `skictl` makes its exit codes of them.
+/// Kinds of errors; `skictl` maps them to exit codes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ProblemCode {
-    /// The request cannot be understood (400).
+    /// The request is invalid (400).
     Invalid,
-    /// Who asks is not known (401).
+    /// The caller is not authenticated (401).
     Unauthenticated,
-    /// Who asks may not do this (403).
+    /// The caller's role does not permit this (403).
     Forbidden,
-    /// There is no such thing (404).
+    /// Not found (404).
     NotFound,
-    /// It was changed by somebody else meanwhile, or a plan is stale (409).
+    /// Version conflict, or a stale plan (409).
     Conflict,
-    /// A guard refuses it (422).
+    /// A guard or precondition refuses it (422).
     Refused,
     /// Too many attempts (429).
     TooMany,
-    /// Something that it needs cannot be reached (503).
+    /// A required service is unavailable (503).
     Unavailable,
-    /// A fault of ours (500).
+    /// Internal error (500).
     Internal,
 }

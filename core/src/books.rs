@@ -1,27 +1,27 @@
-//! The books: a proof that no ride was lost, kept where the rides are.
+//! Reconciliation: the proof that no accepted ride was lost, stored together with the rides.
 //!
-//! Before a message is acknowledged it is settled: its number is marked in the book of its publisher lane, and only where it
-//! was not marked yet its rides are added to `settled`. So, whatever crashed and however often messages came:
+//! Before a message is acknowledged it is settled: its number is added to the settled ranges of its publisher channel, and
+//! its rides are added to `settled` only if the number was not settled yet. So, regardless of crashes and redeliveries:
 //!
 //! `settled + replayed + foreign = applied + duplicate + dead`
 //!
 //! where `applied` and `dead` are counted once, where they happen, and `duplicate` is the difference. A number that the
-//! broker confirmed and that stays unmarked while its message is not in the queue is a lost message.
+//! broker confirmed and that stays unsettled while its message is not in the queue is a lost message.
 
 use std::collections::BTreeMap;
 
 use crate::message::MessageId;
 
-/// The highest number that is marked: up to it every store counts exactly. No lane comes near it, so that a message with a
-/// higher one, or with 0, is none of ours.
+/// The highest number that can be settled: every store counts exactly up to it. No channel ever reaches it, so a message
+/// with a higher number, or with 0, is foreign.
 const MOST_SEQUENCE: u64 = (1 << 53) - 1;
 
-/// What became of one message.
+/// Settlement of one message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settlement {
-    /// Who sent it; `None` on a message that no publisher of ours sent. Such a message is counted each time it comes.
+    /// Its id; `None` for a foreign message, which is counted at each delivery.
     pub message: Option<MessageId>,
-    /// Whether it is a dead letter that was sent again.
+    /// Whether it is a replayed dead letter.
     pub is_replay: bool,
     /// Its lines.
     pub rides: u32,
@@ -29,18 +29,18 @@ pub struct Settlement {
     pub dead: u32,
 }
 
-/// What became of the messages of a batch, as it is written in the books.
+/// Settlements of the messages of a batch, as recorded for reconciliation.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Entries {
-    /// Lines of messages that nobody of ours sent.
+    /// Lines of foreign messages.
     pub(crate) foreign: u64,
     /// Those of them that could not be applied.
     pub(crate) foreign_dead: u64,
-    /// The messages of each lane life (epoch and lane), by ascending number.
+    /// The messages of each channel epoch, by ascending number.
     pub(crate) lanes: BTreeMap<(u64, u16), Vec<Entry>>,
 }
 
-/// What became of one message of ours.
+/// Settlement of one message of Skilift.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Entry {
     pub(crate) sequence: u64,
@@ -77,53 +77,53 @@ impl From<&[Settlement]> for Entries {
     }
 }
 
-/// All that is written in the books.
+/// The reconciliation counters and settled ranges.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Books {
-    /// Rides that were new in the ledger, counted in the write that stored them.
+    /// Rides added to the ledger, counted in the write that stored them.
     pub applied: u64,
     /// Lines that could not be applied.
     pub dead: u64,
-    /// Lines of messages of our publishers.
+    /// Lines of messages of Skilift's publishers.
     pub settled: u64,
-    /// Lines of dead letters that were sent again.
+    /// Lines of replayed dead letters.
     pub replayed: u64,
-    /// Lines of messages that nobody of ours sent.
+    /// Lines of foreign messages.
     pub foreign: u64,
-    /// What is marked of each life of each publisher lane.
+    /// Settled ranges of each epoch of each publisher channel.
     pub lanes: Vec<LaneBook>,
-    /// Rides that were accepted into this store's own queue, and those of them that still wait in it. Only a data folder,
-    /// which is queue and store in one, can tell.
+    /// Rides accepted into this store's own queue, and those still waiting in it. Only known for a data directory, which is
+    /// both queue and store.
     pub own_queue: Option<OwnQueue>,
 }
 
-/// What a data folder knows of its own queue.
+/// Counters of a data directory's own queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct OwnQueue {
-    /// Rides that were ever accepted. A dead letter that is sent again is not accepted once more.
+    /// Rides ever accepted. A replayed dead letter is not counted again.
     pub accepted: u64,
-    /// Rides that wait to be stored, and lines that were sent again.
+    /// Rides waiting to be stored, and replayed lines.
     pub waiting: u64,
 }
 
-/// What is marked of one life of a publisher lane.
+/// Settled ranges of one epoch of a publisher channel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LaneBook {
     /// [`MessageId::epoch`].
     pub epoch: u64,
     /// [`MessageId::lane`].
     pub lane: u16,
-    /// Rides in the messages that are marked.
+    /// Rides in the settled messages.
     pub rides: u64,
-    /// The numbers that are marked: ranges, both ends included, ascending, neither touching nor overlapping.
+    /// The settled numbers: inclusive ranges, ascending, neither touching nor overlapping.
     pub marked: Vec<(u64, u64)>,
 }
 
 impl Books {
-    /// Rides that were in the ledger already.
+    /// Rides that were already in the ledger.
     ///
-    /// A batch is applied a moment before it is settled, so that the difference may be below 0 for that moment. It stays so
-    /// by the lines that are dead and were applied nevertheless: of a message that is dead because it kills workers.
+    /// A batch is applied slightly before it is settled, so the difference may be below 0 for that time. It stays below by
+    /// lines that were dead-lettered but had been applied: those of a poison message that crashes workers.
     #[must_use]
     pub fn duplicate(&self) -> i64 {
         let taken = self.settled + self.replayed + self.foreign;
@@ -132,9 +132,9 @@ impl Books {
 }
 
 impl LaneBook {
-    /// Marks a number and counts its rides, unless it is marked already; says whether it was not.
+    /// Settles a number and counts its rides, unless it is already settled; returns whether it was new.
     pub(crate) fn mark(&mut self, sequence: u64, rides: u32) -> bool {
-        // The first range that ends at the number, before it by one, or behind it.
+        // The first range that ends at the number, one before it, or after it.
         let at = self
             .marked
             .partition_point(|&(_, last)| last + 1 < sequence);
@@ -144,7 +144,7 @@ impl LaneBook {
             Some((first, _)) if *first == sequence + 1 => *first = sequence,
             _ => self.marked.insert(at, (sequence, sequence)),
         }
-        // Its end may touch the next one now.
+        // Its end may now touch the next range.
         if let Some(&[(_, last), (next, end)]) = self.marked.get(at..at + 2)
             && last + 1 == next
         {
@@ -155,13 +155,13 @@ impl LaneBook {
         true
     }
 
-    /// Whether everything that was confirmed of it is marked.
+    /// Whether everything that was confirmed of it is settled.
     #[must_use]
     pub fn is_whole(&self, through: u64) -> bool {
         self.gaps_through(through).next().is_none()
     }
 
-    /// How many numbers up to `through` are marked.
+    /// The count of settled numbers up to `through`.
     #[must_use]
     pub fn marked_through(&self, through: u64) -> u64 {
         let counted = self.marked.iter().map(|&(first, last)| {
@@ -171,7 +171,7 @@ impl LaneBook {
         counted.sum()
     }
 
-    /// The numbers up to `through` that are not marked, as ranges.
+    /// The numbers up to `through` that are not settled, as ranges.
     pub fn gaps_through(&self, through: u64) -> impl Iterator<Item = (u64, u64)> {
         let starts = std::iter::once(1).chain(self.marked.iter().map(|&(_, last)| last + 1));
         let ends = self

@@ -40,7 +40,7 @@ struct Resort {
     seasons: Option<BTreeMap<Season, RangeInclusive<Day>>>,
 }
 
-/// Something that the catalogue does not list, so that it is refused.
+/// Something that the catalogue does not list and that is therefore rejected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotListed {
     /// The resort.
@@ -63,7 +63,7 @@ pub enum NotListed {
         name: String,
         /// The season.
         season: Season,
-        /// The day asked for.
+        /// The requested day.
         day: Day,
         /// First open day.
         first: Day,
@@ -91,8 +91,8 @@ pub enum CatalogueError {
         /// Why.
         source: std::io::Error,
     },
-    /// The file is no catalogue.
-    #[error("the catalogue {} cannot be used: {reason}", path.display())]
+    /// The file is not a valid catalogue.
+    #[error("invalid catalogue {}: {reason}", path.display())]
     Content {
         /// The file.
         path: PathBuf,
@@ -283,7 +283,7 @@ impl Resort {
             ));
         }
         if entry.name.bytes().all(|byte| byte.is_ascii_digit()) {
-            return Err("its name is a number, which would be taken for a resort's id".to_owned());
+            return Err("its name is a number, which is ambiguous with a resort id".to_owned());
         }
         Ok(Self {
             name: entry.name,

@@ -7,10 +7,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 pub fn epoch_ms() -> u64 {
     #[expect(
         clippy::disallowed_methods,
-        reason = "this is the function that the ban points to"
+        reason = "this is the replacement that the lint suggests"
     )]
     let now = SystemTime::now();
-    // A clock before 1970 is a machine without a clock; 0 is then as good as any other answer.
+    // A clock before 1970 means that the host has no valid clock; 0 is then acceptable.
     now.duration_since(UNIX_EPOCH).map_or(0, |since| {
         u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
     })

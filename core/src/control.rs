@@ -1,14 +1,14 @@
-//! What passes between the nodes and the console: heartbeats one way; settings, switches and key hashes the other.
+//! Data exchanged between nodes and console: heartbeats from the nodes; settings, switches and key hashes from the console.
 //!
-//! - [`settings`]: how each role works, and by which generation it is known. [`document`]: all that a node follows.
-//! - [`heartbeat`]: what a node says of itself each second. [`identity`]: by what name.
-//!   [`durations`] and [`usage`]: figures in it.
-//! - [`agent`]: a node's side; it beats, and follows what the console says.
-//! - [`ingest_key`]: who may post rides, where not everybody may.
-//! - [`memory`]: what a node was told last, kept on disk.
-//! - [`plane`]: the way between the two; [`redis`] for a fleet, [`local`] within one process.
+//! - [`settings`]: settings per role, and their generations. [`document`]: the desired state of nodes.
+//! - [`heartbeat`]: status of a node, sent each second. [`identity`]: node names. [`durations`] and [`usage`]: figures in
+//!   it.
+//! - [`agent`]: a node's side: sends heartbeats, and follows the desired state.
+//! - [`ingest_key`]: keys of clients that may post rides.
+//! - [`memory`]: on-disk cache of the desired state.
+//! - [`plane`]: the control channel; [`redis`] for a fleet, [`local`] within one process.
 //!
-//! Nodes work without a console and without the way to it: they keep the last document that they understood.
+//! Nodes work without a console and without the control channel: they keep the last valid document.
 
 pub mod agent;
 pub mod document;

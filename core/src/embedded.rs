@@ -1,16 +1,16 @@
-//! The data folder: queue and store of a single process, in one database.
+//! The data directory: queue and store of a single process, in one database.
 //!
-//! - [`Database`]: what is written atomically, and how. `keys`: what stands under which key. [`DiskError`]: what goes wrong.
-//! - [`records`]: a folder of JSON records with a database of its own, for who is neither queue nor store.
-//! - `folder`: makes the folder, keeps a second process out, opens the database. `journal`: tells a journal's torn end from
-//!   damage.
+//! - [`Database`]: atomic and durable writes. `keys`: the key layout. [`DiskError`]: the errors.
+//! - [`records`]: a directory of JSON records with a separate database, for data other than queue and store.
+//! - `folder`: creates and locks the directory, and opens the database. `journal`: distinguishes a torn end of a journal
+//!   from damage.
 //!
-//! Its queue is [`crate::queue::embedded`], its store [`crate::store::embedded`], and what ties them together
+//! Its queue is [`crate::queue::embedded`], its store [`crate::store::embedded`], and the engine that combines them
 //! [`crate::engine::embedded`].
 //!
-//! Nothing here goes on after a failed write or sync: what the system did with the pages is not known then
-//! (<https://www.usenix.org/conference/atc20/presentation/rebello>), so that the process ends, and finds out at its next start
-//! what the disk has.
+//! The process does not continue after a failed write or sync: the state of the written pages is then unknown
+//! (<https://www.usenix.org/conference/atc20/presentation/rebello>), so it ends, and reads at its next start what is on
+//! disk.
 
 mod error;
 mod folder;
@@ -31,19 +31,19 @@ use tokio::sync::Mutex;
 pub use error::DiskError;
 use journal::Synced;
 
-/// The version of the data's layout. A folder of a newer one is refused.
+/// The version of the data layout. A directory with a newer version is rejected.
 pub const FORMAT: u32 = 1;
 
-/// The folder of the database within the data folder.
+/// The subdirectory of the database within the data directory.
 const SUBFOLDER: &str = "rides";
-/// Size at which the rides in memory of one table are written out. There may be several of these for each table.
+/// Memtable size at which the rides of one table are flushed. A table may have several memtables.
 const MEMTABLE_BYTES: u64 = 8 << 20;
-/// Buckets of a block's hash index for each of its keys: with it a key is found without a search.
+/// Buckets of a block's hash index per key: with it a key is found without a search.
 const HASH_RATIO: f32 = 0.75;
-/// Bytes of the disk that are left for the journal that is begun next and for merging tables.
+/// Bytes of the disk that are reserved for the next journal and for merging tables.
 const RESERVED_BYTES: u64 = 64 << 20;
 
-/// An open data folder. It is this process' alone until it is dropped.
+/// An open data directory. It is locked by this process until it is dropped.
 pub struct Database {
     folder: PathBuf,
     database: fjall::Database,
@@ -51,31 +51,31 @@ pub struct Database {
     pub(crate) rides: Keyspace,
     /// Skier and resort day, without a value.
     pub(crate) skiers: Keyspace,
-    /// What is known of resort days and seasons, and the format.
+    /// Counters of resort days, seasons, and the format.
     pub(crate) days: Keyspace,
     /// Messages and the queue's positions.
     pub(crate) queue: Keyspace,
     /// Dead letters.
     pub(crate) dead: Keyspace,
-    /// The books.
+    /// Reconciliation counters and settled ranges.
     pub(crate) books: Keyspace,
-    /// Held by whoever reads the ledger in order to write it, until what he writes is there.
+    /// Write lock of the ledger: held from reading the ledger until the write based on it is done.
     pub(crate) ledger_turn: Arc<Mutex<()>>,
-    /// Keeps other processes out; let go last.
+    /// Locks out other processes; dropped last.
     _lock: File,
 }
 
 impl Database {
-    /// Opens a data folder, which is created when it is not there. It reads the journals, so that it may take a second or two.
+    /// Opens a data directory, and creates it if necessary. It reads the journals, so it may take a second or two.
     ///
     /// # Errors
-    /// When another process has it open, it cannot be written, it is damaged, or its layout is newer.
+    /// If another process has it open, it cannot be written, it is damaged, or its layout is newer.
     pub fn open(folder: &Path) -> Result<Self, DiskError> {
         let failed = |error: fjall::Error| DiskError::open(folder, error);
         let lock = folder::make_and_lock(folder).map_err(|error| failed(error.into()))?;
         let lock = lock.ok_or_else(|| DiskError::InUse(folder.to_owned()))?;
         let database = folder::open_database(folder, SUBFOLDER, Synced::Appends)?;
-        // Filters and indexes stay in memory: two bytes for each of a table's keys, and a question reads one block.
+        // Filters and indexes stay in memory: two bytes per key, and a query reads one block.
         let options = || {
             KeyspaceCreateOptions::default()
                 .max_memtable_size(MEMTABLE_BYTES)
@@ -86,7 +86,7 @@ impl Database {
                 .data_block_hash_ratio_policy(HashRatioPolicy::all(HASH_RATIO))
         };
         let table = |name| database.keyspace(name, options).map_err(failed);
-        // Read by ranges, or by keys that are there: nobody asks whether a key is there.
+        // Read by range, or by existing keys: no filter is needed for lookups of missing keys.
         let unfiltered = || options().filter_policy(FilterPolicy::disabled());
         let unfiltered_table = |name| database.keyspace(name, unfiltered).map_err(failed);
         let opened = Self {
@@ -122,18 +122,18 @@ impl Database {
         }
     }
 
-    /// The folder.
+    /// The directory.
     #[must_use]
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// A write that happens as a whole or not at all.
+    /// An atomic write batch.
     pub(crate) fn batch(&self) -> fjall::OwnedWriteBatch {
         self.database.batch()
     }
 
-    /// Writes so that a crash of this process loses nothing; one of the machine may.
+    /// Commits so that a crash of this process loses nothing; a crash of the host may.
     pub(crate) fn commit(
         &self,
         doing: &'static str,
@@ -143,7 +143,7 @@ impl Database {
         batch.commit().map_err(|error| self.failed(doing, error))
     }
 
-    /// Writes so that no crash loses anything: it returns after `fdatasync`.
+    /// Commits durably: it returns after `fdatasync`.
     pub(crate) fn commit_synced(
         &self,
         doing: &'static str,
@@ -153,15 +153,15 @@ impl Database {
         batch.commit().map_err(|error| self.failed(doing, error))
     }
 
-    /// Finds out whether a write failed where nobody waited for it, as when tables are written out.
+    /// Checks whether a background write failed, such as flushing tables.
     pub(crate) fn check(&self) -> Result<(), DiskError> {
         let written = self.database.persist(PersistMode::Buffer);
-        written.map_err(|error| self.failed("write its tables", error))
+        written.map_err(|error| self.failed("flush its tables", error))
     }
 
-    /// Names what failed.
+    /// Creates the error of a failed operation.
     pub(crate) fn failed(&self, doing: &'static str, error: fjall::Error) -> DiskError {
-        // It failed before, where nobody was told why.
+        // A background write failed before, without reporting the cause.
         let is_later = matches!(error, fjall::Error::Poisoned);
         if is_later && self.free_bytes().is_ok_and(|free| free < MEMTABLE_BYTES) {
             return DiskError::Full(self.folder.clone());
@@ -169,7 +169,7 @@ impl Database {
         DiskError::failed(&self.folder, doing, error)
     }
 
-    /// Runs what may wait for the disk where nothing else waits for it.
+    /// Runs blocking disk operations on a separate thread.
     pub(crate) async fn off_thread<T: Send + 'static, E: From<DiskError> + Send + 'static>(
         self: &Arc<Self>,
         work: impl FnOnce(&Self) -> Result<T, E> + Send + 'static,
@@ -184,9 +184,9 @@ impl Database {
         }
     }
 
-    /// Bytes that the database takes, and that it may take in all: what is free on the disk comes on top, less a reserve.
+    /// Bytes used by the database, and its limit: the used bytes plus free disk space, minus a reserve.
     pub(crate) fn space(&self) -> Result<(u64, u64), DiskError> {
-        let doing = "tell its size";
+        let doing = "report its size";
         let used = self.database.disk_space();
         let used = used.map_err(|error| self.failed(doing, error))?;
         let free = self.free_bytes();
@@ -194,7 +194,7 @@ impl Database {
         Ok((used, used + free.saturating_sub(RESERVED_BYTES)))
     }
 
-    /// Bytes that are free on its disk.
+    /// Free bytes on its disk.
     fn free_bytes(&self) -> io::Result<u64> {
         let disk = statvfs(&self.folder)?;
         Ok(disk.blocks_available().saturating_mul(disk.fragment_size()))

@@ -1,10 +1,10 @@
-//! What a worker works on: a queue to take rides from and a store to put them into, behind one port.
+//! The engine of a worker: a queue to consume rides from and a store to write them to, behind one trait.
 //!
-//! - [`rabbit_redis`]: RabbitMQ and Redis, for a fleet. [`embedded`]: a data folder, for one process.
+//! - [`rabbit_redis`]: RabbitMQ and Redis, for a fleet. [`embedded`]: a data directory, for one process.
 //!
-//! Queue and store are one port because the acknowledgement ties them together: nothing may leave the queue that is not in
-//! the store. On RabbitMQ and Redis each step is safe by itself and the acknowledgement comes last; in a data folder all
-//! steps are one atomic write, and the acknowledgement is what writes it.
+//! Queue and store share one trait because the acknowledgement connects them: nothing may leave the queue that is not in the
+//! store. On RabbitMQ and Redis each step is safe by itself and the acknowledgement comes last; in a data directory all
+//! steps are one atomic write, which the acknowledgement performs.
 
 pub mod embedded;
 pub mod rabbit_redis;
@@ -18,19 +18,19 @@ use crate::store::{Applied, StoreError};
 pub use embedded::Embedded;
 pub use rabbit_redis::RabbitRedis;
 
-/// What went wrong when a worker turned to its queue or to its store.
+/// An error of the queue or the store of a worker.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
-    /// With the queue.
+    /// An error of the queue.
     #[error(transparent)]
     Queue(#[from] QueueError),
-    /// With the store.
+    /// An error of the store.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
 impl EngineError {
-    /// Whether trying again is useless until somebody changes something.
+    /// Whether a retry is useless until an operator changes something.
     #[must_use]
     pub fn is_permanent(&self) -> bool {
         match self {
@@ -51,84 +51,84 @@ impl EngineError {
 
 /// A queue and a store.
 pub trait Engine: Send + Sync + 'static {
-    /// One worker lane's way to both.
+    /// The connection of one worker thread to both.
     type Intake: Intake;
 
-    /// How many intakes may be open at once.
+    /// Maximum number of open intakes.
     const MOST_INTAKES: usize;
 
-    /// Finds out at start what no waiting would mend.
+    /// Checks at start for errors that waiting would not fix.
     ///
     /// # Errors
-    /// [`EngineError::is_permanent`] tells whether it is worth waiting.
+    /// [`EngineError::is_permanent`]: whether waiting is useless.
     fn check(&self) -> impl Future<Output = Result<(), EngineError>> + Send;
 
-    /// Begins to consume, with at most `prefetch` messages unacknowledged. The store is looked at first: nothing is taken
-    /// from the queue that cannot be stored.
+    /// Begins to consume, with at most `prefetch` messages unacknowledged. The store is checked first: nothing is consumed
+    /// that cannot be stored.
     ///
     /// # Errors
-    /// When queue or store cannot be reached or refuse.
+    /// If queue or store cannot be reached or deny access.
     fn open(&self, prefetch: u16)
     -> impl Future<Output = Result<Self::Intake, EngineError>> + Send;
 
-    /// Makes room for so many intakes to be open at once.
+    /// Sets how many intakes may be open at once.
     fn make_room(&self, intakes: usize);
 
-    /// Stores a batch outside of any intake: no other probe says as well whether the store takes it again.
+    /// Stores a batch outside of any intake: the most reliable probe of whether the store accepts it again.
     ///
     /// # Errors
-    /// When it does not.
+    /// If it does not.
     fn apply(&self, batch: &Batch) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// Puts letters away outside of any intake. Those that are safe leave the list.
+    /// Publishes dead letters outside of any intake. Those that are safe are removed from the list.
     ///
     /// # Errors
-    /// When some are not.
+    /// If some are not.
     fn put_away(
         &self,
         letters: &mut Vec<DeadLetter>,
     ) -> impl Future<Output = Result<(), DeadLetterError>> + Send;
 }
 
-/// One worker lane's way from the queue to the store.
+/// The pipeline of one worker thread from the queue to the store.
 ///
-/// There is one batch at a time: applied, its dead letters put away, settled, acknowledged, and then the next one.
+/// There is one batch at a time: applied, its dead letters published, settled, acknowledged, and then the next one.
 ///
 /// What [`Self::apply`], [`Self::put_away`] and [`Self::settle`] did is safe at the latest when [`Self::ack_through`]
-/// returns. Until then each may be done again, by this lane or by the next one that the messages come to, and changes nothing
-/// the second time.
+/// returns. Until then each may be repeated, by this thread or by another one that receives the messages, and changes
+/// nothing the second time.
 pub trait Intake: Send {
-    /// How many messages may be unacknowledged.
+    /// Maximum number of unacknowledged messages.
     fn prefetch(&self) -> u16;
 
-    /// The next message; `None` after [`Self::cancel`], once all that was delivered is handed out. It may be called again
-    /// when it was dropped half-way; no message is lost by that.
+    /// The next message; `None` after [`Self::cancel`], when all delivered messages have been returned. Cancel-safe: no
+    /// message is lost if the future is dropped.
     ///
     /// # Errors
-    /// When the way is lost. What was delivered on it comes again.
+    /// If the connection is lost. Its deliveries are redelivered.
     fn next(&mut self) -> impl Future<Output = Option<Result<Delivery, QueueError>>> + Send;
 
-    /// Stores a batch. After an error, do it again.
+    /// Stores a batch. Repeat it after an error.
     ///
     /// # Errors
-    /// When the store did not take all of it.
+    /// If the store did not accept all of it.
     fn apply(&mut self, batch: &Batch) -> impl Future<Output = Result<Applied, StoreError>> + Send;
 
-    /// Puts letters away. Those that need not be put away again leave the list.
+    /// Publishes dead letters. Those that are safe are removed from the list.
     ///
     /// # Errors
-    /// When some could not be put away.
+    /// If some could not be published.
     fn put_away(
         &mut self,
         letters: &mut Vec<DeadLetter>,
     ) -> impl Future<Output = Result<(), DeadLetterError>> + Send;
 
-    /// Writes in the books what became of messages, once everything that they hold is applied or put away and before they are
-    /// acknowledged. After an error, do it again: a message of ours is counted once, one of others again. What was applied is
-    /// found by every way when it returns.
+    /// Records messages as settled, after all their lines are applied or dead-lettered and before they are acknowledged.
+    /// Repeat it after an error: a message of Skilift is counted once, a foreign one again. Applied rides are visible to all
+    /// queries when it returns.
     ///
     /// # Errors
-    /// When the store did not take it.
+    /// If the store did not accept it.
     fn settle(
         &mut self,
         settlements: &[Settlement],
@@ -137,10 +137,10 @@ pub trait Intake: Send {
     /// Acknowledges every message up to and including `tag`.
     ///
     /// # Errors
-    /// When the messages may come again.
+    /// If the messages may be redelivered.
     fn ack_through(&mut self, tag: u64) -> impl Future<Output = Result<(), QueueError>> + Send;
 
-    /// Asks for no more messages. Those delivered already are still handed out, and are to be acknowledged.
+    /// Stops consuming. Messages already delivered are still returned, and must be acknowledged.
     ///
     /// # Errors
     /// When the way is lost.
@@ -152,6 +152,6 @@ pub trait Intake: Send {
     /// When the way is lost.
     fn resume(&mut self, prefetch: u16) -> impl Future<Output = Result<(), QueueError>> + Send;
 
-    /// Ends the intake: whatever is not acknowledged goes back to the queue.
+    /// Closes the intake: unacknowledged messages are requeued.
     fn close(self) -> impl Future<Output = ()> + Send;
 }

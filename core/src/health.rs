@@ -1,6 +1,6 @@
 //! The private listener: `/healthz`, `/readyz` and `/metrics`.
 //!
-//! It is a socket of its own, bound to loopback by default, so that figures never leak through the public port.
+//! It is a separate socket, bound to loopback by default, so that metrics never leak through the public port.
 
 use axum::Router;
 use axum::extract::State;
@@ -29,7 +29,7 @@ const SIZE_BUCKETS: [f64; 11] = [
 /// How often recorded samples are folded into their buckets, so that an unscraped process does not grow.
 const UPKEEP: Duration = Duration::from_secs(2);
 
-/// Whether a process can do its work.
+/// Readiness of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Readiness {
@@ -39,14 +39,14 @@ pub enum Readiness {
     Ready,
     /// Able to do its essential work.
     Degraded,
-    /// Finishing its work, about to end.
+    /// Finishing its work before it exits.
     Draining,
     /// Unable to do its essential work now.
     Unavailable,
 }
 
 impl Readiness {
-    /// 200 where new work is welcome, else 503.
+    /// 200 if new work is accepted, else 503.
     #[must_use]
     pub fn status(self) -> StatusCode {
         match self {
@@ -68,18 +68,18 @@ impl fmt::Display for Readiness {
     }
 }
 
-/// The answer of `/readyz`.
+/// The response of `/readyz`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Health {
     /// Whether the process can do its work.
     pub status: Readiness,
-    /// What is missing, when something is.
+    /// What is missing, if anything.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
 }
 
 impl Health {
-    /// A state without anything to say about it.
+    /// A state without a message.
     #[must_use]
     pub fn plain(status: Readiness) -> Self {
         Self {
@@ -88,7 +88,7 @@ impl Health {
         }
     }
 
-    /// A state and what is missing.
+    /// A state with a message.
     pub fn because(status: Readiness, message: impl Into<String>) -> Self {
         Self {
             status,
@@ -97,13 +97,13 @@ impl Health {
     }
 }
 
-/// Asks a process how it is.
+/// Returns the health of the process.
 pub type HealthCheck = Arc<dyn Fn() -> Health + Send + Sync>;
 
 /// Installs the process-wide recorder of metrics.
 ///
 /// # Errors
-/// When one is installed already.
+/// If one is already installed.
 pub fn install_metrics() -> Result<PrometheusHandle, TaskError> {
     let builder = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &LATENCY_BUCKETS_S)?
@@ -117,7 +117,7 @@ struct Private {
     metrics: PrometheusHandle,
 }
 
-/// Serves health and metrics until `end`. It is the last thing to end, so that a drain can be watched.
+/// Serves health and metrics until `end`. It ends last, so that a drain can be observed.
 ///
 /// # Errors
 /// When the socket fails.
@@ -150,7 +150,7 @@ pub async fn serve(
 
 async fn readyz(State(private): State<Private>) -> impl IntoResponse {
     let health = (private.check)();
-    // A struct of an enum and a string always serialises.
+    // A struct of an enum and a string can always be serialised.
     let body = serde_json::to_string(&health).unwrap_or_default();
     (
         health.status.status(),

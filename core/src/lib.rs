@@ -1,17 +1,17 @@
-//! Skilift's domain and its ports.
+//! Skilift's domain model and its interfaces.
 //!
 //! # Layout
 //!
-//! - [`ride`]: what a lift ride is, with every number's range in its type; [`packed`]: the three bytes it becomes in the
-//!   ledger; [`message`]: the lines in which it travels.
-//! - [`catalogue`]: the resorts that a deployment knows.
-//! - [`control`]: what passes between the nodes and the console. [`books`]: the proof that no ride was lost.
-//! - [`queue`]: the way of a ride from its acceptance to a worker. [`store`]: where it is kept and how questions are asked.
-//!   [`engine`]: both behind one port, as a worker sees them.
-//! - [`embedded`]: the data folder that is queue and store of a single process.
+//! - [`ride`]: a lift ride, with every number's range in its type; [`packed`]: its three bytes in the ledger; [`message`]:
+//!   its format in the queue.
+//! - [`catalogue`]: the resorts of a deployment.
+//! - [`control`]: data exchanged between nodes and console. [`books`]: the proof that no accepted ride was lost.
+//! - [`queue`]: from the acceptance of a ride to a worker. [`store`]: storage and queries. [`engine`]: both behind one
+//!   trait, for workers.
+//! - [`embedded`]: the data directory: queue and store of a single process.
 //! - [`lifecycle`]: signals, tracked tasks, drain and exit. [`health`]: the private listener for health and metrics.
 //!
-//! This crate knows no public HTTP and no cloud: whatever speaks to a skier or to an operator lives above it.
+//! This crate contains no public HTTP and no cloud code: interfaces for skiers and operators are in other crates.
 
 pub mod ride;
 

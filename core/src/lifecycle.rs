@@ -1,8 +1,8 @@
-//! The life of a process: signals, tracked tasks, drain and exit.
+//! Lifecycle of a process: signals, tracked tasks, drain and exit.
 //!
-//! The first SIGTERM or SIGINT asks every task to finish its work ("drain"). A second one, or the drain deadline, ends
-//! the process hard. A task that ends before it was asked to, by error or panic, drains the others and makes the process
-//! fail: a dead consumer never leaves a process behind that looks healthy.
+//! The first SIGTERM or SIGINT drains the process: every task finishes its work. A second one, or the drain deadline, ends
+//! the process immediately. A task that ends before the drain, by error or panic, drains the others and makes the process
+//! fail: a dead consumer never leaves a process that looks healthy.
 
 use std::future::Future;
 use std::io::ErrorKind;
@@ -19,10 +19,10 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// Why a task could not go on.
+/// Why a task failed.
 pub type TaskError = Box<dyn std::error::Error + Send + Sync>;
 
-/// The handle by which tasks are started and asked to end. Clones are the same life.
+/// The handle to start and drain tasks. Clones share the same state.
 #[derive(Debug, Clone, Default)]
 pub struct Lifecycle {
     drain: CancellationToken,
@@ -31,25 +31,25 @@ pub struct Lifecycle {
 }
 
 impl Lifecycle {
-    /// A new life in which nothing runs yet.
+    /// A new lifecycle without tasks.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Becomes ready when the tasks shall finish their work and end.
+    /// Cancelled when the tasks must finish their work and end.
     #[must_use]
     pub fn draining(&self) -> CancellationToken {
         self.drain.clone()
     }
 
-    /// Asks every task to finish its work and end.
+    /// Drains: every task must finish its work and end.
     pub fn drain(&self) {
         self.drain.cancel();
     }
 
-    /// Runs a task until it ends. It must end after [`Self::drain`] and not before: an error, a panic, or an end that
-    /// nobody asked for drains the others and makes the process fail.
+    /// Runs a task until it ends. It must end after [`Self::drain`] and not before: an error, a panic, or an unexpected end
+    /// drains the others and makes the process fail.
     pub fn spawn<F>(&self, name: &'static str, task: F)
     where
         F: Future<Output = Result<(), TaskError>> + Send + 'static,
@@ -57,7 +57,8 @@ impl Lifecycle {
         self.spawn_until(self.draining(), name, task);
     }
 
-    /// Runs a task that must end after `end`, which is asked for before the drain's end at the latest, and not before.
+    /// Runs a task that must end after `end` is cancelled, and not before; `end` is cancelled during the drain at the
+    /// latest.
     pub fn spawn_until<F>(&self, end: CancellationToken, name: &'static str, task: F)
     where
         F: Future<Output = Result<(), TaskError>> + Send + 'static,
@@ -66,7 +67,7 @@ impl Lifecycle {
         let watched = async move {
             match AssertUnwindSafe(task).catch_unwind().await {
                 Ok(Ok(())) if end.is_cancelled() || life.drain.is_cancelled() => return,
-                Ok(Ok(())) => tracing::error!(task = name, "the task `{name}` ended unasked"),
+                Ok(Ok(())) => tracing::error!(task = name, "the task `{name}` ended unexpectedly"),
                 Ok(Err(error)) => {
                     tracing::error!(task = name, "the task `{name}` failed: {}", chain(&*error));
                 }
@@ -78,9 +79,9 @@ impl Lifecycle {
         self.tasks.spawn(watched);
     }
 
-    /// Waits for a signal or for a task's failure, drains, and waits for all tasks, at most `deadline` long.
+    /// Waits for a signal or a failed task, drains, and waits for all tasks, for at most `deadline`.
     ///
-    /// Success means: asked to end, and every task finished its work in time.
+    /// Success means that the drain was requested and every task finished in time.
     pub async fn run_until_drained(self, mut signals: Signals, deadline: Duration) -> ExitCode {
         tokio::select! {
             name = signals.next() => {
@@ -98,12 +99,12 @@ impl Lifecycle {
                 if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
             }
             name = signals.next() => {
-                tracing::warn!("{name} again: ending now; unacknowledged messages go back to the queue");
+                tracing::warn!("{name} again: ending now; unacknowledged messages are requeued");
                 ExitCode::FAILURE
             }
             () = tokio::time::sleep(deadline) => {
                 tracing::error!(
-                    "not drained after {deadline:?}: ending now; unacknowledged messages go back to the queue"
+                    "drain did not complete within {deadline:?}: ending now; unacknowledged messages are requeued"
                 );
                 ExitCode::FAILURE
             }
@@ -111,7 +112,7 @@ impl Lifecycle {
     }
 }
 
-/// The signals that ask a process to end. Installed first of all, so that none is missed while the process starts.
+/// The signals that drain a process. Installed first, so that none is missed during the start.
 #[derive(Debug)]
 pub struct Signals {
     terminate: Signal,
@@ -119,17 +120,17 @@ pub struct Signals {
     parent: Option<Parent>,
 }
 
-/// The process that started this one, as a child sees it.
+/// The parent process, from the perspective of a child.
 #[derive(Debug)]
 struct Parent {
-    /// A pipe that the parent holds open as long as it lives, however it ends.
+    /// A pipe that the parent holds open until it ends for any reason.
     life: pipe::Receiver,
-    /// Whether this process was asked to end.
+    /// Whether the drain was requested.
     has_asked: bool,
 }
 
 impl Signals {
-    /// From now on SIGTERM and SIGINT are ours.
+    /// Installs the handlers of SIGTERM and SIGINT.
     ///
     /// # Errors
     /// When the system does not allow it.
@@ -141,12 +142,12 @@ impl Signals {
         })
     }
 
-    /// The same in a child process whose standard input is a pipe from its parent. The end of that pipe asks as a signal
-    /// does: so a child ends orderly also when its parent was killed. Whatever asks a second time is not heard, for a
-    /// service's whole group may be signalled beside the parent's own signal; the parent forces an end by SIGKILL.
+    /// The same in a child process whose standard input is a pipe from its parent. The end of that pipe is handled like a
+    /// signal, so that a child drains even if its parent was killed. A second signal is ignored, because a service manager
+    /// may signal the whole process group in addition to the parent's signal; the parent forces an end by SIGKILL.
     ///
     /// # Errors
-    /// When the system does not allow it, or the standard input is no pipe.
+    /// If the system does not allow it, or the standard input is not a pipe.
     pub fn install_in_child() -> std::io::Result<Self> {
         let stdin = std::io::stdin().as_fd().try_clone_to_owned()?;
         let parent = Parent {
@@ -188,7 +189,7 @@ impl Signals {
 
 impl Parent {
     async fn ended(&self) {
-        // Nobody writes into the pipe; whoever does says nothing.
+        // Data in the pipe is ignored.
         let mut ignored = [0; 64];
         while self.life.readable().await.is_ok() {
             match self.life.try_read(&mut ignored) {

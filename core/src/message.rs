@@ -1,7 +1,8 @@
 //! The message in which rides travel through the queue.
 //!
-//! Its body is NDJSON, one ride a line, readable in RabbitMQ's own pages. Its headers say the format's version, who sent
-//! it (so that no message can vanish unnoticed), how many rides it holds and since when the oldest of them is accepted.
+//! Its body is NDJSON, one ride a line, readable in RabbitMQ's management UI. Its headers contain the version of the format,
+//! the publisher and number (so that a lost message is detected), the number of rides, and when the oldest of them was
+//! accepted.
 
 use crate::ride::Ride;
 use std::fmt;
@@ -13,19 +14,19 @@ pub const FORMAT: u32 = 1;
 /// Longest line of a body, in bytes, without its line end.
 pub const MAX_LINE_BYTES: usize = 1024;
 
-/// Who sent a message: one life of one publisher lane, and the number of the message in it.
+/// The id of a message: epoch and number of a publisher channel, and the sequence number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct MessageId {
-    /// One opening of a lane's channel: milliseconds since 1970 above 20 random bits.
+    /// One opening of an AMQP channel: milliseconds since 1970 above 20 random bits.
     pub epoch: u64,
-    /// The lane within its process, from 0.
+    /// The publisher channel within its process, from 0.
     pub lane: u16,
     /// 1, 2, 3 and so on, without gaps within the epoch.
     pub sequence: u64,
 }
 
 impl MessageId {
-    /// An epoch that no other opening of a channel has.
+    /// A unique epoch for a new channel.
     #[must_use]
     pub fn new_epoch(now_ms: u64) -> u64 {
         now_ms << 20 | u64::from(rand::random::<u32>() >> 12)
@@ -38,7 +39,7 @@ impl fmt::Display for MessageId {
     }
 }
 
-/// Text that is not the id of a message of ours.
+/// Text that is not a message id of Skilift.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a message id of the form epoch-lane-sequence")]
 pub struct InvalidMessageId;
@@ -58,7 +59,7 @@ impl FromStr for MessageId {
     }
 }
 
-/// Rides on their way into one message.
+/// Rides collected for one message.
 #[derive(Debug, Default)]
 pub struct MessageBody {
     lines: Vec<u8>,
@@ -75,7 +76,7 @@ impl MessageBody {
         }
     }
 
-    /// How many rides it holds.
+    /// The number of rides.
     #[must_use]
     pub fn rides(&self) -> usize {
         self.rides
@@ -110,9 +111,9 @@ pub fn parse_line(line: &[u8]) -> Result<Ride, LineError> {
     if line.len() > MAX_LINE_BYTES {
         return Err(LineError::TooLong(line.len()));
     }
-    // serde would take an array for a ride whose fields come in order.
+    // serde would accept an array as a ride with its fields in order.
     if line.trim_ascii_start().starts_with(b"[") {
-        let what = "it is an array instead of an object";
+        let what = "it must be an object, not an array";
         return Err(LineError::NotARide(what.to_owned()));
     }
     serde_json::from_slice(line).map_err(|error| {
@@ -135,7 +136,7 @@ pub fn without_place(error: &serde_json::Error) -> String {
     }
 }
 
-/// The lines of a body, numbered from 1. Empty lines are passed over; a last line needs no line end.
+/// The lines of a body, numbered from 1. Empty lines are skipped; the last line needs no line end.
 pub fn lines(body: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
     let mut rest = body;
     let split = std::iter::from_fn(move || {

@@ -1,14 +1,14 @@
-//! The ledger's form of a ride: three bytes that say minute and lift.
+//! The ledger's form of a ride: three bytes with minute and lift.
 //!
-//! Resort day and skier are the key and the field under which the bytes stand. Eleven bits of minute lie above ten bits
-//! of lift, big endian, so that comparing bytes compares times.
+//! Resort day and skier are the key and field of the bytes. Eleven bits of minute are above ten bits of lift, big endian, so
+//! that comparing bytes compares times.
 
 use crate::ride::{LiftId, Minute};
 
 /// Bytes of one packed ride.
 pub const PACKED_BYTES: usize = 3;
 
-/// The most rides that one skier can have on one day: one a minute.
+/// The most rides that one skier can have on one day: one per minute.
 pub const MAX_RIDES_PER_SKIER_DAY: usize = Minute::MAX as usize;
 
 /// Bits of the lift below the minute.
@@ -32,10 +32,10 @@ impl Boarding {
         [high, middle, low]
     }
 
-    /// Reads back what [`Self::pack`] wrote.
+    /// Parses the output of [`Self::pack`].
     ///
     /// # Errors
-    /// When minute or lift lie outside their range.
+    /// If minute or lift is out of range.
     pub fn unpack([high, middle, low]: [u8; PACKED_BYTES]) -> Result<Self, CorruptLedger> {
         let bits = u32::from_be_bytes([0, high, middle, low]);
         let minute = Minute::new(u64::from(bits >> LIFT_BITS));
@@ -47,21 +47,21 @@ impl Boarding {
     }
 }
 
-/// Bytes in the ledger that no worker of ours wrote.
+/// Unexpected bytes in the ledger.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CorruptLedger {
     /// The length is no multiple of three.
     #[error("a ledger entry has {0} bytes, which is not a multiple of 3")]
     Length(usize),
-    /// Three bytes that are no minute and lift.
-    #[error("a ledger entry holds the bytes {0:02x?}, which are no ride")]
+    /// Three bytes that are not a minute and a lift.
+    #[error("a ledger entry holds the bytes {0:02x?}, which are not a ride")]
     NotARide([u8; PACKED_BYTES]),
 }
 
 /// Reads a skier's day, in the order in which it was written.
 ///
 /// # Errors
-/// When the bytes are not whole packed rides.
+/// If the bytes are not complete packed rides.
 pub fn unpack_all(bytes: &[u8]) -> Result<Vec<Boarding>, CorruptLedger> {
     let (rides, rest) = bytes.as_chunks::<PACKED_BYTES>();
     if !rest.is_empty() {

@@ -1,12 +1,12 @@
 //! The queue between accepting a ride and storing it.
 //!
-//! - The way in: [`publisher`] takes rides, `waiting_room` gathers them into messages, `lane_life` numbers
-//!   these, [`admission`] says when to refuse,
-//!   [`backlog`] how many wait. Each queue brings the lanes that send the messages.
-//! - The way out: [`delivery`], a message as it is handed to a worker, and [`dead_letter`], a line that cannot be applied.
-//! - Beside them: [`depth`], how much waits.
-//! - The way of a dead letter: [`dead_letter_office`], out of its queue and, when it is sent again, back to the rides.
-//! - The queues: [`rabbit`] on RabbitMQ for a fleet, [`embedded`] in a data folder for one process.
+//! - Publishing: [`publisher`] accepts rides, `waiting_room` collects them into messages, `lane_life` numbers these,
+//!   [`admission`] decides when to shed load, [`backlog`] tracks the backlog. Each queue provides the channels that send the
+//!   messages.
+//! - Consuming: [`delivery`], a message as delivered to a worker, and [`dead_letter`], a line that cannot be applied.
+//! - Monitoring: [`depth`], the queue depth.
+//! - Dead letters: [`dead_letter_office`], reads them from their queue and republishes them as rides.
+//! - The queues: [`rabbit`] on RabbitMQ for a fleet, [`embedded`] in a data directory for one process.
 
 pub mod admission;
 pub mod backlog;
@@ -31,19 +31,19 @@ pub use publisher::{Publisher, PublisherConfig};
 use crate::embedded::DiskError;
 use rabbit::BrokerError;
 
-/// What went wrong with a queue.
+/// An error of a queue.
 #[derive(Debug, thiserror::Error)]
 pub enum QueueError {
-    /// With RabbitMQ.
+    /// An error of RabbitMQ.
     #[error(transparent)]
     Broker(#[from] BrokerError),
-    /// With the data folder.
+    /// An error of the data directory.
     #[error(transparent)]
     Disk(#[from] DiskError),
 }
 
 impl QueueError {
-    /// Whether trying again is useless until somebody changes something.
+    /// Whether a retry is useless until an operator changes something.
     #[must_use]
     pub fn is_permanent(&self) -> bool {
         match self {
@@ -52,7 +52,7 @@ impl QueueError {
         }
     }
 
-    /// Whether the process must end, because nothing that it wrote lately is certain to be on disk.
+    /// Whether the process must end, because its recent writes may not be on disk.
     #[must_use]
     pub fn is_fatal(&self) -> bool {
         matches!(self, Self::Disk(_))

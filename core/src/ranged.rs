@@ -18,7 +18,7 @@ pub struct RangeError {
     pub got: String,
 }
 
-/// How much of a refused value an error repeats, in characters.
+/// Maximum length of an invalid value in an error message, in characters.
 const SHOWN: usize = 40;
 
 impl RangeError {
@@ -48,8 +48,8 @@ impl RangeError {
     }
 }
 
-/// Reads only what [`u64`]'s `Display` writes, or the same with leading zeros: no sign, no spaces.
-/// `None` when `text` is something else, or does not fit.
+/// Parses only digits, with optional leading zeros: no sign, no spaces. `None` for other text, or if the number does not
+/// fit.
 pub fn parse_digits(text: &str) -> Option<u64> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     if digits { text.parse().ok() } else { None }
@@ -73,7 +73,7 @@ macro_rules! ranged {
             /// Checks `value` against the range.
             ///
             /// # Errors
-            /// When it lies outside.
+            /// If it is out of range.
             pub fn new(value: u64) -> Result<Self, $crate::ranged::RangeError> {
                 if (u64::from(Self::MIN)..=u64::from(Self::MAX)).contains(&value)
                     && let Ok(inner) = <$inner>::try_from(value)
@@ -124,7 +124,7 @@ macro_rules! ranged {
     };
 }
 
-/// Gives a ranged number the JSON form of a plain integer; nothing else is accepted.
+/// Serialises a ranged number as a plain JSON integer; other forms are rejected.
 macro_rules! json_integer {
     ($name:ident) => {
         impl serde::Serialize for $name {

@@ -9,7 +9,7 @@ const FIRST: Duration = Duration::from_millis(50);
 /// The longest pause.
 const LONGEST: Duration = Duration::from_secs(5);
 
-/// Jittered pauses that double from 50 ms to 5 s, without end: many clients of one server do not come back at once.
+/// Infinite jittered pauses that double from 50 ms to 5 s, so that many clients of one server do not reconnect at once.
 pub fn pauses() -> impl Iterator<Item = Duration> + Send {
     ExponentialBuilder::default()
         .with_min_delay(FIRST)

@@ -9,7 +9,7 @@ ranged!(
     ResortId(u16), "resortID", 1..=65_535
 );
 ranged!(
-    /// A season, named by its year. In JSON it is a string, as the SkiDataAPI has it; an integer is understood too.
+    /// A season, named by its year. In JSON it is a string, as in the SkiDataAPI; an integer is also accepted.
     Season(u16), "seasonID", 1900..=2999
 );
 ranged!(
@@ -105,10 +105,29 @@ impl ResortDay {
             | u64::from(self.day.get())
     }
 
-    /// Reads back what [`Self::to_index`] wrote.
+    /// The first day that a season of a resort can have.
+    #[must_use]
+    pub fn first(resort: ResortId, season: Season) -> Self {
+        Self {
+            resort,
+            season,
+            day: Day(Day::MIN),
+        }
+    }
+
+    /// The last day that a season of a resort can have.
+    #[must_use]
+    pub fn last(resort: ResortId, season: Season) -> Self {
+        Self {
+            day: Day(Day::MAX),
+            ..Self::first(resort, season)
+        }
+    }
+
+    /// Parses the output of [`Self::to_index`].
     ///
     /// # Errors
-    /// When a part lies outside its range: the index was not written by us.
+    /// If a part is out of range: the index was not written by Skilift.
     pub fn from_index(index: u64) -> Result<Self, RangeError> {
         let season = (index >> SEASON_SHIFT) & ((1 << (RESORT_SHIFT - SEASON_SHIFT)) - 1);
         Ok(Self {
@@ -126,7 +145,8 @@ impl fmt::Display for ResortDay {
     }
 }
 
-/// A ride. What it says is what it is: two equal rides are one ride, because nobody boards one lift twice in a minute.
+/// A ride. Its fields are its identity: two equal rides are one ride, because a skier cannot board one lift twice in a
+/// minute.
 ///
 /// The order (resort, season, day, skier, minute, lift) is the order in which a batch is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -1,4 +1,4 @@
-//! Addresses of RabbitMQ, its management API and Redis, whose passwords must not be seen.
+//! URLs of RabbitMQ, its management API and Redis, whose passwords must not be shown.
 
 use std::fmt;
 use url::Url;
@@ -7,16 +7,14 @@ use url::Url;
 #[derive(Clone, PartialEq, Eq)]
 pub struct ServiceUrl(Url);
 
-/// Text that is no URL of a service. The text itself is left out, for it may hold a password.
+/// Text that is not a service URL. The text itself is omitted, because it may contain a password.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidServiceUrl {
-    /// No URL at all.
-    #[error(
-        "this is not a URL ({0}); one looks like amqp://user:password@host:5672/%2f or redis://host:6379"
-    )]
+    /// Not a URL.
+    #[error("invalid URL ({0}); examples: amqp://user:password@host:5672/%2f or redis://host:6379")]
     Syntax(url::ParseError),
     /// A URL of something else.
-    #[error("a URL of this kind begins with {expected}://, not {got}://")]
+    #[error("the URL must start with {expected}://, not {got}://")]
     Scheme {
         /// What it should begin with.
         expected: &'static str,
@@ -24,7 +22,7 @@ pub enum InvalidServiceUrl {
         got: String,
     },
     /// A URL without a host.
-    #[error("this URL names no host")]
+    #[error("the URL has no host")]
     Host,
 }
 
@@ -32,7 +30,7 @@ impl ServiceUrl {
     /// Reads the URL of a RabbitMQ node: `amqp://` or `amqps://`.
     ///
     /// # Errors
-    /// When it is no such URL.
+    /// If it is not such a URL.
     pub fn amqp(text: &str) -> Result<Self, InvalidServiceUrl> {
         Self::of_scheme(text, "amqp", &["amqp", "amqps"])
     }
@@ -40,7 +38,7 @@ impl ServiceUrl {
     /// Reads the URL of a Redis server: `redis://` or `rediss://`.
     ///
     /// # Errors
-    /// When it is no such URL.
+    /// If it is not such a URL.
     pub fn redis(text: &str) -> Result<Self, InvalidServiceUrl> {
         Self::of_scheme(text, "redis", &["redis", "rediss"])
     }
@@ -48,12 +46,12 @@ impl ServiceUrl {
     /// Reads the URL of RabbitMQ's management API: `http://` or `https://`.
     ///
     /// # Errors
-    /// When it is no such URL.
+    /// If it is not such a URL.
     pub fn management(text: &str) -> Result<Self, InvalidServiceUrl> {
         Self::of_scheme(text, "http", &["http", "https"])
     }
 
-    /// The URL of something below this one, by the parts of its path.
+    /// A URL below this one, with these path segments appended.
     #[must_use]
     pub fn join(&self, parts: &[&str]) -> Self {
         let mut url = self.0.clone();
@@ -90,13 +88,13 @@ impl ServiceUrl {
         host.trim_start_matches('[').trim_end_matches(']')
     }
 
-    /// The port, where the URL names one.
+    /// The port, if the URL has one.
     #[must_use]
     pub fn port(&self) -> Option<u16> {
         self.0.port()
     }
 
-    /// The virtual host of a broker's URL, percent-encoded as a URL's segment; `/` where none is named.
+    /// The virtual host of a broker's URL, percent-encoded as a URL's segment; `/` if there is none.
     #[must_use]
     pub fn encoded_vhost(&self) -> &str {
         match self.0.path().trim_start_matches('/') {
@@ -105,13 +103,13 @@ impl ServiceUrl {
         }
     }
 
-    /// Whether it is reached in TLS.
+    /// Whether it uses TLS.
     #[must_use]
     pub fn is_tls(&self) -> bool {
         matches!(self.0.scheme(), "amqps" | "rediss" | "https")
     }
 
-    /// The whole URL with its password, for the client library only.
+    /// The full URL with its password, for the client library only.
     #[must_use]
     pub fn reveal(&self) -> &str {
         self.0.as_str()
@@ -121,7 +119,7 @@ impl ServiceUrl {
 impl fmt::Display for ServiceUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut shown = self.0.clone();
-        // Query strings may carry secrets of their own, and neither call fails on a URL with a host.
+        // Query strings may also contain secrets; neither call fails on a URL with a host.
         shown.set_query(None);
         if shown.password().is_some() && shown.set_password(Some("***")).is_err() {
             return f.write_str("(hidden)");

@@ -3,16 +3,17 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// A stack's name: it prefixes every Redis key, names the queues and is the EC2 tag, so that two stacks never meet.
+/// A stack's name: it prefixes every Redis key, names the queues and is the EC2 tag, so that stacks are isolated from each
+/// other.
 ///
-/// 1 to 40 characters, lower-case letters, digits and `-`, beginning with a letter.
+/// 1 to 40 characters, lower-case letters, digits and `-`, starting with a letter.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct StackName(String);
 
-/// A name that cannot be a stack's.
+/// An invalid stack name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "a stack's name has 1 to 40 lower-case letters, digits and '-' and begins with a letter; {0:?} does not"
+    "a stack name must be 1 to 40 lower-case letters, digits or '-' and start with a letter; {0:?} is invalid"
 )]
 pub struct InvalidStackName(String);
 

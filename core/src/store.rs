@@ -1,8 +1,8 @@
 //! Where rides are stored.
 //!
-//! - [`batch`] arranges rides for the store, whichever it is; [`counters`] is what it counts of a day.
-//! - [`reader`] is how questions are asked; [`leaders`] are what takes a scan.
-//! - The stores: [`redis`] for a fleet, [`embedded`] in a data folder for one process.
+//! - [`batch`] arranges rides for any store; [`counters`]: the counters of a day.
+//! - [`reader`] queries; [`leaders`]: the ranking of a day, which requires a scan.
+//! - The stores: [`redis`] for a fleet, [`embedded`] in a data directory for one process.
 
 pub mod batch;
 pub mod counters;
@@ -17,12 +17,12 @@ pub use reader::{Capacity, Reader, Repaired};
 
 use crate::ride::Ride;
 
-/// What became of a batch. Every ride in it was new, a duplicate, or is listed as refused.
+/// Result of a batch. Every ride in it was new, a duplicate, or is listed as refused.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Applied {
-    /// Rides that were not there before.
+    /// New rides.
     pub new: u64,
-    /// Rides that were there before, and copies within the batch.
+    /// Rides that were already stored, and copies within the batch.
     pub duplicates: u64,
     /// Rides that cannot be stored, each with the reason.
     pub refused: Vec<(Ride, String)>,

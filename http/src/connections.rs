@@ -1,5 +1,6 @@
-//! Accepts connections and serves HTTP/1 on them. hyper is used without `axum::serve`, which sets no time limit: here a stranger can hold a bounded
-//! number of connections, none of them idle or half-asked or half-read for long, and none beyond the drain.
+//! Accepts connections and serves HTTP/1 on them. hyper is used without `axum::serve`, which sets no time limit: here the
+//! number of connections is limited; idle connections, incomplete requests and unread responses time out, and no connection
+//! outlasts the drain.
 
 use std::io;
 use std::net::SocketAddr;
@@ -23,21 +24,20 @@ use tokio_util::task::TaskTracker;
 use crate::lingering::answer;
 use crate::tls::Tls;
 
-/// Most connections at once. More wait in the kernel.
+/// Maximum connections. More wait in the kernel.
 const MOST: usize = 4096;
-/// How long a connection may be idle, how long a request's head may take, and for how long the client may read nothing of an
-/// answer that waits for it.
+/// Timeout of an idle connection, of a request's head, and of a client that reads nothing of its response.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// How long a connection may take to agree on TLS.
+/// Timeout of the TLS handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
-/// How long requests may take after the drain began.
+/// How long requests may take after the start of the drain.
 const DRAIN: Duration = Duration::from_secs(20);
-/// How much of a request is read ahead, in bytes. A head must fit in it.
+/// Read buffer of a request, in bytes. The head must fit into it.
 const READ_AHEAD: usize = 64 * 1024;
 /// How long to wait when no connection can be accepted: most often, because no file descriptor is left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
-/// A socket that listens, and whether it speaks TLS.
+/// A listening socket, with or without TLS.
 #[derive(Debug)]
 pub struct Listener {
     tcp: TcpListener,
@@ -45,21 +45,21 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Speaks TLS where that is given, and plain HTTP where not.
+    /// Uses TLS if given, else plain HTTP.
     #[must_use]
     pub fn new(tcp: TcpListener, tls: Option<Tls>) -> Self {
         Self { tcp, tls }
     }
 
-    /// Where it listens.
+    /// The listening address.
     ///
     /// # Errors
-    /// When the system does not say.
+    /// If the system cannot report it.
     pub fn address(&self) -> io::Result<SocketAddr> {
         self.tcp.local_addr()
     }
 
-    /// Where it listens, as the beginning of its URLs: `https://127.0.0.1:8443`.
+    /// The base URL of its address: `https://127.0.0.1:8443`.
     ///
     /// # Errors
     /// As [`Self::address`].
@@ -69,8 +69,8 @@ impl Listener {
     }
 }
 
-/// Serves until `drain`; then finishes the requests that are on their way and closes idle connections. Handlers find the
-/// client's address as [`ConnectInfo<SocketAddr>`].
+/// Serves until `drain`; then finishes requests in progress and closes idle connections. Handlers get the client's address
+/// as [`ConnectInfo<SocketAddr>`].
 pub async fn serve(listener: Listener, router: Router, drain: CancellationToken) {
     let Listener { tcp, tls } = listener;
     let mut http = http1::Builder::new();
@@ -109,9 +109,7 @@ pub async fn serve(listener: Listener, router: Router, drain: CancellationToken)
         .await
         .is_err()
     {
-        tracing::warn!(
-            "some of {open} connections did not finish within {DRAIN:?} and are given up"
-        );
+        tracing::warn!("some of {open} connections did not finish within {DRAIN:?} and are closed");
     }
 }
 
@@ -124,14 +122,19 @@ struct Connection {
 }
 
 impl Connection {
-    /// Serves it in TLS, unless the client takes too long to agree on it or the process is about to end: nothing was asked
-    /// yet that an answer is owed to.
+    /// Serves it with TLS, unless the handshake times out or the process is about to end: there is no request yet that needs
+    /// a response.
     async fn shake_hands(self, tls: &Tls, stream: Patient, drain: &CancellationToken) {
         let shaking = tokio::time::timeout(HANDSHAKE, tls.accept(stream));
         match drain.run_until_cancelled(shaking).await {
             Some(Ok(Ok(stream))) => self.serve(stream).await,
-            Some(Ok(Err(error))) => tracing::debug!("no TLS with {}: {error}", self.from),
-            Some(Err(_)) => tracing::debug!("no TLS with {} within {HANDSHAKE:?}", self.from),
+            Some(Ok(Err(error))) => {
+                tracing::debug!("TLS handshake with {} failed: {error}", self.from)
+            }
+            Some(Err(_)) => tracing::debug!(
+                "TLS handshake with {} timed out after {HANDSHAKE:?}",
+                self.from
+            ),
             None => {}
         }
     }
@@ -148,13 +151,13 @@ impl Connection {
             answer(router.clone(), request)
         });
         let connection = http.serve_connection(TokioIo::new(stream), service);
-        // A connection that breaks is the client's affair: no answer was owed on it that could still be given.
+        // A broken connection is not an error of the server: no response can be sent on it any more.
         let _ = watcher.watch(connection).await;
     }
 }
 
-/// A connection that breaks when its client reads nothing for as long as it has patience. However slowly a client reads, it is
-/// served as long as it does.
+/// A connection that is closed if its client reads nothing during the timeout. A slow client that keeps reading is still
+/// served.
 type Patient = Pin<Box<TimeoutWriter<TcpStream>>>;
 
 fn patient(stream: TcpStream) -> Patient {
@@ -167,12 +170,12 @@ async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     loop {
         match listener.accept().await {
             Ok((stream, from)) => {
-                // Without it answers are slower, nothing worse.
+                // Without it responses are only slower.
                 let _ = stream.set_nodelay(true);
                 return (stream, from);
             }
             Err(error) => {
-                tracing::debug!("accepting a connection: {error}");
+                tracing::debug!("cannot accept a connection: {error}");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }

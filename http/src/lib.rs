@@ -1,8 +1,8 @@
-//! The sockets on which strangers speak HTTP to us: the public API's, and the console's.
+//! HTTP listeners for untrusted clients: of the public API, and of the console.
 //!
-//! - `connections`: accepts them, bounded in number and time, and ends them in good order.
-//! - [`tls`]: certificate and key, where the socket speaks TLS.
-//! - `lingering`: answers that are always heard.
+//! - `connections`: accepts connections, limits their number and time, and closes them gracefully.
+//! - [`tls`]: certificate and key, if the socket uses TLS.
+//! - `lingering`: responses that reach clients that are still sending.
 
 mod connections;
 mod lingering;

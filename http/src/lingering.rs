@@ -1,5 +1,5 @@
-//! Answers a request only when its body has been read, if need be to no purpose: a client that is still sending when the
-//! connection is closed sees a broken pipe instead of the answer.
+//! Sends a response only after the request body has been read, and discards the rest of it if necessary: a client that is
+//! still sending when the connection is closed gets a broken pipe instead of the response.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -14,11 +14,11 @@ use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tower::Service;
 
-/// How much of a body is read away, in bytes, and for how long.
+/// How much of a body is discarded, in bytes, and for how long.
 const MOST_BYTES: usize = 64 * 1024 * 1024;
 const MOST_TIME: Duration = Duration::from_secs(5);
 
-/// Lets the router answer, and reads away what it left of the body.
+/// Lets the router respond, and discards the unread rest of the body.
 pub(crate) async fn answer(
     mut router: Router,
     request: Request<Incoming>,
@@ -35,23 +35,23 @@ pub(crate) async fn answer(
     let mut rest = lent.clone();
     let response = router.call(Request::from_parts(parts, lent)).await?;
 
-    // A client that waits for leave to send (`Expect: 100-continue`) sends nothing unless it is asked.
+    // A client with `Expect: 100-continue` sends nothing until the body is polled.
     let will_come = rest.rest().was_asked || !waits_for_leave;
-    // One that did not send in time will not now.
+    // A client that timed out will not send the rest.
     if will_come && response.status() != StatusCode::REQUEST_TIMEOUT {
-        // Whether it came to an end or not, the answer is given now.
+        // The response is sent now, whether the body ended or not.
         let _ = tokio::time::timeout(MOST_TIME, rest.discard()).await;
     }
     Ok(response)
 }
 
-/// A body that is lent to a handler, so that what it leaves is not lost.
+/// A body lent to a handler, so that its unread rest can be discarded.
 #[derive(Clone)]
 struct Lent(Arc<Mutex<Rest>>);
 
 struct Rest {
     incoming: Incoming,
-    /// Whether any of it was asked for. hyper then gives a waiting client leave to send.
+    /// Whether it was polled. hyper then sends `100 Continue`.
     was_asked: bool,
 }
 

@@ -1,4 +1,4 @@
-//! TLS of a listener: a certificate chain and its key, read once and checked before anybody connects.
+//! TLS of a listener: a certificate chain and its key, read once and checked before the first connection.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::{self, ServerConfig};
 use tokio_rustls::server::TlsStream;
 
-/// What a listener needs to speak TLS. Clones are the same.
+/// TLS configuration of a listener. Clones share it.
 #[derive(Clone)]
 pub struct Tls(TlsAcceptor);
 
@@ -29,8 +29,8 @@ pub enum TlsError {
         /// Why.
         source: std::io::Error,
     },
-    /// A file does not hold what it should. What it holds is not repeated: it may be a key.
-    #[error("{} holds no {what} in PEM form, which begins with -----BEGIN", path.display())]
+    /// A file does not contain the expected PEM. Its content is not shown: it may be a key.
+    #[error("{} contains no {what} in PEM format, which starts with -----BEGIN", path.display())]
     Missing {
         /// "certificate" or "private key".
         what: &'static str,
@@ -38,15 +38,15 @@ pub enum TlsError {
         path: PathBuf,
     },
     /// A file's PEM is broken.
-    #[error("the {what} in {} is broken: its PEM cannot be decoded", path.display())]
+    #[error("the {what} in {} is invalid: its PEM cannot be decoded", path.display())]
     Broken {
         /// "certificate" or "private key".
         what: &'static str,
         /// The file.
         path: PathBuf,
     },
-    /// The key is another certificate's.
-    #[error("the private key {} does not belong to the certificate {}: give the two that were made together", key.display(), certificate.display())]
+    /// The key does not match the certificate.
+    #[error("the private key {} does not match the certificate {}; use a matching pair", key.display(), certificate.display())]
     Mismatch {
         /// The certificate's file.
         certificate: PathBuf,
@@ -70,7 +70,7 @@ impl Tls {
     /// PEM. Offers TLS 1.2 and 1.3.
     ///
     /// # Errors
-    /// When a file cannot be read, does not hold what it should, or the two do not belong together.
+    /// If a file cannot be read or has no valid content, or the two do not match.
     pub fn read(certificate: &Path, key: &Path) -> Result<Self, TlsError> {
         let (what, pem) = ("certificate", read("certificate", certificate)?);
         let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
@@ -105,7 +105,7 @@ impl Tls {
         Ok(Self(TlsAcceptor::from(Arc::new(config))))
     }
 
-    /// Shakes hands on a connection that was just accepted.
+    /// Performs the TLS handshake on a new connection.
     pub(crate) async fn accept<S: AsyncRead + AsyncWrite + Unpin>(
         &self,
         stream: S,

@@ -1,4 +1,4 @@
-//! How many rides wait in the queue of a server of ours: `backlogRides` of `GET /statistics`, asked once a second.
+//! Backlog of a Skilift server: `backlogRides` of `GET /statistics`, polled once per second.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -7,7 +7,7 @@ use serde::Deserialize;
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
-use crate::connection::{Answer, Connection};
+use crate::connection::{Connection, HttpResponse};
 use crate::path;
 use crate::plan::LoadConfig;
 use crate::sender::Shared;
@@ -16,43 +16,43 @@ const EVERY: Duration = Duration::from_secs(1);
 
 #[derive(Deserialize)]
 struct Statistics {
-    /// Absent on servers that are not ours, null while ours does not know.
+    /// Absent on other servers, null while a Skilift server does not know it.
     #[serde(rename = "backlogRides", default, deserialize_with = "present")]
     backlog_rides: Option<Option<f64>>,
 }
 
-/// Tells null from absence.
+/// Distinguishes null from an absent field.
 fn present<'de, D: serde::Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Option<f64>>, D::Error> {
     Deserialize::deserialize(deserializer).map(Some)
 }
 
-/// What a server says of its queue.
+/// The backlog reported by a server.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Backlog {
-    /// So many rides wait.
+    /// Number of queued rides.
     Rides(f64),
-    /// It is a server of ours, and does not know at the moment.
+    /// A Skilift server that does not know its backlog at the moment.
     Unknown,
-    /// The server is not ours.
-    Untold,
+    /// Not a Skilift server.
+    NotReported,
 }
 
-/// Reads what a server says of its queue.
-pub(crate) fn read(answer: &Answer) -> Backlog {
+/// Parses the backlog from a response.
+pub(crate) fn read(answer: &HttpResponse) -> Backlog {
     let told = (answer.status == 200)
         .then(|| serde_json::from_slice::<Statistics>(&answer.body).ok())
         .flatten()
         .and_then(|statistics| statistics.backlog_rides);
     match told {
-        None => Backlog::Untold,
+        None => Backlog::NotReported,
         Some(None) => Backlog::Unknown,
         Some(Some(rides)) => Backlog::Rides(rides),
     }
 }
 
-/// Asks once a second, until the answer is dropped or turns out not to come from a server of ours. These requests are not
+/// Polls once per second until the receiver is dropped or the server is not a Skilift server; these requests are not
 /// counted.
 pub(crate) fn watch(config: &LoadConfig, shared: Arc<Shared>, start: Instant) -> JoinSet<()> {
     let mut connection = Connection::new(config.target.clone(), config.timeout);
@@ -62,16 +62,16 @@ pub(crate) fn watch(config: &LoadConfig, shared: Arc<Shared>, start: Instant) ->
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tick.tick().await;
-            // A server that does not answer may answer the next time.
+            // A server that does not respond may respond to the next poll.
             let Ok(answer) = connection.get(path::STATISTICS).await else {
                 continue;
             };
             match read(&answer) {
                 Backlog::Rides(rides) => shared.measure.backlog(start.elapsed(), rides),
                 Backlog::Unknown => {}
-                // A server of ours under stress answers 503 and tells later.
-                Backlog::Untold if answer.status >= 500 => {}
-                Backlog::Untold => return,
+                // A Skilift server under load may return 503 and report its backlog later.
+                Backlog::NotReported if answer.status >= 500 => {}
+                Backlog::NotReported => return,
             }
         }
     });
@@ -85,7 +85,7 @@ mod tests {
     #[test]
     fn a_server_of_ours_is_told_from_others() {
         let told = |status, body: &'static str| {
-            read(&Answer {
+            read(&HttpResponse {
                 status,
                 retry_after: None,
                 body: body.into(),
@@ -96,8 +96,8 @@ mod tests {
             Backlog::Rides(12.0)
         );
         assert_eq!(told(200, r#"{"backlogRides":null}"#), Backlog::Unknown);
-        assert_eq!(told(200, r#"{"endpointStats":[]}"#), Backlog::Untold);
-        assert_eq!(told(200, "hello"), Backlog::Untold);
-        assert_eq!(told(404, r#"{"backlogRides":12}"#), Backlog::Untold);
+        assert_eq!(told(200, r#"{"endpointStats":[]}"#), Backlog::NotReported);
+        assert_eq!(told(200, "hello"), Backlog::NotReported);
+        assert_eq!(told(404, r#"{"backlogRides":12}"#), Backlog::NotReported);
     }
 }

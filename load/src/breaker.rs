@@ -2,22 +2,22 @@
 //! (commons-lang d15939ef4).
 //!
 //! - It counts events in tumbling windows. A window ends when more than its interval has passed since its start; the next
-//!   call begins a new one.
-//! - Closed, it opens at once when a window's count rises above `open`.
-//! - Open, it closes at the first call behind the end of a window that counted fewer than `close`. There is no timer: what
-//!   is judged is the last window that was counted in, however long ago. After a busy window and a long silence the first
-//!   call finds it open still.
-//! - Refused calls count, so that traffic that does not slow down keeps it open.
-//! - Each change of state begins a new window, at zero.
+//!   call starts a new one.
+//! - Closed, it opens immediately when the count of a window exceeds `open`.
+//! - Open, it closes at the first call after the end of a window with a count below `close`. There is no timer: only the last
+//!   window with a call matters, however long ago it was. After a busy window and a long pause it is still open for the first
+//!   call.
+//! - Rejected calls count, so traffic that does not slow down keeps it open.
+//! - Each change of state starts a new window at zero.
 
 use std::time::Duration;
 
 /// When the breaker opens and closes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BreakerLimits {
-    /// It opens when a window counts more events than this.
+    /// It opens if a window has more events than this.
     pub open: u64,
-    /// It closes when a window counted fewer events than this.
+    /// It closes if a window had fewer events than this.
     pub close: u64,
     /// Length of a window while it is closed.
     pub open_interval: Duration,
@@ -25,23 +25,23 @@ pub struct BreakerLimits {
     pub close_interval: Duration,
 }
 
-/// Limits that cannot be meant.
+/// Invalid limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidLimits {
     /// It would close at a count at which it opens.
     #[error(
-        "the breaker would close below {close} and open above {open}: close must not be above open, or it flaps"
+        "the breaker would close below {close} and open above {open}: close must not be above open, otherwise it flaps"
     )]
     CloseAboveOpen {
-        /// Where it closes.
+        /// The close limit.
         close: u64,
-        /// Where it opens.
+        /// The open limit.
         open: u64,
     },
     /// It would never close.
     #[error("a breaker that closes below 0 never closes: close must be at least 1")]
     NeverCloses,
-    /// Windows too short to count in.
+    /// The windows are too short.
     #[error("the breaker's interval must be at least 10ms")]
     ShortInterval,
 }
@@ -66,19 +66,19 @@ impl BreakerLimits {
     }
 }
 
-/// What the breaker says to a call.
+/// The breaker's decision about a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// Go on.
+    /// The call may proceed.
     Proceed,
-    /// Not now.
+    /// The call is rejected until then.
     Refused {
-        /// The first moment at which the current window is over.
+        /// The first moment after the current window.
         ask_again_at: Duration,
     },
 }
 
-/// The state. Times are since any fixed moment, and never go back.
+/// The state; times are relative to any fixed moment and never decrease.
 #[derive(Debug, Clone)]
 pub struct Breaker {
     limits: BreakerLimits,
@@ -103,18 +103,18 @@ impl Breaker {
         }
     }
 
-    /// Whether it refuses, as far as the last call has found out.
+    /// Whether it was open at the last call.
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.is_open
     }
 
-    /// Counts `events` and says whether they may go on. The call that opens it is refused; the one that closes it may go on
-    /// and is not counted.
+    /// Counts `events` and returns whether they may proceed. The call that opens the breaker is rejected; the one that closes it
+    /// may proceed and is not counted.
     pub fn call(&mut self, now: Duration, events: u64) -> Verdict {
         let interval = self.interval();
         let fresh = Window { start: now, events };
-        // The first call finds no window, as if one had ended long ago without events.
+        // The first call has no window, as after an empty window that ended long ago.
         let (begins, last) = match self.window {
             None => (true, 0),
             Some(window) => (now.saturating_sub(window.start) > interval, window.events),
@@ -163,7 +163,7 @@ mod tests {
 
     type Calls = &'static [(u64, u64, bool)];
 
-    /// What the Java class itself answered, compiled from commons-lang d15939ef4 with a `nanoTime` that the table sets:
+    /// Results of the Java class, compiled from commons-lang d15939ef4 with a `nanoTime` that the table sets:
     /// limits (open, its interval, close, its interval), then calls (time in ns, events, may go on).
     #[rustfmt::skip]
     const JAVA: [(&str, [u64; 4], Calls); 14] = [

@@ -1,6 +1,6 @@
-//! One keep-alive connection to a target, which opens itself again when it is lost.
+//! One keep-alive connection to a target, which reconnects when it is lost.
 //!
-//! It never asks twice by itself: whether a request that got no answer is sent again is for the caller to say.
+//! It never retries a request: the caller decides whether a request without a response is sent again.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -21,12 +21,12 @@ use tokio::time::{Instant, timeout_at};
 use crate::path;
 use crate::target::Target;
 
-/// Most bytes of an answer's body. A skier's fullest day is listed in 40 KiB.
+/// Maximum bytes of a response body; the list of a skier's fullest day has 40 KiB.
 const MAX_ANSWER_BYTES: usize = 4 * 1024 * 1024;
-/// Who asks.
+/// User agent.
 const AGENT: HeaderValue = HeaderValue::from_static("skictl-load");
 
-/// A connection to a target. It is opened by the first request.
+/// A connection to a target; the first request opens it.
 #[derive(Debug)]
 pub struct Connection {
     target: Target,
@@ -35,55 +35,55 @@ pub struct Connection {
     wire: Option<Wire>,
 }
 
-/// What a server said.
+/// A response.
 #[derive(Debug, Clone)]
-pub struct Answer {
+pub struct HttpResponse {
     /// The HTTP status.
     pub status: u16,
-    /// How long it asks us to wait; `None` when it does not, or names a date.
+    /// `Retry-After` in seconds; `None` if it is absent or a date.
     pub retry_after: Option<Duration>,
     /// The body.
     pub body: Bytes,
 }
 
-/// Why there is no answer.
+/// Why there is no response.
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
-    /// No connection, so that nothing was sent.
+    /// The connection failed, so no request was sent.
     #[error("cannot connect to {target}")]
     Connect {
-        /// Whom.
+        /// The target.
         target: String,
-        /// Why.
+        /// The cause.
         source: std::io::Error,
     },
-    /// No connection within the request's time, so that nothing was sent.
-    #[error("{target} does not take a connection within {after:?}")]
+    /// The connection timed out, so no request was sent.
+    #[error("cannot connect to {target} within {after:?}")]
     ConnectTimeout {
-        /// Whom.
+        /// The target.
         target: String,
         /// The limit.
         after: Duration,
     },
-    /// The connection broke before the answer was complete.
-    #[error("the connection was lost before the answer was complete")]
+    /// The connection was lost before the response was complete.
+    #[error("the connection was lost before the response was complete")]
     Lost(#[source] hyper::Error),
-    /// No complete answer in time.
-    #[error("no complete answer within {0:?}")]
+    /// The response timed out.
+    #[error("no complete response within {0:?}")]
     Timeout(Duration),
-    /// Bytes came that are not HTTP.
-    #[error("the answer is not HTTP")]
+    /// The received bytes are not HTTP.
+    #[error("the response is not HTTP")]
     NotHttp(#[source] hyper::Error),
-    /// The answer is longer than any of the API.
-    #[error("the answer has more than {MAX_ANSWER_BYTES} bytes")]
+    /// The response is larger than any response of the API.
+    #[error("the response has more than {MAX_ANSWER_BYTES} bytes")]
     TooLarge,
-    /// A request that cannot be written down.
-    #[error("a request cannot be made for this URL")]
+    /// The request cannot be built.
+    #[error("cannot build a request for this URL")]
     Request(#[source] hyper::http::Error),
 }
 
 impl CallError {
-    /// Whether the server may have got the request.
+    /// Whether the server may have received the request.
     #[must_use]
     pub fn may_have_arrived(&self) -> bool {
         !matches!(
@@ -92,14 +92,14 @@ impl CallError {
         )
     }
 
-    /// Whether another try may do better: the connection failed, and not what came over it.
+    /// Whether a retry may succeed: the connection failed, not the content of the response.
     #[must_use]
-    pub fn is_connection_trouble(&self) -> bool {
+    pub fn is_retryable(&self) -> bool {
         !matches!(self, Self::NotHttp(_) | Self::TooLarge | Self::Request(_))
     }
 }
 
-/// An open connection. `driver` moves the bytes; it is polled whenever a request is under way, and by nobody else.
+/// An open connection; `driver` moves the bytes and is polled only while a request is in flight.
 #[derive(Debug)]
 struct Wire {
     sender: SendRequest<Full<Bytes>>,
@@ -107,7 +107,7 @@ struct Wire {
 }
 
 impl Connection {
-    /// A connection that is not open yet. `timeout` bounds each request, the opening included.
+    /// A connection that is not open yet; `timeout` limits each request, including the connect.
     #[must_use]
     pub fn new(target: Target, timeout: Duration) -> Self {
         Self {
@@ -124,7 +124,7 @@ impl Connection {
         Self::new(self.target.clone(), self.timeout)
     }
 
-    /// Whom it leads to.
+    /// The target.
     #[must_use]
     pub fn target(&self) -> &Target {
         &self.target
@@ -133,7 +133,7 @@ impl Connection {
     /// Opens the connection if it is not open.
     ///
     /// # Errors
-    /// When the server cannot be reached in time.
+    /// If the server cannot be reached in time.
     pub async fn open(&mut self) -> Result<(), CallError> {
         self.open_until(Instant::now() + self.timeout).await
     }
@@ -154,34 +154,34 @@ impl Connection {
         }
     }
 
-    /// Posts a ride; 201 says that it is safe.
+    /// Posts a ride; 201 means that it is durable.
     ///
     /// # Errors
-    /// When there is no complete answer in time.
-    pub async fn post_ride(&mut self, ride: &Ride) -> Result<Answer, CallError> {
+    /// If there is no complete response in time.
+    pub async fn post_ride(&mut self, ride: &Ride) -> Result<HttpResponse, CallError> {
         let path = path::skier_day(ride.resort_day(), ride.skier);
         self.post(&path, "application/json", path::ride_body(ride))
             .await
     }
 
-    /// Asks for a path of the API, the target's prefix left out.
+    /// Gets a path of the API, without the target's prefix.
     ///
     /// # Errors
-    /// When there is no complete answer in time.
-    pub async fn get(&mut self, path: &str) -> Result<Answer, CallError> {
+    /// If there is no complete response in time.
+    pub async fn get(&mut self, path: &str) -> Result<HttpResponse, CallError> {
         self.call(Method::GET, path, None, Bytes::new()).await
     }
 
-    /// Posts a body to a path of the API, the target's prefix left out.
+    /// Posts a body to a path of the API, without the target's prefix.
     ///
     /// # Errors
-    /// When there is no complete answer in time.
+    /// If there is no complete response in time.
     pub async fn post(
         &mut self,
         path: &str,
         content_type: &'static str,
         body: Bytes,
-    ) -> Result<Answer, CallError> {
+    ) -> Result<HttpResponse, CallError> {
         let kind = HeaderValue::from_static(content_type);
         self.call(Method::POST, path, Some(kind), body).await
     }
@@ -192,13 +192,13 @@ impl Connection {
         path: &str,
         content_type: Option<HeaderValue>,
         body: Bytes,
-    ) -> Result<Answer, CallError> {
+    ) -> Result<HttpResponse, CallError> {
         let mut request = self.request(method, path, content_type, body)?;
         let mut fresh = self.wire.is_none();
         let deadline = Instant::now() + self.timeout;
         loop {
             self.open_until(deadline).await?;
-            // Taken out: a request that is given up, here or by whoever drops this future, leaves no half-read answer behind.
+            // Taken out, so that an aborted request or a dropped future leaves no partially read response behind.
             let Some(mut wire) = self.wire.take() else {
                 return Err(CallError::Timeout(self.timeout));
             };
@@ -208,7 +208,7 @@ impl Connection {
                     self.wire = Some(wire);
                     return Ok(answer);
                 }
-                // The server closed the resting connection just now, and nothing was sent: that is no failed try.
+                // The server closed the idle connection before the request was sent, which is not a failed attempt.
                 Err(Failure::Unsent(back, _)) if !fresh => request = *back,
                 Err(Failure::Unsent(_, error)) => {
                     return Err(CallError::Connect {
@@ -244,7 +244,7 @@ impl Connection {
         Ok(request)
     }
 
-    /// Whether the connection is open. A server may close one that rests; that is noticed here, before anything is sent.
+    /// Whether the connection is open; detects before a request that the server has closed the idle connection.
     async fn is_alive(&mut self) -> bool {
         let Some(wire) = &mut self.wire else {
             return false;
@@ -273,16 +273,16 @@ async fn connect(target: &Target) -> Result<Wire, CallError> {
     })
 }
 
-/// Why a wire gave no answer.
+/// Why an open connection gave no response.
 enum Failure {
-    /// It was closed before the request, given back here, was sent.
+    /// It was closed before the request was sent; returns the request.
     Unsent(Box<Request<Full<Bytes>>>, hyper::Error),
-    /// Anything else.
+    /// Any other error.
     Call(CallError),
 }
 
 impl Wire {
-    async fn call(&mut self, request: Request<Full<Bytes>>) -> Result<Answer, Failure> {
+    async fn call(&mut self, request: Request<Full<Bytes>>) -> Result<HttpResponse, Failure> {
         let sender = &mut self.sender;
         let mut answering = std::pin::pin!(async {
             let sent = sender.try_send_request(request).await;
@@ -299,11 +299,11 @@ impl Wire {
                 Failure::Call(match error.downcast::<hyper::Error>() {
                     Ok(error) => describe(*error),
                     Err(other) if other.is::<LengthLimitError>() => CallError::TooLarge,
-                    // `Limited` knows no third kind.
+                    // `Limited` has no third kind of error.
                     Err(_) => CallError::TooLarge,
                 })
             })?;
-            Ok(Answer {
+            Ok(HttpResponse {
                 status: head.status.as_u16(),
                 retry_after: retry_after(&head.headers),
                 body: body.to_bytes(),
@@ -312,11 +312,11 @@ impl Wire {
         let mut driving = true;
         let driver = &mut self.driver;
         poll_fn(|context| {
-            // The driver ends when the server closes the connection, perhaps behind a complete answer.
+            // The driver ends when the server closes the connection, possibly after a complete response.
             driving = driving && driver.as_mut().poll(context).is_pending();
             let polled = answering.as_mut().poll(context);
             if polled.is_pending() && driving {
-                // What the request asked of the driver is done in the same turn.
+                // The driver handles the request in the same poll.
                 driving = driver.as_mut().poll(context).is_pending();
                 if !driving {
                     return answering.as_mut().poll(context);

@@ -1,4 +1,4 @@
-//! The circuit breaker between all senders and the target, and the times at which it was open.
+//! The circuit breaker shared by all senders, and the times at which it was open.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -6,14 +6,14 @@ use std::time::Duration;
 use crate::breaker::{Breaker, BreakerLimits, Verdict};
 use crate::summary::BreakerFigures;
 
-/// A breaker that many senders share. Times are since the start of the run.
+/// A breaker shared by many senders; times are relative to the start of the run.
 #[derive(Debug)]
 pub(crate) struct Gate(Mutex<State>);
 
 #[derive(Debug)]
 struct State {
     breaker: Breaker,
-    /// When it opened and closed, in order. There are at most two changes an interval.
+    /// Times at which it opened and closed, in order; at most two changes per interval.
     closed_again: Vec<(Duration, Duration)>,
     open_since: Option<Duration>,
 }
@@ -31,7 +31,7 @@ impl Gate {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts `events` and says whether they may be sent.
+    /// Counts `events` and returns whether they may be sent.
     pub(crate) fn ask(&self, now: Duration, events: u64) -> Verdict {
         let mut state = self.lock();
         let verdict = state.breaker.call(now, events);
@@ -51,7 +51,7 @@ impl Gate {
         let state = self.lock();
         let still = state.open_since.map(|since| (since, Duration::MAX));
         let mut open = Duration::ZERO;
-        // The latest first, until they lie before.
+        // Latest first, until the start of the period.
         for (opened, closed) in still
             .into_iter()
             .chain(state.closed_again.iter().rev().copied())
@@ -64,7 +64,7 @@ impl Gate {
         open
     }
 
-    /// What it did until now.
+    /// Its statistics until now.
     pub(crate) fn figures(&self, now: Duration) -> BreakerFigures {
         let state = self.lock();
         let opens = state.closed_again.len() + usize::from(state.open_since.is_some());

@@ -1,27 +1,27 @@
-//! What an answer means for the rides and questions of its request.
+//! Evaluation of a response for the rides and reads of its request.
 
 use std::ops::Range;
 
 use serde::Deserialize;
 
-use crate::connection::Answer;
-use crate::trouble::Trouble;
-use crate::workload::Question;
+use crate::attempt_error::AttemptError;
+use crate::connection::HttpResponse;
+use crate::workload::ReadRequest;
 
-/// What one answer to a posted ride says.
+/// Result of a posted ride.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum RideVerdict {
-    /// 201: it is safe.
+    /// 201: the ride is durable.
     Accepted,
-    /// 4xx: it is not wanted, and is not there.
+    /// 4xx: the ride is rejected and not stored.
     Refused,
-    /// 5xx: it may be there or not; sending it again is safe.
+    /// 5xx: the ride may or may not be stored; sending it again is safe.
     Again,
-    /// Anything else: it may be there or not.
+    /// Any other status: the ride may or may not be stored.
     Unclear,
 }
 
-pub(crate) fn judge_ride(answer: &Answer) -> RideVerdict {
+pub(crate) fn judge_ride(answer: &HttpResponse) -> RideVerdict {
     match answer.status {
         201 => RideVerdict::Accepted,
         400..=499 => RideVerdict::Refused,
@@ -30,17 +30,17 @@ pub(crate) fn judge_ride(answer: &Answer) -> RideVerdict {
     }
 }
 
-/// What one answer to rides in bulk says.
+/// Result of a bulk request.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct BulkVerdict {
-    /// Rides that are safe.
+    /// Number of durable rides.
     pub(crate) accepted: Vec<Range<u64>>,
-    /// Rides that were refused.
+    /// The rejected rides.
     pub(crate) refused: Vec<Range<u64>>,
-    /// The rides behind those that are settled, for another try.
+    /// The rides after the settled ones, for a retry.
     pub(crate) rest: Range<u64>,
-    /// What is wrong, with what the server said.
-    pub(crate) trouble: Option<(Trouble, String)>,
+    /// The error, with the message of the server.
+    pub(crate) error: Option<(AttemptError, String)>,
 }
 
 /// See the API's `BulkAnswer`.
@@ -61,14 +61,14 @@ struct LineProblem {
     message: String,
 }
 
-/// Reads what became of the rides `sent` in one body. A ride that is in none of the lists is unclear: of more than a
-/// hundred rejected lines the server names the first hundred only.
-pub(crate) fn judge_bulk(answer: &Answer, sent: &Range<u64>) -> BulkVerdict {
-    let status = Trouble::Status(answer.status);
+/// Parses the results of the rides `sent` in one body. A ride in none of the lists is unknown: the server lists only the first
+/// hundred rejected lines.
+pub(crate) fn judge_bulk(answer: &HttpResponse, sent: &Range<u64>) -> BulkVerdict {
+    let status = AttemptError::Status(answer.status);
     let text = || String::from_utf8_lossy(&answer.body).into_owned();
-    let nothing = |rest: Range<u64>, trouble| BulkVerdict {
+    let nothing = |rest: Range<u64>, error| BulkVerdict {
         rest,
-        trouble: Some((trouble, text())),
+        error: Some((error, text())),
         ..BulkVerdict::default()
     };
     let none = sent.end..sent.end;
@@ -79,14 +79,14 @@ pub(crate) fn judge_bulk(answer: &Answer, sent: &Range<u64>) -> BulkVerdict {
                 refused: vec![sent.clone()],
                 ..nothing(none, status)
             },
-            200..=299 => nothing(none, Trouble::Unreadable),
+            200..=299 => nothing(none, AttemptError::Unreadable),
             _ => nothing(none, status),
         };
     };
     let lines = sent.end - sent.start;
     let settled = body.next_line.map_or(lines, |next| next.saturating_sub(1));
     if settled > lines || body.accepted.checked_add(body.rejected) != Some(settled) {
-        return nothing(none, Trouble::Unreadable);
+        return nothing(none, AttemptError::Unreadable);
     }
     let rest = sent.start + settled..sent.end;
     let mut named: Vec<u64> = body.errors.iter().map(|problem| problem.line).collect();
@@ -97,26 +97,26 @@ pub(crate) fn judge_bulk(answer: &Answer, sent: &Range<u64>) -> BulkVerdict {
         .iter()
         .map(|line| sent.start + line - 1..sent.start + line)
         .collect();
-    // Where not all rejected lines are named, it is known of no other line.
+    // If not all rejected lines are listed, the result of every other line is unknown.
     let accepted = if named.len() as u64 == body.rejected {
         between(sent.start..rest.start, &named)
     } else {
         Vec::new()
     };
-    let trouble = match (answer.status, body.errors.first()) {
+    let error = match (answer.status, body.errors.first()) {
         (200, None) => None,
-        (200, Some(problem)) => Some((Trouble::RejectedLines, problem.message.clone())),
+        (200, Some(problem)) => Some((AttemptError::RejectedLines, problem.message.clone())),
         _ => Some((status, body.message.unwrap_or_else(text))),
     };
     BulkVerdict {
         accepted,
         refused,
         rest,
-        trouble,
+        error,
     }
 }
 
-/// The rides of a range without those on the given lines, which are sorted and counted from 1.
+/// The rides of a range without those on the given lines, which are sorted and start at 1.
 fn between(rides: Range<u64>, lines: &[u64]) -> Vec<Range<u64>> {
     let mut ranges = Vec::new();
     let mut from = rides.start;
@@ -138,40 +138,43 @@ struct SeasonVertical {
 #[derive(Deserialize)]
 struct Season {
     #[serde(rename = "totalVert")]
-    #[expect(dead_code, reason = "that it is a number is all that is asked")]
+    #[expect(dead_code, reason = "only its type is checked")]
     total_vert: u64,
 }
 
 #[derive(Deserialize)]
 struct DaySkiers {
     #[serde(rename = "numSkiers")]
-    #[expect(dead_code, reason = "that it is a number is all that is asked")]
+    #[expect(dead_code, reason = "only its type is checked")]
     num_skiers: u64,
 }
 
-/// Whether an answer answers a question. 404 does: there are no such rides (yet).
-pub(crate) fn judge_question(question: &Question, answer: &Answer) -> Result<(), Trouble> {
-    let readable = match (answer.status, question) {
+/// Whether a response is a valid response to a read; 404 is valid, because there may be no such rides (yet).
+pub(crate) fn judge_read(
+    read_request: &ReadRequest,
+    answer: &HttpResponse,
+) -> Result<(), AttemptError> {
+    let readable = match (answer.status, read_request) {
         (404, _) => true,
-        (200, Question::DayVertical(_)) => day_vertical(answer).is_some(),
-        (200, Question::SeasonVertical(_)) => {
+        (200, ReadRequest::DayVertical(_)) => day_vertical(answer).is_some(),
+        (200, ReadRequest::SeasonVertical(_)) => {
             serde_json::from_slice::<SeasonVertical>(&answer.body)
                 .is_ok_and(|body| !body.resorts.is_empty())
         }
-        (200, Question::ResortDaySkiers(_)) => {
+        (200, ReadRequest::ResortDaySkiers(_)) => {
             serde_json::from_slice::<DaySkiers>(&answer.body).is_ok()
         }
-        (status, _) => return Err(Trouble::Status(status)),
+        (status, _) => return Err(AttemptError::Status(status)),
     };
     if readable {
         Ok(())
     } else {
-        Err(Trouble::Unreadable)
+        Err(AttemptError::Unreadable)
     }
 }
 
-/// A day's vertical, in metres; `None` when the body is no number.
-pub(crate) fn day_vertical(answer: &Answer) -> Option<u64> {
+/// A day's vertical, in metres; `None` if the body is not a number.
+pub(crate) fn day_vertical(answer: &HttpResponse) -> Option<u64> {
     serde_json::from_slice(&answer.body).ok()
 }
 
@@ -179,8 +182,8 @@ pub(crate) fn day_vertical(answer: &Answer) -> Option<u64> {
 mod tests {
     use super::*;
 
-    fn answer(status: u16, body: &str) -> Answer {
-        Answer {
+    fn answer(status: u16, body: &str) -> HttpResponse {
+        HttpResponse {
             status,
             retry_after: None,
             body: body.to_owned().into(),
@@ -199,7 +202,7 @@ mod tests {
     fn a_whole_bulk_is_accepted() {
         let verdict = bulk(200, r#"{"accepted":10,"rejected":0,"errors":[]}"#);
         assert_eq!(verdict.accepted, vec_of(100..110));
-        assert_eq!((verdict.rest, verdict.trouble), (110..110, None));
+        assert_eq!((verdict.rest, verdict.error), (110..110, None));
     }
 
     #[test]
@@ -208,7 +211,7 @@ mod tests {
         let verdict = bulk(200, body);
         assert_eq!(verdict.refused, [100..101, 103..104]);
         assert_eq!(verdict.accepted, [101..103, 104..110]);
-        assert_eq!(verdict.trouble.unwrap().0, Trouble::RejectedLines);
+        assert_eq!(verdict.error.unwrap().0, AttemptError::RejectedLines);
     }
 
     #[test]
@@ -225,8 +228,8 @@ mod tests {
         assert_eq!(verdict.accepted, [100..101, 102..106]);
         assert_eq!(verdict.rest, 106..110);
         assert_eq!(
-            verdict.trouble,
-            Some((Trouble::Status(503), "full".to_owned()))
+            verdict.error,
+            Some((AttemptError::Status(503), "full".to_owned()))
         );
     }
 
@@ -248,7 +251,7 @@ mod tests {
                 verdict.accepted.is_empty() && verdict.refused.is_empty(),
                 "{body}"
             );
-            assert_eq!(verdict.trouble.unwrap().0, Trouble::Unreadable, "{body}");
+            assert_eq!(verdict.error.unwrap().0, AttemptError::Unreadable, "{body}");
         }
     }
 
@@ -257,32 +260,32 @@ mod tests {
         let text =
             r#"{"resortID":1,"seasonID":"2025","dayID":12,"skierID":7,"time":217,"liftID":21}"#;
         let ride = serde_json::from_str(text).unwrap();
-        let judge = |question: fn(_) -> Question, status, body| {
-            judge_question(&question(ride), &answer(status, body))
+        let judge = |read_request: fn(_) -> ReadRequest, status, body| {
+            judge_read(&read_request(ride), &answer(status, body))
         };
-        assert_eq!(judge(Question::DayVertical, 200, "210"), Ok(()));
-        assert_eq!(judge(Question::DayVertical, 404, "{}"), Ok(()));
+        assert_eq!(judge(ReadRequest::DayVertical, 200, "210"), Ok(()));
+        assert_eq!(judge(ReadRequest::DayVertical, 404, "{}"), Ok(()));
         assert_eq!(
-            judge(Question::DayVertical, 200, "<html>"),
-            Err(Trouble::Unreadable)
+            judge(ReadRequest::DayVertical, 200, "<html>"),
+            Err(AttemptError::Unreadable)
         );
         assert_eq!(
-            judge(Question::DayVertical, 500, "210"),
-            Err(Trouble::Status(500))
+            judge(ReadRequest::DayVertical, 500, "210"),
+            Err(AttemptError::Status(500))
         );
         assert_eq!(
             judge(
-                Question::ResortDaySkiers,
+                ReadRequest::ResortDaySkiers,
                 200,
                 r#"{"time":"x","numSkiers":1}"#
             ),
             Ok(())
         );
         let season = r#"{"resorts":[{"seasonID":"2025","totalVert":5}]}"#;
-        assert_eq!(judge(Question::SeasonVertical, 200, season), Ok(()));
+        assert_eq!(judge(ReadRequest::SeasonVertical, 200, season), Ok(()));
         assert_eq!(
-            judge(Question::SeasonVertical, 200, "{}"),
-            Err(Trouble::Unreadable)
+            judge(ReadRequest::SeasonVertical, 200, "{}"),
+            Err(AttemptError::Unreadable)
         );
     }
 }

@@ -1,15 +1,16 @@
-//! Skilift's test client as a library: loads any server that speaks the API, and proves what became of every ride.
+//! Skilift's load test client as a library: runs load tests against any server of the API, and verifies every ride.
 //!
-//! - [`plan`]: what a run is asked to do. [`run`](mod@run): a run from its first connection to its summary.
-//! - [`target`], [`connection`], [`path`]: the server, a connection that opens itself again, and what is said over it.
-//! - [`workload`]: distinct random rides and questions, by number. [`pace`]: when they are sent. [`breaker`] and `gate`:
-//!   what holds them back. `sender`, `silence`, [`retry`], `judge`, [`trouble`]: one request until it succeeded or is given up.
-//! - `measure`, `backlog`: what is counted. [`summary`], [`timeline`]: what it comes to. [`threshold`]: when that is failure.
-//! - `fates`, [`verify`]: what became of each ride, and whether the server agrees.
+//! - [`plan`]: parameters of a run. [`run`](mod@run): a run from its first connection to its summary.
+//! - [`target`], [`connection`], [`path`]: the server, a reconnecting connection, and the requests.
+//! - [`workload`]: distinct random rides and reads, by number. [`pace`]: their schedule. [`breaker`] and `gate`:
+//!   throttling. `sender`, `idle_timeout`, [`retry`], `judge`, [`attempt_error`]: one request until it succeeded or failed.
+//! - `measure`, `backlog`: measurements. [`summary`], [`timeline`]: results. [`threshold`]: failure conditions.
+//! - `outcome_log`, [`verify`]: outcome of each ride, and whether the server agrees.
 //! - [`report`], [`plot`]: a run as files.
 //!
 //! Nothing here prints or reads the environment. `skictl load` is this library with a command line.
 
+pub mod attempt_error;
 pub mod breaker;
 pub mod connection;
 pub mod pace;
@@ -24,14 +25,13 @@ pub mod summary;
 pub mod target;
 pub mod threshold;
 pub mod timeline;
-pub mod trouble;
 pub mod verify;
 pub mod workload;
 
 mod backlog;
-mod fates;
 mod gate;
+mod idle_timeout;
 mod judge;
 mod measure;
+mod outcome_log;
 mod sender;
-mod silence;

@@ -1,4 +1,4 @@
-//! What is counted while a run goes on: totals, latencies, and the seconds of the timeline.
+//! Measurements of a run: totals, latencies, and the seconds of the timeline.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -6,32 +6,32 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
+use crate::attempt_error::AttemptError;
 use crate::summary::{ErrorGroup, Latency, Requests, Rides};
 use crate::timeline::{Quantiles, Second};
-use crate::trouble::Trouble;
 
-/// Longest time that is told from longer ones.
+/// Maximum recorded duration.
 const LONGEST: Duration = Duration::from_secs(3600);
-/// Seconds whose latencies can still come in. A request is counted when it has ended, so that late ones are late by little.
+/// Number of recent seconds that can still receive latencies; a request is counted when it ends, so delays are small.
 const SECONDS_OPEN: usize = 2;
-/// Longest example of an error, in characters.
+/// Maximum length of an error example, in characters.
 const EXAMPLE: usize = 200;
 
-/// One request that has ended. Times are since the start of the run.
+/// One finished request; times are relative to the start of the run.
 #[derive(Debug, Default)]
 pub(crate) struct Finished {
-    /// When it was meant to be sent, the time that the breaker held it back added; none in a closed loop.
+    /// Intended send time, plus the time in which the breaker throttled it; none in a closed loop.
     pub(crate) due: Option<Duration>,
-    /// When its first try was sent.
+    /// Send time of its first attempt.
     pub(crate) sent: Duration,
-    /// When its last answer was there.
+    /// Arrival time of its last response.
     pub(crate) ended: Duration,
     pub(crate) succeeded: bool,
     pub(crate) is_read: bool,
     pub(crate) rides: Rides,
 }
 
-/// The counts of a run. One lock a request: it is held for less than a microsecond.
+/// The counters of a run, with one lock per request that is held for less than a microsecond.
 #[derive(Debug)]
 pub(crate) struct Measure(Mutex<Counts>);
 
@@ -42,16 +42,16 @@ pub(crate) struct Counts {
     pub(crate) rides: Rides,
     /// Requests that were sent before the clock started.
     pub(crate) ahead: u64,
-    /// The last answer, since the start of the run.
+    /// Time of the last response, relative to the start of the run.
     pub(crate) last_end: Duration,
     latency: Histogram<u64>,
     from_send: Histogram<u64>,
     lateness: Histogram<u64>,
-    errors: HashMap<Trouble, (u64, String)>,
+    errors: HashMap<AttemptError, (u64, String)>,
     seconds: Vec<Second>,
-    /// Latencies of the last seconds, the newest at the end.
+    /// Latencies of the last seconds, newest at the end.
     recent: VecDeque<Histogram<u64>>,
-    /// The second whose latencies are the first of `recent`.
+    /// The second of the first element of `recent`.
     first_recent: usize,
 }
 
@@ -80,10 +80,10 @@ impl Measure {
         self.lock().finish(finished);
     }
 
-    /// Counts a try that went wrong.
-    pub(crate) fn trouble(&self, trouble: Trouble, example: impl FnOnce() -> String) {
+    /// Counts a failed attempt.
+    pub(crate) fn record_error(&self, error: AttemptError, example: impl FnOnce() -> String) {
         let mut counts = self.lock();
-        let group = counts.errors.entry(trouble);
+        let group = counts.errors.entry(error);
         group.or_insert_with(|| (0, shorten(&example()))).0 += 1;
     }
 
@@ -99,7 +99,7 @@ impl Measure {
         counts.second(at).held_back += 1;
     }
 
-    /// Notes how many rides wait in the server's queue.
+    /// Records the backlog of the server.
     pub(crate) fn backlog(&self, at: Duration, rides: f64) {
         self.lock().second(at).backlog_rides = Some(rides);
     }
@@ -145,7 +145,7 @@ impl Counts {
         self.rides.unknown += unknown;
     }
 
-    /// The second of a moment. Those before it exist afterwards, too.
+    /// The second of a moment; also creates all earlier seconds.
     fn second(&mut self, at: Duration) -> &mut Second {
         let index = at.as_secs() as usize;
         while self.seconds.len() <= index {
@@ -192,12 +192,12 @@ impl Counts {
         shape(&self.lateness)
     }
 
-    /// The kinds of errors, the most frequent first.
+    /// The kinds of errors, most frequent first.
     pub(crate) fn errors(&self) -> Vec<ErrorGroup> {
         let mut groups: Vec<_> = self.errors.iter().collect();
-        groups.sort_by_key(|(trouble, (count, _))| (std::cmp::Reverse(*count), **trouble));
-        let group = |(trouble, (count, example)): (&Trouble, &(u64, String))| ErrorGroup {
-            kind: trouble.to_string(),
+        groups.sort_by_key(|(error, (count, _))| (std::cmp::Reverse(*count), **error));
+        let group = |(error, (count, example)): (&AttemptError, &(u64, String))| ErrorGroup {
+            kind: error.to_string(),
             count: *count,
             example: example.clone(),
         };
@@ -240,7 +240,7 @@ fn quantiles(histogram: &Histogram<u64>) -> Option<Quantiles> {
     })
 }
 
-/// The first line's beginning, without what a terminal would obey.
+/// The start of the first line, without control characters.
 fn shorten(text: &str) -> String {
     let line = text.trim().lines().next().unwrap_or_default();
     let visible = line.chars().filter(|character| !character.is_control());
@@ -321,9 +321,11 @@ mod tests {
     fn errors_are_grouped_with_an_example() {
         let measure = Measure::new();
         for number in 0..3 {
-            measure.trouble(Trouble::Status(503), || format!("busy {number}\nand more"));
+            measure.record_error(AttemptError::Status(503), || {
+                format!("busy {number}\nand more")
+            });
         }
-        measure.trouble(Trouble::TimedOut, || "x".repeat(500));
+        measure.record_error(AttemptError::TimedOut, || "x".repeat(500));
         let errors = measure.lock().errors();
         assert_eq!(
             (errors[0].kind.as_str(), errors[0].count),

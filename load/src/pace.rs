@@ -1,7 +1,7 @@
-//! When requests are meant to be sent.
+//! Schedule of requests.
 //!
-//! In a **closed loop** each sender sends as soon as it has the last answer: the server sets the pace. In an **open loop** a
-//! schedule sets it, and a request that is late because the server is slow is late from its intended start on.
+//! In a **closed loop** each sender sends as soon as it has received the last response: the server sets the pace. In an **open
+//! loop** a schedule sets it, and the latency of a request counts from its intended start, even if a slow server delays it.
 
 use std::fmt;
 use std::str::FromStr;
@@ -16,7 +16,7 @@ pub enum Pace {
     Open(Profile),
 }
 
-/// A rate over time: linear between points, in requests a second.
+/// A rate over time: linear between points, in requests per second.
 ///
 /// With `N(t)` the integral of the rate from 0 to `t`, request `i` (from 0) is due when `N` rises above `i`.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,48 +28,48 @@ pub struct Profile {
 struct Point {
     /// Seconds since the start.
     at_s: f64,
-    /// Requests a second.
+    /// Requests per second.
     rate: f64,
     /// Requests that are due before.
     before: f64,
 }
 
-/// Text or numbers that are not a rate over time.
+/// An invalid profile.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidProfile {
     /// Not a list of points.
-    #[error("{0:?} is not a point TIME:RATE; a profile looks like \"0s:500,60s:5000,120s:500\"")]
+    #[error("{0:?} is not a point TIME:RATE; example of a profile: \"0s:500,60s:5000,120s:500\"")]
     Point(String),
     /// Too few points.
-    #[error("a profile has at least two points, such as \"0s:500,60s:5000\"")]
+    #[error("a profile must have at least two points, for example \"0s:500,60s:5000\"")]
     Short,
-    /// A beginning other than 0.
-    #[error("a profile begins at 0s")]
+    /// The profile does not start at 0.
+    #[error("a profile must start at 0s")]
     Begin,
     /// Points in the wrong order.
-    #[error("the times of a profile must not go back, and the last one must be above 0s")]
+    #[error("the times of a profile must not decrease, and the last one must be above 0s")]
     Order,
-    /// A rate that cannot be.
-    #[error("a rate must be a number of requests a second from 0 to 10000000, not {0}")]
+    /// An invalid rate.
+    #[error("a rate must be 0 to 10000000 requests per second, not {0}")]
     Rate(String),
-    /// A length that no run has.
+    /// The run is too long.
     #[error("a run must not last longer than 365 days")]
     Long,
-    /// A rate of zero all the time.
-    #[error("nothing would ever be sent at a rate of 0")]
+    /// The rate is always zero.
+    #[error("a profile with a rate of 0 sends no requests")]
     Nothing,
 }
 
-/// The longest time of anything in a run.
+/// Maximum of all times of a run.
 pub(crate) const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
-/// The highest rate that a profile may have, in requests a second.
+/// Maximum rate of a profile, in requests per second.
 const MAX_RATE: f64 = 1e7;
 
 impl Profile {
-    /// The same rate all the time.
+    /// A constant rate.
     ///
     /// # Errors
-    /// When the rate is not a number above 0 that can be sent at, or the length is zero.
+    /// If the rate is not a valid number above 0, or the length is zero.
     pub fn constant(rate: f64, length: Duration) -> Result<Self, InvalidProfile> {
         Self::new([(Duration::ZERO, rate), (length, rate)])
     }
@@ -77,7 +77,7 @@ impl Profile {
     /// A rate through these points.
     ///
     /// # Errors
-    /// When the points do not begin at 0, go back in time, or hold no request.
+    /// If the points do not start at 0, decrease in time, or contain no request.
     pub fn new(points: impl IntoIterator<Item = (Duration, f64)>) -> Result<Self, InvalidProfile> {
         let mut all: Vec<Point> = Vec::new();
         for (at, rate) in points {
@@ -104,13 +104,13 @@ impl Profile {
         }
     }
 
-    /// How long it is.
+    /// Its length.
     #[must_use]
     pub fn length(&self) -> Duration {
         Duration::from_secs_f64(self.points.last().map_or(0.0, |last| last.at_s))
     }
 
-    /// The highest rate, in requests a second.
+    /// The highest rate, in requests per second.
     #[must_use]
     pub fn highest_rate(&self) -> f64 {
         self.points
@@ -119,13 +119,13 @@ impl Profile {
             .fold(0.0, f64::max)
     }
 
-    /// How many requests it holds.
+    /// Its number of requests.
     #[must_use]
     pub fn requests(&self) -> u64 {
         self.due_before(self.length())
     }
 
-    /// How many requests are due before this moment.
+    /// Number of requests due before this moment.
     #[must_use]
     pub fn due_before(&self, at: Duration) -> u64 {
         let at_s = at.as_secs_f64();
@@ -144,7 +144,7 @@ impl Profile {
                 from.before + passed * (from.rate + slope * passed / 2.0)
             }
         };
-        // What differs from a whole number by less than a float can tell is that number.
+        // A difference from a whole number within float precision is rounding.
         let nearest = requests.round();
         let exact = (requests - nearest).abs() < 1e-9 * requests.max(1.0);
         (if exact { nearest } else { requests.ceil() }) as u64
@@ -154,7 +154,7 @@ impl Profile {
     #[must_use]
     pub fn due(&self, request: u64) -> Duration {
         let wanted = request as f64;
-        // From the last point at which it is not due yet: behind any time at a rate of zero.
+        // From the last point at which it is not due yet, which is after any time at a rate of zero.
         let next = self.points.partition_point(|point| point.before <= wanted);
         let from = next.checked_sub(1).and_then(|last| self.points.get(last));
         let (Some(from), Some(to)) = (from, self.points.get(next)) else {
@@ -255,12 +255,12 @@ mod tests {
             ("0s", "not a point"),
             ("x:5,1s:5", "not a point"),
             ("0s:5", "at least two points"),
-            ("1s:5,2s:5", "begins at 0s"),
-            ("0s:5,2s:5,1s:5", "must not go back"),
+            ("1s:5,2s:5", "must start at 0s"),
+            ("0s:5,2s:5,1s:5", "must not decrease"),
             ("0s:5,0s:5", "must be above 0s"),
-            ("0s:-5,1s:5", "from 0 to 10000000"),
-            ("0s:NaN,1s:5", "from 0 to 10000000"),
-            ("0s:0,1s:0", "nothing would ever be sent"),
+            ("0s:-5,1s:5", "0 to 10000000 requests"),
+            ("0s:NaN,1s:5", "0 to 10000000 requests"),
+            ("0s:0,1s:0", "sends no requests"),
             ("0s:1,18446744073709551615s:1", "longer than 365 days"),
         ] {
             let error = text.parse::<Profile>().unwrap_err().to_string();

@@ -1,22 +1,22 @@
-//! The paths and bodies of the API, as a client writes them.
+//! Paths and bodies of the API's requests.
 
 use std::fmt::Write;
 
 use bytes::Bytes;
 use skilift_core::ride::{ResortDay, ResortId, Ride, Season, SkierId};
 
-/// Where many rides are posted at once.
+/// Path of the bulk endpoint.
 pub const BULK: &str = "/rides";
-/// Where a server of ours tells of itself.
+/// Path of a Skilift server's statistics.
 pub const STATISTICS: &str = "/statistics";
 
-/// One skier's day: rides are posted here, and the day's vertical is answered.
+/// Path of one skier's day, to post rides and to get the day's vertical.
 #[must_use]
 pub fn skier_day(on: ResortDay, skier: SkierId) -> String {
     skier_day_part(on, skier, "")
 }
 
-/// The list of one skier's rides of a day.
+/// Path of the list of one skier's rides of a day.
 #[must_use]
 pub fn ride_list(on: ResortDay, skier: SkierId) -> String {
     skier_day_part(on, skier, "/rides")
@@ -31,13 +31,13 @@ fn skier_day_part(on: ResortDay, skier: SkierId, part: &str) -> String {
     format!("/skiers/{resort}/seasons/{season}/days/{day}/skiers/{skier}{part}")
 }
 
-/// A skier's vertical of a season at a resort.
+/// Path of a skier's vertical of a season at a resort.
 #[must_use]
 pub fn season_vertical(skier: SkierId, resort: ResortId, season: Season) -> String {
     format!("/skiers/{skier}/vertical?resort={resort}&season={season}")
 }
 
-/// How many skiers were at a resort on a day.
+/// Path of the number of skiers at a resort on a day.
 #[must_use]
 pub fn resort_day_skiers(on: ResortDay) -> String {
     let ResortDay {
@@ -48,13 +48,13 @@ pub fn resort_day_skiers(on: ResortDay) -> String {
     format!("/resorts/{resort}/seasons/{season}/day/{day}/skiers")
 }
 
-/// What is posted for one ride; skier and day stand in the path.
+/// Body of one posted ride; skier and day are in the path.
 #[must_use]
 pub fn ride_body(ride: &Ride) -> Bytes {
     format!(r#"{{"time":{},"liftID":{}}}"#, ride.minute, ride.lift).into()
 }
 
-/// Adds a whole ride as a line of a bulk body.
+/// Appends a complete ride as a line of a bulk body.
 pub fn push_line(body: &mut String, ride: &Ride) {
     let Ride {
         resort,

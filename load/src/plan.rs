@@ -1,58 +1,58 @@
-//! What a run is asked to do, checked before anything is sent.
+//! Parameters of a run, validated before the first request.
 
 use std::time::Duration;
 
 use crate::breaker::{BreakerLimits, InvalidLimits};
-use crate::fates::Fates;
+use crate::outcome_log::OutcomeLog;
 use crate::pace::{InvalidProfile, LONGEST, Pace, Profile};
 use crate::target::Target;
 use crate::workload::{InvalidWorkload, Ranges, Workload};
 
-/// Connections of a closed loop when it is not said.
+/// Default number of connections of a closed loop.
 const CLOSED_CONNECTIONS: usize = 64;
-/// How much of its highest rate an open loop can have under way when it is not said: as many connections as answers of
-/// this mean latency need.
+/// Mean latency for which the default number of connections of an open loop suffices at its highest
+/// rate.
 const OPEN_LATENCY: Duration = Duration::from_millis(50);
-/// Connections with which an open loop begins.
+/// Initial number of connections of an open loop.
 const OPEN_AWAKE: usize = 64;
-/// Most connections that an open loop takes when it is not said.
+/// Maximum default number of connections of an open loop.
 const OPEN_CONNECTIONS: usize = 1024;
-/// Most connections at all: a client has no more ports than this to one server.
-pub(crate) const MOST_CONNECTIONS: usize = 60_000;
+/// Maximum number of connections, limited by the ports of a client to one server.
+pub(crate) const MAX_CONNECTIONS: usize = 60_000;
 
-/// What a run is asked to do.
+/// Parameters of a run.
 #[derive(Debug, Clone)]
 pub struct LoadConfig {
     /// The server.
     pub target: Target,
-    /// What sets the pace, and how long.
+    /// Pace and length.
     pub schedule: Schedule,
-    /// Connections, each with one request at a time; none for the default.
+    /// Number of connections, each with one request at a time; none for the default.
     pub connections: Option<usize>,
-    /// Where the rides take place.
+    /// Ranges of the rides.
     pub ranges: Ranges,
-    /// From which everything random follows.
+    /// Seed of the random generator.
     pub seed: u64,
-    /// Share of questions among the requests, 0 to 1.
+    /// Share of reads among the requests, 0 to 1.
     pub reads: f64,
-    /// Rides in a request; none for one each, posted to the skier's day.
+    /// Rides per bulk request; none for single rides, posted to the skier's day.
     pub bulk: Option<u64>,
     /// The circuit breaker between senders and target.
     pub breaker: Option<BreakerLimits>,
-    /// How long an answer may take.
+    /// Timeout of a request.
     pub timeout: Duration,
-    /// Whether every accepted ride is asked for afterwards, and how long without progress.
+    /// Timeout without progress for the verification of all accepted rides; none without verification.
     pub verify: Option<Duration>,
-    /// How long the target may give no answer at all before the run ends.
+    /// Maximum time without any response before the run ends.
     pub give_up_after: Duration,
 }
 
-/// What sets the pace, and how long.
+/// Pace and length.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Schedule {
-    /// Each sender waits for its answer.
+    /// Each sender waits for its response.
     Closed(Until),
-    /// So many requests a second.
+    /// A constant rate in requests per second.
     Rate(f64, Until),
     /// A rate over time, and its length.
     Profile(Profile),
@@ -61,13 +61,13 @@ pub enum Schedule {
 /// When a run is over.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Until {
-    /// When so many rides are sent.
+    /// After this number of rides.
     Rides(u64),
-    /// After so long.
+    /// After this time.
     Time(Duration),
 }
 
-/// A run that cannot be meant.
+/// Invalid parameters.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The workload.
@@ -79,70 +79,68 @@ pub enum ConfigError {
     /// The breaker.
     #[error(transparent)]
     Breaker(#[from] InvalidLimits),
-    /// A breaker that its own senders would keep open.
+    /// The senders themselves would keep the breaker open.
     #[error(
-        "the breaker would never close again: {connections} connections that each ask once an interval for {events} count {asked}, and it closes below {close}; use fewer threads, a smaller bulk or a higher --breaker-close"
+        "the breaker would never close again: {connections} connections that each send {events} rides or reads once per interval count {asked}, but it closes below {close}; use fewer threads, a smaller --bulk or a higher --breaker-close"
     )]
     BreakerHeldOpen {
         /// Senders.
         connections: usize,
-        /// Rides that each asks for.
+        /// Rides per request of each.
         events: u64,
-        /// Both multiplied.
+        /// Their product.
         asked: u64,
-        /// Where it closes.
+        /// The close limit.
         close: u64,
     },
     /// Too few or too many connections.
-    #[error("a run needs 1 to {MOST_CONNECTIONS} threads, each with a connection, not {0}")]
+    #[error("a run needs 1 to {MAX_CONNECTIONS} threads, each with one connection, not {0}")]
     Connections(usize),
-    /// A run that sends nothing.
-    #[error("a run of no {0} sends nothing")]
+    /// The run would send no request.
+    #[error("{0}")]
     Nothing(&'static str),
-    /// A time beyond all clocks.
+    /// A time is too long.
     #[error("the {what} must not be longer than 365 days, not {time:?}")]
     Long {
-        /// What takes this time.
+        /// Name of the time.
         what: &'static str,
-        /// What was asked for.
+        /// The given value.
         time: Duration,
     },
-    /// Rides that no request carries.
-    #[error(
-        "with nothing but reads no ride is ever sent: say how long the run is instead of how many rides"
-    )]
+    /// The run has only reads, but a number of rides.
+    #[error("a run with only reads sends no rides: set --duration instead of --rides")]
     RidesOfReads,
-    /// More than can be followed.
-    #[error("at most {most} rides can be verified, not {0}", most = Fates::MOST)]
+    /// Too many rides to verify.
+    #[error("at most {most} rides can be verified, not {0}", most = OutcomeLog::MAX_RIDES)]
     VerifyTooMany(u64),
 }
 
-/// A checked run.
+/// A validated run.
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
     pub(crate) workload: Workload,
     pub(crate) pace: Pace,
     pub(crate) connections: usize,
-    /// Those that send from the beginning; the others wait until they are needed.
+    /// Number of senders that start immediately; the others wait until they are needed.
     pub(crate) awake: usize,
-    /// Requests in all; in a closed loop with a deadline, as many as there are rides for.
+    /// Total number of requests; in a closed loop with a deadline, as many as the distinct rides allow.
     pub(crate) total: u64,
-    /// When nothing new is sent any more, since the start.
+    /// Time after the start at which no new request is sent any more.
     pub(crate) deadline: Option<Duration>,
-    /// Rides in all, where that is known before.
+    /// Total number of rides, if known in advance.
     pub(crate) rides: Option<u64>,
 }
 
 impl LoadConfig {
-    /// Checks everything that can be checked without the target. A run does this first, too.
+    /// Validates everything that does not require the target; a run also does this first.
     ///
     /// # Errors
-    /// When the run cannot be meant.
+    /// If the parameters are invalid.
     pub fn check(&self) -> Result<(), ConfigError> {
         Plan::new(self, 0).map(drop)
     }
 
-    /// A clock can count all of these times, and their sums.
+    /// Checks that all times and their sums fit into the clock.
     fn check_times(&self) -> Result<(), ConfigError> {
         let run = match self.schedule {
             Schedule::Closed(Until::Time(time)) | Schedule::Rate(_, Until::Time(time)) => time,
@@ -158,10 +156,7 @@ impl LoadConfig {
                 "timeout of the verification",
                 self.verify.unwrap_or_default(),
             ),
-            (
-                "time after which a silent target is given up",
-                self.give_up_after,
-            ),
+            ("time without a response", self.give_up_after),
             ("interval of the breaker", breaker.unwrap_or_default()),
         ] {
             if time > LONGEST {
@@ -173,7 +168,7 @@ impl LoadConfig {
 }
 
 impl Plan {
-    /// Plans a run whose first rides, so many of all, are sent by someone else.
+    /// Plans a run whose first rides are already sent by the verification.
     pub(crate) fn new(config: &LoadConfig, already_sent: u64) -> Result<Self, ConfigError> {
         config.check_times()?;
         let mut workload = Workload::new(
@@ -188,10 +183,12 @@ impl Plan {
         };
         let space = u64::try_from(config.ranges.space()).unwrap_or(u64::MAX);
         match until {
-            Until::Rides(0) => return Err(ConfigError::Nothing("rides")),
+            Until::Rides(0) => return Err(ConfigError::Nothing("--rides must be at least 1")),
             Until::Rides(_) if workload.only_reads() => return Err(ConfigError::RidesOfReads),
             Until::Rides(rides) => workload.limit(already_sent.min(rides)..rides)?,
-            Until::Time(Duration::ZERO) => return Err(ConfigError::Nothing("time")),
+            Until::Time(Duration::ZERO) => {
+                return Err(ConfigError::Nothing("--duration must be longer than 0s"));
+            }
             Until::Time(_) => workload.limit(already_sent.min(space)..space)?,
         }
         let all = workload.requests();
@@ -203,7 +200,7 @@ impl Plan {
             (Schedule::Rate(rate, _), Until::Rides(_)) => {
                 let total = all.unwrap_or(0);
                 Profile::constant(*rate, Duration::from_secs(1))?;
-                // Long enough that no rounding leaves the last one out.
+                // Long enough that rounding does not omit the last request.
                 let length = Duration::try_from_secs_f64((total + 1) as f64 / rate)
                     .map_err(|_| InvalidProfile::Rate(rate.to_string()))?;
                 (Pace::Open(Profile::constant(*rate, length)?), total)
@@ -220,7 +217,7 @@ impl Plan {
             (Pace::Open(_), Until::Time(_)) => Some(already_sent + workload.rides_in(total)),
             (Pace::Closed, Until::Time(_)) => None,
         };
-        // An open loop knows how many rides it wants, however it was told.
+        // The number of rides of an open loop is always known.
         if let (Some(rides), Until::Time(_)) = (rides, until) {
             workload.limit(already_sent..rides.max(already_sent))?;
         }
@@ -245,11 +242,11 @@ impl Plan {
     }
 
     fn check(&self, config: &LoadConfig) -> Result<(), ConfigError> {
-        if !(1..=MOST_CONNECTIONS).contains(&self.connections) {
+        if !(1..=MAX_CONNECTIONS).contains(&self.connections) {
             return Err(ConfigError::Connections(self.connections));
         }
         if let (Some(_), Some(rides)) = (config.verify, self.rides)
-            && rides > Fates::MOST
+            && rides > OutcomeLog::MAX_RIDES
         {
             return Err(ConfigError::VerifyTooMany(rides));
         }

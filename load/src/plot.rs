@@ -1,15 +1,15 @@
-//! Every picture of the product: charts as SVG, readable without scripts, in light and in dark.
+//! Charts as SVG, without scripts, for light and dark mode.
 //!
-//! A chart describes what it shows; it is drawn in two forms by one writer. [`TimeChart::to_document`] is a file that stands alone and carries
-//! [`STYLESHEET`]; [`TimeChart::to_fragment`] is for a page that serves that stylesheet itself, and holds classes and presentation attributes only,
-//! so that it passes a content security policy without inline styles. [`TimeChart::to_table`] gives the same data as rows.
+//! A chart includes a description and has two forms. [`TimeChart::to_document`] is a standalone file with
+//! [`STYLESHEET`]; [`TimeChart::to_fragment`] is for a page that serves that stylesheet itself, and has only classes and presentation attributes,
+//! so that it complies with a content security policy without inline styles. [`TimeChart::to_table`] returns the same data as rows.
 //!
-//! The drawing is ours because no plotting crate met all of this. What their sources show: plotters (plotters-svg 0.3.7) writes a hex colour into
+//! The drawing code is our own because no plotting crate meets all of this. According to their sources, plotters (plotters-svg 0.3.7) writes a hex colour into
 //! each element and no classes; charts-rs 2.3.0 and kuva 0.6.0 write colours likewise and keep classes for tooltips and highlights, so a page's theme
 //! would have to fight each element; poloto 19.1.2 has a class for each series, but no logarithmic axes, and a legend instead of names at the lines' ends.
 //! The elements and their escaping come from the `svg` crate.
 //!
-//! Bars, scatter plots and curves over other axes join as chart types beside [`TimeChart`], on the same parts: `document` (the frame of a picture),
+//! Bars, scatter plots and curves over other axes can be added as chart types next to [`TimeChart`], with the same parts: `document` (the frame of a chart),
 //! `scale` and `quantity` (axes), `labels` (names at the line ends), `theme`, `table`.
 
 mod document;

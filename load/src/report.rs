@@ -1,12 +1,12 @@
-//! The report of a run: its numbers and its pictures as files in a folder.
+//! The report of a run: its figures and charts as files in a directory.
 //!
 //! | file | holds |
 //! |---|---|
-//! | `summary.json` | `{"parameters": .., "summary": ..}`, both as the caller gives them |
-//! | `timeline.csv` | one row a second, units in the header, empty where unknown |
+//! | `summary.json` | `{"parameters": .., "summary": ..}`, both as given by the caller |
+//! | `timeline.csv` | one row per second, units in the header, empty if unknown |
 //! | `timeline.json` | the same as [`Timeline`] |
 //! | `throughput.svg`, `latency.svg`, `errors.svg` | the run second by second |
-//! | `breaker.svg`, `backlog.svg` | only where there was a circuit breaker, or the server told its backlog |
+//! | `breaker.svg`, `backlog.svg` | only if there was a circuit breaker, or the server reported its backlog |
 
 mod charts;
 mod folder;
@@ -21,7 +21,7 @@ use crate::timeline::Timeline;
 
 pub use folder::{ReportError, check_writable};
 
-/// Every file that a report may have. Those of an earlier report that this one lacks are removed.
+/// All files that a report may have; files of an earlier report that this one does not have are removed.
 const FILES: [&str; 8] = [
     "summary.json",
     "timeline.csv",
@@ -33,37 +33,37 @@ const FILES: [&str; 8] = [
     "backlog.svg",
 ];
 
-/// What the pictures say about the run beside its timeline.
+/// Properties of the run for the charts.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Run {
-    /// Stands below each title, such as "200,000 rides, 64 threads"; one line.
+    /// Subtitle of all charts, for example "200,000 rides, 64 threads"; one line.
     pub caption: String,
-    /// How long the run took. A last second that it did not fill is left out of rates, where it would look like a dip.
+    /// Length of the run; an incomplete last second is omitted from rates, where it would look like a dip.
     pub elapsed: Duration,
     /// The circuit breaker, if the run had one.
     pub breaker: Option<Breaker>,
 }
 
-/// Where the circuit breaker opens and closes.
+/// Limits of the circuit breaker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Breaker {
-    /// It opens above so many rides and reads in an interval.
+    /// It opens above this number of rides and reads in an interval.
     pub open: u64,
-    /// It closes below so many.
+    /// It closes below this number.
     pub close: u64,
     /// The interval in which they are counted.
     pub interval: Duration,
-    /// Whether a request may carry several rides, so that its limits are none of the plotted requests.
+    /// Whether a request may contain several rides, so that the limits are not in the plotted unit.
     pub bulk: bool,
 }
 
-/// Writes the report of a run into a folder, which is created if need be. Returns the files, in the order of the table above.
+/// Writes the report of a run to a directory, which is created if necessary; returns the files in the order of the table above.
 ///
-/// Each file appears complete or not at all. What an earlier report left under the same names is replaced or, if this run has no such picture,
-/// removed; other files stay as they are. Blocks on the disk.
+/// Each file is written atomically. Files of an earlier report are replaced or, if this run has no such chart,
+/// removed; other files are unchanged. Blocks on the disk.
 ///
 /// # Errors
-/// If the folder or a file cannot be written, or the summary or the parameters cannot be put into JSON.
+/// If the directory or a file cannot be written, or the summary or the parameters cannot be serialised as JSON.
 pub fn write(
     folder: &Path,
     run: &Run,

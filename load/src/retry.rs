@@ -1,19 +1,19 @@
-//! How long to wait before a request is sent again.
+//! Pauses between retries.
 
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 
-/// Most tries of a request after the first.
-pub const MOST: usize = 5;
+/// Maximum number of retries of a request.
+pub const MAX_RETRIES: usize = 5;
 /// The first pause.
 const FIRST: Duration = Duration::from_millis(100);
-/// The longest pause that we choose ourselves.
+/// The longest pause of our own.
 const LONGEST: Duration = Duration::from_secs(2);
-/// The longest pause that a server may ask for; a longer wish is cut to this.
+/// The longest accepted `Retry-After`; longer ones are cut to this.
 pub(crate) const LONGEST_WISH: Duration = Duration::from_secs(10);
 
-/// The pauses of one request: jittered, doubling from 100 ms to 2 s, five in all.
+/// The pauses of one request: jittered, doubling from 100 ms to 2 s, five in total.
 #[derive(Debug)]
 pub struct Pauses(backon::ExponentialBackoff);
 
@@ -24,12 +24,12 @@ impl Pauses {
         let pauses = ExponentialBuilder::default()
             .with_min_delay(FIRST)
             .with_max_delay(LONGEST)
-            .with_max_times(MOST)
+            .with_max_times(MAX_RETRIES)
             .with_jitter();
         Self(pauses.build())
     }
 
-    /// The next pause, at least as long as the server wished (`Retry-After`, up to 10 s); `None` after five.
+    /// The next pause, at least the server's `Retry-After` (up to 10 s); `None` after five.
     pub fn next(&mut self, wish: Option<Duration>) -> Option<Duration> {
         let pause = self.0.next()?;
         Some(pause.max(wish.unwrap_or_default().min(LONGEST_WISH)))

@@ -12,92 +12,92 @@ use tokio_util::sync::CancellationToken;
 
 use crate::backlog;
 use crate::connection::{CallError, Connection};
-use crate::fates::{Fate, Fates};
 use crate::gate::Gate;
+use crate::idle_timeout::IdleTimeout;
 use crate::measure::{Counts, Measure};
+use crate::outcome_log::{OutcomeLog, RideOutcome};
 use crate::pace::Pace;
 use crate::plan::{ConfigError, LoadConfig, Plan};
 use crate::retry;
 use crate::sender::{Sender, Shared};
-use crate::silence::Silence;
 use crate::summary::{Ended, PaceKind, Requests, Rides, Summary};
 use crate::timeline::{Second, Timeline};
 use crate::verify::{self, PrepareError};
 
-/// How often progress is told and the target looked after.
+/// Interval for progress reports and for checking the target.
 const TICK: Duration = Duration::from_millis(100);
-/// How often an open loop looks whether requests are due that nobody has taken.
+/// Interval at which an open loop checks for due requests without a sender.
 const LATE_TICK: Duration = Duration::from_millis(5);
-/// How long what is under way may go on after the run was stopped.
+/// Maximum time for requests in flight after the run was stopped.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// What a run came to.
+/// Result of a run.
 #[derive(Debug)]
 pub struct Outcome {
-    /// All of it in one value.
+    /// The summary.
     pub summary: Summary,
-    /// Second by second.
+    /// The timeline.
     pub timeline: Timeline,
 }
 
-/// What a run is doing.
+/// Progress of a run.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Progress {
-    /// Finding out, before anything is sent, what can be verified afterwards.
+    /// Preparing the verification, before the first request.
     Preparing {
-        /// Skier days whose vertical is known.
+        /// Number of skier days with a known vertical.
         done: u64,
-        /// All of them.
+        /// Number of all skier days.
         all: u64,
     },
     /// Sending.
     Sending {
-        /// Requests that were sent.
+        /// Number of sent requests.
         sent: u64,
-        /// Those that were given up.
+        /// Number of failed requests.
         failed: u64,
-        /// How much of the run is over, 0 to 1.
+        /// Completed share of the run, 0 to 1.
         done: f64,
     },
-    /// Asking for what was accepted.
+    /// Verifying the accepted rides.
     Verifying {
-        /// Accepted rides that were found.
+        /// Number of accepted rides that were found.
         found: u64,
-        /// All accepted rides.
+        /// Number of all accepted rides.
         all: u64,
     },
 }
 
-/// Why there is no run to tell of.
+/// Why a run has no result.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
-    /// It cannot be meant.
+    /// The parameters are invalid.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The target takes no connection.
-    #[error("the target cannot be reached, so that nothing was sent")]
+    /// The target accepts no connection.
+    #[error("cannot connect to the target; no request was sent")]
     Unreachable(#[source] CallError),
-    /// It cannot be found out how to verify.
-    #[error("the run cannot be verified, so that it was not begun")]
+    /// The verification cannot be prepared.
+    #[error("the run cannot be verified and was not started")]
     Verify(#[from] PrepareError),
-    /// It was stopped before anything was sent.
-    #[error("stopped before anything was sent")]
+    /// The run was stopped before the first request.
+    #[error("stopped before the first request")]
     Stopped,
-    /// The system refuses a thread or a runtime.
+    /// A thread or a runtime cannot be created.
     #[error("cannot start the senders")]
     Start(#[source] std::io::Error),
-    /// A sender's thread has died, which is a mistake of ours.
-    #[error("a thread of senders has died; please report this")]
+    /// A sender thread has panicked, which is a bug.
+    #[error("a sender thread panicked; please report this bug")]
     Died,
 }
 
-/// Loads a target until the run is over or `stop` is cancelled, and tells what came of it. What is under way at a stop is
-/// waited for, at most 5 s long.
+/// Runs a load test until it is over or `stop` is cancelled, and returns the result. After a stop it waits at most 5 s for
+/// requests in flight.
 ///
-/// Senders run on threads of their own, one for each processor. `progress` is called about ten times a second.
+/// Senders run on separate threads, one per processor. `progress` is called about ten times per second.
 ///
 /// # Errors
-/// When the run cannot be meant, or nothing could be sent.
+/// If the parameters are invalid, or no request could be sent.
 pub async fn run(
     config: LoadConfig,
     progress: impl Fn(Progress),
@@ -110,23 +110,23 @@ pub async fn run(
         () = stop.cancelled() => return Err(LoadError::Stopped),
     }
     let mut connection = Some(connection);
-    let fates = config.verify.map(|_| Fates::new());
+    let outcomes = config.verify.map(|_| OutcomeLog::new());
     let measure = Measure::new();
     let mut prepared = None;
-    // A run that is not verified has seen what it wanted of this connection.
-    if let (Some(patience), Some(fates), Some(connection)) =
-        (config.verify, &fates, connection.take())
+    // A run without verification needs this connection no longer.
+    if let (Some(patience), Some(outcomes), Some(connection)) =
+        (config.verify, &outcomes, connection.take())
     {
         let preparing = verify::prepare(&config, &plan, patience, connection, &progress, &stop);
         let ready = preparing.await?;
         for number in 0..ready.already_sent {
             let is_last = number + 1 == ready.already_sent;
-            fates.set(
+            outcomes.set(
                 number,
                 if is_last {
-                    Fate::Accepted
+                    RideOutcome::Accepted
                 } else {
-                    Fate::Absent
+                    RideOutcome::Absent
                 },
             );
             measure.lock().count_ahead(is_last);
@@ -142,10 +142,10 @@ pub async fn run(
         taken: AtomicU64::new(0),
         measure,
         gate: config.breaker.map(Gate::new),
-        fates,
+        outcomes,
         stop: stop.child_token(),
-        // A try fails after the timeout at the latest, and the next one follows after the longest pause.
-        silence: Silence::new(config.timeout + retry::LONGEST_WISH),
+        // An attempt fails after the timeout at the latest, and the next one follows after the longest pause.
+        idle_timeout: IdleTimeout::new(config.timeout + retry::LONGEST_WISH),
         reserve: Semaphore::new(0),
     });
     let target_lost = send(&config, &plan, &shared, &progress).await?;
@@ -158,12 +158,12 @@ pub async fn run(
     } else {
         outcome.summary.ended
     };
-    if let (Some(prepared), Some(patience), Some(fates), false) =
-        (prepared, config.verify, &shared.fates, interrupted)
+    if let (Some(prepared), Some(patience), Some(outcomes), false) =
+        (prepared, config.verify, &shared.outcomes, interrupted)
     {
         let workload = &shared.workload;
         let verified = verify::check(
-            &config, prepared, patience, workload, fates, &progress, &stop,
+            &config, prepared, patience, workload, outcomes, &progress, &stop,
         );
         outcome.summary.verify = Some(verified.await);
         if stop.is_cancelled() {
@@ -173,7 +173,7 @@ pub async fn run(
     Ok(outcome)
 }
 
-/// Sends everything; says whether the target was lost.
+/// Sends all requests; returns whether the target was lost.
 async fn send(
     config: &LoadConfig,
     plan: &Plan,
@@ -185,11 +185,11 @@ async fn send(
     let ready = Arc::new(Barrier::new(threads + 1));
     let started = Arc::new(OnceLock::new());
     let abandon = CancellationToken::new();
-    // Senders that nobody waits for any more end at once.
+    // Dropped senders end immediately.
     let _abandon_when_dropped = abandon.clone().drop_guard();
     let mut ends = JoinSet::new();
     for thread in 0..threads {
-        // Each thread's part of so many.
+        // Share of each thread.
         let part = |all: usize| all / threads + usize::from(thread < all % threads);
         let (connections, awake) = (part(plan.connections), part(plan.awake));
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -212,7 +212,7 @@ async fn send(
             .name(format!("senders-{thread}"))
             .spawn(move || {
                 runtime.block_on(senders);
-                // A receiver that is gone does not wait any more.
+                // A dropped receiver no longer waits.
                 let _ = done.send(());
             })
             .map_err(LoadError::Start)?;
@@ -236,7 +236,7 @@ async fn run_senders(
     for mut connection in connections {
         let stop = shared.stop.clone();
         opening.spawn(async move {
-            // One that cannot be opened yet is opened again by its first request, which counts the error.
+            // A connection that cannot be opened now is opened again by its first request, which counts the error.
             tokio::select! {
                 _ = connection.open() => {}
                 () = stop.cancelled() => {}
@@ -259,8 +259,8 @@ async fn run_senders(
     senders.join_all().await;
 }
 
-/// Tells progress until all senders have ended, and ends the run when the target gives no answer any more; says whether
-/// that was so.
+/// Reports progress until all senders have ended, and aborts the run if the target stops responding; returns whether it
+/// did.
 async fn watch(
     config: &LoadConfig,
     plan: &Plan,
@@ -290,7 +290,7 @@ async fn watch(
             _ = tick.tick() => {}
         }
         let now = start.elapsed();
-        if shared.silence.lasted() >= config.give_up_after && !shared.stop.is_cancelled() {
+        if shared.idle_timeout.elapsed() >= config.give_up_after && !shared.stop.is_cancelled() {
             target_lost = true;
             shared.stop.cancel();
         }
@@ -313,7 +313,7 @@ async fn watch(
 fn summarise(config: &LoadConfig, plan: &Plan, shared: &Shared) -> Outcome {
     let mut counts = shared.measure.lock();
     let elapsed = match plan.deadline {
-        // A run of a given length that stopped sending before has no rate after its last answer.
+        // A run of a given length that stopped sending earlier has no rate after its last response.
         Some(deadline) if !shared.stop.is_cancelled() => counts.last_end.max(deadline),
         _ => counts.last_end,
     };
@@ -322,7 +322,7 @@ fn summarise(config: &LoadConfig, plan: &Plan, shared: &Shared) -> Outcome {
     let is_open = matches!(plan.pace, Pace::Open(_));
     let used_up =
         plan.deadline.is_some() && !is_open && shared.taken.load(Ordering::Relaxed) >= plan.total;
-    // A closed loop that runs for a time means to send what it can.
+    // A closed loop with a duration has no unsent requests.
     let means_to_send_all = is_open || plan.deadline.is_none();
     counts.requests.unsent = if means_to_send_all {
         (plan.total + counts.ahead).saturating_sub(sent)
@@ -383,7 +383,7 @@ fn fill_seconds(seconds: &mut [Second], plan: &Plan, shared: &Shared, elapsed: D
             let due = |at| profile.due_before(at).min(plan.total);
             second.intended = Some(due(to) - due(from));
         }
-        // The last second is not a whole one.
+        // The last second is incomplete.
         let length = to.min(elapsed).saturating_sub(from).as_secs_f64();
         second.breaker_open_share = shared.gate.as_ref().map(|gate| {
             let open = gate.open_between(from, to.min(elapsed)).as_secs_f64();
@@ -393,7 +393,7 @@ fn fill_seconds(seconds: &mut [Second], plan: &Plan, shared: &Shared, elapsed: D
 }
 
 impl Counts {
-    /// Counts a ride that was posted before the clock started, to find out how the target can be verified.
+    /// Counts a ride that was posted before the start of the clock to prepare the verification.
     fn count_ahead(&mut self, accepted: bool) {
         self.ahead += 1;
         let rides = Rides {

@@ -1,4 +1,4 @@
-//! A sender: one connection that sends one request at a time, and follows each until it succeeded or is given up.
+//! A sender: one connection that sends one request at a time, with retries until it succeeds or fails.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -8,50 +8,50 @@ use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use crate::attempt_error::AttemptError;
 use crate::breaker::Verdict;
-use crate::connection::{Answer, CallError, Connection};
-use crate::fates::{Fate, Fates};
+use crate::connection::{CallError, Connection, HttpResponse};
 use crate::gate::Gate;
-use crate::judge::{RideVerdict, judge_bulk, judge_question, judge_ride};
+use crate::idle_timeout::IdleTimeout;
+use crate::judge::{RideVerdict, judge_bulk, judge_read, judge_ride};
 use crate::measure::{Finished, Measure};
+use crate::outcome_log::{OutcomeLog, RideOutcome};
 use crate::pace::Pace;
 use crate::path;
-use crate::plan::MOST_CONNECTIONS;
+use crate::plan::MAX_CONNECTIONS;
 use crate::retry::Pauses;
-use crate::silence::Silence;
 use crate::summary::Rides;
-use crate::trouble::Trouble;
-use crate::workload::{Question, Work, Workload};
+use crate::workload::{ReadRequest, Work, Workload};
 
-/// What all senders of a run share.
+/// Shared state of all senders of a run.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) workload: Workload,
     pub(crate) pace: Pace,
-    /// Requests that senders have taken so far.
+    /// Number of requests taken by senders so far.
     pub(crate) taken: AtomicU64,
-    /// Requests that the run has.
+    /// Number of requests of the run.
     pub(crate) total: u64,
-    /// From when on nothing new is sent, since the start.
+    /// Time after the start from which on no new request is sent.
     pub(crate) deadline: Option<Duration>,
     pub(crate) measure: Measure,
     pub(crate) gate: Option<Gate>,
-    pub(crate) fates: Option<Fates>,
-    /// No more requests, no more tries.
+    pub(crate) outcomes: Option<OutcomeLog>,
+    /// Cancelled to stop all requests and retries.
     pub(crate) stop: CancellationToken,
-    /// Tries that get no answer.
-    pub(crate) silence: Silence,
-    /// A permit wakes a sender of the reserve. An open loop uses as few connections as do: each of many costs both sides
-    /// more than one of few.
+    /// Attempts without a response.
+    pub(crate) idle_timeout: IdleTimeout,
+    /// A permit wakes a reserve sender; an open loop uses as few connections as suffice, because every connection costs both
+    /// sides.
     pub(crate) reserve: Semaphore,
 }
 
-/// How late a request is when it is taken, from which on another sender is woken.
+/// Lateness of a taken request from which on another sender is woken.
 const TOO_LATE: Duration = Duration::from_millis(1);
 
 impl Shared {
-    /// Wakes as many senders of the reserve as requests are late that nobody has taken: while every sender waits for its
-    /// answer, none of them notices.
+    /// Wakes one reserve sender per late request without a sender, because waiting senders cannot detect late
+    /// requests.
     pub(crate) fn wake_for_late(&self, now: Duration) {
         let Pace::Open(profile) = &self.pace else {
             return;
@@ -60,9 +60,9 @@ impl Shared {
             .due_before(now.saturating_sub(TOO_LATE))
             .min(self.total);
         let late = due.saturating_sub(self.taken.load(Ordering::Relaxed)) as usize;
-        // Those that were woken and have not taken their request yet.
+        // Senders that were woken but have not taken their request yet.
         let waking = self.reserve.available_permits();
-        let more = late.min(MOST_CONNECTIONS).saturating_sub(waking);
+        let more = late.min(MAX_CONNECTIONS).saturating_sub(waking);
         if more > 0 {
             self.reserve.add_permits(more);
         }
@@ -76,15 +76,15 @@ pub(crate) struct Sender {
     shared: Arc<Shared>,
     start: Instant,
     pauses: Pauses,
-    /// The request that is under way.
+    /// The current request.
     current: Option<Finished>,
 }
 
-/// No further request is to be sent.
+/// No further request may be sent.
 struct Over;
 
 impl Sender {
-    /// A sender with a connection; times are counted from `start`.
+    /// A sender with a connection; times are relative to `start`.
     pub(crate) fn new(connection: Connection, shared: Arc<Shared>, start: Instant) -> Self {
         Self {
             connection,
@@ -95,17 +95,17 @@ impl Sender {
         }
     }
 
-    /// Waits until the senders so far are too few, and sends then like one of them.
+    /// Waits until it is needed, then sends like the other senders.
     pub(crate) async fn run_when_needed(self, abandon: CancellationToken) {
         let shared = Arc::clone(&self.shared);
-        // It is closed when there is nothing more to send.
+        // Closed when there are no more requests.
         if let Ok(woken) = shared.reserve.acquire().await {
             woken.forget();
             self.run(abandon).await;
         }
     }
 
-    /// Sends requests until there are no more to send; those under way at `abandon` are given up.
+    /// Sends requests until there are no more; requests in flight at `abandon` are aborted.
     pub(crate) async fn run(mut self, abandon: CancellationToken) {
         tokio::select! {
             _ = self.send_all() => {}
@@ -113,10 +113,12 @@ impl Sender {
         }
         self.shared.reserve.close();
         if let Some(mut abandoned) = self.current.take() {
-            self.shared.measure.trouble(Trouble::Abandoned, || {
-                "no answer when the run was ended; its rides may be there or not".to_owned()
-            });
-            // A ride is unknown from the moment on in which it leaves.
+            self.shared
+                .measure
+                .record_error(AttemptError::Abandoned, || {
+                    "no response when the run ended; its rides may or may not be stored".to_owned()
+                });
+            // A ride is unknown as soon as it is sent.
             let Rides {
                 sent,
                 accepted,
@@ -142,7 +144,7 @@ impl Sender {
             let succeeded = match work {
                 Work::Ride(number) => self.post_ride(number).await,
                 Work::Bulk(numbers) => self.post_rides(numbers).await,
-                Work::Read(question) => self.ask(&question).await,
+                Work::Read(read_request) => self.read(&read_request).await,
             };
             if let Some(mut finished) = self.current.take() {
                 finished.succeeded = succeeded;
@@ -153,8 +155,8 @@ impl Sender {
         Over
     }
 
-    /// Waits until the next request may be sent, and says since when it was due, the time added in which the breaker held
-    /// it back.
+    /// Waits until the next request may be sent, and returns its due time plus the time in which the breaker throttled
+    /// it.
     async fn take(&self) -> Result<(Work, Option<Duration>), Over> {
         let shared = &self.shared;
         if shared.stop.is_cancelled() || shared.deadline.is_some_and(|end| self.now() >= end) {
@@ -170,7 +172,7 @@ impl Sender {
             Pace::Open(profile) => {
                 let due = profile.due(number);
                 if self.now().saturating_sub(due) > TOO_LATE {
-                    // Permits beyond the reserve wake nobody.
+                    // Permits beyond the reserve have no effect.
                     shared.reserve.add_permits(1);
                 }
                 self.wait_until(due).await?;
@@ -199,10 +201,10 @@ impl Sender {
         let ride = self.shared.workload.ride(number);
         let path = path::skier_day(ride.resort_day(), ride.skier);
         let body = path::ride_body(&ride);
-        self.set_fate(number..number + 1, Fate::Unknown);
+        self.set_outcome(number..number + 1, RideOutcome::Unknown);
         self.current.get_or_insert_default().rides.sent = 1;
         let mut has_left = false;
-        // Whether a try may have left the ride there.
+        // Whether an attempt may have stored the ride.
         let mut may_be_there = false;
         let is_accepted = loop {
             let answer = self
@@ -220,38 +222,38 @@ impl Sender {
             let again = match &answer {
                 Ok(answer) => match judge_ride(answer) {
                     RideVerdict::Accepted => {
-                        self.heard();
+                        self.record_response();
                         break true;
                     }
                     RideVerdict::Again => true,
                     RideVerdict::Refused | RideVerdict::Unclear => false,
                 },
-                Err(error) => error.is_connection_trouble(),
+                Err(error) => error.is_retryable(),
             };
             self.report(&answer);
             if !again || !self.pause(&answer).await {
                 break false;
             }
         };
-        let fate = match (is_accepted, may_be_there) {
-            (true, _) => Fate::Accepted,
-            (false, true) => Fate::Unknown,
-            (false, false) => Fate::Absent,
+        let outcome = match (is_accepted, may_be_there) {
+            (true, _) => RideOutcome::Accepted,
+            (false, true) => RideOutcome::Unknown,
+            (false, false) => RideOutcome::Absent,
         };
-        self.set_fate(number..number + 1, fate);
+        self.set_outcome(number..number + 1, outcome);
         let rides = &mut self.current.get_or_insert_default().rides;
         rides.sent = u64::from(has_left);
-        match fate {
-            Fate::Accepted => rides.accepted = 1,
-            Fate::Unknown => rides.unknown = 1,
-            Fate::Absent => rides.refused = rides.sent,
+        match outcome {
+            RideOutcome::Accepted => rides.accepted = 1,
+            RideOutcome::Unknown => rides.unknown = 1,
+            RideOutcome::Absent => rides.refused = rides.sent,
         }
         is_accepted
     }
 
     async fn post_rides(&mut self, numbers: Range<u64>) -> bool {
         let rides = numbers.end - numbers.start;
-        self.set_fate(numbers.clone(), Fate::Unknown);
+        self.set_outcome(numbers.clone(), RideOutcome::Unknown);
         self.current.get_or_insert_default().rides.sent = rides;
         let mut left = numbers;
         let mut has_left = false;
@@ -267,15 +269,15 @@ impl Sender {
                 .map_or_else(CallError::may_have_arrived, |_| true);
             let again = match &answer {
                 Ok(answer) => {
-                    self.heard();
+                    self.record_response();
                     let verdict = judge_bulk(answer, &left);
-                    if let Some((trouble, text)) = verdict.trouble {
-                        self.shared.measure.trouble(trouble, || text);
+                    if let Some((error, text)) = verdict.error {
+                        self.shared.measure.record_error(error, || text);
                     }
-                    self.settle(&verdict.accepted, Fate::Accepted);
-                    // What an unclear try may have stored stays unknown, whatever a later one refuses.
+                    self.settle(&verdict.accepted, RideOutcome::Accepted);
+                    // Rides of an unclear attempt stay unknown, even if a later attempt is rejected.
                     if !may_be_there {
-                        self.settle(&verdict.refused, Fate::Absent);
+                        self.settle(&verdict.refused, RideOutcome::Absent);
                     }
                     may_be_there |= !verdict.rest.is_empty() && answer.status >= 500;
                     left = verdict.rest;
@@ -284,7 +286,7 @@ impl Sender {
                 Err(error) => {
                     may_be_there |= error.may_have_arrived();
                     self.report(&answer);
-                    error.is_connection_trouble()
+                    error.is_retryable()
                 }
             };
             if left.is_empty() || !again || !self.pause(&answer).await {
@@ -292,12 +294,12 @@ impl Sender {
             }
         }
         if !has_left {
-            self.set_fate(left, Fate::Absent);
+            self.set_outcome(left, RideOutcome::Absent);
             self.current.get_or_insert_default().rides.sent = 0;
             return false;
         }
         if !left.is_empty() && !may_be_there {
-            self.settle(&[left], Fate::Absent);
+            self.settle(&[left], RideOutcome::Absent);
         }
         let rides = &mut self.current.get_or_insert_default().rides;
         rides.unknown = rides.sent - rides.accepted - rides.refused;
@@ -312,12 +314,12 @@ impl Sender {
         body.into()
     }
 
-    fn settle(&mut self, settled: &[Range<u64>], fate: Fate) {
+    fn settle(&mut self, settled: &[Range<u64>], outcome: RideOutcome) {
         for numbers in settled {
-            self.set_fate(numbers.clone(), fate);
+            self.set_outcome(numbers.clone(), outcome);
             let count = numbers.end - numbers.start;
             let rides = &mut self.current.get_or_insert_default().rides;
-            if fate == Fate::Accepted {
+            if outcome == RideOutcome::Accepted {
                 rides.accepted += count;
             } else {
                 rides.refused += count;
@@ -325,30 +327,32 @@ impl Sender {
         }
     }
 
-    async fn ask(&mut self, question: &Question) -> bool {
-        let path = match question {
-            Question::DayVertical(ride) => path::skier_day(ride.resort_day(), ride.skier),
-            Question::SeasonVertical(ride) => {
+    async fn read(&mut self, read_request: &ReadRequest) -> bool {
+        let path = match read_request {
+            ReadRequest::DayVertical(ride) => path::skier_day(ride.resort_day(), ride.skier),
+            ReadRequest::SeasonVertical(ride) => {
                 path::season_vertical(ride.skier, ride.resort, ride.season)
             }
-            Question::ResortDaySkiers(ride) => path::resort_day_skiers(ride.resort_day()),
+            ReadRequest::ResortDaySkiers(ride) => path::resort_day_skiers(ride.resort_day()),
         };
         loop {
             let answer = self.connection.get(&path).await;
             let again = match &answer {
                 Ok(answer) => {
-                    let Err(trouble) = judge_question(question, answer) else {
-                        self.heard();
+                    let Err(error) = judge_read(read_request, answer) else {
+                        self.record_response();
                         return true;
                     };
-                    self.heard();
+                    self.record_response();
                     let text = String::from_utf8_lossy(&answer.body);
-                    self.shared.measure.trouble(trouble, || text.into_owned());
+                    self.shared
+                        .measure
+                        .record_error(error, || text.into_owned());
                     (500..=599).contains(&answer.status)
                 }
                 Err(error) => {
                     self.report(&answer);
-                    error.is_connection_trouble()
+                    error.is_retryable()
                 }
             };
             if !again || !self.pause(&answer).await {
@@ -357,33 +361,35 @@ impl Sender {
         }
     }
 
-    /// Counts a try that did not do.
-    fn report(&self, answer: &Result<Answer, CallError>) {
+    /// Counts a failed attempt.
+    fn report(&self, answer: &Result<HttpResponse, CallError>) {
         match answer {
             Ok(answer) => {
-                self.heard();
+                self.record_response();
                 self.shared
                     .measure
-                    .trouble(Trouble::Status(answer.status), || {
+                    .record_error(AttemptError::Status(answer.status), || {
                         String::from_utf8_lossy(&answer.body).into_owned()
                     });
             }
             Err(error) => {
-                self.shared.silence.failed(self.now());
+                self.shared.idle_timeout.failed(self.now());
                 self.shared
                     .measure
-                    .trouble(Trouble::of(error), || skilift_core::lifecycle::chain(error));
+                    .record_error(AttemptError::of(error), || {
+                        skilift_core::lifecycle::chain(error)
+                    });
             }
         }
     }
 
-    /// The target has answered something.
-    fn heard(&self) {
-        self.shared.silence.heard();
+    /// Records a response of the target.
+    fn record_response(&self) {
+        self.shared.idle_timeout.record_response();
     }
 
-    /// Waits before another try; false when there is none.
-    async fn pause(&mut self, answer: &Result<Answer, CallError>) -> bool {
+    /// Waits before a retry; false if there is none.
+    async fn pause(&mut self, answer: &Result<HttpResponse, CallError>) -> bool {
         let wish = answer.as_ref().ok().and_then(|answer| answer.retry_after);
         let Some(pause) = self.pauses.next(wish) else {
             return false;
@@ -395,7 +401,7 @@ impl Sender {
         true
     }
 
-    /// Waits until a moment since the start; it is over when the run is stopped before.
+    /// Waits until a time after the start, or until the run is stopped.
     async fn wait_until(&self, at: Duration) -> Result<(), Over> {
         if at <= self.now() {
             return Ok(());
@@ -406,10 +412,10 @@ impl Sender {
         }
     }
 
-    fn set_fate(&self, numbers: Range<u64>, fate: Fate) {
-        if let Some(fates) = &self.shared.fates {
+    fn set_outcome(&self, numbers: Range<u64>, outcome: RideOutcome) {
+        if let Some(outcomes) = &self.shared.outcomes {
             for number in numbers {
-                fates.set(number, fate);
+                outcomes.set(number, outcome);
             }
         }
     }

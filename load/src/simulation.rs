@@ -1,11 +1,11 @@
-//! Plausible traffic of three ski resorts: who boards which lift in which minute of a ski day that takes four minutes.
+//! Simulated traffic of three ski resorts: the boardings of every lift in each minute of a ski day that takes four minutes.
 //!
-//! Skiers arrive from 8:30 on, queue at lifts that carry only so many an hour, ride, ski down, pause, have lunch and go home in the afternoon. Some
-//! come back on other days. About one boarding in 500 is read twice, as real gates do, so that a watcher sees duplicates being dropped.
+//! Skiers arrive from 8:30 on, queue at lifts with a limited hourly capacity, ride, ski down, pause, have lunch and go home in the afternoon. Some
+//! come back on other days. About one boarding in 500 is read twice, as by real gates, so that duplicates occur.
 //!
 //! # The clock
-//! Simulated time is a function of real time alone, so that a run that starts later goes on with later days. The mountain runs 120 times as fast
-//! as the world: a simulated minute takes 0.5 s. The nights are left out. With `t` in milliseconds since 1970 and whole-number division:
+//! Simulated time is a function of real time only, so that a run that starts later continues with later days. Simulated time is 120 times as fast
+//! as real time: a simulated minute takes 0.5 s. Nights are skipped. With `t` in milliseconds since 1970 and integer division:
 //!
 //! | | |
 //! |---|---|
@@ -15,8 +15,8 @@
 //! | `dayID` | `n % 366 + 1` |
 //! | `seasonID` | `2000 + n / 366 % 100`: a season takes 24.4 hours, 100 of them 101.7 days |
 //!
-//! A skier's number is drawn for each season from all that a `skierID` can be and depends on the seed: runs with different seeds share a skier on
-//! the same day about never (at 50 rides a second, one pair of runs in 5,000 days).
+//! A skier's number is drawn for each season from all possible values of `skierID` and depends on the seed: runs with different seeds almost never
+//! share a skier on the same day (at 50 rides per second, one pair of runs in 5,000 days).
 //!
 //! Everything here is a pure function of rate, seed and time: no network, no sleeping, no clock.
 
@@ -31,18 +31,27 @@ use skilift_core::ride::{Day, Minute, ResortDay, ResortId, Ride, Season};
 
 use day::SkiDay;
 
-/// What a ski day takes in real time, in milliseconds.
+/// The simulated resorts.
+///
+/// # Panics
+/// Never: the module's table stays within the range of IDs.
+#[must_use]
+pub fn resorts() -> [ResortId; 3] {
+    resort::RESORTS.map(|resort| ResortId::new(resort.id).expect("a valid resort ID"))
+}
+
+/// Length of a ski day in real milliseconds.
 pub const DAY_MS: u64 = 240_000;
-/// What a simulated minute takes in real time, in milliseconds.
+/// Length of a simulated minute in real milliseconds.
 pub const MINUTE_MS: u64 = 500;
-/// How far back [`Simulation::rides_until`] reaches at most, in milliseconds of real time.
+/// Maximum period that [`Simulation::rides_until`] covers, in real milliseconds.
 pub const CATCH_UP_MS: u64 = 10_000;
 
 /// 8:30, when the lifts open, in minutes since midnight.
 const OPENING_MIN: u64 = 8 * 60 + 30;
 /// Days of a season.
 const SEASON_DAYS: u64 = Day::MAX as u64;
-/// The first season, and how many follow one another until they repeat.
+/// The first season, and the number of seasons until they repeat.
 const SEASONS: (u64, u64) = (2000, 100);
 
 /// A moment on the simulated mountain.
@@ -83,32 +92,32 @@ impl SimulatedTime {
     }
 }
 
-/// How much traffic is simulated: rides a second, on the mean of a ski day.
+/// Rate of the simulated traffic: mean rides per second of a ski day.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
 pub struct Rate(f64);
 
-/// A rate that cannot be simulated.
+/// An invalid rate.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error(
-    "the simulated rate must be a number of rides a second from {} to {}, not {got:?}",
+    "the simulated rate must be {} to {} rides per second, not {got:?}",
     Rate::MIN,
     Rate::MAX
 )]
 pub struct RateError {
-    /// What was given.
+    /// The given rate.
     pub got: String,
 }
 
 impl Rate {
     /// The lowest: a handful of skiers.
     pub const MIN: f64 = 0.1;
-    /// The highest: some 38,000 skiers a day. To find a server's limits, load it instead.
+    /// The highest: about 38,000 skiers a day. To find a server's limits, use a load test instead.
     pub const MAX: f64 = 2_000.0;
 
-    /// Checks a rate in rides a second.
+    /// Validates a rate in rides per second.
     ///
     /// # Errors
-    /// When it does not lie between [`Self::MIN`] and [`Self::MAX`].
+    /// If it is not between [`Self::MIN`] and [`Self::MAX`].
     pub fn new(rides_per_second: f64) -> Result<Self, RateError> {
         if (Self::MIN..=Self::MAX).contains(&rides_per_second) {
             Ok(Self(rides_per_second))
@@ -119,7 +128,7 @@ impl Rate {
         }
     }
 
-    /// Rides a second.
+    /// Rides per second.
     #[must_use]
     pub fn get(self) -> f64 {
         self.0
@@ -142,19 +151,19 @@ impl FromStr for Rate {
     }
 }
 
-/// The traffic of three resorts, to be asked again and again as time goes on.
+/// The traffic of three resorts, to be polled repeatedly.
 #[derive(Debug)]
 pub struct Simulation {
     rate: Rate,
     seed: u64,
-    /// Rides before this real time have been returned or left out.
+    /// Rides before this real time have been returned or skipped.
     until_ms: u64,
     /// The day that was simulated last.
     today: Option<SkiDay>,
 }
 
 impl Simulation {
-    /// Traffic from `from_ms` on, in milliseconds since 1970. The same rate, seed and times give the same rides.
+    /// Traffic from `from_ms` on, in milliseconds since 1970; the same rate, seed and times give the same rides.
     #[must_use]
     pub fn new(rate: Rate, seed: u64, from_ms: u64) -> Self {
         Self {
@@ -165,14 +174,14 @@ impl Simulation {
         }
     }
 
-    /// The rides since the last call whose boarding lies before `until_ms`, in milliseconds since 1970, in the order of their boarding. A ride that
-    /// a gate read twice stands there twice, one behind the other; apart from these no ride ever comes twice.
+    /// The rides since the last call that board before `until_ms`, in milliseconds since 1970, in boarding order. A ride that
+    /// a gate reads twice is returned twice in a row; no other ride is ever returned twice.
     ///
-    /// Who asks late gets the last [`CATCH_UP_MS`] only: what lies further back is left out rather than poured out at once, and whole days that
-    /// were missed are not even simulated. So an answer holds at most some 20 rides for each ride a second of the rate. A time that was
-    /// asked for before gives nothing: a clock that is set back stops the traffic until it has caught up, so use one that never runs backwards.
+    /// A late call returns only the last [`CATCH_UP_MS`]: older rides are skipped instead of returned in a burst, and missed
+    /// days are not simulated at all. So a call returns at most about 20 rides per ride per second of the rate. A call with an earlier time
+    /// than before returns nothing: a clock that is set back stops the traffic until it has caught up, so use a monotonic clock.
     ///
-    /// Costs time in proportion to the rides, and that of the day so far (0.2 s for the whole of one at 1,000 rides a second, 6 ms at 50) when it begins in the middle of one.
+    /// Takes time in proportion to the rides, plus that of the day so far (0.2 s for a whole day at 1,000 rides per second, 6 ms at 50) if it starts in the middle of a day.
     pub fn rides_until(&mut self, until_ms: u64) -> Vec<Ride> {
         let mut rides = Vec::new();
         if until_ms <= self.until_ms {
@@ -181,7 +190,7 @@ impl Simulation {
         let since_ms = self.until_ms.max(until_ms.saturating_sub(CATCH_UP_MS));
         self.until_ms = until_ms;
         for number in since_ms / DAY_MS..=(until_ms - 1) / DAY_MS {
-            // Of this day's own time, since it opened.
+            // Time of this day, since its opening.
             let of_day = |at_ms: u64| at_ms.saturating_sub(number * DAY_MS).min(DAY_MS);
             let (since, until) = (of_day(since_ms), of_day(until_ms));
             let (rate, seed) = (self.rate, self.seed);

@@ -1,4 +1,4 @@
-//! What a run came to, in one value. Its JSON form is stable and described in `docs/load.md`.
+//! Summary of a run. Its JSON form is stable and documented in `docs/load.md`.
 
 use serde::Serialize;
 
@@ -11,43 +11,43 @@ pub struct Summary {
     pub target: String,
     /// The seed; the same one repeats the run.
     pub seed: u64,
-    /// What set the pace.
+    /// The pace.
     pub pace: PaceKind,
-    /// Connections that it might use, each with one request at a time.
+    /// Maximum number of connections, each with one request at a time.
     pub connections: usize,
     /// How it ended.
     pub ended: Ended,
-    /// From the first moment at which a request might be sent to the last answer, in seconds.
+    /// Time from the start to the last response, in seconds.
     pub elapsed_s: f64,
     /// Requests.
     pub requests: Requests,
     /// Rides in them.
     pub rides: Rides,
-    /// Failed requests as a share of those that ended, 0 to 1; none when none ended.
+    /// Share of failed requests among the finished ones, 0 to 1; none if none finished.
     pub failed_share: Option<f64>,
-    /// Requests that succeeded, a second; none when no time passed.
+    /// Successful requests per second; none if no time passed.
     pub throughput_per_s: Option<f64>,
-    /// Rides that were accepted, a second.
+    /// Accepted rides per second.
     pub accepted_rides_per_s: Option<f64>,
-    /// Latency of the requests that succeeded: in an open loop from the intended start, in a closed one from the send.
+    /// Latency of successful requests: in an open loop from the intended start, in a closed one from the send.
     pub latency: Option<Latency>,
-    /// In an open loop, latency from the send: what it would look like if only the server's own time counted.
+    /// In an open loop, latency from the send, which ignores the lateness of the send.
     pub latency_from_send: Option<Latency>,
-    /// In an open loop, how much later than intended requests were sent.
+    /// In an open loop, delay of the send after the intended start.
     pub send_lateness: Option<Latency>,
-    /// The circuit breaker, where there was one.
+    /// Statistics of the circuit breaker, if there was one.
     pub breaker: Option<BreakerFigures>,
-    /// Tries that went wrong, by kind, the most frequent first.
+    /// Failed attempts by kind, most frequent first.
     pub errors: Vec<ErrorGroup>,
-    /// What became of the rides, where that was asked for and could be done.
+    /// Result of the verification, if it was requested and possible.
     pub verify: Option<Verification>,
 }
 
-/// What set the pace of a run.
+/// Pace of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PaceKind {
-    /// Each sender waited for its answer.
+    /// Each sender waited for its response.
     ClosedLoop,
     /// A schedule.
     OpenLoop,
@@ -57,11 +57,11 @@ pub enum PaceKind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Ended {
-    /// As it was meant to.
+    /// Completely.
     Complete,
-    /// It was asked to stop.
+    /// Stopped early.
     Interrupted,
-    /// The target gave no answer any more.
+    /// The target stopped responding.
     TargetLost,
     /// There were no distinct rides left before its time was over.
     RidesUsedUp,
@@ -70,68 +70,68 @@ pub enum Ended {
 /// Counts of requests.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Requests {
-    /// Whose first try was sent.
+    /// Requests whose first attempt was sent.
     pub sent: u64,
-    /// That ended well.
+    /// Successful requests.
     pub succeeded: u64,
-    /// That were given up.
+    /// Failed requests.
     pub failed: u64,
-    /// Tries after the first.
+    /// Retries.
     pub retried: u64,
-    /// Times that the circuit breaker refused a sender.
+    /// Number of times that the circuit breaker rejected a sender.
     pub held_back: u64,
-    /// That were meant to be sent and were not.
+    /// Intended but unsent requests.
     pub unsent: u64,
-    /// Questions among those sent.
+    /// Reads among the sent requests.
     pub reads: u64,
 }
 
 /// Counts of rides.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Rides {
-    /// That left for the server at least once.
+    /// Rides that were sent at least once.
     pub sent: u64,
-    /// That the server has said are safe.
+    /// Rides that the server confirmed.
     pub accepted: u64,
-    /// That the server has refused.
+    /// Rides that the server rejected.
     pub refused: u64,
-    /// That may be there or not: no answer, or one that does not tell.
+    /// Rides that may or may not be stored: no response, or an unclear one.
     pub unknown: u64,
 }
 
-/// The shape of many durations, in milliseconds, to three digits.
+/// Distribution of durations, in milliseconds, to three digits.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Latency {
     /// The mean.
     pub mean_ms: f64,
-    /// The shortest.
+    /// The minimum.
     pub min_ms: f64,
-    /// Half took no longer.
+    /// The median.
     pub p50_ms: f64,
-    /// 95 % took no longer.
+    /// The 95th percentile.
     pub p95_ms: f64,
-    /// 99 % took no longer.
+    /// The 99th percentile.
     pub p99_ms: f64,
-    /// The longest.
+    /// The maximum.
     pub max_ms: f64,
 }
 
-/// What the circuit breaker did.
+/// Statistics of the circuit breaker.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct BreakerFigures {
-    /// How often it opened.
+    /// Number of times that it opened.
     pub opens: u64,
-    /// How long it was open, in seconds.
+    /// Total time open, in seconds.
     pub open_s: f64,
 }
 
-/// Tries that went wrong in the same way.
+/// Failed attempts of one kind.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ErrorGroup {
-    /// The way.
+    /// The kind.
     pub kind: String,
-    /// How many tries.
+    /// Number of attempts.
     pub count: u64,
-    /// What the first of them said.
+    /// Message of the first one.
     pub example: String,
 }

@@ -1,47 +1,47 @@
-//! The server under load, as a URL names it.
+//! The server under load, given by its URL.
 
 use std::fmt;
 use std::str::FromStr;
 
 use url::{Host, Url};
 
-/// A server that speaks the API: host, port, and what stands before every path. Clones are cheap enough for one a sender.
+/// A server of the API: host, port and path prefix; cheap to clone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
     host: String,
     port: u16,
-    /// `host:port` as the `Host` header says it.
+    /// `host:port`, as in the `Host` header.
     authority: String,
     /// Empty, or `/so/and/so` without a slash at its end.
     prefix: String,
 }
 
-/// Text that is not the URL of a target.
+/// An invalid target URL.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidTarget {
-    /// No URL at all.
-    #[error("{text:?} is not a URL ({source}); one looks like http://127.0.0.1:8080")]
+    /// Not a URL.
+    #[error("{text:?} is not a URL ({source}); example: http://127.0.0.1:8080")]
     Syntax {
-        /// What was given.
+        /// The given text.
         text: String,
-        /// What is wrong with it.
+        /// The parse error.
         source: url::ParseError,
     },
-    /// Encrypted, which this client does not speak.
+    /// An https URL, which this client does not support.
     #[error(
-        "https is not supported: give the http address behind whatever ends TLS, or put a local proxy that speaks TLS in front"
+        "https is not supported: use the http address behind the TLS terminator, or a local proxy that adds TLS"
     )]
     Https,
-    /// A URL of something else.
-    #[error("a target begins with http://, not {0}://")]
+    /// A URL with another scheme.
+    #[error("a target must start with http://, not {0}://")]
     Scheme(String),
-    /// A URL with a part that no request of ours could keep.
-    #[error("a target is http://HOST:PORT/PREFIX, without {0}")]
+    /// A URL with an unsupported part.
+    #[error("a target must be http://HOST:PORT/PREFIX, without {0}")]
     Part(&'static str),
 }
 
 impl Target {
-    /// What a TCP connection is opened to.
+    /// Address of the TCP connection.
     #[must_use]
     pub fn address(&self) -> (&str, u16) {
         (&self.host, self.port)
@@ -53,7 +53,7 @@ impl Target {
         &self.authority
     }
 
-    /// What stands before every path: empty, or `/so/and/so`.
+    /// The path prefix: empty, or `/so/and/so`.
     #[must_use]
     pub fn prefix(&self) -> &str {
         &self.prefix
@@ -74,7 +74,7 @@ impl FromStr for Target {
         match url.scheme() {
             "http" => {}
             "https" => return Err(InvalidTarget::Https),
-            // `localhost:8080` is read as a URL of the scheme `localhost`.
+            // `localhost:8080` is parsed as a URL with the scheme `localhost`.
             other => return Err(InvalidTarget::Scheme(other.to_owned())),
         }
         if !url.username().is_empty() || url.password().is_some() {
@@ -126,7 +126,7 @@ mod tests {
         for (text, says) in [
             ("", "not a URL"),
             ("127.0.0.1:8080", "not a URL"),
-            ("localhost:8080", "begins with http://"),
+            ("localhost:8080", "must start with http://"),
             ("https://x", "https is not supported"),
             ("http://a:b@x", "without a user"),
             ("http://x/?a=1", "without a query"),

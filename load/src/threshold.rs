@@ -1,4 +1,4 @@
-//! Conditions under which a run has failed, such as `p99>50ms`, `lost>0` or `errors>=1%`.
+//! Failure conditions of a run, for example `p99>50ms`, `lost>0` or `errors>=1%`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -22,7 +22,7 @@ enum Comparison {
     AtMost,
 }
 
-/// How a bound is written.
+/// Unit of a bound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Unit {
     /// A duration; figures are in milliseconds.
@@ -33,7 +33,7 @@ enum Unit {
     Share,
 }
 
-/// A figure that a condition can name.
+/// A figure that can be used in a condition.
 struct Figure {
     name: &'static str,
     unit: Unit,
@@ -66,7 +66,7 @@ fn latency(summary: &Summary, read: fn(&Latency) -> f64) -> Option<f64> {
     summary.latency.as_ref().map(read)
 }
 
-/// Every figure that a condition can name.
+/// All figures that can be used in a condition.
 static FIGURES: [Figure; 22] = [
     time("mean", |run| latency(run, |all| all.mean_ms)),
     time("median", |run| latency(run, |all| all.p50_ms)),
@@ -102,34 +102,34 @@ static FIGURES: [Figure; 22] = [
     number("foreign", |run| Some(run.verify.as_ref()?.foreign as f64)),
 ];
 
-/// The figures that only a verified run has.
+/// The figures that require verification.
 const OF_VERIFY: [&str; 4] = ["lost", "wrong", "pending", "foreign"];
 
-/// Text that is no condition.
+/// An invalid condition.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidThreshold {
-    /// No comparison in it.
-    #[error("{0:?} is no condition; one looks like \"p99>50ms\", with >, >=, < or <=")]
+    /// It has no comparison.
+    #[error("invalid condition {0:?}; example: \"p99>50ms\", with >, >=, < or <=")]
     Form(String),
-    /// A figure that there is not.
-    #[error("there is no figure {name:?}; the figures are {}", names())]
+    /// The figure is unknown.
+    #[error("unknown figure {name:?}; the figures are {}", names())]
     Figure {
-        /// What was asked for.
+        /// The given name.
         name: String,
     },
-    /// A share that no run can have.
+    /// A share that no run can reach.
     #[error(
-        "{0:?} can never hold, for a share is between 0 and 1: errors>1% is one percent, failed>1 more than one request"
+        "{0:?} can never be met, because a share is between 0 and 1: errors>1% is one percent, failed>1 more than one request"
     )]
     Never(String),
-    /// A bound in the wrong unit.
-    #[error("{figure} is compared with {wanted}, not {got:?}")]
+    /// The bound has the wrong unit.
+    #[error("{figure} must be compared with {wanted}, not {got:?}")]
     Bound {
         /// The figure.
         figure: &'static str,
-        /// What its bound looks like.
+        /// Expected form of the bound.
         wanted: &'static str,
-        /// What was given.
+        /// The given bound.
         got: String,
     },
 }
@@ -139,14 +139,14 @@ fn names() -> String {
 }
 
 impl Threshold {
-    /// Whether only a verified run has its figure.
+    /// Whether its figure requires verification.
     #[must_use]
     pub fn needs_verify(&self) -> bool {
         OF_VERIFY.contains(&self.figure.name)
     }
 
-    /// Says how a run meets the condition, and so has failed; `None` when it does not. A figure that the run does not have
-    /// fails it, too: what cannot be told is not well. So do pending rides that may be lost, where so many would be too many.
+    /// Describes how a run meets the condition and has therefore failed; `None` if it does not. A missing figure also fails the
+    /// run, and so do pending rides if their loss would meet the condition.
     #[must_use]
     pub fn broken_by(&self, summary: &Summary) -> Option<String> {
         let Some(value) = (self.figure.read)(summary) else {
@@ -178,7 +178,7 @@ impl Threshold {
         }
     }
 
-    /// How many more there may be than the figure says.
+    /// Possible additional amount of the figure.
     fn may_be_lost(&self, summary: &Summary) -> f64 {
         match (&summary.verify, self.figure.name) {
             (Some(verify), "lost") => verify.pending as f64,
@@ -368,8 +368,8 @@ mod tests {
     #[test]
     fn what_is_no_condition_is_refused_with_words() {
         for (text, says) in [
-            ("p99", "is no condition"),
-            ("", "is no condition"),
+            ("p99", "invalid condition"),
+            ("", "invalid condition"),
             ("p42>1ms", "the figures are mean, median, p50"),
             (
                 "p99>50",
@@ -379,7 +379,7 @@ mod tests {
             ("errors>1.5", "compared with a share"),
             ("errors>101%", "compared with a share"),
             ("errors>1", "errors>1% is one percent, failed>1"),
-            ("errors<0%", "can never hold"),
+            ("errors<0%", "can never be met"),
             ("failed>NaN", "compared with a number"),
         ] {
             let error = text.parse::<Threshold>().unwrap_err().to_string();

@@ -1,48 +1,48 @@
-//! What happened in each second of a run.
+//! The seconds of a run.
 
 use serde::{Deserialize, Serialize};
 
-/// A run, second by second, without gaps.
+/// The seconds of a run, without gaps.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Timeline {
     /// The seconds in order, from 0.
     pub seconds: Vec<Second>,
 }
 
-/// One second of a run. A request counts in the second in which it ended, a try or a refusal in the one in which it happened.
+/// One second of a run; a request counts in the second in which it ended, an attempt or a rejection when it occurred.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Second {
     /// Whole seconds since the start.
     pub at_s: u32,
-    /// Requests that the run meant to send in this second; `None` in a closed loop, which sends as fast as it can.
+    /// Intended requests of this second; `None` in a closed loop, which sends as fast as possible.
     pub intended: Option<u64>,
-    /// Requests whose first try was sent.
+    /// Requests whose first attempt was sent.
     pub sent: u64,
-    /// Requests that ended well.
+    /// Successful requests.
     pub succeeded: u64,
-    /// Requests that were given up.
+    /// Failed requests.
     pub failed: u64,
-    /// Tries after the first.
+    /// Retries.
     pub retried: u64,
-    /// Times that the circuit breaker refused a sender.
+    /// Number of times that the circuit breaker rejected a sender.
     pub held_back: u64,
     /// Share of the second, 0 to 1, in which the circuit breaker was open; `None` without one.
     pub breaker_open_share: Option<f64>,
-    /// Latency of the requests that ended well; `None` when none did.
+    /// Latency of the successful requests; `None` if there were none.
     pub latency: Option<Quantiles>,
-    /// Rides that waited in the server's queue; `None` when the server does not say.
+    /// Backlog of the server; `None` if it is not reported.
     pub backlog_rides: Option<f64>,
 }
 
-/// The shape of a second's latencies, in milliseconds.
+/// Distribution of a second's latencies, in milliseconds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Quantiles {
-    /// Half took no longer.
+    /// The median.
     pub p50_ms: f64,
-    /// 95 % took no longer.
+    /// The 95th percentile.
     pub p95_ms: f64,
-    /// 99 % took no longer.
+    /// The 99th percentile.
     pub p99_ms: f64,
-    /// The longest.
+    /// The maximum.
     pub max_ms: f64,
 }

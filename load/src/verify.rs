@@ -1,10 +1,10 @@
-//! What became of the rides: every one that was accepted is asked for, until it answers or nothing moves any more.
+//! Verification of the rides: reads every accepted ride until it is found or there is no more progress.
 //!
-//! - `prepare`: before the run, how this server can be asked. `skier_days`: the rides that may be there, by skier day.
-//! - `crawl`: asks for many skier days at once. `lists`: holds ride lists against what was sent, `verticals`: day verticals,
-//!   on servers without lists. `rounds`: asks again and again.
+//! - `prepare`: selection of the method before the run. `skier_days`: the possibly stored rides, by skier day.
+//! - `crawl`: reads many skier days concurrently. `lists`: compares ride lists with the sent rides, `verticals`: day verticals,
+//!   on servers without lists. `rounds`: repeated reads.
 //!
-//! What the words mean is defined in `docs/load.md` and at [`Verification`].
+//! The terms are defined in `docs/load.md` and at [`Verification`].
 
 mod crawl;
 mod lists;
@@ -19,39 +19,39 @@ pub use self::prepare::PrepareError;
 pub(crate) use self::prepare::prepare;
 pub(crate) use self::rounds::check;
 
-/// What was found of the rides of a run.
+/// Result of the verification of a run.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Verification {
-    /// What the server was asked for.
+    /// The method.
     pub method: MethodName,
-    /// Rides that were accepted.
+    /// Accepted rides.
     pub accepted: u64,
-    /// Rides that may be there or not: there was no answer, or one that does not tell.
+    /// Rides that may or may not be stored: no response, or an unclear one.
     pub unknown: u64,
-    /// Accepted rides that are there.
+    /// Accepted rides that are stored.
     pub found: u64,
-    /// Accepted rides that are not there although the server answers for their skier day, and nothing moves any more. By
-    /// day verticals it is the least number of rides that explains what is missing.
+    /// Accepted rides that are missing although the server responds for their skier day and there is no more progress. With
+    /// day verticals it is the minimum number of rides that explains the missing vertical.
     pub lost: u64,
     /// Rides that are listed more than once, and skier days whose vertical is not the sum of their rides.
     pub wrong: u64,
-    /// Accepted rides that could not be asked for, could not be compared, or still wait in the server's queue.
+    /// Accepted rides that could not be read or compared, or are still in the server's queue.
     pub pending: u64,
-    /// Rides on the skier days of this run that it did not send; by verticals, skier days with more than was sent.
+    /// Rides on the skier days of this run that it did not send; with verticals, skier days with more than was sent.
     pub foreign: u64,
-    /// Skier days that were asked for.
+    /// Skier days that were read.
     pub skier_days: u64,
     /// Skier days whose vertical could be compared with the sum of their rides.
     pub verticals_compared: u64,
-    /// How long it took, in seconds.
+    /// Duration in seconds.
     pub took_s: f64,
-    /// What the reader should know of this comparison.
+    /// Note on this comparison.
     pub note: Option<String>,
-    /// Some of what is lost, wrong or pending.
+    /// Examples of lost, wrong or pending rides.
     pub examples: Vec<String>,
 }
 
-/// What a server was asked for.
+/// Method of the verification.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MethodName {
@@ -61,7 +61,7 @@ pub enum MethodName {
     DayVerticals,
 }
 
-/// Most examples that are told.
+/// Maximum number of examples.
 const EXAMPLES: usize = 10;
 
 impl Verification {

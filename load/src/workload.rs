@@ -1,6 +1,6 @@
-//! What is sent: distinct random rides, and questions about rides that were sent.
+//! Requests of a run: distinct random rides, and reads of sent rides.
 //!
-//! Everything follows from a seed and the number of a request, so that nothing is remembered: ride `i` is the `i`th in a
+//! Everything is computed from a seed and the number of a request, without stored state: ride `i` is the `i`th in a
 //! random order of all rides that the ranges allow, and no two are the same.
 
 mod order;
@@ -14,7 +14,7 @@ use skilift_core::ride::{Day, LiftId, Minute, ResortId, Ride, Season, SkierId};
 pub use self::order::Order;
 use self::order::mix;
 
-/// Where rides take place, who rides and when.
+/// Ranges of the rides.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ranges {
     /// Resorts.
@@ -31,21 +31,21 @@ pub struct Ranges {
     pub minutes: RangeInclusive<Minute>,
 }
 
-/// Text that is not a range of numbers.
+/// An invalid range.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidRange {
     /// A number out of its field's range.
     #[error(transparent)]
     Number(#[from] RangeError),
-    /// A range from high to low.
-    #[error("{0:?} goes from high to low; a range is N (from 1 to N) or A-B")]
+    /// The range is decreasing.
+    #[error("{0:?} is a decreasing range; use N (from 1 to N) or A-B")]
     Empty(String),
 }
 
-/// Reads `N` as 1 to `N`, and `A-B` as `A` to `B`, both included.
+/// Parses `N` as 1 to `N`, and `A-B` as `A` to `B`, both inclusive.
 ///
 /// # Errors
-/// When a number lies outside the field's range, or the range is empty.
+/// If a number is outside the field's range, or the range is empty.
 pub fn parse_range<T>(text: &str) -> Result<RangeInclusive<T>, InvalidRange>
 where
     T: FromStr<Err = RangeError> + PartialOrd,
@@ -58,79 +58,79 @@ where
     Ok(range)
 }
 
-/// A seed at random, short enough to be typed and exact in every JSON reader.
+/// A random seed, short enough to type and exact in every JSON parser.
 #[must_use]
 pub fn random_seed() -> u64 {
     rand::random::<u32>().into()
 }
 
-/// How many reads a workload makes of a million requests, and of which rides.
+/// Number of reads per million requests, and their rides.
 const MILLION: u64 = 1_000_000;
-/// Rides that are asked about where none is sent: the first ones of the seed, which an earlier run may have sent.
+/// Number of rides to read if the run sends none: the first ones of the seed, which an earlier run may have sent.
 const ASKED_WITHOUT_RIDES: u64 = 100_000;
 
-/// A run's requests, by their number.
+/// The requests of a run, by number.
 #[derive(Debug, Clone)]
 pub struct Workload {
     ranges: Ranges,
     order: Order,
     seed: u64,
-    /// Reads in a million requests.
+    /// Reads per million requests.
     reads: u64,
-    /// Rides in a request; `None` for one each, posted to the skier's day.
+    /// Rides per bulk request; `None` for single rides, posted to the skier's day.
     bulk: Option<u64>,
-    /// Rides, by number, that requests send.
+    /// Numbers of the rides that requests send.
     rides: Range<u64>,
 }
 
-/// What one request says.
+/// Content of one request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Work {
     /// Posts the ride of this number.
     Ride(u64),
     /// Posts the rides of these numbers in one body.
     Bulk(Range<u64>),
-    /// Asks something.
-    Read(Question),
+    /// A read.
+    Read(ReadRequest),
 }
 
-/// A question about a ride that was sent, or may have been.
+/// A read about a ride that was sent, or may have been sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Question {
+pub enum ReadRequest {
     /// The skier's vertical of the ride's day.
     DayVertical(Ride),
     /// The skier's vertical of the ride's season at its resort.
     SeasonVertical(Ride),
-    /// How many skiers were there on the ride's day.
+    /// Number of skiers on the ride's day.
     ResortDaySkiers(Ride),
 }
 
-/// A workload that cannot be.
+/// An invalid workload.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidWorkload {
-    /// Fewer rides exist than are wanted.
+    /// There are fewer distinct rides than requested.
     #[error(
-        "the ranges of resorts, days, skiers, lifts and minutes hold {space} distinct rides, fewer than the {wanted} asked for: widen one of them"
+        "the ranges of resorts, days, skiers, lifts and minutes contain {space} distinct rides, fewer than the requested {wanted}: widen one of them"
     )]
     SpaceTooSmall {
-        /// Rides that exist.
+        /// Number of distinct rides.
         space: u128,
-        /// Rides that are wanted.
+        /// Number of requested rides.
         wanted: u64,
     },
-    /// A share outside 0 to 1.
-    #[error("the share of reads must be a number from 0 to 1, not {0}")]
+    /// The share is outside 0 to 1.
+    #[error("the share of reads must be 0 to 1, not {0}")]
     Reads(String),
-    /// Requests without rides.
+    /// A bulk request without rides.
     #[error("a bulk request needs at least one line")]
     EmptyBulk,
 }
 
 impl Workload {
-    /// The requests that follow from a seed. `reads` is the share of questions, 0 to 1; `bulk` the rides in a request.
+    /// The requests of a seed; `reads` is the share of reads, 0 to 1; `bulk` is the number of rides per request.
     ///
     /// # Errors
-    /// When the share is none, or a bulk request is empty.
+    /// If the share is invalid, or a bulk request is empty.
     pub fn new(
         ranges: Ranges,
         seed: u64,
@@ -158,7 +158,7 @@ impl Workload {
     /// Limits the workload to the rides of these numbers.
     ///
     /// # Errors
-    /// When there are not so many.
+    /// If there are fewer rides.
     pub fn limit(&mut self, rides: Range<u64>) -> Result<(), InvalidWorkload> {
         let space = self.ranges.space();
         if u128::from(rides.end) > space {
@@ -171,19 +171,19 @@ impl Workload {
         Ok(())
     }
 
-    /// Where the rides take place.
+    /// The ranges of the rides.
     #[must_use]
     pub fn ranges(&self) -> &Ranges {
         &self.ranges
     }
 
-    /// Whether no request carries a ride.
+    /// Whether no request contains a ride.
     #[must_use]
     pub fn only_reads(&self) -> bool {
         self.reads == MILLION
     }
 
-    /// Most rides that a request carries.
+    /// Maximum number of rides per request.
     #[must_use]
     pub fn rides_per_request(&self) -> u64 {
         self.bulk.unwrap_or(1)
@@ -195,31 +195,31 @@ impl Workload {
         self.ranges.ride(self.order.at(u128::from(number)))
     }
 
-    /// How many requests carry all the rides, the questions between them counted; `None` when no request carries any.
+    /// Number of requests for all rides, including the reads between them; `None` if no request contains a ride.
     #[must_use]
     pub fn requests(&self) -> Option<u64> {
         let (wanted, per_million) = (self.writes(), MILLION - self.reads);
-        // Of `n` requests `n * per_million / MILLION`, rounded up, carry rides: the least `n` with `wanted`.
+        // Of `n` requests `n * per_million / MILLION`, rounded up, contain rides: the least `n` with `wanted`.
         let before = u128::from(wanted.checked_sub(1)?) * u128::from(MILLION);
         let requests = before.checked_div(u128::from(per_million))? + 1;
         Some(u64::try_from(requests).unwrap_or(u64::MAX))
     }
 
-    /// How many rides the first so many requests carry.
+    /// Number of rides in the first requests.
     #[must_use]
     pub fn rides_in(&self, requests: u64) -> u64 {
         let writes = requests - self.reads_before(requests);
         writes.saturating_mul(self.rides_per_request())
     }
 
-    /// What a request says, from 0; `None` when the rides are used up.
+    /// Content of a request, numbered from 0; `None` if there are no more rides.
     #[must_use]
     pub fn work(&self, request: u64) -> Option<Work> {
         let reads = self.reads_before(request);
         let writes = request - reads;
         let begun = writes.saturating_mul(self.rides_per_request());
         if self.reads_before(request + 1) > reads {
-            return Some(Work::Read(self.question(request, begun)));
+            return Some(Work::Read(self.read_request(request, begun)));
         }
         if writes >= self.writes() {
             return None;
@@ -231,19 +231,19 @@ impl Workload {
         })
     }
 
-    /// Requests that are needed to carry all rides.
+    /// Number of requests needed for all rides.
     fn writes(&self) -> u64 {
         (self.rides.end - self.rides.start).div_ceil(self.rides_per_request())
     }
 
-    /// Reads among the first so many requests: spread evenly.
+    /// Number of reads among the first requests, evenly distributed.
     fn reads_before(&self, requests: u64) -> u64 {
         let reads = u128::from(requests) * u128::from(self.reads) / u128::from(MILLION);
         u64::try_from(reads).unwrap_or(u64::MAX)
     }
 
-    /// Something about one of the rides that were begun before.
-    fn question(&self, request: u64, begun: u64) -> Question {
+    /// A read of one of the earlier rides.
+    fn read_request(&self, request: u64, begun: u64) -> ReadRequest {
         let known = if self.only_reads() {
             ASKED_WITHOUT_RIDES
         } else {
@@ -253,15 +253,15 @@ impl Workload {
         let space = u64::try_from(self.ranges.space()).unwrap_or(u64::MAX);
         let ride = self.ride(random % known.clamp(1, space));
         match mix(random) % 3 {
-            0 => Question::DayVertical(ride),
-            1 => Question::SeasonVertical(ride),
-            _ => Question::ResortDaySkiers(ride),
+            0 => ReadRequest::DayVertical(ride),
+            1 => ReadRequest::SeasonVertical(ride),
+            _ => ReadRequest::ResortDaySkiers(ride),
         }
     }
 }
 
 impl Ranges {
-    /// How many distinct rides there are.
+    /// Number of distinct rides.
     #[must_use]
     pub fn space(&self) -> u128 {
         self.lengths().into_iter().map(u128::from).product()
@@ -287,7 +287,7 @@ impl Ranges {
         ]
     }
 
-    /// The ride at a place below [`Self::space`], each place another one.
+    /// The ride at an index below [`Self::space`]; every index gives a different ride.
     fn ride(&self, place: u128) -> Ride {
         let mut rest = place;
         let offsets = self.lengths().map(|length| {
@@ -348,7 +348,7 @@ mod tests {
         assert_eq!(parse_range::<Day>("5-5").unwrap().start().get(), 5);
         for (text, says) in [
             ("0", "from 1 to 366"),
-            ("9-5", "from high to low"),
+            ("9-5", "decreasing range"),
             ("5-367", "from 1 to 366"),
             ("5..7", "whole number"),
             ("", "whole number"),
@@ -375,7 +375,7 @@ mod tests {
             assert_eq!(carried, (1..501).collect::<Vec<_>>());
             assert!(questions as f64 <= reads * requests as f64);
             assert!(questions as f64 >= reads * requests as f64 - 1.0);
-            // Behind the last ride there are only questions left, if any.
+            // After the last ride there are only reads, if any.
             let left = (requests..requests + 50).filter_map(|request| workload.work(request));
             assert!(left.into_iter().all(|work| matches!(work, Work::Read(_))));
         }
@@ -387,12 +387,12 @@ mod tests {
         let workload = workload(0.5, None, 0..1000);
         let rides: Vec<Ride> = (0..1000).map(|number| workload.ride(number)).collect();
         for request in (1..400).step_by(2) {
-            let Some(Work::Read(question)) = workload.work(request) else {
-                panic!("request {request} asks nothing");
+            let Some(Work::Read(read_request)) = workload.work(request) else {
+                panic!("request {request} is not a read");
             };
-            let (Question::DayVertical(ride)
-            | Question::SeasonVertical(ride)
-            | Question::ResortDaySkiers(ride)) = question;
+            let (ReadRequest::DayVertical(ride)
+            | ReadRequest::SeasonVertical(ride)
+            | ReadRequest::ResortDaySkiers(ride)) = read_request;
             let number = rides.iter().position(|other| *other == ride).unwrap() as u64;
             assert!(number <= request / 2);
         }
@@ -424,7 +424,7 @@ mod tests {
         assert!(small.limit(0..60).is_ok());
         let error = small.limit(0..61).unwrap_err().to_string();
         assert!(
-            error.contains("hold 60 distinct rides, fewer than the 61"),
+            error.contains("contain 60 distinct rides, fewer than the requested 61"),
             "{error}"
         );
     }

@@ -1,10 +1,10 @@
-//! What became of the rides that a worker took.
+//! Counters of a worker's rides by result.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use skilift_core::store::Applied;
 
-/// Rides by what became of them, since the worker's start.
+/// Numbers of rides by result, since the worker's start.
 #[derive(Debug, Default)]
 pub struct Counts {
     applied: AtomicU64,
@@ -20,13 +20,13 @@ impl Counts {
         self.dead.fetch_add(dead, Ordering::Relaxed);
     }
 
-    /// Rides that were stored and had not been there before.
+    /// Newly stored rides.
     #[must_use]
     pub fn applied(&self) -> u64 {
         self.applied.load(Ordering::Relaxed)
     }
 
-    /// Rides that were there before.
+    /// Rides that were already stored.
     #[must_use]
     pub fn duplicate(&self) -> u64 {
         self.duplicate.load(Ordering::Relaxed)

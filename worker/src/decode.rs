@@ -1,14 +1,15 @@
-//! Messages to rides and dead letters.
+//! Decodes messages into rides and dead letters.
 
 use skilift_core::books::Settlement;
 use skilift_core::message::{FORMAT, lines, parse_line};
 use skilift_core::queue::{DeadLetter, Delivery};
 use skilift_core::ride::Ride;
 
-/// After so many returns a message's lines are dead: it keeps killing or blocking whoever takes it.
+/// Delivery limit: after this many returns all lines of a message become dead letters, because it keeps crashing or blocking
+/// its consumers.
 pub(crate) const KILLS_WORKERS_AFTER: u64 = 50;
 
-/// What a message holds.
+/// The content of a message.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Decoded {
     pub(crate) rides: Vec<Ride>,
@@ -16,8 +17,8 @@ pub(crate) struct Decoded {
 }
 
 impl Decoded {
-    /// Reads the lines of a message. Every line that is not blank becomes a ride or a dead letter. Says what becomes of the
-    /// message when the store takes all its rides.
+    /// Parses the lines of a message; every line that is not blank becomes a ride or a dead letter. Returns the settlement of the
+    /// message for the case that the store applies all its rides.
     pub(crate) fn add(&mut self, delivery: &Delivery) -> Settlement {
         let before = (self.rides.len(), self.dead.len());
         let all_dead = why_all_lines_are_dead(delivery);
@@ -49,16 +50,16 @@ fn why_all_lines_are_dead(delivery: &Delivery) -> Option<String> {
     if delivery.returns >= KILLS_WORKERS_AFTER {
         let returns = delivery.returns;
         return Some(format!(
-            "kills workers: the message came back {returns} times unacknowledged"
+            "poison message: redelivered {returns} times without acknowledgement"
         ));
     }
-    // A message without a version is a foreign one, and read as the present format.
+    // A message without a version is a foreign one, and is parsed in the current format.
     delivery.format.filter(|&format| format > FORMAT).map(|format| {
-        format!("written in format {format}, and this worker reads up to {FORMAT}: upgrade workers first")
+        format!("message format {format} is newer than the newest supported format {FORMAT}: upgrade workers first")
     })
 }
 
-/// How many rides a message holds, as far as can be told without reading it.
+/// Estimated number of rides in a message, without parsing it.
 pub(crate) fn count_rides(delivery: &Delivery) -> usize {
     match delivery.rides {
         Some(rides) => rides as usize,
@@ -132,7 +133,7 @@ mod tests {
             ids[..2],
             ["0000000000000001-0-7-2", "0000000000000001-0-7-6"]
         );
-        // The same line is the same letter, another one is not.
+        // The same line gives the same dead letter, a different line another one.
         assert!(ids[2].starts_with("foreign-") && ids[2] == ids[3] && ids[3] != ids[4]);
         assert_eq!(ids[5..], ["0000000000000001-0-5-3"]);
     }
@@ -152,7 +153,7 @@ mod tests {
             returns: 50,
             ..delivery(GOOD)
         };
-        assert!(decode(&killer).dead[0].reason.starts_with("kills workers"));
+        assert!(decode(&killer).dead[0].reason.starts_with("poison message"));
         let foreign = Delivery {
             format: None,
             id: None,

@@ -1,4 +1,4 @@
-//! Keeps as many lanes as are wanted, by the settings that are wanted.
+//! Runs the desired number of consumers with the desired settings.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::lane::Lane;
 use crate::lanes::Lanes;
 use crate::wanted::{Rest, Wanted};
 
-/// What turns orders into lanes.
+/// Applies the desired state to the consumers.
 pub(crate) struct Follower<E> {
     pub(crate) flags: WorkerSettings,
     pub(crate) lanes: Arc<Lanes>,
@@ -20,7 +20,7 @@ pub(crate) struct Follower<E> {
 }
 
 impl<E: Engine> Follower<E> {
-    /// Follows orders until the process drains.
+    /// Applies the desired state until the process drains.
     pub(crate) async fn run(self, mut orders: watch::Receiver<Orders>) -> Result<(), TaskError> {
         let draining = self.life.draining();
         loop {
@@ -29,7 +29,7 @@ impl<E: Engine> Follower<E> {
             tokio::select! {
                 () = draining.cancelled() => return Ok(()),
                 changed = orders.changed() => if changed.is_err() {
-                    // Nobody gives orders any more: the last ones stand.
+                    // No further updates: the last state remains in force.
                     draining.cancelled().await;
                 },
                 () = self.lanes.rested.notified() => {}
@@ -46,7 +46,7 @@ impl<E: Engine> Follower<E> {
         }
     }
 
-    /// Starts the lanes that are missing. Those that shall not run come to rest by themselves, and stay for later.
+    /// Starts missing consumers; surplus ones become idle on their own and are kept for later.
     fn fit_lanes(&self) {
         let wanted = self.lanes.wanted.borrow().lanes(self.lanes.most);
         self.engine.make_room(wanted.max(self.lanes.running()));
@@ -59,12 +59,12 @@ impl<E: Engine> Follower<E> {
                 engine: Arc::clone(&self.engine),
                 draining: self.life.draining(),
             };
-            self.life.spawn("worker lane", lane.run());
+            self.life.spawn("worker thread", lane.run());
         }
     }
 }
 
-/// Logs what is wanted, and who says so.
+/// Logs the desired settings and their source.
 pub(crate) fn announce(wanted: &Wanted) {
     let WorkerSettings {
         threads,
@@ -73,16 +73,16 @@ pub(crate) fn announce(wanted: &Wanted) {
         linger_ms,
     } = wanted.settings;
     let source = match wanted.generation {
-        Some(generation) => format!("settings {} of the console", generation.number),
-        None => "settings of the flags".to_owned(),
+        Some(generation) => format!("console settings version {}", generation.version),
+        None => "settings from flags".to_owned(),
     };
     match &wanted.rest {
         None => tracing::info!(
             "{source}: {threads} threads, prefetch {prefetch} rides, batches of {batch} rides, linger {linger_ms} ms"
         ),
-        Some(Rest::Paused) => tracing::info!("paused: finishing what was delivered"),
+        Some(Rest::Paused) => tracing::info!("paused: finishing delivered messages"),
         Some(Rest::Drained(plan)) => {
-            tracing::info!("draining by plan {plan}: finishing what was delivered");
+            tracing::info!("draining by plan {plan}: finishing delivered messages");
         }
     }
 }

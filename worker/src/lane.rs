@@ -1,4 +1,4 @@
-//! One lane: works on one intake after another, by what is wanted of it, until the process drains.
+//! One consumer: opens one session after another according to its desired settings, until the process drains.
 
 use std::sync::Arc;
 
@@ -12,19 +12,19 @@ use crate::lanes::Lanes;
 use crate::session::{Interrupted, Session};
 use crate::wanted::{LaneSettings, Wanted};
 
-/// What a lane works with.
+/// Dependencies of a consumer.
 pub(crate) struct Lane<E> {
     /// Its number within the worker, from 0.
     pub(crate) number: usize,
     pub(crate) state: LaneState,
     pub(crate) lanes: Arc<Lanes>,
     pub(crate) engine: Arc<E>,
-    /// Ready when the process is about to end.
+    /// Cancelled at shutdown.
     pub(crate) draining: CancellationToken,
 }
 
 impl<E: Engine> Lane<E> {
-    /// Works and rests, as is wanted, until the process drains.
+    /// Consumes or idles according to its desired settings, until the process drains.
     pub(crate) async fn run(self) -> Result<(), TaskError> {
         let mut changes = self.lanes.wanted.subscribe();
         while !self.draining.is_cancelled() {
@@ -32,7 +32,7 @@ impl<E: Engine> Lane<E> {
             let Some(settings) = self.settings_in(&wanted) else {
                 self.state.rests(wanted);
                 self.lanes.rested.notify_one();
-                // The sender lives as long as this lane.
+                // The sender exists as long as this consumer.
                 let _ = self.draining.run_until_cancelled(changes.changed()).await;
                 continue;
             };
@@ -61,7 +61,7 @@ impl<E: Engine> Lane<E> {
         (self.number < wanted.lanes(self.lanes.most)).then(|| wanted.of_each_lane())
     }
 
-    /// Works until `stop`; then what was delivered already is stored.
+    /// Consumes until `stop`, then stores the messages that are already delivered.
     async fn work(
         &self,
         settings: LaneSettings,
@@ -69,7 +69,7 @@ impl<E: Engine> Lane<E> {
     ) -> Result<(), TaskError> {
         let mut pauses = retry::pauses();
         loop {
-            // Nothing is held while a session is being opened, so that a stop need not wait for it.
+            // No message is unacked while a session opens, so a stop need not wait for it.
             let opening = stop.run_until_cancelled(Session::open(self, settings, stop));
             let ended = match opening.await {
                 None => return Ok(()),
@@ -102,12 +102,12 @@ impl<E: Engine> Lane<E> {
         }
     }
 
-    /// Waits for what must work before the lane may consume again. Its messages are back in the queue by now; what is
-    /// done here is done again when they come, and changes nothing then.
+    /// Waits until the failed operation succeeds, before the consumer starts again. Its messages are back in the queue by now;
+    /// repeating the operation when they are redelivered has no effect.
     async fn recover(&self, why: Interrupted) {
         match why {
             Interrupted::Engine(_) | Interrupted::Cancelled => {}
-            // No probe says as much as the batch itself.
+            // The batch itself is the best probe.
             Interrupted::Store { batch, .. } => {
                 for pause in retry::pauses() {
                     match self.engine.apply(&batch).await {

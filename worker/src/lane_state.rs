@@ -1,4 +1,4 @@
-//! What one lane is doing, for the health check and for the worker's heartbeat.
+//! State of one consumer, for the health check and for the worker's heartbeat.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -10,23 +10,23 @@ use tokio::time::Instant;
 
 use crate::wanted::Wanted;
 
-/// The state of one lane.
+/// The state of one consumer.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct LaneState(Arc<Mutex<Figures>>);
 
-/// What is known of a lane. Counts only grow.
+/// Figures of a consumer; counters only increase.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Figures {
-    /// What the lane has taken up; `None` before it took up anything.
+    /// The desired state that the consumer has applied; `None` before the first one.
     pub(crate) follows: Option<Arc<Wanted>>,
-    /// Whether it has settings to work by.
+    /// Whether it has settings to run with.
     pub(crate) is_running: bool,
-    /// What keeps it from working, when something does.
+    /// Blocked reason, if any.
     pub(crate) hindrance: Option<String>,
-    /// Messages that it may hold; 0 while it does not consume.
+    /// Prefetch in messages; 0 while it does not consume.
     prefetch_messages: u16,
     pub(crate) held_messages: u32,
-    /// When it took the message that it holds longest.
+    /// Receive time of its oldest unacked message.
     pub(crate) held_since: Option<Instant>,
     pub(crate) oldest_held_accepted_at_ms: Option<u64>,
     pub(crate) delivered: Taken,
@@ -37,7 +37,7 @@ pub(crate) struct Figures {
     busy_since: Option<Instant>,
 }
 
-/// Messages and the rides in them.
+/// A number of messages and of the rides in them.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Taken {
     pub(crate) messages: u64,
@@ -52,7 +52,7 @@ impl Taken {
 }
 
 impl LaneState {
-    /// The lane begins to work by what is wanted.
+    /// Records that the consumer starts with the desired settings.
     pub(crate) fn starts(&self, wanted: Arc<Wanted>) {
         let mut figures = self.figures();
         figures.follows = Some(wanted);
@@ -61,12 +61,12 @@ impl LaneState {
         }
     }
 
-    /// What is wanted has changed, and for this lane nothing with it.
+    /// Records that the desired state has changed, but not for this consumer.
     pub(crate) fn goes_on(&self, wanted: Arc<Wanted>) {
         self.figures().follows = Some(wanted);
     }
 
-    /// The lane has nothing to do.
+    /// Records that the consumer is idle.
     pub(crate) fn rests(&self, wanted: Arc<Wanted>) {
         let mut figures = self.figures();
         figures.follows = Some(wanted);
@@ -74,14 +74,14 @@ impl LaneState {
         figures.hindrance = None;
     }
 
-    /// The lane consumes, with so many messages ahead.
+    /// Records that the consumer consumes with this prefetch.
     pub(crate) fn consumes(&self, prefetch_messages: u16) {
         let mut figures = self.figures();
         figures.prefetch_messages = prefetch_messages;
         figures.hindrance = None;
     }
 
-    /// What was not acknowledged is no longer the lane's.
+    /// Records that the consumer no longer holds unacked messages.
     pub(crate) fn closed(&self) {
         let mut figures = self.figures();
         figures.prefetch_messages = 0;
@@ -91,17 +91,17 @@ impl LaneState {
         figures.pause_busy();
     }
 
-    /// The lane stores.
+    /// Records that storing works.
     pub(crate) fn working(&self) {
         self.figures().hindrance = None;
     }
 
-    /// Something keeps the lane from storing.
+    /// Records the reason why the consumer cannot store.
     pub(crate) fn hindered(&self, why: impl Into<String>) {
         self.figures().hindrance = Some(why.into());
     }
 
-    /// The lane holds one more message.
+    /// Records a received message.
     pub(crate) fn took(&self, message: &Delivery, rides: usize) {
         let mut figures = self.figures();
         figures.delivered.add(1, rides);
@@ -112,12 +112,12 @@ impl LaneState {
         figures.oldest_held_accepted_at_ms = oldest.into_iter().flatten().min();
     }
 
-    /// The lane begins to store what it gathered.
+    /// Records the start of storing a batch.
     pub(crate) fn stores(&self) {
         self.figures().busy_since = Some(Instant::now());
     }
 
-    /// The lane has acknowledged all that it held, but for `left`.
+    /// Records that the consumer has acknowledged all messages except `left`.
     pub(crate) fn acked(&self, messages: usize, rides: usize, left: Option<&Delivery>) {
         let mut figures = self.figures();
         figures.pause_busy();
@@ -128,9 +128,9 @@ impl LaneState {
         figures.oldest_held_accepted_at_ms = left.and_then(|left| left.accepted_at_ms);
     }
 
-    /// What is known now.
+    /// The current figures.
     pub(crate) fn figures(&self) -> MutexGuard<'_, Figures> {
-        // Nothing that holds the lock can panic half-way through a change.
+        // No holder of the lock can panic in the middle of a change.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -142,7 +142,7 @@ impl Figures {
         }
     }
 
-    /// Time that the lane has spent on storing, up to now.
+    /// Total time that the consumer has spent storing.
     pub(crate) fn busy(&self) -> Duration {
         self.busy
             + self
@@ -150,16 +150,16 @@ impl Figures {
                 .map_or(Duration::ZERO, |since| since.elapsed())
     }
 
-    /// What the heartbeat says of the lane.
+    /// The consumer's part of the heartbeat.
     pub(crate) fn report(&self, lane: u32) -> ConsumerReport {
         ConsumerReport {
-            lane,
+            thread: lane,
             prefetch_messages: self.prefetch_messages.into(),
-            held_messages: self.held_messages,
+            unacked_messages: self.held_messages,
             acked_messages: self.acked.messages,
             acked_rides: self.acked.rides,
             last_ack_at_ms: self.last_ack_at_ms,
-            hindrance: self.hindrance.clone(),
+            blocked_reason: self.hindrance.clone(),
         }
     }
 }

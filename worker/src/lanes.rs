@@ -1,4 +1,4 @@
-//! All lanes of a worker: how many there are, what they follow, and how the worker is because of it.
+//! All consumers of a worker: their number, their desired state, and the resulting health of the worker.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -12,22 +12,22 @@ use crate::counts::Counts;
 use crate::lane_state::{Figures, LaneState};
 use crate::wanted::{Rest, Wanted};
 
-/// Longest time from acceptance to storage that is told apart: a day.
+/// Maximum recorded time from acceptance to storage: one day.
 const LONGEST_MS: u64 = 86_400_000;
 
-/// What the lanes of a worker share.
+/// Shared state of a worker's consumers.
 pub(crate) struct Lanes {
-    /// What they shall do.
+    /// The desired state.
     pub(crate) wanted: watch::Sender<Arc<Wanted>>,
-    /// What all of them did when they last did the same.
+    /// The last desired state that all of them had applied.
     ran: Mutex<Arc<Wanted>>,
-    /// How many may run at once.
+    /// Maximum number of running consumers.
     pub(crate) most: usize,
     states: Mutex<Vec<LaneState>>,
-    /// Told when a lane comes to rest.
+    /// Notified when a consumer becomes idle.
     pub(crate) rested: tokio::sync::Notify,
     pub(crate) counts: Arc<Counts>,
-    /// From acceptance to storage, in milliseconds, for each ride.
+    /// Time from acceptance to storage of each ride, in milliseconds.
     pub(crate) stored_after_ms: Durations,
 }
 
@@ -45,7 +45,7 @@ impl Lanes {
         }
     }
 
-    /// The state of a new lane, and its number.
+    /// The number and the state of a new consumer.
     pub(crate) fn add(&self) -> (usize, LaneState) {
         let mut states = self.states();
         let (number, state) = (states.len(), LaneState::default());
@@ -53,12 +53,12 @@ impl Lanes {
         (number, state)
     }
 
-    /// Lanes that there are, at work or at rest.
+    /// Number of consumers, running or idle.
     pub(crate) fn count(&self) -> usize {
         self.states().len()
     }
 
-    /// Lanes that are at work.
+    /// Number of running consumers.
     pub(crate) fn running(&self) -> usize {
         let states = self.states();
         states
@@ -78,7 +78,7 @@ impl Lanes {
             .collect()
     }
 
-    /// What all lanes do, or did before they were told the last change that some have not taken up yet.
+    /// The desired state that all consumers have applied; the previous one while some have not applied the last change.
     fn ran(&self, lanes: &[Figures]) -> Arc<Wanted> {
         let wanted = Arc::clone(&self.wanted.borrow());
         let has_taken_up = |lane: &Figures| {
@@ -93,7 +93,7 @@ impl Lanes {
         Arc::clone(&ran)
     }
 
-    /// Ready when all lanes that shall work do, degraded when some do, unavailable when none does.
+    /// Ready if all desired consumers store, degraded if some do, unavailable if none does.
     pub(crate) fn health(&self, is_ending: bool) -> Health {
         self.health_of(&self.figures(), is_ending)
     }
@@ -106,7 +106,7 @@ impl Lanes {
         let mut hindered = running.iter().filter_map(|lane| lane.hindrance.as_ref());
         if let Some(first) = hindered.next() {
             let (hindered, running) = (1 + hindered.count(), running.len());
-            let message = format!("{hindered} of {running} threads do not store: {first}");
+            let message = format!("{hindered} of {running} threads are blocked: {first}");
             return if hindered == running {
                 Health::because(Readiness::Unavailable, message)
             } else {
@@ -118,13 +118,13 @@ impl Lanes {
             None => Health::plain(Readiness::Ready),
             Some(Rest::Paused) => Health::because(Readiness::Ready, "consumption is paused"),
             Some(Rest::Drained(plan)) => {
-                let message = format!("drained by plan {plan}: it consumes nothing");
+                let message = format!("drained by plan {plan}: not consuming");
                 Health::because(Readiness::Draining, message)
             }
         }
     }
 
-    /// What the heartbeat says of the worker.
+    /// The worker's part of the heartbeat.
     pub(crate) fn status(&self, is_ending: bool) -> Status {
         let lanes = self.figures();
         let ran = self.ran(&lanes);
@@ -133,9 +133,9 @@ impl Lanes {
             .all(|lane| !lane.is_running && lane.held_messages == 0);
         let activity = match &self.wanted.borrow().rest {
             _ if is_ending => Activity::Draining { plan: None },
-            None => Activity::Working,
+            None => Activity::Active,
             Some(Rest::Paused) if is_at_rest => Activity::Paused,
-            Some(Rest::Paused) => Activity::Working,
+            Some(Rest::Paused) => Activity::Active,
             Some(Rest::Drained(plan)) if is_at_rest => Activity::Drained { plan: plan.clone() },
             Some(Rest::Drained(plan)) => Activity::Draining {
                 plan: Some(plan.clone()),
@@ -169,13 +169,13 @@ impl Lanes {
             acked_messages: sum(|lane| lane.acked.messages),
             acked_rides: sum(|lane| lane.acked.rides),
             redelivered_messages: sum(|lane| lane.redelivered_messages),
-            oldest_held_accepted_at_ms: lanes
+            oldest_unacked_accepted_at_ms: lanes
                 .iter()
                 .filter_map(|lane| lane.oldest_held_accepted_at_ms)
                 .min(),
-            longest_held_ms: longest_held.map(|held| held.as_millis() as u64),
-            stored_after_ms: self.stored_after_ms.take(),
-            lanes: running.map(|(number, lane)| lane.report(number)).collect(),
+            longest_unacked_ms: longest_held.map(|held| held.as_millis() as u64),
+            accept_to_stored_ms: self.stored_after_ms.take(),
+            consumers: running.map(|(number, lane)| lane.report(number)).collect(),
         }
     }
 }
@@ -193,7 +193,10 @@ mod tests {
                 batch: 1000,
                 linger_ms: 25,
             },
-            generation: Some(Generation { number, hash: 1 }),
+            generation: Some(Generation {
+                version: number,
+                hash: 1,
+            }),
             rest,
         }
     }
@@ -218,7 +221,7 @@ mod tests {
         assert_eq!(degraded.status, Readiness::Degraded);
         assert_eq!(
             degraded.message.unwrap(),
-            "1 of 2 threads do not store: still connecting"
+            "1 of 2 threads are blocked: still connecting"
         );
         other.consumes(9);
         assert_eq!(lanes.health(false).status, Readiness::Ready);
@@ -229,7 +232,7 @@ mod tests {
     fn a_generation_runs_when_every_lane_has_taken_it_up() {
         let lanes = Lanes::new(wanted(1, None), 8);
         let [one, other] = start(&lanes);
-        let generation = || lanes.status(false).generation.unwrap().number;
+        let generation = || lanes.status(false).generation.unwrap().version;
         let second = Arc::new(wanted(2, None));
         lanes.wanted.send_replace(Arc::clone(&second));
         one.goes_on(Arc::clone(&second));

@@ -1,17 +1,17 @@
-//! The worker: takes rides from the queue and stores them.
+//! The worker: consumes rides from the queue and stores them.
 //!
 //! # Layout
 //!
-//! - [`start`] checks what no waiting would mend and starts the lanes.
-//! - `wanted`: what the lanes shall do. `follow`: keeps as many of them as that takes, while the console changes it.
-//! - `lane`: the loop of one lane, over as many intakes as it takes.
-//! - `session`: one intake's work: gather a batch, store it, acknowledge it, again.
-//! - `decode`: messages to rides and dead letters. `prefetch`: how many messages make the wanted number of rides.
-//! - `lane_state`: what a lane is doing; `lanes`: how the worker is because of it, for the health check and the heartbeat.
-//!   [`Counts`]: what became of the rides.
+//! - [`start`] checks for permanent errors and starts the consumers.
+//! - `wanted`: the desired state of the consumers. `follow`: applies it, also when the console changes it.
+//! - `lane`: the loop of one consumer over its sessions.
+//! - `session`: the loop of one session: gather a batch, store it, acknowledge it.
+//! - `decode`: messages to rides and dead letters. `prefetch`: number of messages for the desired number of rides.
+//! - `lane_state`: state of a consumer; `lanes`: resulting health of the worker, for the health check and the heartbeat.
+//!   [`Counts`]: numbers of rides by result.
 //!
-//! A lane acknowledges a batch only after all its rides, indexes and dead letters are safe. Whatever fails before that is
-//! done again, by this lane or by the next consumer, and changes nothing the second time.
+//! A consumer acknowledges a batch only after all its rides, indexes and dead letters are durable. Work that fails before that
+//! is repeated by this or another consumer; repeating it has no effect.
 
 mod counts;
 mod decode;
@@ -38,31 +38,31 @@ use crate::follow::{Follower, announce};
 use crate::lanes::Lanes;
 use crate::wanted::Wanted;
 
-/// A worker that runs.
+/// A running worker.
 pub struct Worker {
-    /// How it is.
+    /// Its health.
     pub health: HealthCheck,
-    /// What became of the rides so far.
+    /// Numbers of rides by result so far.
     pub counts: Arc<Counts>,
     lanes: Arc<Lanes>,
     draining: CancellationToken,
 }
 
 impl Worker {
-    /// What its heartbeat says of it. Times from acceptance to storage are those since the last call.
+    /// Its part of the heartbeat; times from acceptance to storage cover the time since the last call.
     #[must_use]
     pub fn status(&self) -> Status {
         self.lanes.status(self.draining.is_cancelled())
     }
 }
 
-/// Starts the lanes, which end when `life` drains. Until `orders` say otherwise they work by `flags`.
+/// Starts the consumers, which end when `life` drains; they use the settings of `flags` until `orders` change them.
 ///
-/// A queue or a store that is merely absent is waited for.
+/// An unavailable queue or store is retried.
 ///
 /// # Errors
-/// When queue or store refuse us, the queues have other arguments, the store would forget what it acknowledges, or its data
-/// is newer than this version.
+/// If queue or store refuse the connection, the queues have other arguments, the store is not durable, or its data is newer
+/// than this version.
 pub async fn start<E: Engine>(
     flags: WorkerSettings,
     orders: watch::Receiver<Orders>,
@@ -90,12 +90,12 @@ pub async fn start<E: Engine>(
     })
 }
 
-/// Lets pass what waiting may mend, and logs it.
+/// Ignores and logs transient errors.
 fn forgive(outcome: Result<(), EngineError>) -> Result<(), EngineError> {
     match outcome {
         Err(error) if error.is_permanent() => Err(error),
         Err(error) => {
-            tracing::warn!("{}; trying again", chain(&error));
+            tracing::warn!("{}; retrying", chain(&error));
             Ok(())
         }
         Ok(()) => Ok(()),

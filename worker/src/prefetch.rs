@@ -1,22 +1,22 @@
-//! How many messages to have delivered ahead, so that they hold the wanted number of rides.
+//! Number of messages to prefetch, so that they contain the desired number of rides.
 //!
-//! RabbitMQ counts messages; a message holds one ride when traffic is thin and hundreds when it is dense. The prefetch
-//! follows the mean size of the messages that come, in steps large enough to be worth a new consumer.
+//! RabbitMQ counts messages; a message contains one ride at low traffic and hundreds at high traffic. The prefetch
+//! follows the mean size of the received messages, in steps large enough to justify a new consumer.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Rides in the largest message that a publisher sends by default: what is assumed until messages have come.
+/// Rides in the largest message that a publisher sends by default, assumed until messages have arrived.
 const LARGEST_MESSAGE_RIDES: f64 = 256.0;
-/// Weight of one more message in the mean.
+/// Weight of a new message in the mean.
 const WEIGHT: f64 = 1.0 / 64.0;
-/// The prefetch changes when it is off by more than this factor.
+/// The prefetch changes if it is off by more than this factor.
 const TOLERANCE: f64 = 1.5;
-/// Least time between two changes.
+/// Minimum time between two changes.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Follows the size of messages.
+/// Tracks the mean size of messages.
 #[derive(Debug)]
 pub(crate) struct PrefetchGauge {
     wanted_rides: f64,
@@ -33,7 +33,7 @@ impl PrefetchGauge {
         }
     }
 
-    /// Learns from a batch of messages.
+    /// Records a batch of messages.
     pub(crate) fn saw(&mut self, messages: usize, rides: usize) {
         if messages == 0 {
             return;
@@ -43,14 +43,14 @@ impl PrefetchGauge {
         self.mean_rides = (self.mean_rides * kept + of_batch * (1.0 - kept)).max(1.0);
     }
 
-    /// The prefetch that fits what was seen, in messages.
+    /// The suitable prefetch, in messages.
     pub(crate) fn messages(&self) -> u16 {
         let messages = (self.wanted_rides / self.mean_rides).clamp(1.0, f64::from(u16::MAX));
-        // Clamped to what fits.
+        // Clamped to the range of the type.
         messages as u16
     }
 
-    /// The prefetch to change to, when `current` is too far off and the last change is long enough ago.
+    /// The new prefetch, if `current` is too far off and the last change is long enough ago.
     pub(crate) fn change_from(&mut self, current: u16, now: Instant) -> Option<u16> {
         let fitting = self.messages();
         let ratio = f64::from(fitting) / f64::from(current.max(1));

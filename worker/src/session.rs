@@ -1,4 +1,4 @@
-//! One intake's work: gather a batch, store it, acknowledge it, again.
+//! One session of a consumer: gather a batch, store it, acknowledge it, repeat.
 
 use std::time::Duration;
 
@@ -21,22 +21,22 @@ use crate::lane::Lane;
 use crate::prefetch::PrefetchGauge;
 use crate::wanted::LaneSettings;
 
-/// How long a batch is held while it cannot be stored. After that the channel is closed, so that its messages go back
+/// Maximum time to hold a batch that cannot be stored. After that the channel is closed, so that its messages are requeued
 /// once and RabbitMQ's `consumer_timeout` never fires.
 const HOLD: Duration = Duration::from_secs(30);
-/// A message that came back so often is stored alone, so that it cannot drag others along.
+/// A message that was redelivered this often is stored alone, so that it cannot affect other messages.
 const ALONE_AFTER: u64 = 5;
 
-/// Why an intake's work ended early. Whatever was not acknowledged comes again.
+/// Why a session ended early; unacknowledged messages are redelivered.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Interrupted {
-    /// Queue or store cannot be turned to; nothing is held.
+    /// Queue or store is unreachable; no message is unacked.
     #[error("{}", chain(.0))]
     Engine(#[from] EngineError),
     /// The queue has cancelled the consumer.
-    #[error("the queue handed out no more: it was deleted, or moved to another node")]
+    #[error("RabbitMQ cancelled the consumer: the queue was deleted or moved to another node")]
     Cancelled,
-    /// The store does not take a batch.
+    /// The store does not accept a batch.
     #[error("{}", chain(.error))]
     Store { batch: Batch, error: StoreError },
     #[error("{}", chain(.error))]
@@ -47,7 +47,7 @@ pub(crate) enum Interrupted {
 }
 
 impl Interrupted {
-    /// Whether the process must end: trying again would build on what may not be on disk.
+    /// Whether the process must exit: a retry would depend on data that may not be on disk.
     pub(crate) fn is_fatal(&self) -> bool {
         match self {
             Self::Engine(error) => error.is_fatal(),
@@ -64,27 +64,27 @@ impl From<QueueError> for Interrupted {
     }
 }
 
-/// The work of a lane on one intake.
+/// One session of a consumer.
 pub(crate) struct Session<'a, E: Engine> {
     lane: &'a Lane<E>,
     settings: LaneSettings,
-    /// Ready when the lane shall take no more messages.
+    /// Cancelled when the consumer must stop taking messages.
     stop: &'a CancellationToken,
     intake: E::Intake,
     gauge: PrefetchGauge,
-    /// A message that did not fit into the batch before it.
+    /// A message that did not fit into the previous batch.
     held: Option<Delivery>,
-    /// Whether no more messages are asked for: to stop, or to change the prefetch.
+    /// Whether the consumer is cancelled, to stop or to change the prefetch.
     cancelled: bool,
     has_stored: bool,
 }
 
-/// Messages that are stored and acknowledged together, in the order of their tags.
+/// Messages that are stored and acknowledged together, in the order of their delivery tags.
 #[derive(Default)]
 struct Gathered {
     messages: Vec<Delivery>,
     rides: usize,
-    /// Whether the consumer has handed out all it had.
+    /// Whether the consumer has delivered all its messages.
     exhausted: bool,
 }
 
@@ -114,12 +114,12 @@ impl<'a, E: Engine> Session<'a, E> {
         self.has_stored
     }
 
-    /// Closes the intake: what was not acknowledged goes back to the queue.
+    /// Closes the session; unacknowledged messages are requeued.
     pub(crate) async fn close(self) {
         self.intake.close().await;
     }
 
-    /// Works until the lane shall stop: then it stores what was delivered already, and ends.
+    /// Runs until the consumer must stop, then stores the messages that are already delivered.
     pub(crate) async fn work(&mut self) -> Result<(), Interrupted> {
         loop {
             let gathered = self.gather().await?;
@@ -147,8 +147,8 @@ impl<'a, E: Engine> Session<'a, E> {
         }
     }
 
-    /// Waits for a message, then takes what comes until the batch is full, holds all that the prefetch allows, or has
-    /// lingered long enough.
+    /// Waits for a message, then gathers messages until the batch is full, contains all that the prefetch allows, or its linger
+    /// time is over.
     async fn gather(&mut self) -> Result<Gathered, Interrupted> {
         let mut gathered = Gathered::default();
         let mut leave_at = None;
@@ -191,7 +191,7 @@ impl<'a, E: Engine> Session<'a, E> {
             }
         };
         tokio::select! {
-            // The stop first: while messages are waiting there is always a next one.
+            // Check the stop first, because with a backlog there is always a next message.
             biased;
             () = self.stop.cancelled(), if !self.cancelled => {}
             next = self.intake.next() => match next {
@@ -210,8 +210,8 @@ impl<'a, E: Engine> Session<'a, E> {
         self.intake.cancel().await
     }
 
-    /// Asks for no more messages when the prefetch no longer fits their size; once those delivered are stored, the lane
-    /// consumes again with one that does.
+    /// Cancels the consumer if the prefetch no longer fits the message size; once the delivered messages are stored, it consumes
+    /// again with a suitable prefetch.
     async fn follow_message_size(&mut self) -> Result<(), QueueError> {
         let current = self.intake.prefetch();
         if !self.cancelled && self.gauge.change_from(current, Instant::now()).is_some() {
@@ -220,7 +220,7 @@ impl<'a, E: Engine> Session<'a, E> {
         Ok(())
     }
 
-    /// Stores rides, puts dead letters away, and writes both in the books. All of it is safe when this returns.
+    /// Stores rides, publishes dead letters, and records both for reconciliation; all of it is durable when this returns.
     async fn store(&mut self, messages: &[Delivery]) -> Result<(), Interrupted> {
         let mut decoded = Decoded::default();
         let decoding = messages.iter().map(|message| decoded.add(message));
@@ -240,7 +240,7 @@ impl<'a, E: Engine> Session<'a, E> {
         Ok(())
     }
 
-    /// Applies a batch, again and again until it is stored or was held for too long.
+    /// Applies a batch, with retries until it is stored or the time limit is reached.
     async fn apply(&mut self, batch: Batch) -> Result<Applied, Interrupted> {
         let started = Instant::now();
         let mut pauses = retry::pauses();
@@ -258,13 +258,13 @@ impl<'a, E: Engine> Session<'a, E> {
                 return Err(Interrupted::Store { batch, error });
             }
             let text = chain(&error);
-            tracing::warn!("a batch is not stored yet: {text}; trying again");
+            tracing::warn!("a batch is not stored yet: {text}; retrying");
             self.lane.state.hindered(text);
             tokio::time::sleep(pauses.next().unwrap_or_default()).await;
         }
     }
 
-    /// Puts dead letters away, again and again until they are safe or were held for too long.
+    /// Publishes dead letters, with retries until they are durable or the time limit is reached.
     async fn put_away(&mut self, mut letters: Vec<DeadLetter>) -> Result<(), Interrupted> {
         let started = Instant::now();
         let mut pauses = retry::pauses();
@@ -277,14 +277,17 @@ impl<'a, E: Engine> Session<'a, E> {
                 return Err(Interrupted::DeadLetters { letters, error });
             }
             let text = chain(&error);
-            tracing::error!("{} dead letters wait: {text}", letters.len());
+            tracing::error!(
+                "cannot publish {} dead letters: {text}; retrying",
+                letters.len()
+            );
             self.lane.state.hindered(text);
             tokio::time::sleep(pauses.next().unwrap_or_default()).await;
         }
         Ok(())
     }
 
-    /// Writes in the books what became of messages, again and again until it is written or they were held for too long.
+    /// Records the settlement of messages, with retries until it is written or the time limit is reached.
     async fn settle(&mut self, settlements: &[Settlement]) -> Result<(), Interrupted> {
         let started = Instant::now();
         let mut pauses = retry::pauses();
@@ -295,19 +298,18 @@ impl<'a, E: Engine> Session<'a, E> {
             };
             metrics::counter!("skilift_store_retries_total").increment(1);
             if error.is_fatal() || self.gives_up(started) {
-                // The rides are stored; what is to be waited for is a store that can be written.
+                // The rides are stored; the retry only waits for a writable store.
                 let batch = Batch::new(Vec::new());
                 return Err(Interrupted::Store { batch, error });
             }
             let text = chain(&error);
-            tracing::warn!("a batch is not in the books yet: {text}; trying again");
+            tracing::warn!("the settlement of a batch is not recorded yet: {text}; retrying");
             self.lane.state.hindered(text);
             tokio::time::sleep(pauses.next().unwrap_or_default()).await;
         }
     }
 
-    /// Whether what could not be put away goes back to the queue. In a drain it does so at once: nothing is lost by it,
-    /// and the process can end.
+    /// Whether to give up and requeue the messages; immediately in a drain, because no message is lost and the process can exit.
     fn gives_up(&self, started: Instant) -> bool {
         started.elapsed() > HOLD || self.lane.draining.is_cancelled()
     }
@@ -315,13 +317,13 @@ impl<'a, E: Engine> Session<'a, E> {
 
 enum Next {
     Message(Delivery),
-    /// The batch has waited long enough for more.
+    /// The linger time of the batch is over.
     Linger,
-    /// The consumer has handed out all it had.
+    /// The consumer has delivered all its messages.
     Exhausted,
 }
 
-/// A ride that the store refused, as the line of the message that it came in, and which of the messages that is.
+/// The line and the message of a ride that the store rejected.
 fn refused_letter(ride: &Ride, reason: &str, messages: &[Delivery]) -> (usize, DeadLetter) {
     let letter = |(at, message): (usize, &Delivery)| {
         let mut found = lines(&message.body);
@@ -329,7 +331,7 @@ fn refused_letter(ride: &Ride, reason: &str, messages: &[Delivery]) -> (usize, D
         let letter = DeadLetter::of_line(message, number, line, reason.to_owned());
         Some((at, letter))
     };
-    // Every ride comes from a line of these messages; should none be found, it is written anew.
+    // Every ride comes from a line of these messages; if none is found, the line is generated again.
     messages
         .iter()
         .enumerate()

@@ -1,28 +1,28 @@
-//! What the lanes of a worker shall do: what the console says, else what the flags said.
+//! The desired state of a worker's consumers: from the console, else from flags.
 
 use std::time::Duration;
 
 use skilift_core::control::{Generation, Orders, WorkerSettings};
 
-/// What a worker shall do.
+/// The desired state of a worker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Wanted {
     pub(crate) settings: WorkerSettings,
-    /// `None` where the flags said so.
+    /// `None` if the settings come from flags.
     pub(crate) generation: Option<Generation>,
     pub(crate) rest: Option<Rest>,
 }
 
-/// Why a worker shall consume nothing.
+/// Why a worker must not consume.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Rest {
-    /// Consumption is paused everywhere.
+    /// Consumption is paused on all workers.
     Paused,
-    /// This worker shall drain, says a plan.
+    /// A plan drains this worker.
     Drained(String),
 }
 
-/// What of the settings concerns one lane.
+/// The settings of one consumer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct LaneSettings {
     pub(crate) prefetch_rides: usize,
@@ -31,7 +31,7 @@ pub(crate) struct LaneSettings {
 }
 
 impl Wanted {
-    /// Follows orders. Settings that nobody could run leave those of `before`.
+    /// Applies the desired state; invalid settings leave those of `before` in force.
     pub(crate) fn by(orders: &Orders, flags: WorkerSettings, before: Option<&Self>) -> Self {
         let document = orders.document.as_deref();
         let (settings, generation) = match document.and_then(|document| document.worker) {
@@ -39,7 +39,7 @@ impl Wanted {
             Some(said) => match (said.value.check(), before) {
                 (Ok(()), _) => (said.value, Some(said.generation)),
                 (Err(error), before) => {
-                    tracing::error!("the console's settings cannot be run: {error}");
+                    tracing::error!("the console's settings cannot be applied: {error}");
                     before.map_or((flags, None), |before| (before.settings, before.generation))
                 }
             },
@@ -53,7 +53,7 @@ impl Wanted {
         }
     }
 
-    /// How many lanes shall run, where at most `most` may.
+    /// Desired number of consumers, at most `most`.
     pub(crate) fn lanes(&self, most: usize) -> usize {
         match self.rest {
             Some(_) => 0,
@@ -61,7 +61,7 @@ impl Wanted {
         }
     }
 
-    /// What every lane that runs shall work by.
+    /// The settings of every running consumer.
     pub(crate) fn of_each_lane(&self) -> LaneSettings {
         let WorkerSettings {
             prefetch,
@@ -95,8 +95,8 @@ mod tests {
         let document = Document {
             worker: threads.map(settings),
             pause: is_paused.then(|| Pause {
-                since_ms: 1,
-                by: "ann".to_owned(),
+                paused_at_ms: 1,
+                paused_by: "ann".to_owned(),
             }),
             ..Document::default()
         };
@@ -115,7 +115,7 @@ mod tests {
         assert_eq!(wanted(&orders(None, false, None)), flags);
         let said = wanted(&orders(Some(5), false, None));
         assert_eq!((said.lanes(8), said.lanes(1)), (5, 1));
-        assert_eq!(said.generation.unwrap().number, 7);
+        assert_eq!(said.generation.unwrap().version, 7);
         let paused = wanted(&orders(Some(5), true, None));
         assert_eq!((paused.lanes(8), &paused.rest), (0, &Some(Rest::Paused)));
         let drained = wanted(&orders(Some(5), true, Some("p1")));

@@ -1,4 +1,4 @@
-//! What the client is told of its upload.
+//! The response to an upload.
 
 use std::time::Duration;
 
@@ -15,48 +15,48 @@ use crate::error::retry_after_seconds;
 use crate::extract::ApiJson;
 use crate::ingest::{NotCovered, Refused};
 
-/// Most rejected lines that an answer names.
+/// Maximum rejected lines listed in a response.
 const MOST_NAMED: usize = 100;
-/// When to send the rest of an upload that a drain ended.
+/// `Retry-After` of an upload that a drain ended.
 const AFTER_DRAIN: Duration = Duration::from_secs(1);
 
-/// Why an upload ends before its body does.
+/// Why an upload ends before its body.
 #[derive(Debug)]
 pub(super) enum Stop {
-    /// A message was refused.
+    /// A message was rejected.
     Refused(PublishError),
-    /// The body cannot be read on.
+    /// The rest of the body cannot be read.
     Broken(String),
-    /// The body is longer than it may be.
+    /// The body is too large.
     TooLarge,
-    /// Nothing came for too long, or too little.
+    /// The body stalled, or arrived too slowly.
     Halted,
-    /// The process is about to end.
+    /// The process is shutting down.
     Draining,
-    /// The ingest key of the one who sends it does not count any more.
+    /// The ingest key of the caller is no longer valid.
     TurnedOut(Refused),
 }
 
 /// Why a line is rejected.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum LineRefusal {
-    /// It is no ride.
+    /// The line is not a ride.
     #[error(transparent)]
     Line(#[from] LineError),
-    /// It is one that cannot have taken place.
+    /// The ride is impossible according to the catalogue.
     #[error(transparent)]
     NotListed(#[from] NotListed),
-    /// It is one of a resort for which the ingest key does not count.
+    /// The ingest key is not valid for the ride's resort.
     #[error(transparent)]
     NotCovered(#[from] NotCovered),
 }
 
-/// What became of some lines.
+/// Results of some lines.
 #[derive(Default)]
 pub(super) struct Tally {
     accepted: u64,
     rejected: u64,
-    /// The first of the rejected ones.
+    /// The first rejected lines.
     errors: Vec<LineProblem>,
     has_long_line: bool,
 }
@@ -75,7 +75,7 @@ impl Tally {
         }
     }
 
-    /// Adds what became of the lines after these.
+    /// Adds the results of the following lines.
     pub(super) fn add(&mut self, later: Self) {
         self.accepted += later.accepted;
         self.rejected += later.rejected;
@@ -85,7 +85,7 @@ impl Tally {
     }
 }
 
-/// What became of the lines.
+/// Results of the lines.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct BulkAnswer {
     #[serde(skip)]
@@ -94,18 +94,18 @@ pub(crate) struct BulkAnswer {
     retry_after: Option<Duration>,
     #[serde(skip)]
     challenge: Option<&'static str>,
-    /// Why not all is well; only where the status is not 200.
+    /// The error; only if the status is not 200.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     message: Option<String>,
-    /// Rides that are safe.
+    /// Number of durably accepted rides.
     accepted: u64,
-    /// Lines that are no rides.
+    /// Number of rejected lines.
     rejected: u64,
-    /// The first 100 of them.
+    /// The first 100 rejected lines.
     #[schema(max_items = 100)]
     errors: Vec<LineProblem>,
-    /// Where to go on: the first line that is not settled. Numbers here count the lines before it.
+    /// The first line that is not settled, where a new request can continue. The numbers here count the lines before it.
     #[serde(rename = "nextLine", skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1, nullable = false)]
     next_line: Option<u64>,
@@ -122,7 +122,7 @@ pub(crate) struct LineProblem {
 }
 
 impl BulkAnswer {
-    /// Tells of `settled` lines, and of what ended the upload before the given line.
+    /// Builds the response from the `settled` lines, and from what ended the upload before the given line.
     pub(super) fn new(settled: Tally, stop: Option<(Stop, u64)>) -> Self {
         let (stop, next_line) = stop.unzip();
         let retry_after = match &stop {
@@ -140,7 +140,7 @@ impl BulkAnswer {
             None if settled.has_long_line => (
                 StatusCode::PAYLOAD_TOO_LARGE,
                 Some(format!(
-                    "some lines have more than {MAX_LINE_BYTES} bytes and were rejected; the others are stored"
+                    "lines with more than {MAX_LINE_BYTES} bytes were rejected; the others are stored"
                 )),
             ),
             None => (StatusCode::OK, None),
@@ -169,11 +169,11 @@ impl Stop {
             ),
             Self::Halted => (
                 StatusCode::REQUEST_TIMEOUT,
-                "the body came to a halt, or too slowly".to_owned(),
+                "upload stalled or too slow".to_owned(),
             ),
             Self::Draining => (
                 StatusCode::SERVICE_UNAVAILABLE,
-                "the server is about to end".to_owned(),
+                "the server is shutting down".to_owned(),
             ),
             Self::TurnedOut(refused) => (refused.status(), refused.to_string()),
         };

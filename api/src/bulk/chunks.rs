@@ -1,4 +1,4 @@
-//! The bytes of an upload, inflated where they were compressed.
+//! The bytes of an upload, decompressed if necessary.
 
 use std::io;
 use std::time::Duration;
@@ -19,41 +19,41 @@ use super::answer::Stop;
 use crate::error::ApiError;
 use crate::extract::essence;
 
-/// Most bytes of a body, inflated.
+/// Maximum bytes of a body after decompression.
 pub(super) const MAX_BYTES: usize = 64 * 1024 * 1024;
-/// Bytes that are inflated at once.
+/// Bytes that are decompressed at a time.
 const INFLATED_AT_ONCE: usize = 64 * 1024;
-/// How long a body may come to a halt.
+/// Maximum time without data.
 const HALT: Duration = Duration::from_secs(20);
-/// Bytes a second that a body must bring in the mean, beyond its first [`HALT`].
+/// Minimum mean bytes per second of a body after its first [`HALT`].
 const LEAST_RATE: usize = 16 * 1024;
-/// The names under which NDJSON goes about. Only the first one is documented.
+/// Media types of NDJSON; only the first one is documented.
 const NDJSON: [&str; 3] = [
     "application/x-ndjson",
     "application/ndjson",
     "application/jsonl",
 ];
 
-/// How a body may be compressed.
+/// Compression of a body.
 #[derive(Clone, Copy, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Encoding {
-    /// Not at all.
+    /// No compression.
     Identity,
-    /// With gzip.
+    /// gzip.
     Gzip,
 }
 
-/// An upload's bytes as they come.
+/// The bytes of an upload as they arrive.
 pub(super) struct Chunks {
     source: Source,
-    /// Bytes that may still be handed out.
+    /// Bytes that may still be returned.
     room: usize,
-    /// Whether more came than may.
+    /// Whether the body is larger than allowed.
     is_too_large: bool,
-    /// How long the chunks so far were waited for. The time in which we hold the client up is not counted.
+    /// Total time spent waiting for chunks, without the time in which the server slows the client down.
     waited: Duration,
-    /// Since when the next chunk is waited for.
+    /// Start of the wait for the next chunk.
     waiting_since: Option<Instant>,
 }
 
@@ -62,16 +62,16 @@ enum Source {
     Gzip(Box<Gunzip>),
 }
 
-/// The bytes as they come over the wire.
+/// The bytes as received.
 type Wire = MapErr<BodyDataStream, fn(axum::Error) -> io::Error>;
 type Gunzip = GzipDecoder<StreamReader<Wire, Bytes>>;
 
 impl Chunks {
-    /// Looks at what the body says it is.
+    /// Checks the media type and the encoding of the body.
     pub(super) fn open(headers: &HeaderMap, body: Body) -> Result<Self, ApiError> {
         check_type(headers)?;
         let encoding = match read_encoding(headers)? {
-            // Nothing is nothing, however it is compressed.
+            // An empty body is empty with any encoding.
             Encoding::Gzip if body.is_end_stream() => Encoding::Identity,
             encoding => encoding,
         };
@@ -81,7 +81,7 @@ impl Chunks {
             Encoding::Identity => Source::Plain(stream),
             Encoding::Gzip => {
                 let mut gunzip = GzipDecoder::new(StreamReader::new(stream));
-                // Files that were compressed one by one and joined are one file.
+                // Concatenated gzip files are one file.
                 gunzip.multiple_members(true);
                 Source::Gzip(Box::new(gunzip))
             }
@@ -95,7 +95,7 @@ impl Chunks {
         })
     }
 
-    /// The next bytes; `None` at the end. Nothing is lost when it is not awaited to its end.
+    /// The next bytes; `None` at the end. Cancel safe.
     pub(super) async fn next(&mut self) -> Result<Option<Bytes>, Stop> {
         if self.is_too_large {
             return Err(Stop::TooLarge);
@@ -115,7 +115,7 @@ impl Chunks {
     }
 }
 
-/// How long the next chunk may take, when so many bytes have come in this time.
+/// Timeout of the next chunk after this number of bytes in this time.
 fn patience(received: usize, waited: Duration) -> Duration {
     let earned = Duration::from_secs_f64(received as f64 / LEAST_RATE as f64);
     HALT.min((HALT + earned).saturating_sub(waited))
@@ -134,7 +134,7 @@ impl Source {
                 match gunzip.read_buf(&mut inflated).await {
                     Ok(0) => Ok(None),
                     Ok(_) => Ok(Some(inflated.freeze())),
-                    Err(error) => Err(Stop::Broken(format!("the body's gzip is broken: {error}"))),
+                    Err(error) => Err(Stop::Broken(format!("the body is invalid gzip: {error}"))),
                 }
             }
         }
@@ -148,8 +148,8 @@ fn check_type(headers: &HeaderMap) -> Result<(), ApiError> {
     }
     let send = format!("send the header Content-Type: {}", NDJSON[0]);
     Err(ApiError::UnsupportedMedia(match found {
-        Some(other) => format!("a body of type {other:?} is not understood here; {send}"),
-        None => format!("the body does not say what it is; {send}"),
+        Some(other) => format!("unsupported body type {other:?}; {send}"),
+        None => format!("missing Content-Type; {send}"),
     }))
 }
 
@@ -164,7 +164,7 @@ fn read_encoding(headers: &HeaderMap) -> Result<Encoding, ApiError> {
         Ok(Encoding::Gzip)
     } else {
         Err(ApiError::UnsupportedMedia(format!(
-            "the encoding {text:?} is not understood here; send gzip, or leave Content-Encoding out"
+            "unsupported encoding {text:?}; use gzip, or omit Content-Encoding"
         )))
     }
 }

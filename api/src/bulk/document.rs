@@ -1,4 +1,4 @@
-//! How an upload's body is documented. Its lines are read as the domain's own rides.
+//! Documentation of an upload's body; its lines are parsed as the domain's rides.
 
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{Ref, RefOr, Schema};
@@ -25,7 +25,7 @@ pub(super) struct RideLine {
     lift: u16,
 }
 
-/// Rides, one a line. Any text is answered: what is no ride in it is rejected line by line.
+/// Rides, one per line. Any text is accepted as a body; invalid lines are rejected one by one.
 pub(super) struct RideLines;
 
 impl PartialSchema for RideLines {
@@ -35,7 +35,7 @@ impl PartialSchema for RideLines {
             .schema_type(Type::String)
             .content_media_type("application/x-ndjson")
             .content_schema(Some(line))
-            .description(Some("Rides, one a line."))
+            .description(Some("Rides, one per line."))
             .into()
     }
 }

@@ -1,36 +1,35 @@
-//! Lines out of chunks. A line that lies within one chunk is handed out where it lies; one that spans chunks is put
-//! together, and never more of it is held than a line may have.
+//! Splits chunks into lines: a line within one chunk is returned without a copy; one that spans chunks is buffered up to the
+//! maximum line length.
 
 use skilift_core::message::MAX_LINE_BYTES;
 
-/// Cuts chunks into lines, which it numbers from 1.
+/// Splits chunks into lines, numbered from 1.
 #[derive(Debug, Default)]
 pub(super) struct Lines {
-    /// Lines handed out.
+    /// Number of returned lines.
     count: u64,
-    /// The beginning of a line whose end has not come yet.
+    /// The start of a line whose end has not arrived yet.
     held: Vec<u8>,
-    /// How much of that line has come, held or not.
+    /// Length of that line so far, buffered or not.
     length: usize,
-    /// Whether `held` was handed out and can go.
+    /// Whether `held` was returned and can be cleared.
     spent: bool,
 }
 
-/// A line without its end.
+/// A line without its line break.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Line<'a> {
-    /// All of it.
+    /// The complete line.
     Whole(&'a [u8]),
-    /// It has so many bytes, which are too many.
+    /// A line that is too long, with its length in bytes.
     TooLong(usize),
 }
 
-/// What is held of a line: the most it may have, and a carriage return.
+/// Buffer size: the maximum line length and a carriage return.
 const MOST_HELD: usize = MAX_LINE_BYTES + 1;
 
 impl Lines {
-    /// The next line that ends within `chunk`, which it takes away; at the chunk's end it keeps what is left and gives
-    /// `None`.
+    /// Takes the next line that ends within `chunk`; at the end of the chunk it buffers the rest and returns `None`.
     pub(super) fn next<'a, 'c: 'a>(&'a mut self, chunk: &mut &'c [u8]) -> Option<(u64, Line<'a>)> {
         self.forget_spent();
         let Some(end) = memchr::memchr(b'\n', chunk) else {
@@ -48,13 +47,13 @@ impl Lines {
         Some(self.hand_out())
     }
 
-    /// The last line, when it has no line end.
+    /// The last line, if it has no line break.
     pub(super) fn last(&mut self) -> Option<(u64, Line<'_>)> {
         self.forget_spent();
         (self.length > 0).then(|| self.hand_out())
     }
 
-    /// The number of the line that comes next, or has begun.
+    /// Number of the next or the started line.
     pub(super) fn next_number(&self) -> u64 {
         self.count + 1
     }
@@ -80,7 +79,7 @@ impl Lines {
 }
 
 impl<'a> Line<'a> {
-    /// A line of `length` bytes, of which `text` is the beginning or all.
+    /// A line of `length` bytes; `text` is its start or all of it.
     fn new(text: &'a [u8], length: usize) -> Self {
         if length > MOST_HELD {
             return Self::TooLong(length);
@@ -97,7 +96,7 @@ impl<'a> Line<'a> {
 mod tests {
     use super::*;
 
-    /// Cuts `body` into chunks of `size` bytes, and these into lines, written as text.
+    /// Splits `body` into chunks of `size` bytes, and these into lines, as text.
     fn cut(body: &[u8], size: usize) -> Vec<(u64, String)> {
         let write = |(number, line): (u64, Line<'_>)| match line {
             Line::Whole(text) => (number, String::from_utf8_lossy(text).into_owned()),

@@ -1,4 +1,4 @@
-//! Sends an upload's rides as messages of their own, a few at a time, and settles its lines in order.
+//! Publishes the rides of an upload in separate messages, a few at a time, and settles its lines in order.
 
 use std::time::Duration;
 
@@ -16,29 +16,29 @@ use crate::ingest::{Caller, Scope};
 use crate::node::upload_places;
 use crate::state::ApiState;
 
-/// Messages of one upload that may wait for their confirm at once.
+/// Maximum unconfirmed messages of one upload.
 const IN_FLIGHT: usize = 4;
-/// How long a message waits for its places before it is asked anew how many it takes.
+/// How long a message waits for its permits before their number is computed again.
 const RECOUNT: Duration = Duration::from_secs(1);
 
-/// An upload on its way.
+/// A running upload.
 pub(super) struct Upload<'a> {
     api: &'a ApiState,
-    /// Who sends it, and for which resorts he may.
+    /// The caller and its permitted resorts.
     caller: Caller,
     scope: Scope,
-    /// What became of the lines up to the first one that is not settled yet.
+    /// Results of the lines before the first unsettled one.
     settled: Tally,
-    /// Messages on their way, in the order of their lines.
+    /// Unconfirmed messages, in the order of their lines.
     in_flight: FuturesOrdered<BoxFuture<'a, (Part, Result<(), PublishError>)>>,
-    /// The lines after those on their way, and the rides in them.
+    /// The lines after the unconfirmed ones, and their rides.
     next: Part,
     body: MessageBody,
-    /// The first refusal, and the first line of the message that was refused.
+    /// The first rejection, and the first line of the rejected message.
     refused: Option<(PublishError, u64)>,
 }
 
-/// Some lines in a row, and what becomes of them when their rides are confirmed.
+/// Consecutive lines, and their results once their rides are confirmed.
 struct Part {
     first_line: u64,
     tally: Tally,
@@ -67,13 +67,13 @@ impl<'a> Upload<'a> {
         }
     }
 
-    /// Finds out whether the sender still may.
+    /// Checks whether the caller is still authorised.
     pub(super) fn ask_again(&mut self) -> Result<(), Stop> {
         self.scope = self.api.guard.scope(self.caller).map_err(Stop::TurnedOut)?;
         Ok(())
     }
 
-    /// Takes a line, and sends a message when it is full.
+    /// Adds a line, and sends the message when it is full.
     pub(super) async fn take(&mut self, number: u64, line: Line<'_>) -> Result<(), Stop> {
         match self.read(line) {
             Ok(Some(ride)) => self.body.push(&ride),
@@ -87,11 +87,11 @@ impl<'a> Upload<'a> {
             self.confirmed().await?;
         }
         self.send(number + 1);
-        // A message sets off when it is first polled; one that is confirmed meanwhile is settled by the way.
+        // A message is sent when it is first polled; messages that are confirmed meanwhile are settled here.
         self.confirmed().now_or_never().unwrap_or(Ok(()))
     }
 
-    /// Waits until the oldest message on its way is confirmed; for ever when there is none.
+    /// Waits until the oldest unconfirmed message is confirmed; forever if there is none.
     pub(super) async fn confirmed(&mut self) -> Result<(), Stop> {
         let Some((part, outcome)) = self.in_flight.next().await else {
             return std::future::pending().await;
@@ -103,8 +103,8 @@ impl<'a> Upload<'a> {
         }
     }
 
-    /// Sends what is left, waits for all that is on its way, and says how it went. `stop` is what ended the upload before
-    /// its body did, with the line that was not read any more.
+    /// Sends the rest, waits for all confirms, and returns the response. `stop` is what ended the upload before its body, with
+    /// the first unread line.
     pub(super) async fn finish(mut self, stop: Option<(Stop, u64)>) -> BulkAnswer {
         if self.body.rides() > 0 && self.refused.is_none() {
             self.send(u64::MAX);
@@ -119,7 +119,7 @@ impl<'a> Upload<'a> {
         BulkAnswer::new(self.settled, stop)
     }
 
-    /// The ride in a line; `None` in a blank one.
+    /// The ride in a line; `None` for a blank line.
     fn read(&self, line: Line<'_>) -> Result<Option<Ride>, LineRefusal> {
         let text = match line {
             Line::Whole(text) if text.trim_ascii().is_empty() => return Ok(None),
@@ -138,7 +138,7 @@ impl<'a> Upload<'a> {
         part.tally.accept(body.rides());
         let api = self.api;
         let sending = async move {
-            // Waits here while the uploads hold all their places.
+            // Waits while the uploads hold all their permits.
             let _places = places_for(api, body.rides()).await;
             (part, api.publisher.publish_message(body).await)
         };
@@ -147,7 +147,7 @@ impl<'a> Upload<'a> {
 
     fn settle(&mut self, part: Part, outcome: Result<(), PublishError>) {
         match outcome {
-            // No line after the first refusal counts as settled, stored or not.
+            // No line after the first rejection is settled, whether stored or not.
             _ if self.refused.is_some() => {}
             Ok(()) => self.settled.add(part.tally),
             Err(error) => self.refused = Some((error, part.first_line)),
@@ -155,13 +155,13 @@ impl<'a> Upload<'a> {
     }
 }
 
-/// Places for a message's rides, or all that there are: it may have been begun when messages were larger.
+/// Permits for a message's rides, or all permits: the message may have been started when messages were larger.
 async fn places_for(api: &ApiState, rides: usize) -> Option<SemaphorePermit<'_>> {
     loop {
         let all = upload_places(api.publisher.settings());
         let wanted = u32::try_from(rides).map_or(all, |rides| rides.min(all));
         let acquiring = api.upload_places.acquire_many(wanted);
-        // Never closed; but there may be fewer by now than were wanted.
+        // Never closed, but by now there may be fewer permits than requested.
         if let Ok(places) = tokio::time::timeout(RECOUNT, acquiring).await {
             return places.ok();
         }

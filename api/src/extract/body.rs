@@ -1,4 +1,4 @@
-//! JSON bodies, in and out.
+//! JSON bodies of requests and responses.
 
 use std::time::Duration;
 
@@ -14,17 +14,17 @@ use skilift_core::message::without_place;
 use super::media_type::{essence, is_json};
 use crate::error::ApiError;
 
-/// Largest JSON body, in bytes.
+/// Maximum JSON body in bytes.
 const MAX_BYTES: usize = 64 * 1024;
-/// How long a body may take to arrive.
+/// Timeout for receiving a body.
 const ARRIVAL: Duration = Duration::from_secs(10);
 
-/// A JSON body: of a request, checked, or of an answer.
+/// A validated JSON body of a request, or the JSON body of a response.
 pub(crate) struct ApiJson<T>(pub(crate) T);
 
-/// A body that a client sends.
+/// A request body.
 pub(crate) trait JsonBody: DeserializeOwned {
-    /// What it is, for "the body is not ...".
+    /// Its name, for "the body is not ...".
     const IS: &'static str;
 }
 
@@ -43,10 +43,10 @@ fn check_type(headers: &HeaderMap) -> Result<(), ApiError> {
     match essence(headers) {
         Some(essence) if is_json(essence) => Ok(()),
         Some(other) => Err(ApiError::UnsupportedMedia(format!(
-            "a body of type {other:?} is not understood here; {send}"
+            "unsupported body type {other:?}; {send}"
         ))),
         None => Err(ApiError::UnsupportedMedia(format!(
-            "the body does not say what it is; {send}"
+            "missing Content-Type; {send}"
         ))),
     }
 }
@@ -69,14 +69,14 @@ async fn collect(body: Body) -> Result<Vec<u8>, ApiError> {
         }
         Ok(bytes)
     };
-    // Costs a clock reading: the timer is set only when the body is not there yet.
+    // The timer is created only if the body has not arrived yet.
     let arrived = tokio::time::timeout(ARRIVAL, collecting).await;
     arrived.unwrap_or(Err(ApiError::TooSlow))
 }
 
 fn parse<T: JsonBody>(bytes: &[u8]) -> Result<T, ApiError> {
     let what = T::IS;
-    // serde would take an array for an object whose fields come in order.
+    // serde would accept an array for an object with the fields in order.
     if bytes.trim_ascii_start().starts_with(b"[") {
         let message = format!("the body is not {what}: it is an array instead of an object");
         return Err(ApiError::BadRequest(message));
@@ -94,7 +94,7 @@ fn parse<T: JsonBody>(bytes: &[u8]) -> Result<T, ApiError> {
     })
 }
 
-/// Whether this is the text of a `RangeError`, which needs no introduction.
+/// Whether this is the text of a `RangeError`, which needs no prefix.
 fn names_range(text: &str) -> bool {
     text.split_once(' ')
         .is_some_and(|(_, rest)| rest.starts_with("must be a whole number from "))
@@ -108,7 +108,7 @@ impl<T: Serialize> IntoResponse for ApiJson<T> {
                 (content_type, Body::from(json)).into_response()
             }
             Err(error) => {
-                tracing::error!("an answer cannot be written as JSON: {error}");
+                tracing::error!("cannot serialise a response as JSON: {error}");
                 StatusCode::INTERNAL_SERVER_ERROR.into_response()
             }
         }

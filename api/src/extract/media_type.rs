@@ -1,4 +1,4 @@
-//! What a body says it is.
+//! Media type of a body.
 
 use axum::http::{HeaderMap, header};
 

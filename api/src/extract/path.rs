@@ -1,4 +1,4 @@
-//! Numbers out of the URL's path.
+//! Numbers in the URL's path.
 
 use std::str::FromStr;
 
@@ -10,12 +10,12 @@ use skilift_core::ride::{Day, LiftId, ResortDay, ResortId, Season, SkierId};
 
 use crate::error::ApiError;
 
-/// What the path says, each number under its own name: `{resortID}`, `{seasonID}`, `{dayID}`, `{skierID}`, `{liftID}`.
+/// The numbers in the path, by name: `{resortID}`, `{seasonID}`, `{dayID}`, `{skierID}`, `{liftID}`.
 pub(crate) struct ApiPath<T>(pub(crate) T);
 
-/// A value that can be found in a path.
+/// A value from a path.
 pub(crate) trait FromPath: Sized {
-    /// Finds it among the path's values.
+    /// Extracts it from the path's values.
     fn from_path(values: &RawPathParams) -> Result<Self, RangeError>;
 }
 
@@ -31,7 +31,7 @@ impl<S: Send + Sync, T: FromPath> FromRequestParts<S> for ApiPath<T> {
 fn refuse(rejection: RawPathParamsRejection) -> ApiError {
     match rejection {
         RawPathParamsRejection::InvalidUtf8InPathParam(error) => {
-            ApiError::BadRequest(format!("the URL cannot be read: {error}"))
+            ApiError::BadRequest(format!("invalid URL: {error}"))
         }
         other => ApiError::Internal(other.to_string()),
     }
@@ -39,11 +39,11 @@ fn refuse(rejection: RawPathParamsRejection) -> ApiError {
 
 fn find<T: FromStr<Err = RangeError>>(values: &RawPathParams, name: &str) -> Result<T, RangeError> {
     let found = values.iter().find(|(key, _)| *key == name);
-    // A route without the name is a mistake in the router, and is answered like an empty value.
+    // A route without the name is a bug in the router, and is handled like an empty value.
     found.map(|(_, text)| text).unwrap_or_default().parse()
 }
 
-/// Finds a number under the name that it has everywhere on the wire.
+/// Extracts a number by its wire name.
 macro_rules! from_path {
     ($($number:ident),*) => {$(
         impl FromPath for $number {

@@ -1,4 +1,4 @@
-//! What follows from a URL or a body alone, so that no handler has to say it.
+//! Documentation that follows from a URL or a body alone, so that handlers need not repeat it.
 
 use std::collections::BTreeMap;
 
@@ -13,12 +13,12 @@ use super::number;
 use crate::error::Problem;
 use crate::router::other_spelling;
 
-/// What the document calls ingest keys.
+/// Name of the security scheme of ingest keys.
 const KEY: &str = "ingestKey";
-/// URLs whose answer needs neither queue nor store.
-const SELF_CONTAINED: [&str; 3] = ["/statistics", "/openapi.json", "/readyz"];
+/// URLs that need neither queue nor store.
+const SELF_CONTAINED: [&str; 4] = ["/", "/statistics", "/openapi.json", "/readyz"];
 
-/// Adds the numbers in the paths, the common refusals, and the other spellings.
+/// Adds the numbers in the paths, the common errors, and the other spellings.
 pub(super) fn complete(document: &mut OpenApi) {
     let mut respelled = BTreeMap::new();
     for (path, item) in &mut document.paths.paths {
@@ -39,9 +39,7 @@ pub(super) fn complete(document: &mut OpenApi) {
     let components = document.components.get_or_insert_default();
     let key = HttpBuilder::new()
         .scheme(HttpAuthScheme::Bearer)
-        .description(Some(
-            "An ingest key, where operators have the API ask for one",
-        ));
+        .description(Some("An ingest key, if the API requires one"));
     let key = SecurityScheme::Http(key.build());
     let schemes = &mut components.security_schemes;
     schemes.insert(KEY.to_owned(), key.into());
@@ -70,7 +68,7 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
     item.get.iter_mut().chain(item.post.iter_mut())
 }
 
-/// The other spelling is an operation of its own, and needs an id of its own.
+/// The other spelling is a separate operation and needs its own ID.
 fn rename(mut item: PathItem) -> PathItem {
     for operation in operations(&mut item) {
         if let Some(id) = &mut operation.operation_id {
@@ -124,7 +122,7 @@ fn add_refusals(operation: &mut Operation, path: &str) {
     let responses = &mut operation.responses.responses;
     for (refusal, is_possible) in refusals {
         if is_possible {
-            // Where the handler itself says more about it, its words stand.
+            // The handler's own, more specific text takes precedence.
             let shared = || Ref::from_response_name(refusal.name()).into();
             responses
                 .entry(refusal.status().to_owned())
@@ -139,7 +137,7 @@ fn add_refusals(operation: &mut Operation, path: &str) {
     }
 }
 
-/// Rides may need a key: that is the operators' choice.
+/// Rides may require a key, depending on the ingest policy.
 fn ask_for_a_key(operation: &mut Operation, covers_a_resort: bool) {
     let none: [&str; 0] = [];
     operation.security = Some(vec![
@@ -155,11 +153,11 @@ fn ask_for_a_key(operation: &mut Operation, covers_a_resort: bool) {
     }
 }
 
-/// What `WWW-Authenticate` says.
+/// The `WWW-Authenticate` header.
 fn challenge() -> (String, Header) {
     let header = HeaderBuilder::new()
         .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
-        .description(Some("By what one shows that one may: RFC 6750"));
+        .description(Some("Required authentication, see RFC 6750"));
     ("WWW-Authenticate".to_owned(), header.build())
 }
 
@@ -169,11 +167,11 @@ fn retry_after() -> (String, Header) {
         .minimum(Some(1.0));
     let header = HeaderBuilder::new()
         .schema(Some(seconds))
-        .description(Some("Seconds after which it is worth trying again"));
+        .description(Some("Seconds to wait before a retry"));
     ("Retry-After".to_owned(), header.build())
 }
 
-/// A refusal that looks the same wherever it is given.
+/// An error that is the same for all operations.
 #[derive(Clone, Copy)]
 enum Refusal {
     BadRequest,
@@ -226,14 +224,14 @@ impl Refusal {
 
     fn description(self) -> &'static str {
         match self {
-            Self::BadRequest => "Something in the request is wrong, and the message says what",
-            Self::Unauthorized => "An ingest key is needed, and none was shown that counts",
-            Self::Forbidden => "The ingest key does not count for this resort",
+            Self::BadRequest => "The request is invalid; the message names the fault",
+            Self::Unauthorized => "A valid ingest key is required",
+            Self::Forbidden => "The ingest key is not valid for this resort",
             Self::TooSlow => "The body did not arrive in time",
             Self::TooLarge => "The body is too large",
-            Self::UnsupportedMedia => "The body is of a type that is not understood here",
-            Self::Internal => "The fault is the server's",
-            Self::Unavailable => "It will work later; sending the request again is safe",
+            Self::UnsupportedMedia => "The media type of the body is not supported",
+            Self::Internal => "Internal error",
+            Self::Unavailable => "Temporarily unavailable; sending the request again is safe",
         }
     }
 

@@ -1,4 +1,4 @@
-//! The domain's numbers as schemas. Their ranges are the domain's own.
+//! Schemas of the domain's numbers, with the domain's ranges.
 
 use std::borrow::Cow;
 
@@ -7,7 +7,7 @@ use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, Type};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
-/// Declares the schema of a number, under the same name.
+/// Declares the schema of a number with the same name.
 macro_rules! number {
     ($name:ident, $description:literal) => {
         pub(crate) struct $name;
@@ -46,7 +46,7 @@ fn integer(min: u64, max: u64, description: &str) -> ObjectBuilder {
         .description(Some(description))
 }
 
-/// A season as answers write it.
+/// A season in responses.
 pub(crate) struct SeasonText;
 
 impl PartialSchema for SeasonText {
@@ -62,7 +62,7 @@ impl PartialSchema for SeasonText {
 
 impl ToSchema for SeasonText {}
 
-/// A season as requests may write it.
+/// A season in requests.
 pub(crate) struct SeasonInput;
 
 impl PartialSchema for SeasonInput {
@@ -83,7 +83,7 @@ impl PartialSchema for SeasonInput {
 
 impl ToSchema for SeasonInput {}
 
-/// A resort in a query: its id or its exact name.
+/// A resort in a query: its ID or its exact name.
 pub(crate) struct ResortIdOrName;
 
 impl PartialSchema for ResortIdOrName {

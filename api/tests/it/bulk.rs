@@ -131,7 +131,7 @@ async fn a_bad_line_never_spoils_a_good_one(on: On) {
                 {"line": 5, "message": "liftID 23 is not a lift of Zermatt"},
                 {"line": 7, "message": "resortID must be a whole number from 1 to 65535, not 0"},
                 {"line": 8, "message": "missing field `time`"},
-                {"line": 9, "message": "it is an array instead of an object"},
+                {"line": 9, "message": "it must be an object, not an array"},
                 {"line": 10, "message": "the line is not JSON: expected value"},
             ]})
         );
@@ -270,7 +270,7 @@ fn assert_broken_gzip(answer: &Answer) {
     assert_eq!(answer.status, 400, "{answer:?}");
     let message = answer.message();
     assert!(
-        message.starts_with("the body's gzip is broken: "),
+        message.starts_with("the body is invalid gzip: "),
         "{message}"
     );
     assert!(

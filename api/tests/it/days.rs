@@ -121,7 +121,7 @@ async fn numbers_out_of_range_are_named(on: On) {
         ),
         (
             "/resorts/1/seasons/2025/day/12/top?limit=1&limit=2",
-            "limit may be given once",
+            "limit must be given only once",
         ),
     ] {
         let answer = api.get(path).await;

@@ -75,7 +75,7 @@ async fn uploads_and_gates_are_not_refused_while_settings_change(on: On) {
         ];
         for (number, (lanes, message_rides, max_in_flight)) in (1..).zip(generations) {
             let settings = ApiSettings {
-                lanes,
+                channels: lanes,
                 message_rides,
                 max_in_flight,
             };
@@ -83,7 +83,7 @@ async fn uploads_and_gates_are_not_refused_while_settings_change(on: On) {
             let taken_up = || {
                 status(&api)
                     .generation
-                    .is_some_and(|taken| taken.number == number)
+                    .is_some_and(|taken| taken.version == number)
             };
             until("the settings are taken up", taken_up).await;
             assert_eq!(report(&api).settings, settings);
@@ -152,7 +152,7 @@ async fn a_node_that_drains_still_takes_rides_then_refuses_them_and_works_again(
 
     drain(&api, None);
     api.until(Readiness::Ready).await;
-    assert_eq!(status(&api).activity, Activity::Working);
+    assert_eq!(status(&api).activity, Activity::Active);
     let answer = api.post(PATH, &json!({"time": 3, "liftID": 1})).await;
     assert_eq!(answer.status, 201);
     api.queued(2).await;
@@ -165,7 +165,7 @@ async fn settings_that_cannot_be_run_change_nothing(on: On) {
         &api,
         1,
         ApiSettings {
-            lanes: 1,
+            channels: 1,
             message_rides: 0,
             max_in_flight: 10,
         },
@@ -197,7 +197,7 @@ async fn a_node_says_what_it_did(on: On) {
         On::Servers => 2,
         On::DataFolder => 1,
     };
-    assert_eq!(report.lanes, expected_lanes);
+    assert_eq!(report.channels, expected_lanes);
     let took = Durations::read(&report.post_us.unwrap()).unwrap();
     assert_eq!(took.len(), 3);
     assert!(

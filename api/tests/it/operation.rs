@@ -147,6 +147,6 @@ async fn a_body_that_does_not_come_is_not_waited_for_for_ever(on: On) {
     assert!(head.starts_with("HTTP/1.1 408"), "{head}");
     assert_eq!(
         body,
-        r#"{"message":"the request's body did not arrive in time"}"#
+        r#"{"message":"the request body did not arrive in time"}"#
     );
 }

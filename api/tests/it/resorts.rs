@@ -10,6 +10,9 @@ on_both_engines![
     resorts_of_the_catalogue_are_there_from_the_start,
     seasons_come_from_rides_and_from_posts,
     a_season_that_cannot_be_is_refused_by_its_name,
+    days_are_those_with_rides,
+    what_is_not_stored_yet_says_so,
+    the_root_says_what_this_is,
 ];
 
 async fn resorts_are_those_with_rides_or_seasons(on: On) {
@@ -114,4 +117,53 @@ async fn a_season_that_cannot_be_is_refused_by_its_name(on: On) {
             .status,
         201
     );
+}
+
+async fn days_are_those_with_rides(on: On) {
+    let api = TestApi::start(on).await;
+    api.store(vec![
+        ride(9, 366, 7, 1, 1),
+        ride(9, 12, 7, 1, 1),
+        ride(9, 12, 8, 1, 1),
+        ride(10, 1, 7, 1, 1),
+        ride_in("2026", 9, 3, 7, 1, 1),
+    ])
+    .await;
+    assert_eq!(
+        api.ask("/resorts/9/seasons/2025/days").await,
+        json!({"days": [12, 366]})
+    );
+    let none = api.get("/resorts/9/seasons/2024/days").await;
+    assert_eq!(none.status, 404);
+    assert_eq!(none.message(), "Resort 9 has no rides in season 2024");
+}
+
+async fn what_is_not_stored_yet_says_so(on: On) {
+    let api = TestApi::start(on).await;
+    let path = "/skiers/9/seasons/2025/days/12/skiers/7";
+    let before = api.get(path).await;
+    assert!(
+        !before.message().contains("still being stored"),
+        "{before:?}"
+    );
+    let posted = api.post(path, &json!({"time": 217, "liftID": 21})).await;
+    assert_eq!(posted.status, 201);
+    // No worker stores it here.
+    let after = api.get(path).await;
+    assert_eq!(after.status, 404);
+    assert!(
+        after
+            .message()
+            .ends_with("; accepted rides are still being stored, retry in a moment"),
+        "{after:?}"
+    );
+}
+
+async fn the_root_says_what_this_is(on: On) {
+    let api = TestApi::start(on).await;
+    let root = api.ask("/").await;
+    assert_eq!(root["service"], "Skilift");
+    let document = api.ask(root["openapi"].as_str().unwrap()).await;
+    assert_eq!(document["info"]["version"], root["version"]);
+    assert_eq!(api.get(root["ready"].as_str().unwrap()).await.status, 200);
 }

@@ -54,8 +54,8 @@ async fn vertical_says_what_is_missing_or_wrong(on: On) {
     let api = TestApi::start(on).await;
     with_three_resorts(&api).await;
     for (query, status, says) in [
-        ("", 400, "say for which resorts: ?resort="),
-        ("?season=2025", 400, "say for which resorts: ?resort="),
+        ("", 400, "missing query parameter resort"),
+        ("?season=2025", 400, "missing query parameter resort"),
         (
             "?resort=0",
             400,
@@ -66,8 +66,8 @@ async fn vertical_says_what_is_missing_or_wrong(on: On) {
             400,
             "seasonID must be a whole number from 1900 to 2999, not 99",
         ),
-        ("?resort=Zermatt", 404, "no resort is called \"Zermatt\""),
-        ("?resort=%FF", 404, "no resort is called"),
+        ("?resort=Zermatt", 404, "no resort is named \"Zermatt\""),
+        ("?resort=%FF", 404, "no resort is named"),
         ("?resort=9", 404, "skier 7 has no rides at these resorts"),
         (
             "?resort=1&season=2000",

@@ -45,25 +45,25 @@ async fn beat(plane: Arc<RedisPlane>, node: NodeId, boot: BootId, started_at_ms:
         ticks.tick().await;
         let rides = seconds * RIDES_PER_S;
         let lanes = (0..LANES).map(|lane| ConsumerReport {
-            lane,
+            thread: lane,
             prefetch_messages: 16,
-            held_messages: 2,
+            unacked_messages: 2,
             acked_messages: rides / 64,
             acked_rides: rides / u64::from(LANES),
             last_ack_at_ms: Some(epoch_ms()),
-            hindrance: None,
+            blocked_reason: None,
         });
         let heartbeat = Heartbeat {
             node: node.clone(),
-            boot,
+            boot_id: boot,
             host: "simulated".to_owned(),
-            instance: None,
+            instance_id: None,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             number: seconds,
             started_at_ms,
             sent_at_ms: epoch_ms(),
             generation: None,
-            activity: Activity::Working,
+            activity: Activity::Active,
             health: Health::plain(Readiness::Ready),
             cpu_ms: seconds * 100,
             rss_bytes: 40 << 20,
@@ -83,10 +83,10 @@ async fn beat(plane: Arc<RedisPlane>, node: NodeId, boot: BootId, started_at_ms:
                 acked_messages: rides / 64,
                 acked_rides: rides,
                 redelivered_messages: 0,
-                oldest_held_accepted_at_ms: Some(epoch_ms() - 20),
-                longest_held_ms: Some(10),
-                stored_after_ms: None,
-                lanes: lanes.collect(),
+                oldest_unacked_accepted_at_ms: Some(epoch_ms() - 20),
+                longest_unacked_ms: Some(10),
+                accept_to_stored_ms: None,
+                consumers: lanes.collect(),
             }),
         };
         // A heartbeat that is lost changes nothing.

@@ -11,17 +11,17 @@ use skilift_core::ride::ResortId;
 use super::client::{ClientArgs, ConsentArgs, Form, WatchArgs};
 use super::ranges::{named, time};
 
-/// How long a token may count.
+/// Range of a token's lifetime.
 const LIFE: RangeInclusive<Duration> = Duration::from_secs(60)..=Duration::from_secs(366 * 86_400);
 
-/// A role on the command line.
+/// A user role on the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum RoleName {
-    /// See everything but secrets
+    /// Read everything except secrets
     Viewer,
-    /// Besides, change what can be undone
+    /// Viewer, and make changes that can be reverted
     Operator,
-    /// Everything
+    /// All permissions
     Admin,
 }
 
@@ -52,12 +52,12 @@ pub(crate) enum UsersCommand {
         #[command(flatten)]
         watch: WatchArgs,
     },
-    /// Let somebody in by name and password
+    /// Add a user with a password
     Add {
-        /// The name
-        #[arg(value_parser = named("a user's name"))]
+        /// Name
+        #[arg(value_parser = named("the name of a user"))]
         name: String,
-        /// What he may do
+        /// Role of the user
         #[arg(long)]
         role: RoleName,
         #[command(flatten)]
@@ -65,40 +65,40 @@ pub(crate) enum UsersCommand {
         #[command(flatten)]
         consent: ConsentArgs,
     },
-    /// Give a user another password; it ends his logins
+    /// Change a user's password; logs the user out everywhere
     Password {
-        /// The name
-        #[arg(value_parser = named("a user's name"))]
+        /// Name
+        #[arg(value_parser = named("the name of a user"))]
         name: String,
         #[command(flatten)]
         password: PasswordArgs,
         #[command(flatten)]
         consent: ConsentArgs,
     },
-    /// Let a user do more or less; it ends his logins
+    /// Change a user's role; logs the user out everywhere
     Role {
-        /// The name
-        #[arg(value_parser = named("a user's name"))]
+        /// Name
+        #[arg(value_parser = named("the name of a user"))]
         name: String,
-        /// What he may do
+        /// Role of the user
         role: RoleName,
         #[command(flatten)]
         consent: ConsentArgs,
     },
-    /// Let a user in no more
+    /// Remove a user
     Remove {
-        /// The name
-        #[arg(value_parser = named("a user's name"))]
+        /// Name
+        #[arg(value_parser = named("the name of a user"))]
         name: String,
         #[command(flatten)]
         consent: ConsentArgs,
     },
 }
 
-/// Where a password comes from. Flags and the environment can be seen by others, so that it is neither.
+/// Source of a password; never a flag or a variable, because other users can see those.
 #[derive(Debug, Clone, Copy, Args)]
 pub(crate) struct PasswordArgs {
-    /// Read the password from stdin, up to the end of its first line
+    /// Read the password from the first line of stdin
     #[arg(long)]
     pub(crate) password_stdin: bool,
 }
@@ -115,29 +115,29 @@ pub(crate) struct TokensArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum TokensCommand {
-    /// Show all tokens and logins, without their secrets (the default)
+    /// Show all tokens and sessions, without their secrets (default)
     List {
         #[command(flatten)]
         watch: WatchArgs,
     },
-    /// Make a token for a script; it is printed once, on stdout
+    /// Create a token for a script; it is printed once, on stdout
     Add {
-        /// What it is for
+        /// Name that describes its use
         #[arg(value_parser = named("a name"))]
         name: String,
-        /// What it may do
+        /// Role of the token
         #[arg(long)]
         role: RoleName,
-        /// How long it counts, 1m to 366days
+        /// Lifetime, 1m to 366days
         #[arg(long, value_name = "TIME", default_value = "90days", value_parser = time(LIFE))]
         expires_in: Duration,
         #[command(flatten)]
         consent: ConsentArgs,
     },
-    /// Let a token count no more
+    /// Revoke a token
     Revoke {
-        /// Its id, as the list shows it
-        #[arg(value_parser = named("an id, as the list shows it"))]
+        /// ID, as shown by the list
+        #[arg(value_parser = named("an ID, as shown by the list"))]
         id: String,
         #[command(flatten)]
         consent: ConsentArgs,
@@ -156,26 +156,26 @@ pub(crate) struct KeysArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum KeysCommand {
-    /// Show all ingest keys, without their secrets (the default)
+    /// Show all ingest keys, without their secrets (default)
     List {
         #[command(flatten)]
         watch: WatchArgs,
     },
-    /// Make an ingest key for a gate; it is printed once, on stdout
+    /// Create an ingest key for a gate; it is printed once, on stdout
     Add {
-        /// What it is for
+        /// Name that describes its use
         #[arg(value_parser = named("a name"))]
         name: String,
-        /// The resorts for which it counts [default: all]
+        /// Resorts that the key is valid for [default: all]
         #[arg(long, value_name = "N,..", value_delimiter = ',')]
         resort: Option<Vec<ResortId>>,
         #[command(flatten)]
         consent: ConsentArgs,
     },
-    /// Let an ingest key count no more
+    /// Revoke an ingest key
     Revoke {
-        /// Its id, as the list shows it
-        #[arg(value_parser = named("an id, as the list shows it"))]
+        /// ID, as shown by the list
+        #[arg(value_parser = named("an ID, as shown by the list"))]
         id: String,
         #[command(flatten)]
         consent: ConsentArgs,
@@ -184,31 +184,37 @@ pub(crate) enum KeysCommand {
 
 #[derive(Debug, Args)]
 pub(crate) struct LoginArgs {
-    /// Who logs in, by password [default: by the code that skictl up printed]
+    /// User name, to log in with a password [default: log in with the code printed by `skictl up`]
     #[arg(value_name = "USER")]
     pub(crate) user: Option<String>,
-    /// Read the password from stdin, up to the end of its first line
+    /// Read the password from the first line of stdin
     #[arg(long, requires = "user")]
     pub(crate) password_stdin: bool,
-    /// Read the code from stdin, up to the end of its first line
+    /// Read the code from the first line of stdin
     #[arg(long, conflicts_with = "user")]
     pub(crate) code_stdin: bool,
-    /// Ask nothing, even on a terminal
+    /// Never prompt, even on a terminal
     #[arg(long)]
     pub(crate) no_input: bool,
     #[command(flatten)]
     pub(crate) client: ClientArgs,
 }
 
-/// Where the token goes, for the end of `--help`.
+/// Where the token is stored, for the end of `--help`.
 pub(super) const LOGIN_TOKEN: &str = "\
-The token that the login gives is kept for the context in use. Without one a context is made, named after the server, and \
-becomes the current one.";
+The token of the login is stored in the context in use. Without a context, skictl creates one that is named after the \
+server, and makes it the current one.";
 
 #[derive(Debug, Args)]
 pub(crate) struct ContextArgs {
-    /// Form of what stands on stdout
-    #[arg(long, global = true, value_name = "FORM", default_value = "table")]
+    /// Output format
+    #[arg(
+        long,
+        short,
+        global = true,
+        value_name = "FORMAT",
+        default_value = "table"
+    )]
     pub(crate) output: Form,
     #[command(subcommand)]
     pub(crate) command: Option<ContextCommand>,
@@ -216,35 +222,35 @@ pub(crate) struct ContextArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ContextCommand {
-    /// Show all contexts (the default)
+    /// Show all contexts (default)
     List,
     /// Show a context
     Show {
-        /// Which [default: the current one]
+        /// Context [default: the current one]
         name: Option<String>,
     },
-    /// Make a context the current one
+    /// Select the current context
     Use {
-        /// Which
+        /// Context
         name: String,
     },
-    /// Give a console a name, or change what is known by it
+    /// Add a context, or update an existing one
     Add {
-        /// The name
+        /// Name
         name: String,
-        #[arg(long, help = "The console, as http://127.0.0.1:8081 or https://HOST", value_name = "URL", value_hint = ValueHint::Url)]
+        #[arg(long, help = "URL of the console, for example http://127.0.0.1:8081 or https://HOST", value_name = "URL", value_hint = ValueHint::Url)]
         server: String,
-        /// File that holds the token to show
+        /// File with the access token
         #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
         token_file: Option<PathBuf>,
     },
-    /// Forget a context, and end the login that was kept for it
+    /// Remove a context and end its login session
     Remove {
-        /// Which
+        /// Context
         name: String,
     },
 }
 
-/// Where contexts are, for the end of `--help`.
+/// Location of the contexts file, for the end of `--help`.
 pub(super) const CONTEXTS_FILE: &str = "\
-Contexts are kept in skilift/contexts.toml in the folder for configuration ($XDG_CONFIG_HOME, else ~/.config).";
+Contexts are stored in skilift/contexts.toml in the configuration directory ($XDG_CONFIG_HOME, else ~/.config).";

@@ -1,4 +1,4 @@
-//! What every command has in common that asks a console.
+//! Options of every command that queries a console.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -9,43 +9,60 @@ use clap::{Args, ValueEnum, ValueHint};
 
 use super::ranges;
 
-/// Which console, and the form of the output. These stand on either side of a subcommand.
+/// Console and output format; these options are accepted before and after a subcommand.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Console")]
 pub(crate) struct ClientArgs {
-    #[arg(long, global = true, help = "The console, as http://127.0.0.1:8081 or https://HOST", value_name = "URL", value_hint = ValueHint::Url, conflicts_with = "context")]
+    #[arg(long, global = true, help = "URL of the console, for example http://127.0.0.1:8081 or https://HOST", value_name = "URL", value_hint = ValueHint::Url, conflicts_with = "context")]
     pub(crate) server: Option<String>,
-    /// File that holds the token to show
+    /// File with the access token
     #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) token_file: Option<PathBuf>,
-    /// The console that goes by this name: see skictl context
+    /// Context with the console to use: see `skictl context`
     #[arg(long, global = true, value_name = "NAME")]
     pub(crate) context: Option<String>,
-    /// Form of what stands on stdout; csv for stats, audit and history
-    #[arg(long, global = true, value_name = "FORM", default_value = "table")]
+    /// Output format: table, json, or csv (only stats, audit and history)
+    #[arg(
+        long,
+        short,
+        global = true,
+        value_name = "FORMAT",
+        default_value = "table",
+        hide_possible_values = true
+    )]
     pub(crate) output: Form,
 }
 
-/// Forms of output.
+/// A command without help on the options that its group explains.
+pub(super) fn hidden_options(command: clap::Command) -> clap::Command {
+    let command = command.mut_args(|arg| match arg.is_global_set() {
+        true => arg.hide(true),
+        false => arg,
+    });
+    command.mut_subcommands(hidden_options)
+}
+
+/// Output formats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Form {
-    /// For people
+    /// Readable tables
     Table,
-    /// For programs: one object on one line
+    /// One JSON object on one line
     Json,
-    /// For spreadsheets
+    /// Comma-separated values
     Csv,
 }
 
-/// How often to look.
+/// Refresh interval of a view.
 #[derive(Debug, Clone, Copy, Default, Args)]
 pub(crate) struct WatchArgs {
-    /// Show it again and again, each second or as often as TIME says, 100ms to 1h, as --watch=5s
+    /// Refresh every second, or at the given interval (100ms to 1h), for example `--watch=5s`
     #[arg(
         long,
+        short,
         value_name = "TIME",
         num_args = 0..=1,
-        // What stands behind it may be a subcommand.
+        // The next argument may be a subcommand.
         require_equals = true,
         default_missing_value = "1s",
         value_parser = interval()
@@ -53,16 +70,16 @@ pub(crate) struct WatchArgs {
     pub(crate) watch: Option<Duration>,
 }
 
-/// An interval that neither hurries the console nor stands still.
+/// A refresh interval from 100ms to 1h.
 fn interval() -> impl Fn(&str) -> Result<Duration, String> + Clone {
     ranges::time(Duration::from_millis(100)..=Duration::from_secs(3600))
 }
 
-/// Adds how `--watch` takes its time to the error of who wrote it with a space.
+/// Adds a hint to the error when the value of `--watch` is separated by a space.
 pub(super) fn with_watch_hint(mut error: clap::Error, words: &[OsString]) -> clap::Error {
     let time = words.windows(2).find_map(|pair| {
         let time = pair[1].to_str()?;
-        (pair[0] == "--watch" && interval()(time).is_ok()).then_some(time)
+        ((pair[0] == "--watch" || pair[0] == "-w") && interval()(time).is_ok()).then_some(time)
     });
     if let Some(time) = time
         && matches!(
@@ -70,29 +87,29 @@ pub(super) fn with_watch_hint(mut error: clap::Error, words: &[OsString]) -> cla
             ErrorKind::InvalidSubcommand | ErrorKind::UnknownArgument
         )
     {
-        let tip = format!("write --watch={time}").into();
+        let tip = format!("use --watch={time}").into();
         error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip]));
     }
     error
 }
 
-/// How a change is agreed to.
+/// Confirmation of a change.
 #[derive(Debug, Clone, Default, Args)]
-#[command(next_help_heading = "Consent")]
+#[command(next_help_heading = "Confirmation")]
 pub(crate) struct ConsentArgs {
     /// Show the plan and change nothing
     #[arg(long, short = 'n')]
     pub(crate) dry_run: bool,
-    /// Apply a plan of moderate danger without asking
+    /// Apply low-risk plans without confirmation
     #[arg(long, short = 'y')]
     pub(crate) yes: bool,
-    /// Apply a severe plan without asking: the name that it wants to have typed, which the plan tells
+    /// Apply a high-risk plan without a prompt; NAME is the confirmation text that the plan shows
     #[arg(long, value_name = "NAME")]
     pub(crate) confirm: Option<String>,
-    /// Apply although a guard refuses, where an admin may; the reason stands in the audit
+    /// Override a guard (admins only); REASON is recorded in the audit log
     #[arg(long = "override", value_name = "REASON")]
     pub(crate) override_reason: Option<String>,
-    /// Ask nothing, even on a terminal
+    /// Never prompt, even on a terminal
     #[arg(long)]
     pub(crate) no_input: bool,
 }

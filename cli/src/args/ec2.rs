@@ -16,11 +16,11 @@ pub(crate) struct Ec2Args {
     pub(crate) command: Option<Ec2Command>,
 }
 
-/// What is shown of the machines.
+/// Options of the list of instances.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct ListArgs {
-    /// Only machines of this role: api, worker, broker, redis, console, or what else their tag says
-    #[arg(long, value_name = "ROLE", value_parser = named("a role, as api or worker"))]
+    /// Only instances of this role: api, worker, broker, redis, console, or another value of their role tag
+    #[arg(long, value_name = "ROLE", value_parser = named("a role, for example api or worker"))]
     pub(crate) role: Option<String>,
     #[command(flatten)]
     pub(crate) watch: WatchArgs,
@@ -28,22 +28,22 @@ pub(crate) struct ListArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Ec2Command {
-    /// Show all machines, and how many of each role there are and may be
+    /// Show all instances, and the number and the limits of each role (default)
     List(ListArgs),
-    /// Start machines by their ids, and wait on demand until their nodes work
+    /// Start instances by ID; with --wait, wait until their nodes are ready
     Start {
-        /// The machines, as skictl ec2 calls them
-        #[arg(value_name = "ID", required = true, value_parser = named("a machine's id, as skictl ec2 shows it"))]
+        /// IDs of the instances, see `skictl ec2`
+        #[arg(value_name = "ID", required = true, value_parser = named("the ID of an instance, see `skictl ec2`"))]
         ids: Vec<String>,
         #[command(flatten)]
         wait: WaitArgs,
         #[command(flatten)]
         consent: ConsentArgs,
     },
-    /// Drain the nodes of machines, and stop these
+    /// Drain the nodes of instances, then stop the instances
     Stop {
-        /// The machines, as skictl ec2 calls them
-        #[arg(value_name = "ID", required = true, value_parser = named("a machine's id, as skictl ec2 shows it"))]
+        /// IDs of the instances, see `skictl ec2`
+        #[arg(value_name = "ID", required = true, value_parser = named("the ID of an instance, see `skictl ec2`"))]
         ids: Vec<String>,
         #[command(flatten)]
         drain: DrainArgs,

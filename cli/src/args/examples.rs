@@ -1,7 +1,7 @@
-//! Examples of every command, for the end of its help and for its man page.
+//! Examples of every command, for its help and its man page.
 
-/// The examples of each command, by its words behind `skictl`.
-const EXAMPLES: [(&str, &[&str]); 69] = [
+/// The examples of each command, by its path after `skictl`.
+const EXAMPLES: [(&str, &[&str]); 72] = [
     (
         "",
         &[
@@ -31,7 +31,7 @@ const EXAMPLES: [(&str, &[&str]); 69] = [
         "serve api",
         &[
             "skictl serve api --amqp-url-file amqp.url --redis-url-file redis.url",
-            "skictl serve api --config skilift.toml --api-listen 0.0.0.0:8080 --ingest keys --lanes 2",
+            "skictl serve api --config skilift.toml --api-listen 0.0.0.0:8080 --ingest keys --channels 2",
         ],
     ),
     (
@@ -66,6 +66,18 @@ const EXAMPLES: [(&str, &[&str]); 69] = [
         ],
     ),
     (
+        "stats resorts",
+        &[
+            "skictl stats resorts",
+            "skictl stats resorts -o csv > resorts.csv",
+        ],
+    ),
+    ("stats seasons", &["skictl stats seasons 1"]),
+    (
+        "stats days",
+        &["skictl stats days 1 2025", "skictl stats days 1 2025 -w"],
+    ),
+    (
         "stats skier",
         &[
             "skictl stats skier 4711",
@@ -94,7 +106,7 @@ const EXAMPLES: [(&str, &[&str]); 69] = [
             "skictl queue --watch",
             "skictl queue pause --yes",
             "skictl queue history --since 1h --output csv > hour.csv",
-            "skictl queue --output json | jq .total_rides.value",
+            "skictl queue --output json | jq .backlog_rides.value",
         ],
     ),
     (
@@ -199,13 +211,13 @@ const EXAMPLES: [(&str, &[&str]); 69] = [
         &[
             "skictl settings set worker --threads 16 --linger 25ms",
             "skictl settings set worker --batch 2000 --dry-run",
-            "skictl settings set worker --threads 8 --if-number 3 --yes",
+            "skictl settings set worker --threads 8 --if-version 3 --yes",
         ],
     ),
     (
         "settings set api",
         &[
-            "skictl settings set api --lanes 2 --message-rides 512",
+            "skictl settings set api --channels 2 --message-rides 512",
             "skictl settings set api --max-in-flight 50000 --yes",
         ],
     ),
@@ -220,7 +232,7 @@ const EXAMPLES: [(&str, &[&str]); 69] = [
         "settings set fleet",
         &[
             "skictl settings set fleet --worker-min 2 --worker-max 8",
-            "skictl settings set fleet --api-max 4 --if-number 3 --yes",
+            "skictl settings set fleet --api-max 4 --if-version 3 --yes",
         ],
     ),
     (
@@ -419,7 +431,7 @@ pub(super) fn of(path: &str) -> &'static [&'static str] {
 pub(super) fn documented(command: clap::Command, path: &str) -> clap::Command {
     let mut command = command.mut_subcommands(|below| {
         let path = format!("{path} {}", below.get_name());
-        // `skictl help queue pause` leads everywhere.
+        // `skictl help queue pause` covers every command.
         documented(below.disable_help_subcommand(true), path.trim_start())
     });
     let examples = of(path);
@@ -434,60 +446,4 @@ pub(super) fn documented(command: clap::Command, path: &str) -> clap::Command {
 }
 
 #[cfg(test)]
-mod tests {
-    use clap::{CommandFactory, Parser};
-
-    use super::*;
-    use crate::args::Cli;
-
-    fn leaves(command: &clap::Command, path: &str, found: &mut Vec<String>) {
-        let mut below = command.get_subcommands().peekable();
-        if below.peek().is_none() {
-            found.push(path.to_owned());
-        }
-        for command in below {
-            let path = format!("{path} {}", command.get_name());
-            leaves(command, path.trim_start(), found);
-        }
-    }
-
-    #[test]
-    fn every_command_has_one_to_three_examples() {
-        let mut all = Vec::new();
-        leaves(&Cli::command(), "", &mut all);
-        assert!(all.len() > 40);
-        for path in all {
-            assert!((1..=3).contains(&of(&path).len()), "{path}");
-        }
-    }
-
-    /// The words of a line that is written for a shell, up to what the shell keeps for itself.
-    fn words(line: &str) -> Vec<String> {
-        let line = line.trim_start_matches("(umask 077; ");
-        let (mut words, mut quoted) = (vec![String::new()], false);
-        for c in line.chars() {
-            match c {
-                '\'' => quoted = !quoted,
-                '>' | '<' | '|' if !quoted => break,
-                ' ' if !quoted => words.push(String::new()),
-                _ => words.last_mut().unwrap().push(c),
-            }
-        }
-        words.retain(|word| !word.is_empty());
-        words
-    }
-
-    #[test]
-    fn every_example_can_be_meant() {
-        for (path, examples) in EXAMPLES {
-            for line in examples {
-                let words = words(line);
-                if let Err(error) = Cli::try_parse_from(&words) {
-                    panic!("{line}: {error}");
-                }
-                // What stands in the help of a command is that command, or one below or beside it.
-                assert!(path.contains(' ') <= line.contains(path), "{path}: {line}");
-            }
-        }
-    }
-}
+mod tests;

@@ -19,33 +19,33 @@ pub(crate) struct QueueArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum QueueCommand {
-    /// Show how much waits, how fast it moves, how late rides are stored, and the books (the default)
+    /// Show the backlog, rates, how late rides are stored, and reconciliation (default)
     Status {
         #[command(flatten)]
         watch: WatchArgs,
     },
-    /// Show how it was
+    /// Show the history of the queue
     History(HistoryArgs),
-    /// Stop consuming, on every worker: rides are accepted and wait
+    /// Pause consumption on every worker; rides are still accepted and stay queued
     Pause {
         #[command(flatten)]
         consent: ConsentArgs,
     },
-    /// Consume again
+    /// Resume consumption
     Resume {
         #[command(flatten)]
         consent: ConsentArgs,
     },
-    /// Look at dead letters, send them again, or throw them away
+    /// Show, replay or discard dead letters
     Dead(DeadArgs),
 }
 
 #[derive(Debug, Clone, Copy, Args)]
 pub(crate) struct HistoryArgs {
-    /// How far back, at most an hour by seconds and a week by minutes
+    /// How far back, at most 1 hour in steps of 1s and 1 week in steps of 1m
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = humantime::parse_duration)]
     pub(crate) since: Duration,
-    /// Time between two points [default: 1s up to an hour back, else 1m]
+    /// Time between two points [default: 1s up to 1 hour back, else 1m]
     #[arg(long, value_name = "TIME")]
     pub(crate) step: Option<Step>,
     #[command(flatten)]
@@ -55,10 +55,10 @@ pub(crate) struct HistoryArgs {
 /// Time between two points of the history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Step {
-    /// A second
+    /// One second
     #[value(name = "1s")]
     Second,
-    /// A minute
+    /// One minute
     #[value(name = "1m")]
     Minute,
 }
@@ -71,39 +71,39 @@ pub(crate) struct DeadArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum DeadCommand {
-    /// Show dead letters, the newest first
+    /// Show dead letters, newest first
     List {
-        /// At most so many, 1 to 500
+        /// Maximum number of dead letters, 1 to 500
         #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..=500))]
         limit: u64,
-        /// Only older ones than this
+        /// Only dead letters older than this one
         #[arg(long, value_name = "ID")]
         before: Option<String>,
-        /// Only those that died for this reason
+        /// Only those whose reason contains TEXT
         #[arg(long, value_name = "TEXT")]
         reason: Option<String>,
         #[command(flatten)]
         watch: WatchArgs,
     },
-    /// Show a dead letter with its whole line
+    /// Show a dead letter with its complete line
     Show {
-        /// Its id
-        #[arg(value_parser = named("a dead letter's id, as skictl queue dead list shows it"))]
+        /// ID of the dead letter
+        #[arg(value_parser = named("the ID of a dead letter, see `skictl queue dead list`"))]
         id: String,
         #[command(flatten)]
         watch: WatchArgs,
     },
-    /// Send dead letters again, with their ids and marked as replays
+    /// Send dead letters again with their original IDs, marked as replays
     Replay {
         #[command(flatten)]
         choice: ChoiceArgs,
-        /// At most so many a second, 0.1 to 10000 [default: 100]
-        #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = number(0.1..=10_000.0, "letters a second"))]
+        /// Maximum dead letters per second, 0.1 to 10000 [default: 100]
+        #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = number(0.1..=10_000.0, "dead letters per second"))]
         rate: Option<f64>,
         #[command(flatten)]
         consent: ConsentArgs,
     },
-    /// Throw dead letters away for ever
+    /// Permanently discard dead letters
     Discard {
         #[command(flatten)]
         choice: ChoiceArgs,
@@ -112,14 +112,14 @@ pub(crate) enum DeadCommand {
     },
 }
 
-/// Which dead letters.
+/// Selection of dead letters.
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("which").required(true).args(["ids", "all"]))]
 pub(crate) struct ChoiceArgs {
-    /// Their ids
+    /// IDs of the dead letters
     #[arg(value_name = "ID")]
     pub(crate) ids: Vec<String>,
-    /// All that there are
+    /// All dead letters
     #[arg(long)]
     pub(crate) all: bool,
 }

@@ -20,26 +20,26 @@ pub(crate) struct SettingsArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum SettingsCommand {
-    /// Show each section as it shall be, and which nodes follow (the default)
+    /// Show the desired settings and which nodes are up to date (default)
     Show {
         #[command(flatten)]
         watch: WatchArgs,
     },
-    /// Change a section while rides flow
+    /// Change a section of the running system
     #[command(subcommand)]
     Set(SetCommand),
-    /// Show what a section was
+    /// Show the previous versions of a section
     History {
-        /// The section
+        /// Section
         section: SectionName,
         #[command(flatten)]
         watch: WatchArgs,
     },
-    /// Set a section to what it was
+    /// Restore a previous version of a section
     Rollback {
-        /// The section
+        /// Section
         section: SectionName,
-        /// To the version of this number [default: the one before]
+        /// Version to roll back to [default: the previous one]
         #[arg(long, value_name = "N")]
         to: Option<u64>,
         #[command(flatten)]
@@ -47,16 +47,16 @@ pub(crate) enum SettingsCommand {
     },
 }
 
-/// A section on the command line.
+/// A settings section on the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum SectionName {
-    /// How workers work
+    /// Worker settings
     Worker,
-    /// How API nodes publish
+    /// Publishing settings of API nodes
     Api,
-    /// Who may post rides
+    /// Ingest policy: who may post rides
     Ingest,
-    /// How many nodes may run
+    /// Limits of the number of instances
     Fleet,
 }
 
@@ -73,19 +73,19 @@ impl From<SectionName> for Section {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum SetCommand {
-    /// How workers work; what is not named stays
+    /// Worker settings; omitted values are left unchanged
     #[command(arg_required_else_help = true)]
     Worker {
         /// Threads of each worker, each one AMQP channel and one Redis connection, 1 to 256
         #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = setting(ranges::THREADS, "threads"))]
         threads: Option<u32>,
-        /// Rides that a thread may hold unacknowledged, 1 to 1000000
+        /// Maximum unacknowledged rides of a thread, 1 to 1000000
         #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = setting(ranges::PREFETCH, "rides"))]
         prefetch: Option<u32>,
-        /// Rides at which a batch is full, 1 to 100000
+        /// Maximum rides in a batch, 1 to 100000
         #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = setting(ranges::BATCH, "rides"))]
         batch: Option<u32>,
-        /// How long a batch waits for more rides, up to 10s
+        /// Maximum time that a batch waits for more rides, up to 10s
         #[arg(long, value_name = "TIME", allow_negative_numbers = true, value_parser = ranges::linger_ms)]
         linger: Option<u32>,
         #[command(flatten)]
@@ -93,16 +93,16 @@ pub(crate) enum SetCommand {
         #[command(flatten)]
         consent: ConsentArgs,
     },
-    /// How API nodes publish; what is not named stays
+    /// Publishing settings of API nodes; omitted values are left unchanged
     #[command(arg_required_else_help = true)]
     Api {
-        /// Publisher lanes of each API node, each one AMQP channel, 1 to 64
-        #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = setting(ranges::LANES, "lanes"))]
-        lanes: Option<u32>,
-        /// Most rides in one message, 1 to 10000
+        /// Publisher channels of each API node, each one AMQP channel, 1 to 64
+        #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = setting(ranges::CHANNELS, "channels"))]
+        channels: Option<u32>,
+        /// Maximum rides in one message, 1 to 10000
         #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = setting(ranges::MESSAGE_RIDES, "rides"))]
         message_rides: Option<u32>,
-        /// Most rides that wait for their confirm at once, 1 to 1000000; more are refused
+        /// Maximum unconfirmed rides, 1 to 1000000; further rides are rejected with 503
         #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = setting(ranges::MAX_IN_FLIGHT, "rides"))]
         max_in_flight: Option<u32>,
         #[command(flatten)]
@@ -110,29 +110,29 @@ pub(crate) enum SetCommand {
         #[command(flatten)]
         consent: ConsentArgs,
     },
-    /// Who may post rides: everybody, or who shows an ingest key
+    /// Ingest policy: who may post rides, anyone or only clients with an ingest key
     Ingest {
-        /// Who
+        /// Policy
         who: Ingest,
         #[command(flatten)]
         unchanged: UnchangedArgs,
         #[command(flatten)]
         consent: ConsentArgs,
     },
-    /// How many machines skictl scale and skictl ec2 let run; what is not named stays
+    /// Limits of `skictl scale` and `skictl ec2`; omitted values are left unchanged
     #[command(arg_required_else_help = true)]
     Fleet {
-        /// The least workers, 0 to 256
-        #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = setting(ranges::MACHINES, "machines"))]
+        /// Minimum number of workers, 0 to 256
+        #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = setting(ranges::MACHINES, "instances"))]
         worker_min: Option<u32>,
-        /// The most workers, 1 to 256
-        #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = setting(ranges::MOST_MACHINES, "machines"))]
+        /// Maximum number of workers, 1 to 256
+        #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = setting(ranges::MAX_MACHINES, "instances"))]
         worker_max: Option<u32>,
-        /// The least API nodes, 0 to 256
-        #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = setting(ranges::MACHINES, "machines"))]
+        /// Minimum number of API nodes, 0 to 256
+        #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = setting(ranges::MACHINES, "instances"))]
         api_min: Option<u32>,
-        /// The most API nodes, 1 to 256
-        #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = setting(ranges::MOST_MACHINES, "machines"))]
+        /// Maximum number of API nodes, 1 to 256
+        #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = setting(ranges::MAX_MACHINES, "instances"))]
         api_max: Option<u32>,
         #[command(flatten)]
         unchanged: UnchangedArgs,
@@ -141,24 +141,24 @@ pub(crate) enum SetCommand {
     },
 }
 
-/// On what a change stands.
+/// Precondition of a change.
 #[derive(Debug, Clone, Copy, Args)]
 pub(crate) struct UnchangedArgs {
-    /// Only if the section still has this number
+    /// Fail unless the section is still at this version
     #[arg(long, value_name = "N")]
-    pub(crate) if_number: Option<u64>,
+    pub(crate) if_version: Option<u64>,
 }
 
-/// Who may post rides.
+/// Ingest policy: who may post rides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Ingest {
-    /// Who shows an ingest key that covers the ride's resort
+    /// Only clients with an ingest key that is valid for the resort of the ride
     Keys,
-    /// Everybody who can reach the API
+    /// Any client that can reach the API
     Open,
 }
 
-/// A setting, which the control plane counts in 32 bits.
+/// Parses a setting, which the control plane stores in 32 bits.
 pub(super) fn setting(
     range: RangeInclusive<u64>,
     unit: &'static str,

@@ -1,10 +1,10 @@
 //! The command line of `skictl stats`.
 
 use clap::{Args, Subcommand};
-use skilift_core::ride::{ResortId, SkierId};
+use skilift_core::ride::{ResortId, Season, SkierId};
 
 use super::client::{ClientArgs, WatchArgs};
-use super::operate::DayArgs;
+use super::operator::DayArgs;
 
 #[derive(Debug, Args)]
 pub(crate) struct StatsArgs {
@@ -16,24 +16,42 @@ pub(crate) struct StatsArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum StatsCommand {
-    /// Show a skier's days
+    /// List the resorts with rides
+    Resorts(WatchArgs),
+    /// List the seasons of a resort
+    Seasons {
+        /// Resort ID
+        resort: ResortId,
+        #[command(flatten)]
+        watch: WatchArgs,
+    },
+    /// List the days of a resort's season that have rides
+    Days {
+        /// Resort ID
+        resort: ResortId,
+        /// Season, 1900 to 2999
+        season: Season,
+        #[command(flatten)]
+        watch: WatchArgs,
+    },
+    /// Show the days of a skier
     Skier {
-        /// The skier
+        /// Skier ID
         skier: SkierId,
         #[command(flatten)]
         watch: WatchArgs,
     },
-    /// Show a resort's day
+    /// Show a resort on a day
     Resort(ResortDayArgs),
-    /// Show how often each lift was ridden on a day
+    /// Show the rides of each lift on a day
     Lifts(ResortDayArgs),
-    /// Show how many rides each hour of a day had
+    /// Show the rides in each hour of a day
     Hours(ResortDayArgs),
-    /// Show who skied the most metres on a day
+    /// Show the skiers with the most vertical on a day
     Top {
         #[command(flatten)]
         at: ResortDayArgs,
-        /// So many, 1 to 100
+        /// Maximum number of skiers, 1 to 100
         #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=100))]
         limit: u64,
     },
@@ -41,7 +59,7 @@ pub(crate) enum StatsCommand {
 
 #[derive(Debug, Clone, Copy, Args)]
 pub(crate) struct ResortDayArgs {
-    /// The resort
+    /// Resort ID
     pub(crate) resort: ResortId,
     #[command(flatten)]
     pub(crate) day: DayArgs,

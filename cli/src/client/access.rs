@@ -1,4 +1,4 @@
-//! `skictl users`, `tokens` and `keys`: who may do what.
+//! `skictl users`, `tokens` and `keys`.
 
 use std::collections::BTreeSet;
 
@@ -7,9 +7,9 @@ use skilift_console::view::change::Change;
 
 use super::Client;
 use super::columns::Columns;
-use super::connection::Question;
-use super::look::{moment, moment_or_dash};
-use super::page::{Page, Tone, plain};
+use super::connection::ApiRequest;
+use super::figures::{moment, moment_or_dash};
+use super::page::{Page, Style, plain};
 use crate::args::access::{
     KeysArgs, KeysCommand, TokensArgs, TokensCommand, UsersArgs, UsersCommand,
 };
@@ -20,12 +20,15 @@ pub(crate) async fn users(args: &UsersArgs) -> anyhow::Result<Exit> {
     let client = Client::new(&args.client)?;
     let (change, password, consent) = match &args.command {
         None | Some(UsersCommand::List { .. }) => {
-            let ask = || Question::new(["users"]);
+            let request = || ApiRequest::new(["users"]);
             let watch = match &args.command {
                 Some(UsersCommand::List { watch }) => client.either(args.watch, *watch),
                 _ => args.watch,
             };
-            return client.showing(watch).show(ask, draw_users, None).await;
+            return client
+                .show_command(watch)
+                .show(request, render_users, None)
+                .await;
         }
         Some(UsersCommand::Add {
             name,
@@ -73,12 +76,15 @@ pub(crate) async fn tokens(args: &TokensArgs) -> anyhow::Result<Exit> {
     let client = Client::new(&args.client)?;
     let (change, consent) = match &args.command {
         None | Some(TokensCommand::List { .. }) => {
-            let ask = || Question::new(["tokens"]);
+            let request = || ApiRequest::new(["tokens"]);
             let watch = match &args.command {
                 Some(TokensCommand::List { watch }) => client.either(args.watch, *watch),
                 _ => args.watch,
             };
-            return client.showing(watch).show(ask, draw_tokens, None).await;
+            return client
+                .show_command(watch)
+                .show(request, render_tokens, None)
+                .await;
         }
         Some(TokensCommand::Add {
             name,
@@ -105,12 +111,15 @@ pub(crate) async fn keys(args: &KeysArgs) -> anyhow::Result<Exit> {
     let client = Client::new(&args.client)?;
     let (change, consent) = match &args.command {
         None | Some(KeysCommand::List { .. }) => {
-            let ask = || Question::new(["keys"]);
+            let request = || ApiRequest::new(["keys"]);
             let watch = match &args.command {
                 Some(KeysCommand::List { watch }) => client.either(args.watch, *watch),
                 _ => args.watch,
             };
-            return client.showing(watch).show(ask, draw_keys, None).await;
+            return client
+                .show_command(watch)
+                .show(request, render_keys, None)
+                .await;
         }
         Some(KeysCommand::Add {
             name,
@@ -135,7 +144,7 @@ pub(crate) async fn keys(args: &KeysArgs) -> anyhow::Result<Exit> {
     client.change(args.watch, consent)?.carry_out(change).await
 }
 
-/// A role in a word.
+/// Name of a role.
 pub(super) fn word(role: UserRole) -> &'static str {
     match role {
         UserRole::Viewer => "viewer",
@@ -144,59 +153,67 @@ pub(super) fn word(role: UserRole) -> &'static str {
     }
 }
 
-fn draw_users(users: &UsersView, page: &mut Page) {
+fn render_users(users: &UsersView, page: &mut Page) {
     let rows = users.users.iter().map(|user| {
         [
             plain(&user.name),
             plain(word(user.role)),
-            plain(moment(user.since_ms)),
-            plain(moment_or_dash(user.last_login_ms)),
+            plain(moment(user.created_at_ms)),
+            plain(moment_or_dash(user.last_login_at_ms)),
         ]
     });
     page.table(
         &Columns {
             names: ["user", "role", "since", "last login"],
-            spare: &["since"],
+            optional_columns: &["since"],
         },
         rows,
         "no users",
     );
 }
 
-fn draw_tokens(tokens: &TokensView, page: &mut Page) {
+fn render_tokens(tokens: &TokensView, page: &mut Page) {
     let rows = tokens.tokens.iter().map(|token| {
         [
             plain(&token.id),
             plain(&token.name),
             plain(word(token.role)),
-            plain(&token.by),
-            plain(moment(token.made_at_ms)),
+            plain(&token.created_by),
+            plain(moment(token.created_at_ms)),
             plain(moment(token.expires_at_ms)),
-            plain(moment_or_dash(token.last_used_ms)),
+            plain(moment_or_dash(token.last_used_at_ms)),
         ]
     });
     page.table(
         &Columns {
-            names: ["id", "token", "role", "by", "made", "ends", "last used"],
-            spare: &["made", "by", "last used"],
+            names: [
+                "id",
+                "token",
+                "role",
+                "created by",
+                "created",
+                "expires",
+                "last used",
+            ],
+            optional_columns: &["created", "created by", "last used"],
         },
         rows,
         "no tokens",
     );
 }
 
-fn draw_keys(keys: &KeysView, page: &mut Page) {
-    let tone = match keys.ingest.as_str() {
-        "open" | "unset" => Tone::Warning,
-        _ => Tone::Good,
+fn render_keys(keys: &KeysView, page: &mut Page) {
+    let style = match keys.ingest.as_str() {
+        "open" | "unset" => Style::Warning,
+        _ => Style::Good,
     };
     let says = match keys.ingest.as_str() {
-        "open" => "open: everybody who can reach the API may post rides",
-        "keys" => "keys: who posts rides shows a key",
-        "unset" => "unset: each API node's flags say whether it asks for a key",
+        "open" => "open: no key required",
+        "keys" => "keys: posting rides requires a key",
+        "unset" => "not set: each node's own flags apply",
         other => other,
     };
-    page.toned_pair("ingest", says, tone);
+    page.styled_pair("ingest", says, style);
     let rows = keys.keys.iter().map(|key| {
         let resorts = key.resorts.as_ref().map_or_else(
             || "all".to_owned(),
@@ -209,14 +226,14 @@ fn draw_keys(keys: &KeysView, page: &mut Page) {
             plain(&key.id),
             plain(&key.name),
             plain(resorts),
-            plain(&key.by),
-            plain(moment(key.made_at_ms)),
+            plain(&key.created_by),
+            plain(moment(key.created_at_ms)),
         ]
     });
     page.table(
         &Columns {
-            names: ["id", "key", "resorts", "by", "made"],
-            spare: &["by", "made"],
+            names: ["id", "key", "resorts", "created by", "created"],
+            optional_columns: &["created by", "created"],
         },
         rows,
         "no keys",

@@ -5,31 +5,31 @@ use skilift_console::view::change::Change;
 
 use super::Client;
 use super::columns::Columns;
-use super::connection::Question;
-use super::look::moment;
-use super::page::{Page, Tone, or_dash, plain};
+use super::connection::ApiRequest;
+use super::figures::moment;
+use super::page::{Page, Style, or_dash, plain};
 use super::show::csv_rows;
 use crate::args::client::WatchArgs;
-use crate::args::operate::{AuditArgs, RepairArgs};
+use crate::args::operator::{AuditArgs, RepairArgs};
 use crate::exit::Exit;
 
-/// Shows who did what, and what came of it.
+/// Shows the audit log.
 pub(crate) async fn run(args: &AuditArgs) -> anyhow::Result<Exit> {
     let client = Client::new(&args.client)?;
-    let ask = || {
-        Question::new(["audit"])
+    let request = || {
+        ApiRequest::new(["audit"])
             .with("limit", args.limit)
             .with_some("before", args.before.as_ref())
             .with_some("who", args.who.as_ref())
             .with_some("action", args.action.as_ref())
     };
     client
-        .showing(args.watch)
-        .show(ask, draw, Some(to_csv))
+        .show_command(args.watch)
+        .show(request, render, Some(to_csv))
         .await
 }
 
-/// Has the counters and indexes of a day written anew.
+/// Rebuilds the counters and indexes of a day.
 pub(crate) async fn repair(args: &RepairArgs) -> anyhow::Result<Exit> {
     let client = Client::new(&args.client)?;
     let change = Change::Repair {
@@ -43,17 +43,19 @@ pub(crate) async fn repair(args: &RepairArgs) -> anyhow::Result<Exit> {
         .await
 }
 
-fn outcome(entry: &AuditEntry) -> (String, Tone) {
-    let (word, tone) = match entry.outcome {
-        AuditOutcome::Begun => ("begun", Tone::Plain),
-        AuditOutcome::Done => ("done", Tone::Good),
-        AuditOutcome::Refused => ("refused", Tone::Warning),
-        AuditOutcome::Failed => ("failed", Tone::Alarm),
+fn outcome(entry: &AuditEntry) -> (String, Style) {
+    let (word, style) = match entry.outcome {
+        AuditOutcome::Started => ("started", Style::Plain),
+        AuditOutcome::Succeeded => ("succeeded", Style::Good),
+        AuditOutcome::Partial => ("partial", Style::Warning),
+        AuditOutcome::Denied => ("denied", Style::Warning),
+        AuditOutcome::Refused => ("refused", Style::Warning),
+        AuditOutcome::Failed => ("failed", Style::Alarm),
     };
-    (word.to_owned(), tone)
+    (word.to_owned(), style)
 }
 
-fn draw(audit: &AuditView, page: &mut Page) {
+fn render(audit: &AuditView, page: &mut Page) {
     let rows = audit.entries.iter().map(|entry| {
         let change = match (&entry.before, &entry.after) {
             (None, None) => String::new(),
@@ -66,37 +68,59 @@ fn draw(audit: &AuditView, page: &mut Page) {
         [
             plain(entry.number.to_string()),
             plain(moment(entry.at_ms)),
-            plain(&entry.who),
+            plain(&entry.actor),
             or_dash(entry.role.as_deref()),
-            or_dash(entry.from.as_deref()),
+            or_dash(entry.source_ip.as_deref()),
             plain(&entry.action),
             or_dash(entry.target.as_deref()),
             outcome(entry),
             plain(change),
             or_dash(entry.plan.as_deref()),
-            plain(entry.message.as_deref().unwrap_or_default()),
+            plain(entry.reason.as_deref().unwrap_or_default()),
         ]
     });
     page.table(
         &Columns {
             names: [
-                ">number", "at", "who", "role", "from", "action", "~on", "outcome", "~change",
-                "plan", "~message",
+                ">number",
+                "at",
+                "actor",
+                "role",
+                "source ip",
+                "action",
+                "~target",
+                "outcome",
+                "~change",
+                "plan",
+                "~reason",
             ],
-            spare: &["from", "role", "plan", "change", "message"],
+            optional_columns: &["source ip", "role", "plan", "change", "reason"],
         },
         rows,
         "no entries",
     );
     if let Some(next) = audit.next {
-        page.note(format!("there are more: --before {next} shows older ones"));
+        page.note(format!(
+            "more entries available; use --before {next} for older ones"
+        ));
     }
 }
 
 fn to_csv(audit: &AuditView) -> anyhow::Result<String> {
     let header = [
-        "number", "at_ms", "who", "role", "from", "agent", "action", "target", "plan", "before",
-        "after", "outcome", "message",
+        "number",
+        "at_ms",
+        "actor",
+        "role",
+        "source_ip",
+        "user_agent",
+        "action",
+        "target",
+        "plan",
+        "before",
+        "after",
+        "outcome",
+        "reason",
     ];
     csv_rows(header, &audit.entries)
 }

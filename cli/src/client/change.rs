@@ -1,41 +1,41 @@
-//! Changes: a plan is made and shown, agreed to, and applied.
+//! Changes: creates a plan, shows it, asks for confirmation and applies it.
 
 use skilift_console::view::change::Change;
 use skilift_console::view::plan::{
     ApplyRequest, Danger, OutcomeResult, OutcomeView, PlanState, PlanView,
 };
 
-use super::ask;
-use super::connection::{Console, Question};
+use super::connection::{ApiRequest, Console};
 use super::error::ClientError;
-use super::follow::{Patience, Trail, UnderWay, lost_sight, plan_now, to_the_end};
-use super::look::Look;
+use super::figures::TerminalStyle;
+use super::follow::{Patience, RunningPlanNotice, Trail, outcome_unknown, plan_now, to_the_end};
 use super::plan::{outcome_page, plan_page};
+use super::prompt;
 use super::show::{print, refuse_csv};
 use crate::args::access::PasswordArgs;
 use crate::args::client::{ConsentArgs, Form};
 use crate::exit::Exit;
 
-/// How a change is made.
+/// Options of a change.
 #[derive(Debug)]
-pub(crate) struct Changing<'a> {
-    /// Whom to ask.
+pub(crate) struct ChangeCommand<'a> {
+    /// The console.
     pub(crate) console: &'a Console,
-    /// The form of what came of it.
+    /// Output format of the outcome.
     pub(crate) form: Form,
-    /// How it is agreed to.
+    /// Confirmation options.
     pub(crate) consent: &'a ConsentArgs,
-    /// How long it is waited for.
+    /// How long to wait for the outcome.
     pub(crate) patience: Patience,
 }
 
-impl Changing<'_> {
-    /// Plans a change, shows the plan, has it agreed to, and applies it.
+impl ChangeCommand<'_> {
+    /// Plans a change, shows the plan, asks for confirmation and applies it.
     pub(crate) async fn carry_out(&self, change: Change) -> anyhow::Result<Exit> {
         self.with_password(change, None).await
     }
 
-    /// The same for a change that needs the password of `name`.
+    /// The same for a change that requires the password of `name`.
     pub(crate) async fn with_password(
         &self,
         change: Change,
@@ -43,21 +43,21 @@ impl Changing<'_> {
     ) -> anyhow::Result<Exit> {
         refuse_csv(self.form)?;
         let consent = self.consent;
-        let can_ask = ask::can_ask(consent.no_input);
+        let can_prompt = prompt::can_prompt(consent.no_input);
         if let Some((_, from)) = password
             && !from.password_stdin
-            && !can_ask
+            && !can_prompt
             && !consent.dry_run
         {
             return Err(ClientError::Usage(
-                "a password is needed and nobody can be asked for it: --password-stdin reads it"
+                "password required, but cannot prompt (stdin is not a terminal); use `--password-stdin`"
                     .to_owned(),
             )
             .into());
         }
         let plan: PlanView = self
             .console
-            .post(&Question::new(["plans"]), &change)
+            .post(&ApiRequest::new(["plans"]), &change)
             .await?;
         let mut standing = plan
             .refusals
@@ -78,11 +78,11 @@ impl Changing<'_> {
             eprintln!("skictl: refused: nothing was changed");
             return Ok(Exit::of_refusals(standing));
         }
-        let confirm = self.agree(&plan, can_ask).await?;
+        let confirm = self.agree(&plan, can_prompt).await?;
         let password = match password {
             None => None,
-            Some((_, from)) if from.password_stdin => Some(ask::first_line().await?),
-            Some((name, _)) => Some(ask::new_password(name).await?),
+            Some((_, from)) if from.password_stdin => Some(prompt::first_line().await?),
+            Some((name, _)) => Some(prompt::new_password(name).await?),
         };
         let request = ApplyRequest {
             confirm,
@@ -93,31 +93,35 @@ impl Changing<'_> {
         self.print_outcome(plan, outcome)
     }
 
-    /// Shows a plan that goes no further: it is what was asked for.
+    /// Shows a plan that is not applied, and returns the exit code.
     fn print_plan(&self, plan: &PlanView) -> anyhow::Result<()> {
         match self.form {
             Form::Json => print(&(serde_json::to_string(plan)? + "\n"))?,
-            Form::Table | Form::Csv => print(&plan_page(plan, Look::stdout()))?,
+            Form::Table | Form::Csv => print(&plan_page(plan, TerminalStyle::stdout()))?,
         };
         Ok(())
     }
 
-    /// Has a plan agreed to; gives back what was typed where a name is to be.
-    async fn agree(&self, plan: &PlanView, can_ask: bool) -> Result<Option<String>, anyhow::Error> {
+    /// Asks for confirmation of a plan; returns the confirmation text if the plan requires one.
+    async fn agree(
+        &self,
+        plan: &PlanView,
+        can_prompt: bool,
+    ) -> Result<Option<String>, anyhow::Error> {
         let consent = self.consent;
         let refuse = |what: String| Err(ClientError::Refused(what).into());
         if plan.danger == Danger::None {
             return Ok(None);
         }
-        // Shown before it is done, also to who agreed beforehand.
-        eprint!("{}", plan_page(plan, Look::stderr()));
+        // The plan is also shown if it was confirmed by a flag.
+        eprint!("{}", plan_page(plan, TerminalStyle::stderr()));
         match (plan.danger, &plan.confirm) {
             (Danger::Severe, Some(name)) => match &consent.confirm {
                 Some(typed) if typed == name => Ok(Some(typed.clone())),
                 Some(_) => refuse(format!("--confirm must be {name:?}: nothing was changed")),
-                None if can_ask => {
+                None if can_prompt => {
                     let typed =
-                        ask::line(format!("This is severe. Type {name} to apply it:")).await?;
+                        prompt::line(format!("High-risk plan. Type {name} to apply it:")).await?;
                     if typed == *name {
                         Ok(Some(typed))
                     } else {
@@ -125,54 +129,54 @@ impl Changing<'_> {
                     }
                 }
                 None => refuse(format!(
-                    "this is severe, and --yes does not cover it: --confirm {name:?} applies it. Nothing was changed"
+                    "high-risk plan: `--yes` is not enough, pass `--confirm {name:?}`. Nothing was changed"
                 )),
             },
-            // Who names something had another plan in mind.
+            // A confirmation text was given for a different plan.
             _ if consent.confirm.is_some() => refuse(
-                "this plan is moderate and has no name to confirm: --yes applies it, without --confirm. Nothing was changed"
+                "low-risk plan: `--confirm` is not accepted, pass `--yes`. Nothing was changed"
                     .to_owned(),
             ),
             _ if consent.yes => Ok(None),
-            _ if can_ask => {
-                let typed = ask::line("Apply it? [y/N]".to_owned()).await?;
+            _ if can_prompt => {
+                let typed = prompt::line("Apply this plan? [y/N]".to_owned()).await?;
                 if matches!(typed.to_lowercase().as_str(), "y" | "yes") {
                     Ok(None)
                 } else {
                     refuse("not confirmed: nothing was changed".to_owned())
                 }
             }
-            _ => refuse("nobody can be asked: --yes applies it. Nothing was changed".to_owned()),
+            _ => refuse("cannot prompt (stdin is not a terminal); use `--yes` to apply. Nothing was changed".to_owned()),
         }
     }
 
     async fn apply(&self, plan: &PlanView, request: &ApplyRequest) -> anyhow::Result<OutcomeView> {
-        let under_way = UnderWay(Trail::of(plan));
+        let notice = RunningPlanNotice(Trail::of(plan));
         let applied = self
             .console
-            .post(&Question::new(["plans", &plan.id, "apply"]), request)
+            .post(&ApiRequest::new(["plans", &plan.id, "apply"]), request)
             .await;
         let outcome = match applied {
             Ok(outcome) => self.wait_for(plan, Some(outcome)).await,
-            // It may have arrived: what became of it is asked for, and nothing is sent twice.
-            Err(ClientError::NoAnswer { .. }) => self.what_became_of(plan).await,
+            // The console may have received the request: query the outcome instead of sending it again.
+            Err(ClientError::NoAnswer { .. }) => self.outcome_of(plan).await,
             Err(error) => Err(error),
         };
-        std::mem::forget(under_way);
+        std::mem::forget(notice);
         Ok(outcome?)
     }
 
-    async fn what_became_of(&self, plan: &PlanView) -> Result<OutcomeView, ClientError> {
+    async fn outcome_of(&self, plan: &PlanView) -> Result<OutcomeView, ClientError> {
         match plan_now(self.console, &plan.id).await {
             Ok(PlanView {
                 outcome: Some(outcome),
                 ..
             }) => self.wait_for(plan, Some(outcome)).await,
-            // The console may be about to start anew, and then goes on.
+            // A console that restarts continues the plan.
             _ if matches!(plan.change, Change::Scale(_)) && self.patience != Patience::Begun => {
                 self.wait_for(plan, None).await
             }
-            _ => Err(lost_sight(plan)),
+            _ => Err(outcome_unknown(plan)),
         }
     }
 
@@ -184,31 +188,31 @@ impl Changing<'_> {
         to_the_end(self.console, plan, known, self.patience).await
     }
 
-    /// Waits for a plan that somebody applied, and ends as it does.
+    /// Waits for a running plan and returns its exit code.
     pub(crate) async fn follow(&self, id: &str) -> anyhow::Result<Exit> {
         refuse_csv(self.form)?;
         let mut plan = plan_now(self.console, id).await?;
         if matches!(plan.state, PlanState::Planned | PlanState::Stale) {
-            let why = format!("plan {id} was never applied: there is nothing to wait for");
+            let why = format!("plan {id} was never applied; nothing to wait for");
             return Err(ClientError::Refused(why).into());
         }
         let known = plan.outcome.take();
-        let under_way = UnderWay(Trail::of(&plan));
+        let notice = RunningPlanNotice(Trail::of(&plan));
         let outcome = self.wait_for(&plan, known).await;
-        std::mem::forget(under_way);
+        std::mem::forget(notice);
         self.print_outcome(plan, outcome?)
     }
 
     fn print_outcome(&self, mut plan: PlanView, outcome: OutcomeView) -> anyhow::Result<Exit> {
         let state = match outcome.result {
-            OutcomeResult::Done | OutcomeResult::Already => PlanState::Applied,
+            OutcomeResult::Succeeded | OutcomeResult::Unchanged => PlanState::Applied,
             OutcomeResult::Partial | OutcomeResult::Failed => PlanState::Failed,
             OutcomeResult::Running => PlanState::Applying,
         };
         let goes_on = outcome.result == OutcomeResult::Running;
         let trail = goes_on.then(|| Trail::of(&plan));
         let exit = if goes_on && self.patience == Patience::Begun {
-            // It was not to be waited for.
+            // No wait was requested.
             Exit::Done
         } else {
             Exit::of_outcome(&outcome)
@@ -219,22 +223,22 @@ impl Changing<'_> {
                 plan.outcome = Some(outcome);
                 print(&(serde_json::to_string(&plan)? + "\n"))?;
             }
-            // What was made is the data, so that it can be kept in a file.
+            // The created secret goes to stdout alone, so that it can be redirected to a file.
             (_, Some(secret)) => {
-                eprint!("{}", outcome_page(&plan, &outcome, Look::stderr()));
+                eprint!("{}", outcome_page(&plan, &outcome, TerminalStyle::stderr()));
                 print(&format!("{secret}\n"))?;
             }
             (_, None) => {
-                print(&outcome_page(&plan, &outcome, Look::stdout()))?;
+                print(&outcome_page(&plan, &outcome, TerminalStyle::stdout()))?;
             }
         }
         if let Some(trail) = trail {
             let no_longer = match self.patience {
                 Patience::Begun => "",
-                Patience::End | Patience::Within(_) => ", and is not waited for any longer",
+                Patience::End | Patience::Within(_) => "; timed out waiting for it",
             };
             let plan = trail.plan();
-            eprintln!("skictl: plan {plan} goes on{no_longer}: {trail}");
+            eprintln!("skictl: plan {plan} is still running{no_longer}: {trail}");
         }
         Ok(exit)
     }

@@ -1,43 +1,42 @@
-//! Columns of a table, and how they share the width of a terminal: nothing is broken inside a word. What matters least is left
-//! out first, and where the rest is still too wide, lines run over the edge.
+//! Layout of table columns on a terminal: words are never broken, the least important columns are hidden first, and a table
+//! that is still too wide exceeds the width.
 
 /// Space between two columns.
 pub(crate) const GAP: usize = 2;
-/// Text is wrapped to no less than this.
+/// Minimum width of wrapped text.
 pub(crate) const NARROW: usize = 24;
 
-/// Columns, as a table declares them.
+/// The columns of a table.
 #[derive(Debug)]
 pub(crate) struct Columns<const N: usize> {
-    /// Their names. One that begins with `>` is aligned to the right; the text of one that begins with `~` may go on in the
-    /// next line.
+    /// Headings; a `>` prefix aligns the column to the right, a `~` prefix allows its text to wrap.
     pub(crate) names: [&'static str; N],
-    /// The names of those that can be done without, the least important first.
-    pub(crate) spare: &'static [&'static str],
+    /// Headings of the columns that may be hidden, the least important first.
+    pub(crate) optional_columns: &'static [&'static str],
 }
 
-/// What is shown of a table.
+/// The visible part of a table.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Layout {
-    /// The columns that are shown, with their widths.
+    /// The visible columns with their widths.
     pub(crate) shown: Vec<(usize, usize)>,
-    /// The names of the others.
+    /// Headings of the hidden columns.
     pub(crate) left_out: Vec<&'static str>,
 }
 
-/// A column's name without what stands before it.
-pub(crate) fn bare(name: &'static str) -> &'static str {
+/// A heading without its prefix.
+pub(crate) fn without_prefix(name: &'static str) -> &'static str {
     name.trim_start_matches(['>', '~'])
 }
 
 impl<const N: usize> Columns<N> {
-    /// Which columns are shown in `room` cells, and how wide; all of them where there is no limit.
+    /// The visible columns in `room` cells and their widths; all columns if there is no limit.
     pub(crate) fn fit<'a>(
         &self,
         rows: impl Iterator<Item = [&'a str; N]>,
         room: Option<usize>,
     ) -> Layout {
-        let mut whole = self.names.map(|name| width(bare(name)));
+        let mut whole = self.names.map(|name| width(without_prefix(name)));
         let mut word = whole;
         for row in rows {
             for (at, text) in row.into_iter().enumerate() {
@@ -61,16 +60,16 @@ impl<const N: usize> Columns<N> {
             widths + GAP * shown.len().saturating_sub(1)
         };
         let room = room.unwrap_or(usize::MAX);
-        for spare in self.spare {
+        for column in self.optional_columns {
             if needs(&shown) <= room {
                 break;
             }
-            shown.retain(|at| bare(self.names[*at]) != *spare);
-            left_out.push(*spare);
+            shown.retain(|at| without_prefix(self.names[*at]) != *column);
+            left_out.push(*column);
         }
         let mut free = room.saturating_sub(needs(&shown));
         let mut widths: Vec<(usize, usize)> = shown.into_iter().map(|at| (at, least(at))).collect();
-        // Texts share what is free, each up to what it can use.
+        // Wrapping columns share the free width, each up to its own need.
         loop {
             let wanting = widths.iter().filter(|(at, width)| *width < whole[*at]);
             let share = free.checked_div(wanting.count()).unwrap_or_default();
@@ -90,12 +89,12 @@ impl<const N: usize> Columns<N> {
     }
 }
 
-/// Cells that a text takes on a terminal.
+/// Width of a text on a terminal, in cells.
 pub(crate) fn width(text: &str) -> usize {
     console::measure_text_width(text)
 }
 
-/// A text in lines of at most `room` cells, broken between words; a longer word has a line of its own.
+/// Wraps a text at words into lines of at most `room` cells; a longer word gets its own line.
 pub(crate) fn wrap(text: &str, room: usize) -> String {
     if width(text) <= room {
         return text.to_owned();
@@ -122,7 +121,7 @@ mod tests {
 
     const NODES: Columns<4> = Columns {
         names: ["node", ">rides", "version", "~message"],
-        spare: &["version", "rides"],
+        optional_columns: &["version", "rides"],
     };
     const ROW: [&str; 4] = [
         "worker-gate7",
@@ -145,7 +144,7 @@ mod tests {
         assert_eq!(shown(Some(60)), (wrapped, vec![]));
         let fewer = vec![(0, 12), (1, 6), (3, 26)];
         assert_eq!(shown(Some(48)), (fewer, vec!["version"]));
-        // What cannot be done without runs over the edge.
+        // Required columns may exceed the width.
         let least = vec![(0, 12), (3, 24)];
         assert_eq!(shown(Some(5)), (least, vec!["version", "rides"]));
     }

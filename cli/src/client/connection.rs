@@ -1,4 +1,4 @@
-//! One console, asked over HTTP.
+//! HTTP connection to one console.
 
 use std::error::Error as _;
 use std::io;
@@ -16,14 +16,14 @@ use skilift_console::view::{Problem, ProblemCode};
 use url::Url;
 
 use super::error::ClientError;
-use super::look::printable;
+use super::figures::printable;
 use super::server::{Server, read_token};
 
-/// How long opening a connection may take.
+/// Connect timeout.
 const CONNECT: Duration = Duration::from_secs(5);
-/// How long an answer may take.
+/// Response timeout.
 pub(super) const ANSWER: Duration = Duration::from_secs(30);
-/// Who asks.
+/// User agent.
 const AGENT: &str = concat!("skictl/", env!("CARGO_PKG_VERSION"));
 
 /// A console.
@@ -32,19 +32,19 @@ pub(crate) struct Console {
     http: reqwest::Client,
     url: Url,
     token: RwLock<Option<HeaderValue>>,
-    /// Where the token is read again when it counts no more: a console that starts anew writes another one for this machine.
+    /// File to read the token from again when it is no longer valid: a console that restarts writes a new local token.
     token_file: Option<PathBuf>,
 }
 
-/// A question: a path below `/admin/v1`, in parts, and its parameters.
+/// A request: path segments below `/admin/v1` and query parameters.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Question {
+pub(crate) struct ApiRequest {
     path: Vec<String>,
     parameters: Vec<(&'static str, String)>,
 }
 
-impl Question {
-    /// The question of this path.
+impl ApiRequest {
+    /// A request with this path.
     pub(crate) fn new<const N: usize>(path: [&str; N]) -> Self {
         Self {
             path: path.map(str::to_owned).into(),
@@ -52,19 +52,19 @@ impl Question {
         }
     }
 
-    /// With more parts of the path.
+    /// Appends path segments.
     pub(crate) fn below<const N: usize>(mut self, path: [&str; N]) -> Self {
         self.path.extend(path.map(str::to_owned));
         self
     }
 
-    /// With a parameter.
+    /// Adds a parameter.
     pub(crate) fn with(mut self, name: &'static str, value: impl ToString) -> Self {
         self.parameters.push((name, value.to_string()));
         self
     }
 
-    /// With a parameter, where it has a value.
+    /// Adds a parameter if it has a value.
     pub(crate) fn with_some(self, name: &'static str, value: Option<&impl ToString>) -> Self {
         match value {
             Some(value) => self.with(name, value.to_string()),
@@ -74,7 +74,7 @@ impl Question {
 
     fn url(&self, server: &Url) -> Url {
         let mut url = server.clone();
-        // An http URL has a path, always.
+        // An http URL always has a path.
         if let Ok(mut path) = url.path_segments_mut() {
             path.pop_if_empty()
                 .extend(["admin", "v1"])
@@ -88,7 +88,7 @@ impl Question {
 }
 
 impl Console {
-    /// The console at a server. Nothing is connected yet.
+    /// A console at a server; does not connect yet.
     pub(crate) fn new(server: &Server) -> anyhow::Result<Self> {
         let token = server.token.as_deref().map(bearer).transpose()?;
         let is_encrypted = server.url.scheme() == "https";
@@ -96,11 +96,11 @@ impl Console {
             .user_agent(AGENT)
             .connect_timeout(CONNECT)
             .timeout(ANSWER)
-            // A token is for the server that was named, and for no other.
+            // The token must not be sent to any other server, so redirects are not followed.
             .redirect(Policy::none())
             .tls_backend_preconfigured(tls(is_encrypted)?);
         if !is_encrypted {
-            // Loopback is not reached through somebody else, who would see the token.
+            // A proxy would see the token, so loopback bypasses it.
             http = http.no_proxy();
         }
         Ok(Self {
@@ -111,57 +111,58 @@ impl Console {
         })
     }
 
-    /// Asks, and gives back the JSON as it came.
-    pub(crate) async fn get(&self, question: &Question) -> Result<String, ClientError> {
-        self.call(Method::GET, question, None::<&()>).await
+    /// Sends a GET request and returns the raw JSON.
+    pub(crate) async fn get(&self, request: &ApiRequest) -> Result<String, ClientError> {
+        self.call(Method::GET, request, None::<&()>).await
     }
 
-    /// Asks for a view.
+    /// Gets a view.
     pub(crate) async fn view<T: DeserializeOwned>(
         &self,
-        question: &Question,
+        request: &ApiRequest,
     ) -> Result<T, ClientError> {
-        parse(&self.get(question).await?)
+        parse(&self.get(request).await?)
     }
 
-    /// Posts a body, and reads the answer.
+    /// Posts a body and reads the response.
     pub(crate) async fn post<T: DeserializeOwned>(
         &self,
-        question: &Question,
+        request: &ApiRequest,
         body: &impl Serialize,
     ) -> Result<T, ClientError> {
-        parse(&self.call(Method::POST, question, Some(body)).await?)
+        parse(&self.call(Method::POST, request, Some(body)).await?)
     }
 
-    /// Posts, and reads nothing but whether it was done.
-    pub(crate) async fn tell(&self, question: &Question) -> Result<(), ClientError> {
-        self.call(Method::POST, question, None::<&()>).await?;
+    /// Posts a request and reads only its status.
+    pub(crate) async fn post_without_body(&self, request: &ApiRequest) -> Result<(), ClientError> {
+        self.call(Method::POST, request, None::<&()>).await?;
         Ok(())
     }
 
     async fn call(
         &self,
         method: Method,
-        question: &Question,
+        request: &ApiRequest,
         body: Option<&impl Serialize>,
     ) -> Result<String, ClientError> {
-        let mut response = self.send(&method, question, body).await?;
-        // Nothing was done by it, so that it may be asked again.
+        let mut response = self.send(&method, request, body).await?;
+        // The request had no effect, so it can be repeated.
         if response.status() == StatusCode::UNAUTHORIZED && self.has_another_token() {
-            response = self.send(&method, question, body).await?;
+            response = self.send(&method, request, body).await?;
         }
         let wait_s = retry_after_s(&response);
         let refusal = match self.read(response).await {
             Err(ClientError::Problem(problem)) => problem,
             other => return other,
         };
-        let is_login = question.path == ["login"];
+        let is_login = request.path == ["login"];
         let mut message = printable(&refusal.message);
         match (refusal.code, wait_s) {
-            (ProblemCode::Unauthenticated, _) if !is_login => message
-                .push_str(" (log in with skictl login, or name a token with --token-file FILE)"),
+            (ProblemCode::Unauthenticated, _) if !is_login && !message.contains("skictl login") => {
+                message.push_str(" (run `skictl login`, or set --token-file FILE)")
+            }
             (ProblemCode::TooMany, Some(wait_s)) => {
-                // The console's own words say no more than "later".
+                // The console's message says only "later".
                 let kept = message.strip_suffix("; try again later");
                 let kept = kept.unwrap_or(&message);
                 message = format!("{kept}; try again in {wait_s} s");
@@ -174,10 +175,10 @@ impl Console {
     async fn send(
         &self,
         method: &Method,
-        question: &Question,
+        request: &ApiRequest,
         body: Option<&impl Serialize>,
     ) -> Result<Response, ClientError> {
-        let mut request = self.http.request(method.clone(), question.url(&self.url));
+        let mut request = self.http.request(method.clone(), request.url(&self.url));
         if let Some(token) = self.shown_token() {
             request = request.header(AUTHORIZATION, token);
         }
@@ -192,7 +193,7 @@ impl Console {
         token.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Reads the token again. Whether it is another one.
+    /// Reads the token again; returns whether it changed.
     fn has_another_token(&self) -> bool {
         let read = self.token_file.as_deref().map(read_token);
         let Some(Ok(Ok(token))) = read.map(|read| read.map(|token| bearer(&token))) else {
@@ -220,14 +221,14 @@ impl Console {
         }
     }
 
-    /// The server as people write it.
+    /// The URL of the server for messages.
     fn place(&self) -> String {
         self.url.as_str().trim_end_matches('/').to_owned()
     }
 
     fn no_answer(&self, error: reqwest::Error) -> ClientError {
         let server = self.place();
-        // The server is named once.
+        // The message names the server once.
         let source = error.without_url();
         if let Some(why) = tls_error(&source) {
             return ClientError::Untrusted { server, why };
@@ -240,22 +241,21 @@ impl Console {
     }
 }
 
-/// A token as it is shown.
+/// The `Authorization` header of a token.
 fn bearer(token: &str) -> Result<HeaderValue, ClientError> {
-    let mut shown = HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| {
-        ClientError::Usage("the token file holds characters that no token has".to_owned())
-    })?;
+    let mut shown = HeaderValue::try_from(format!("Bearer {token}"))
+        .map_err(|_| ClientError::Usage("the token file contains invalid characters".to_owned()))?;
     shown.set_sensitive(true);
     Ok(shown)
 }
 
-/// How long the console wants to be left alone.
+/// The `Retry-After` time of a response.
 fn retry_after_s(response: &Response) -> Option<u64> {
     let said = response.headers().get(RETRY_AFTER)?;
     said.to_str().ok()?.parse().ok()
 }
 
-/// What TLS had against the server, where it was that.
+/// The TLS error, if the connection failed because of TLS.
 fn tls_error(error: &reqwest::Error) -> Option<rustls::Error> {
     let mut cause = error.source();
     while let Some(error) = cause {
@@ -270,13 +270,13 @@ fn tls_error(error: &reqwest::Error) -> Option<rustls::Error> {
     None
 }
 
-/// Reads a view.
+/// Parses a view.
 pub(crate) fn parse<T: DeserializeOwned>(json: &str) -> Result<T, ClientError> {
     serde_json::from_str(json).map_err(ClientError::Unreadable)
 }
 
-/// TLS with the roots that this machine trusts (`SSL_CERT_FILE` names others). Reading them takes time, so that nobody
-/// does who does not need them.
+/// TLS with the trusted certificates of this host (`SSL_CERT_FILE` overrides them), read only if needed because reading
+/// takes time.
 pub(crate) fn tls(is_needed: bool) -> anyhow::Result<ClientConfig> {
     let mut roots = RootCertStore::empty();
     if is_needed {
@@ -284,11 +284,11 @@ pub(crate) fn tls(is_needed: bool) -> anyhow::Result<ClientConfig> {
         let (added, _unusable) = roots.add_parsable_certificates(found.certs);
         if added == 0 {
             let why = found.errors.first().map_or_else(
-                || "this machine has no trusted certificates".to_owned(),
-                |error| format!("the trusted certificates cannot be read: {error}"),
+                || "this host has no trusted certificates".to_owned(),
+                |error| format!("cannot read the trusted certificates: {error}"),
             );
             return Err(ClientError::Usage(format!(
-                "{why}; SSL_CERT_FILE names a file that holds them"
+                "{why}; set SSL_CERT_FILE to a file with trusted certificates"
             ))
             .into());
         }
@@ -308,14 +308,14 @@ mod tests {
     #[test]
     fn what_users_type_stays_in_its_part_of_the_path() {
         let server = Url::parse("https://example.com/ski/").unwrap();
-        let question = Question::new(["nodes", "../a b?c"]).with("who", "x&y=z");
+        let request = ApiRequest::new(["nodes", "../a b?c"]).with("who", "x&y=z");
         assert_eq!(
-            question.url(&server).as_str(),
+            request.url(&server).as_str(),
             "https://example.com/ski/admin/v1/nodes/..%2Fa%20b%3Fc?who=x%26y%3Dz"
         );
         let plain = Url::parse("http://127.0.0.1:8081").unwrap();
         assert_eq!(
-            Question::new(["queue"]).url(&plain).as_str(),
+            ApiRequest::new(["queue"]).url(&plain).as_str(),
             "http://127.0.0.1:8081/admin/v1/queue"
         );
     }

@@ -1,4 +1,4 @@
-//! `skictl context`: names for consoles.
+//! `skictl context`: named consoles.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -8,19 +8,19 @@ use skilift_console::view::ProblemCode;
 use url::Url;
 
 use super::columns::Columns;
-use super::connection::{Console, Question};
+use super::connection::{ApiRequest, Console};
 use super::contexts::{Context, Contexts, check_name};
 use super::error::ClientError;
-use super::look::Look;
-use super::page::{Page, Tone, plain};
+use super::figures::TerminalStyle;
+use super::page::{Page, Style, plain};
 use super::server::{Server, parse_url, read_token, refuse_in_the_clear};
 use super::show::{print, refuse_csv};
 use crate::args::access::{ContextArgs, ContextCommand};
 use crate::args::client::Form;
 use crate::exit::Exit;
 
-/// How long it may take to end a login.
-const FAREWELL: Duration = Duration::from_secs(10);
+/// Timeout of a logout.
+const LOGOUT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// All contexts, by name.
 #[derive(Debug, Serialize)]
@@ -47,7 +47,7 @@ pub(crate) async fn run(args: &ContextArgs) -> anyhow::Result<Exit> {
             let current = || contexts.current.clone();
             let name = name.clone().or_else(current).ok_or_else(|| {
                 ClientError::Usage(
-                    "no context is the current one; skictl context use NAME makes one".to_owned(),
+                    "no current context; select one with `skictl context use NAME`".to_owned(),
                 )
             })?;
             show(&view(&name, &contexts, contexts.get(&name)?), args.output)?;
@@ -66,7 +66,7 @@ pub(crate) async fn run(args: &ContextArgs) -> anyhow::Result<Exit> {
             check_name(name)?;
             let server = parse_url(server)?;
             refuse_in_the_clear(&server)?;
-            // A relative path would lead elsewhere from another folder.
+            // A relative path would change its meaning in another directory.
             let token_file = token_file.as_ref().map(std::path::absolute).transpose()?;
             let context = Context { server, token_file };
             contexts.contexts.insert(name.clone(), context.clone());
@@ -87,14 +87,14 @@ pub(crate) async fn run(args: &ContextArgs) -> anyhow::Result<Exit> {
             Contexts::forget_token(name)?;
             show(&view(name, &contexts, &context), args.output)?;
             if was_current {
-                eprintln!("skictl: no context is the current one any more");
+                eprintln!("skictl: no current context");
             }
         }
     }
     Ok(Exit::Done)
 }
 
-/// Ends a login at its console, so that its token counts no more. The context goes also where that cannot be done.
+/// Logs out at the console, which revokes the token; the context is removed even if that fails.
 async fn end_login(name: &str, server: &Url, file: &Path) {
     let ending = async {
         refuse_in_the_clear(server)?;
@@ -104,23 +104,23 @@ async fn end_login(name: &str, server: &Url, file: &Path) {
             token_file: None,
             context: Some(name.to_owned()),
         })?;
-        let logout = Question::new(["logout"]);
-        match tokio::time::timeout(FAREWELL, console.tell(&logout)).await {
+        let logout = ApiRequest::new(["logout"]);
+        match tokio::time::timeout(LOGOUT_TIMEOUT, console.post_without_body(&logout)).await {
             Ok(Ok(())) => Ok(()),
-            // It had ended before.
+            // The session had already ended.
             Ok(Err(ClientError::Problem(problem)))
                 if problem.code == ProblemCode::Unauthenticated =>
             {
                 Ok(())
             }
             Ok(Err(error)) => Err(error.into()),
-            Err(_) => anyhow::bail!("{server} did not answer within {FAREWELL:?}"),
+            Err(_) => anyhow::bail!("{server} did not respond within {LOGOUT_TIMEOUT:?}"),
         }
     };
     if let Err(error) = ending.await {
         eprintln!(
-            "skictl: the login of {name} is not ended at the console: {error:#}; its token is deleted here and counts there until it \
-             ends by itself, or until skictl tokens revoke ends it"
+            "skictl: cannot end the session of {name} at the console: {error:#}; the token is deleted here, but stays valid until it \
+            expires or is revoked with `skictl tokens revoke`"
         );
     }
 }
@@ -152,23 +152,23 @@ fn list(contexts: &Contexts, form: Form) -> anyhow::Result<()> {
         print(&(serde_json::to_string(&all)? + "\n"))?;
         return Ok(());
     }
-    let mut page = Page::new(Look::stdout());
+    let mut page = Page::new(TerminalStyle::stdout());
     let rows = all.contexts.iter().map(|context| {
         let current = if context.current { "current" } else { "" };
         [
             plain(&context.name),
             plain(context.server.as_str()),
             plain(token(context)),
-            (current.to_owned(), Tone::Good),
+            (current.to_owned(), Style::Good),
         ]
     });
     page.table(
         &Columns {
             names: ["context", "server", "token file", ""],
-            spare: &["token file"],
+            optional_columns: &["token file"],
         },
         rows,
-        "no contexts: skictl context add makes one",
+        "no contexts; create one with `skictl context add`",
     );
     print(&page.finish())?;
     Ok(())
@@ -179,7 +179,7 @@ fn show(context: &ContextView, form: Form) -> anyhow::Result<()> {
         print(&(serde_json::to_string(context)? + "\n"))?;
         return Ok(());
     }
-    let mut page = Page::new(Look::stdout());
+    let mut page = Page::new(TerminalStyle::stdout());
     page.pair("context", &context.name);
     page.pair("server", context.server.as_str());
     page.pair("token file", token(context));

@@ -1,4 +1,4 @@
-//! Consoles by name, in `skilift/contexts.toml` in the user's folder for configuration.
+//! Named consoles, stored in `skilift/contexts.toml` in the user's configuration directory.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -12,31 +12,31 @@ use url::Url;
 use super::error::ClientError;
 use crate::config::variable;
 
-/// All that are known, and which one is in use.
+/// All contexts and the current one.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Contexts {
-    /// The one in use.
+    /// Name of the current context.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) current: Option<String>,
-    /// By name.
+    /// Contexts by name.
     #[serde(default)]
     pub(crate) contexts: BTreeMap<String, Context>,
 }
 
-/// A console.
+/// A named console.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Context {
-    /// Where it is.
+    /// URL of the console.
     pub(crate) server: Url,
-    /// What holds the token to show.
+    /// File with the access token.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) token_file: Option<PathBuf>,
 }
 
 impl Contexts {
-    /// Reads them; there are none where there is no file.
+    /// Reads the contexts; none if the file does not exist.
     pub(crate) fn read() -> anyhow::Result<Self> {
         let Ok(file) = folder().map(|folder| folder.join("contexts.toml")) else {
             return Ok(Self::default());
@@ -52,11 +52,11 @@ impl Contexts {
         };
         toml::from_str(&text).map_err(|error| {
             let message = error.message();
-            ClientError::Usage(format!("{} cannot be used: {message}", file.display())).into()
+            ClientError::Usage(format!("{} is invalid: {message}", file.display())).into()
         })
     }
 
-    /// Writes them: whole, or not at all.
+    /// Writes the contexts atomically.
     pub(crate) fn write(&self) -> anyhow::Result<()> {
         let text = toml::to_string(self)?;
         write_private(&folder()?.join("contexts.toml"), &text)
@@ -67,27 +67,27 @@ impl Contexts {
         self.contexts.get(name).ok_or_else(|| {
             let known: Vec<&str> = self.contexts.keys().map(String::as_str).collect();
             let known = match known.as_slice() {
-                [] => "there are none: skictl context add makes one".to_owned(),
-                known => format!("there are {}", known.join(", ")),
+                [] => "no contexts exist; create one with `skictl context add`".to_owned(),
+                known => format!("known contexts: {}", known.join(", ")),
             };
-            ClientError::Usage(format!("there is no context {name}; {known}"))
+            ClientError::Usage(format!("unknown context {name}; {known}"))
         })
     }
 
-    /// Keeps a token for a context, and gives back its file.
+    /// Stores the token of a context and returns its file.
     pub(crate) fn keep_token(name: &str, token: &str) -> anyhow::Result<PathBuf> {
         let file = token_file(name)?;
         write_private(&file, &format!("{token}\n"))?;
         Ok(file)
     }
 
-    /// The file of the token that a login left for a context, where the context shows that one.
+    /// The token file that a login wrote for a context, if the context uses it.
     pub(crate) fn login_of(&self, name: &str) -> Option<PathBuf> {
         let shown = self.contexts.get(name)?.token_file.clone()?;
         (shown == token_file(name).ok()?).then_some(shown)
     }
 
-    /// Forgets the token that was kept for a context.
+    /// Deletes the stored token of a context.
     pub(crate) fn forget_token(name: &str) -> anyhow::Result<()> {
         match std::fs::remove_file(token_file(name)?) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
@@ -96,14 +96,14 @@ impl Contexts {
     }
 }
 
-/// A name that can also be that of a file.
+/// Path of a context's token; fails if the name cannot be a file name.
 pub(crate) fn check_name(name: &str) -> Result<(), ClientError> {
     let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
     if (1..=64).contains(&name.len()) && name.chars().all(fits) && !name.starts_with('.') {
         return Ok(());
     }
     Err(ClientError::Usage(format!(
-        "{name:?} cannot name a context: it takes 1 to 64 letters, digits, dots, dashes and underscores"
+        "invalid context name {name:?}: use 1 to 64 letters, digits, dots, dashes and underscores"
     )))
 }
 
@@ -112,24 +112,24 @@ fn token_file(name: &str) -> anyhow::Result<PathBuf> {
     Ok(folder()?.join("tokens").join(name))
 }
 
-/// The folder of ours for configuration: <https://specifications.freedesktop.org/basedir-spec/latest/>.
+/// Our configuration directory: <https://specifications.freedesktop.org/basedir-spec/latest/>.
 fn folder() -> Result<PathBuf, ClientError> {
     home("XDG_CONFIG_HOME", ".config").map(|home| home.join("skilift"))
 }
 
-/// A folder of the user's: the one that a variable names, else the usual one.
+/// A directory of the user: from a variable, else the default one.
 pub(super) fn home(name: &str, usual: &str) -> Result<PathBuf, ClientError> {
     let named = variable(name).map(PathBuf::from);
-    // The specification has relative ones ignored.
+    // The specification requires that relative paths are ignored.
     let named = named.filter(|folder| folder.is_absolute());
     named
         .or_else(|| variable("HOME").map(|home| PathBuf::from(home).join(usual)))
         .ok_or_else(|| ClientError::Usage(format!("neither {name} nor HOME is set")))
 }
 
-/// Writes a file that nobody else can read.
+/// Writes a file that only its owner can read.
 fn write_private(file: &Path, text: &str) -> anyhow::Result<()> {
-    let folder = file.parent().context("a file has a folder")?;
+    let folder = file.parent().context("a file has a parent directory")?;
     let write = || {
         std::fs::DirBuilder::new()
             .recursive(true)

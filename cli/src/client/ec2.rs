@@ -1,4 +1,4 @@
-//! `skictl ec2`: the machines, which of them to start and which to stop.
+//! `skictl ec2`: lists, starts and stops instances.
 
 use serde_json::Value;
 use skilift_console::view::change::{Change, Scale};
@@ -6,19 +6,19 @@ use skilift_console::view::fleet::{FleetView, InstanceView};
 
 use super::Client;
 use super::columns::Columns;
-use super::connection::{Question, parse};
+use super::connection::{ApiRequest, parse};
 use super::error::ClientError;
-use super::look::{span, usd};
-use super::page::{Page, Tone, or_dash, plain};
+use super::figures::{span, usd};
+use super::page::{Page, Style, or_dash, plain};
 use crate::args::client::ConsentArgs;
 use crate::args::ec2::{Ec2Args, Ec2Command, ListArgs};
 use crate::args::scale::WaitArgs;
 use crate::exit::Exit;
 
-/// How machines come to be listed.
+/// How instances are found.
 const HOW_TO: &str = "\
-skictl serve console finds EC2 instances by their tags skilift:stack and skilift:role, and skictl up with --amqp-url and \
---redis-url runs its workers as processes of their own";
+`skictl serve console` finds EC2 instances by their tags skilift:stack and skilift:role, and `skictl up` with --amqp-url \
+and --redis-url runs its workers as child processes";
 
 /// Runs the command.
 pub(crate) async fn run(args: &Ec2Args) -> anyhow::Result<Exit> {
@@ -47,7 +47,7 @@ pub(crate) async fn run(args: &Ec2Args) -> anyhow::Result<Exit> {
     }
 }
 
-/// What is named, each once.
+/// The given IDs without duplicates.
 fn once(ids: &[String]) -> Vec<String> {
     let mut kept: Vec<String> = Vec::new();
     for id in ids {
@@ -66,7 +66,7 @@ async fn change(
 ) -> anyhow::Result<Exit> {
     wait.check(false).map_err(ClientError::Usage)?;
     if args.list.role.is_some() {
-        let what = "--role is for the list; here machines are named by their ids".to_owned();
+        let what = "--role applies only to the list; start and stop take instance IDs".to_owned();
         return Err(ClientError::Usage(what).into());
     }
     let client = Client::new(&args.client)?;
@@ -78,17 +78,17 @@ async fn change(
 async fn list(args: &Ec2Args, inner: &ListArgs) -> anyhow::Result<Exit> {
     let client = Client::new(&args.client)?;
     let role = inner.role.as_deref().or(args.list.role.as_deref());
-    let showing = client.showing(client.either(args.list.watch, inner.watch));
-    let ask = || Question::new(["fleet"]);
+    let show_command = client.show_command(client.either(args.list.watch, inner.watch));
+    let request = || ApiRequest::new(["fleet"]);
     let edit = |json: String| match role {
         Some(role) => only(role, &json),
         None => Ok(json),
     };
-    let draw = |fleet: &FleetView, page: &mut Page| draw(fleet, role, page);
-    showing.show_edited(ask, edit, draw, None).await
+    let render = |fleet: &FleetView, page: &mut Page| render(fleet, role, page);
+    show_command.show_edited(request, edit, render, None).await
 }
 
-/// What is said of one role, with whatever fields we do not know.
+/// The JSON of one role, with all unknown fields preserved.
 fn only(role: &str, json: &str) -> Result<String, ClientError> {
     let mut fleet: Value = parse(json)?;
     for list in ["roles", "instances"] {
@@ -99,33 +99,33 @@ fn only(role: &str, json: &str) -> Result<String, ClientError> {
     Ok(fleet.to_string())
 }
 
-fn draw(fleet: &FleetView, role: Option<&str>, page: &mut Page) {
+fn render(fleet: &FleetView, role: Option<&str>, page: &mut Page) {
     let kind = match (fleet.kind.as_str(), &fleet.region) {
         ("ec2", Some(region)) => format!("EC2 instances in {region}"),
         ("ec2", None) => "EC2 instances".to_owned(),
-        ("local", _) => "child processes of skictl up".to_owned(),
+        ("local", _) => "child processes of `skictl up`".to_owned(),
         (other, _) => other.to_owned(),
     };
-    page.pair("machines", kind);
+    page.pair("instances", kind);
     if fleet.kind == "none" {
-        page.note(fleet.unknown.as_deref().unwrap_or(HOW_TO));
+        page.note(fleet.error.as_deref().unwrap_or(HOW_TO));
         return;
     }
-    if let Some(why) = &fleet.unknown {
-        page.toned_pair("not as they are now", why, Tone::Warning);
+    if let Some(why) = &fleet.error {
+        page.styled_pair("stale", why, Style::Warning);
     }
     if let Some(age) = fleet.age_ms {
         page.pair("listed", format!("{} ago", span(age)));
     }
     if let Some(plan) = &fleet.plan {
-        let text = format!("plan {plan}: skictl scale --follow {plan} waits for its end");
-        page.toned_pair("under way", text, Tone::Warning);
+        let text = format!("plan {plan}: wait for it with `skictl scale --follow {plan}`");
+        page.styled_pair("running", text, Style::Warning);
     }
     roles(fleet, page);
-    let nothing = match (role, &fleet.unknown) {
-        (Some(role), _) => format!("no machines of the role {role}"),
-        (None, Some(_)) => "no machines are known".to_owned(),
-        (None, None) => format!("no machines: {HOW_TO}"),
+    let nothing = match (role, &fleet.error) {
+        (Some(role), _) => format!("no instances of role {role}"),
+        (None, Some(_)) => "instances unknown".to_owned(),
+        (None, None) => format!("no instances: {HOW_TO}"),
     };
     instances(fleet, &nothing, page);
 }
@@ -134,28 +134,29 @@ fn roles(fleet: &FleetView, page: &mut Page) {
     if fleet.roles.is_empty() {
         return;
     }
-    let look = page.look;
-    let count =
-        |count: Option<u64>| count.map_or_else(|| "unknown".to_owned(), |count| look.count(count));
+    let terminal_style = page.terminal_style;
+    let count = |count: Option<u64>| {
+        count.map_or_else(|| "unknown".to_owned(), |count| terminal_style.count(count))
+    };
     let rows = fleet.roles.iter().map(|role| {
         let is_within = |up| (role.min..=role.max).contains(&up);
-        let tone = if role.up.is_none_or(is_within) {
-            Tone::Plain
+        let style = if role.running.is_none_or(is_within) {
+            Style::Plain
         } else {
-            Tone::Warning
+            Style::Warning
         };
         [
             plain(&role.role),
-            (count(role.up), tone),
+            (count(role.running), style),
             plain(count(role.stopped)),
-            plain(look.count(role.min)),
-            plain(look.count(role.max)),
+            plain(terminal_style.count(role.min)),
+            plain(terminal_style.count(role.max)),
         ]
     });
     page.table(
         &Columns {
             names: ["role", ">up", ">stopped", ">min", ">max"],
-            spare: &[],
+            optional_columns: &[],
         },
         rows,
         "",
@@ -187,13 +188,13 @@ fn instances(fleet: &FleetView, nothing: &str, page: &mut Page) {
             or_dash(nodes.as_deref()),
             or_dash(age.as_deref()),
         ]);
-        if let Some(why) = &machine.price_unknown
+        if let Some(why) = &machine.price_error
             && fleet.kind != "local"
         {
             page.note_of(&machine.id, &format!("price unknown: {why}"));
         }
         if let Some(reason) = &machine.reason {
-            // Some reasons begin with the state.
+            // Some reasons start with the state.
             let text = if reason.starts_with(&machine.state) {
                 reason.clone()
             } else {
@@ -202,33 +203,41 @@ fn instances(fleet: &FleetView, nothing: &str, page: &mut Page) {
             page.note_of(&machine.id, &text);
         }
         if let Some(obstacle) = &machine.obstacle {
-            let text = format!("neither started nor stopped here: {obstacle}");
+            let text = format!("cannot be started or stopped here: {obstacle}");
             page.note_of(&machine.id, &text);
         }
     }
     page.table(
         &Columns {
             names: [
-                "machine", "role", "name", "type", "zone", "state", ">an hour", "address",
-                "~nodes", ">up",
+                "instance",
+                "role",
+                "name",
+                "type",
+                "zone",
+                "state",
+                ">per hour",
+                "address",
+                "~nodes",
+                ">up",
             ],
-            spare: &["name", "address", "up", "an hour", "type", "zone", "nodes"],
+            optional_columns: &["name", "address", "up", "per hour", "type", "zone", "nodes"],
         },
         rows,
         nothing,
     );
 }
 
-fn state(machine: &InstanceView) -> (String, Tone) {
-    let tone = match machine.state.as_str() {
-        // It runs, and does no work that we know of.
-        "running" if machine.nodes.is_empty() => Tone::Warning,
-        "running" => Tone::Good,
-        "pending" | "stopping" => Tone::Warning,
-        "shutting-down" | "terminated" => Tone::Alarm,
-        _ => Tone::Plain,
+fn state(machine: &InstanceView) -> (String, Style) {
+    let style = match machine.state.as_str() {
+        // It is running without a known node.
+        "running" if machine.nodes.is_empty() => Style::Warning,
+        "running" => Style::Good,
+        "pending" | "stopping" => Style::Warning,
+        "shutting-down" | "terminated" => Style::Alarm,
+        _ => Style::Plain,
     };
-    (machine.state.clone(), tone)
+    (machine.state.clone(), style)
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Why a command did not do what it was asked to, and the exit code that follows.
+//! Errors of the client and their exit codes.
 
 use std::time::Duration;
 
@@ -7,71 +7,71 @@ use skilift_console::view::{Problem, ProblemCode};
 use super::follow::Trail;
 use crate::exit::Exit;
 
-/// What a client runs into.
+/// An error of the client.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ClientError {
-    /// The command line, the environment or the contexts cannot be meant.
+    /// The command line, the environment or the contexts file is invalid.
     #[error("{0}")]
     Usage(String),
-    /// Nobody agreed to it, or it may not be asked for.
+    /// The change was not confirmed, or cannot be confirmed without a terminal.
     #[error("{0}")]
     Refused(String),
-    /// Nobody listens there.
+    /// The connection was refused.
     #[error(
-        "cannot connect to the console at {server}: start it with skictl up or skictl serve console, or name another with \
-         --server URL"
+        "cannot connect to the console at {server}: start it with `skictl up` or `skictl serve console`, or set another one with \
+        --server URL"
     )]
     Unreachable {
-        /// Where.
+        /// URL of the server.
         server: String,
-        /// Why.
+        /// Cause.
         source: reqwest::Error,
     },
-    /// Who answers cannot prove who it is.
+    /// The TLS certificate of the server is not trusted.
     #[error(
-        "the certificate of {server} cannot be trusted ({why}); SSL_CERT_FILE names a file with the authorities to trust"
+        "the certificate of {server} is not trusted ({why}); set SSL_CERT_FILE to a file with trusted certificates"
     )]
     Untrusted {
-        /// Who.
+        /// URL of the server.
         server: String,
-        /// Why.
+        /// Cause.
         why: rustls::Error,
     },
-    /// The connection broke, or the answer did not come in time.
-    #[error("{server} gave no complete answer")]
+    /// The connection was lost, or the response timed out.
+    #[error("{server} did not send a complete response")]
     NoAnswer {
-        /// Who.
+        /// URL of the server.
         server: String,
-        /// Why.
+        /// Cause.
         source: reqwest::Error,
     },
-    /// Who answers is no console.
+    /// The server is not a console.
     #[error(
-        "{server} answers with status {status}, but not as Skilift's console does: the console has an address of its own, \
-         usually with port 8081"
+        "{server} responded with status {status}, but it is not a Skilift console: the console has its own address, \
+        usually with port 8081"
     )]
     NotAConsole {
-        /// Who.
+        /// URL of the server.
         server: String,
         /// The HTTP status.
         status: u16,
     },
-    /// The console's answer has a form that this skictl does not know.
-    #[error("the console's answer cannot be read: is it of another version than {}?", env!("CARGO_PKG_VERSION"))]
+    /// This skictl cannot parse the response of the console.
+    #[error("cannot parse the response of the console: is its version different from {}?", env!("CARGO_PKG_VERSION"))]
     Unreadable(#[source] serde_json::Error),
-    /// The console refused it, or failed.
+    /// The console rejected the request, or failed.
     #[error("{}", .0.message)]
     Problem(Problem),
-    /// A plan is still being applied, or it is not known whether it is.
+    /// A plan may still be running.
     #[error(
-        "plan {} may still be under way: its answer was lost, or did not come within {}. {trail}; do not send it again before",
+        "plan {} may still be running: its response was lost, or did not arrive within {}. {trail}; do not send it again before that",
         .trail.plan(),
         humantime::format_duration(*.within)
     )]
-    UnderWay {
-        /// How long it was waited for, at most.
+    OutcomeUnknown {
+        /// Maximum time waited.
         within: Duration,
-        /// How it is followed.
+        /// How to follow the plan.
         trail: Trail,
     },
 }
@@ -87,7 +87,7 @@ impl ClientError {
             | Self::Untrusted { .. }
             | Self::NotAConsole { .. }
             | Self::Unreadable(_) => Exit::Failed,
-            Self::UnderWay { .. } => Exit::TimedOut,
+            Self::OutcomeUnknown { .. } => Exit::TimedOut,
             Self::Problem(problem) => match problem.code {
                 ProblemCode::Invalid => Exit::Usage,
                 ProblemCode::Unauthenticated | ProblemCode::Forbidden => Exit::Forbidden,
@@ -100,7 +100,7 @@ impl ClientError {
         }
     }
 
-    /// Whether asking again later may do better.
+    /// Whether a later retry may succeed.
     pub(crate) fn may_pass(&self) -> bool {
         match self {
             Self::Unreachable { .. } | Self::NoAnswer { .. } => true,

@@ -1,4 +1,4 @@
-//! Waiting for a plan that goes on: what is news of it meanwhile, when it is no longer waited for, and how to follow it then.
+//! Waiting for a running plan: progress messages, the timeout, and how to follow the plan afterwards.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,27 +7,27 @@ use skilift_console::view::change::Change;
 use skilift_console::view::plan::{OutcomeResult, OutcomeView, PlanState, PlanView, StepView};
 use tokio::time::Instant;
 
-use super::connection::{ANSWER, Console, Question};
+use super::connection::{ANSWER, ApiRequest, Console};
 use super::error::ClientError;
-use super::look::printable;
+use super::figures::printable;
 use crate::args::scale::WaitArgs;
 
-/// How often it is asked how far a plan is.
+/// Interval between two progress queries.
 const EVERY: Duration = Duration::from_secs(1);
-/// How often it is said how much is left where nothing else is news.
+/// Interval between two messages about the remaining work if nothing else changes.
 const COUNTDOWN: Duration = Duration::from_secs(5);
-/// The console may be away for so long: one that starts anew goes on with what it had begun.
+/// Maximum time that the console may be unavailable; a console that restarts continues its plans.
 const AWAY: Duration = Duration::from_secs(60);
 
-/// How long it is waited for a plan that goes on.
+/// How long to wait for a running plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Patience {
-    /// Until it ends.
+    /// Until the plan ends.
     #[default]
     End,
-    /// So long.
+    /// At most this time.
     Within(Duration),
-    /// Not at all: that it goes on is enough.
+    /// Only until the plan has started.
     Begun,
 }
 
@@ -41,19 +41,19 @@ impl From<WaitArgs> for Patience {
 }
 
 impl Patience {
-    /// For what is waited for in any case.
+    /// The default of commands that always wait.
     pub(crate) fn of_timeout(timeout: Option<Duration>) -> Self {
         timeout.map_or(Self::End, Self::Within)
     }
 }
 
-/// How a plan is followed that goes on without us.
+/// How to follow a plan that continues after skictl exits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Trail {
     plan: String,
-    /// The command that shows what it changes.
+    /// The command that shows the changed state.
     shows: &'static str,
-    /// Whether it may take so long that there is a command which waits for it.
+    /// Whether `skictl scale --follow` can wait for it.
     can_follow: bool,
 }
 
@@ -61,7 +61,7 @@ impl Trail {
     pub(crate) fn of(plan: &PlanView) -> Self {
         Self {
             plan: plan.id.clone(),
-            shows: what_shows(&plan.change),
+            shows: command_that_shows(&plan.change),
             can_follow: matches!(plan.change, Change::Scale(_)),
         }
     }
@@ -78,29 +78,29 @@ impl fmt::Display for Trail {
         if self.can_follow {
             write!(
                 f,
-                "skictl scale --follow {plan} waits for its end, and {shows} shows how things are"
+                "wait for it with `skictl scale --follow {plan}`, and check with `{shows}`"
             )
         } else {
             write!(
                 f,
-                "{shows} shows how things are, and skictl audit --action apply what comes of it"
+                "check with `{shows}`, and see its result in `skictl audit --action apply`"
             )
         }
     }
 }
 
-/// Says, when a signal cuts a command off, that its plan may go on without us.
-pub(super) struct UnderWay(pub(super) Trail);
+/// Prints, when a signal interrupts a command, that its plan may still be running.
+pub(super) struct RunningPlanNotice(pub(super) Trail);
 
-impl Drop for UnderWay {
+impl Drop for RunningPlanNotice {
     fn drop(&mut self) {
         let (plan, trail) = (self.0.plan(), &self.0);
-        eprintln!("skictl: plan {plan} may go on without us: {trail}");
+        eprintln!("skictl: plan {plan} may still be running on the console: {trail}");
     }
 }
 
-/// The command that shows what a change changes.
-fn what_shows(change: &Change) -> &'static str {
+/// The command that shows the state that a change affects.
+fn command_that_shows(change: &Change) -> &'static str {
     match change {
         Change::SetWorker { .. }
         | Change::SetApi { .. }
@@ -122,24 +122,24 @@ fn what_shows(change: &Change) -> &'static str {
     }
 }
 
-/// Asks for a plan as it is now.
+/// Gets the current state of a plan.
 pub(super) async fn plan_now(console: &Console, id: &str) -> Result<PlanView, ClientError> {
-    console.view(&Question::new(["plans", id])).await
+    console.view(&ApiRequest::new(["plans", id])).await
 }
 
-/// That it cannot be told what became of a plan.
-pub(super) fn lost_sight(plan: &PlanView) -> ClientError {
-    ClientError::UnderWay {
+/// The error when the outcome of a plan is unknown.
+pub(super) fn outcome_unknown(plan: &PlanView) -> ClientError {
+    ClientError::OutcomeUnknown {
         within: ANSWER,
         trail: Trail::of(plan),
     }
 }
 
-/// Waits for the end of a plan that is applied, and says on stderr what is news. What it gives back goes on still when the
-/// patience was over first.
+/// Waits for the end of a plan and prints its progress to stderr; the returned outcome is still running if the wait timed
+/// out.
 ///
 /// # Errors
-/// When nobody can say any more how far it is.
+/// When the state of the plan cannot be determined any more.
 pub(super) async fn to_the_end(
     console: &Console,
     plan: &PlanView,
@@ -168,16 +168,16 @@ pub(super) async fn to_the_end(
         }
         let now = Instant::now();
         if deadline.is_some_and(|deadline| deadline <= now) {
-            return known.ok_or_else(|| lost_sight(plan));
+            return known.ok_or_else(|| outcome_unknown(plan));
         }
         let next = deadline.map_or(now + EVERY, |deadline| deadline.min(now + EVERY));
         tokio::time::sleep_until(next).await;
         let answer = plan_now(console, &plan.id);
         let seen = match deadline {
-            // The last look may take as long as it takes until the next one, and no longer.
+            // A query may take at most until the next one.
             Some(deadline) => match tokio::time::timeout_at(deadline + EVERY, answer).await {
                 Ok(seen) => seen,
-                Err(_) => return known.ok_or_else(|| lost_sight(plan)),
+                Err(_) => return known.ok_or_else(|| outcome_unknown(plan)),
             },
             None => answer.await,
         };
@@ -189,30 +189,30 @@ pub(super) async fn to_the_end(
                 known = Some(outcome);
                 away_since = None;
             }
-            // It was begun, and nothing of it is known yet.
+            // The plan has started, but has no progress yet.
             Ok(PlanView {
                 state: PlanState::Applying,
                 ..
             }) => away_since = None,
             Err(error) if error.may_pass() => {
                 let since = *away_since.get_or_insert_with(|| {
-                    eprintln!("skictl: {error}; it is asked again, and the plan goes on");
+                    eprintln!("skictl: {error}; retrying, the plan continues");
                     Instant::now()
                 });
                 if since.elapsed() >= AWAY {
-                    return Err(lost_sight(plan));
+                    return Err(outcome_unknown(plan));
                 }
             }
             Err(error) => {
                 eprintln!("skictl: {error}");
-                return Err(lost_sight(plan));
+                return Err(outcome_unknown(plan));
             }
-            Ok(_) => return Err(lost_sight(plan)),
+            Ok(_) => return Err(outcome_unknown(plan)),
         }
     }
 }
 
-/// What was said of each step last, and when.
+/// The last printed message of each step, and its time.
 #[derive(Debug, Default)]
 struct News(Vec<Option<(String, Instant)>>);
 
@@ -221,17 +221,19 @@ impl News {
         !self.0.is_empty()
     }
 
-    /// The lines of an outcome that were not said last.
+    /// The lines of an outcome that have changed since the last call.
     fn of(&mut self, outcome: &OutcomeView) -> Vec<String> {
         self.0.resize(outcome.steps.len(), None);
         let mut lines = Vec::new();
         for (said, step) in self.0.iter_mut().zip(&outcome.steps) {
-            let Some(line) = said_of(step) else {
+            let Some(line) = progress_of(step) else {
                 continue;
             };
             let is_news = said.as_ref().is_none_or(|(last, at)| {
-                // How much a node still holds is another number at each look.
-                let counts = !step.done && is_of_machine(step) && words(last) == words(&line);
+                // The number of unacked messages changes with every query.
+                let counts = !step.done
+                    && is_of_machine(step)
+                    && without_digits(last) == without_digits(&line);
                 *last != line && (!counts || at.elapsed() >= COUNTDOWN)
             });
             if is_news {
@@ -244,21 +246,23 @@ impl News {
 }
 
 /// A line without its numbers.
-fn words(line: &str) -> String {
+fn without_digits(line: &str) -> String {
     line.chars().filter(|c| !c.is_ascii_digit()).collect()
 }
 
-/// Whether it is one of many of which it must be said which: a machine, also one that is not listed.
+/// Whether a step concerns an instance, listed or not, so that its line must name it.
 fn is_of_machine(step: &StepView) -> bool {
-    step.action.machine.is_some() || step.code.is_some()
+    step.action.instance.is_some() || step.code.is_some()
 }
 
-/// How far a step is, in a line; none where there is nothing to say.
-fn said_of(step: &StepView) -> Option<String> {
+/// The progress of a step in one line; `None` if there is nothing to report.
+fn progress_of(step: &StepView) -> Option<String> {
     let line = match &step.message {
-        Some(message) if is_of_machine(step) => format!("{}: {message}", step.action.to),
+        Some(message) if is_of_machine(step) => format!("{}: {message}", step.action.target),
         Some(message) => message.clone(),
-        None if step.done && step.action.machine.is_some() => format!("{}: done", step.action.to),
+        None if step.done && step.action.instance.is_some() => {
+            format!("{}: done", step.action.target)
+        }
         None => return None,
     };
     Some(printable(&line))
@@ -273,8 +277,7 @@ mod tests {
     fn step(id: &str, done: bool, message: Option<&str>) -> Value {
         let machine =
             json!({ "role": "worker", "instance_type": "c7g.large", "zone": "eu-central-1a" });
-        let action =
-            json!({ "does": "start", "to": id, "before": null, "after": null, "machine": machine });
+        let action = json!({ "action": "start", "target": id, "before": null, "after": null, "instance": machine });
         json!({ "action": action, "done": done, "message": message })
     }
 
@@ -286,7 +289,7 @@ mod tests {
     fn only_what_is_news_is_said_with_the_machine_in_front() {
         let mut news = News::default();
         let settings = json!({
-            "action": { "does": "set threads", "to": "every worker", "before": "2", "after": "16" },
+            "action": { "action": "set threads", "target": "every worker", "before": "2", "after": "16" },
             "done": true, "message": null,
         });
         let first = outcome(&[

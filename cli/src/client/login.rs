@@ -1,33 +1,33 @@
-//! `skictl login`: shows a password or a code, and keeps the token that comes back.
+//! `skictl login`: logs in with a password or a code, and stores the token.
 
 use serde::Serialize;
 use skilift_console::view::access::{LoginRequest, LoginView, WhoView};
 use url::Url;
 
 use super::access::word;
-use super::ask;
-use super::connection::{Console, Question};
+use super::connection::{ApiRequest, Console};
 use super::contexts::{Context, Contexts, check_name};
 use super::error::ClientError;
-use super::look::{Look, moment};
+use super::figures::{TerminalStyle, moment};
 use super::page::Page;
+use super::prompt;
 use super::server::Server;
 use super::show::{print, refuse_csv};
 use crate::args::access::LoginArgs;
 use crate::args::client::Form;
 use crate::exit::Exit;
 
-/// What a login came to; the token itself stands in its file alone.
+/// Result of a login, without the token, which is only in its file.
 #[derive(Debug, Serialize)]
 struct LoggedIn {
     /// The context that holds the token.
     context: String,
-    /// The console.
+    /// URL of the console.
     server: Url,
-    /// When the token ends, in milliseconds since 1970.
+    /// Expiry of the token, in milliseconds since 1970.
     expires_at_ms: u64,
-    /// Who logged in.
-    who: WhoView,
+    /// The logged-in user.
+    user: WhoView,
 }
 
 /// Runs the command.
@@ -35,7 +35,7 @@ pub(crate) async fn run(args: &LoginArgs) -> anyhow::Result<Exit> {
     refuse_csv(args.client.output)?;
     if args.client.token_file.is_some() {
         return Err(ClientError::Usage(
-            "a login makes a token: --token-file names one that is there already".to_owned(),
+            "--token-file cannot be used with login: a login creates a new token".to_owned(),
         )
         .into());
     }
@@ -47,7 +47,7 @@ pub(crate) async fn run(args: &LoginArgs) -> anyhow::Result<Exit> {
     check_name(&name)?;
     let request = request(args).await?;
     let console = Console::new(&server)?;
-    let view: LoginView = console.post(&Question::new(["login"]), &request).await?;
+    let view: LoginView = console.post(&ApiRequest::new(["login"]), &request).await?;
     let token_file = Contexts::keep_token(&name, &view.token)?;
     let mut contexts = Contexts::read()?;
     contexts.contexts.insert(
@@ -65,13 +65,13 @@ pub(crate) async fn run(args: &LoginArgs) -> anyhow::Result<Exit> {
         context: name,
         server: server.url,
         expires_at_ms: view.expires_at_ms,
-        who: view.who,
+        user: view.user,
     };
     match args.client.output {
         Form::Json => print(&(serde_json::to_string(&logged_in)? + "\n"))?,
         Form::Table | Form::Csv => {
-            let mut page = Page::new(Look::stdout());
-            let who = &logged_in.who;
+            let mut page = Page::new(TerminalStyle::stdout());
+            let who = &logged_in.user;
             page.pair("logged in as", format!("{}, {}", who.name, word(who.role)));
             page.pair("at", logged_in.server.as_str());
             page.pair("until", moment(logged_in.expires_at_ms));
@@ -82,7 +82,7 @@ pub(crate) async fn run(args: &LoginArgs) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// How the context of a console is called that has none yet: host and port, as far as a name can hold them.
+/// Name of a new context: host and port of the console, limited to valid characters.
 fn context_of(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
     let name = match url.port() {
@@ -94,23 +94,23 @@ fn context_of(url: &Url) -> String {
 }
 
 async fn request(args: &LoginArgs) -> anyhow::Result<LoginRequest> {
-    let can_ask = ask::can_ask(args.no_input);
+    let can_prompt = prompt::can_prompt(args.no_input);
     let nobody = |what: &str| {
         ClientError::Usage(format!(
-            "a {what} is needed and nobody can be asked for it: --{what}-stdin reads it"
+            "{what} required, but cannot prompt (stdin is not a terminal); use `--{what}-stdin`"
         ))
     };
     let Some(name) = args.user.clone() else {
-        let code = match (args.code_stdin, can_ask) {
-            (true, _) => ask::first_line().await?,
-            (false, true) => ask::line("Login code that skictl up printed:".to_owned()).await?,
+        let code = match (args.code_stdin, can_prompt) {
+            (true, _) => prompt::first_line().await?,
+            (false, true) => prompt::line("Login code printed by `skictl up`:".to_owned()).await?,
             (false, false) => return Err(nobody("code").into()),
         };
         return Ok(LoginRequest::Code { code });
     };
-    let password = match (args.password_stdin, can_ask) {
-        (true, _) => ask::first_line().await?,
-        (false, true) => ask::secret(format!("Password of {name}:")).await?,
+    let password = match (args.password_stdin, can_prompt) {
+        (true, _) => prompt::first_line().await?,
+        (false, true) => prompt::secret(format!("Password of {name}:")).await?,
         (false, false) => return Err(nobody("password").into()),
     };
     Ok(LoginRequest::Password { name, password })

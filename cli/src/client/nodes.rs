@@ -1,4 +1,4 @@
-//! `skictl nodes`: what each node does beside what it shall do; drain and undrain.
+//! `skictl nodes`: actual and desired state of each node; drain and undrain.
 
 use skilift_console::view::Reading;
 use skilift_console::view::change::Change;
@@ -7,12 +7,12 @@ use skilift_console::view::settings::GenerationView;
 
 use super::Client;
 use super::columns::Columns;
-use super::connection::Question;
-use super::look::{bytes, cores, percent, span};
+use super::connection::ApiRequest;
+use super::figures::{bytes, cores, percent, span};
 use super::notes::NODES;
-use super::page::{Page, Tone, or_dash, plain};
+use super::page::{Page, Style, or_dash, plain};
 use crate::args::client::WatchArgs;
-use crate::args::operate::{NodesArgs, NodesCommand};
+use crate::args::operator::{NodesArgs, NodesCommand};
 use crate::exit::Exit;
 
 /// Runs the command.
@@ -24,9 +24,9 @@ pub(crate) async fn run(args: &NodesArgs) -> anyhow::Result<Exit> {
             list(&client, client.either(args.watch, *watch)).await
         }
         Some(NodesCommand::Show { node, watch }) => {
-            let ask = || Question::new(["nodes", node]);
+            let request = || ApiRequest::new(["nodes", node]);
             let watch = client.either(args.watch, *watch);
-            client.showing(watch).show(ask, draw, None).await
+            client.show_command(watch).show(request, render, None).await
         }
         Some(NodesCommand::Drain { node, consent }) => {
             let node = node.clone();
@@ -46,68 +46,75 @@ pub(crate) async fn run(args: &NodesArgs) -> anyhow::Result<Exit> {
 }
 
 async fn list(client: &Client, watch: WatchArgs) -> anyhow::Result<Exit> {
-    let ask = || Question::new(["nodes"]);
-    client.showing(watch).show(ask, draw_list, None).await
+    let request = || ApiRequest::new(["nodes"]);
+    client
+        .show_command(watch)
+        .show(request, render_list, None)
+        .await
 }
 
-fn state(node: &NodeView) -> (String, Tone) {
-    let (word, tone) = match node.state {
-        NodeState::Working => ("working", Tone::Good),
-        NodeState::Degraded => ("degraded", Tone::Warning),
-        NodeState::Starting => ("starting", Tone::Plain),
-        NodeState::Unavailable => ("unavailable", Tone::Alarm),
-        NodeState::Paused => ("paused", Tone::Warning),
-        NodeState::Draining => ("draining", Tone::Warning),
-        NodeState::Drained => ("drained", Tone::Warning),
-        NodeState::Ended => ("ended", Tone::Plain),
-        NodeState::Lost => ("lost", Tone::Alarm),
+fn state(node: &NodeView) -> (String, Style) {
+    let (word, style) = match node.state {
+        NodeState::Ready => ("ready", Style::Good),
+        NodeState::Degraded => ("degraded", Style::Warning),
+        NodeState::Starting => ("starting", Style::Plain),
+        NodeState::Unavailable => ("unavailable", Style::Alarm),
+        NodeState::Paused => ("paused", Style::Warning),
+        NodeState::Draining => ("draining", Style::Warning),
+        NodeState::Drained => ("drained", Style::Warning),
+        NodeState::Stopped => ("stopped", Style::Plain),
+        NodeState::Lost => ("lost", Style::Alarm),
     };
-    (word.to_owned(), tone)
+    (word.to_owned(), style)
 }
 
-/// What it runs, and what it shall run where that is another.
-fn generation(node: &NodeView) -> (String, Tone) {
+/// The version of the settings that it runs, and the desired version if it differs.
+fn generation(node: &NodeView) -> (String, Style) {
     let number = |generation: Option<GenerationView>| {
-        generation.map_or_else(|| "flags".to_owned(), |of| of.number.to_string())
+        generation.map_or_else(|| "flags".to_owned(), |of| of.version.to_string())
     };
     if node.desired.is_none() || node.desired == node.actual {
         return plain(number(node.actual));
     }
-    let text = format!("{}, shall be {}", number(node.actual), number(node.desired));
-    (text, Tone::Warning)
+    let text = format!(
+        "{} → {} (pending)",
+        number(node.actual),
+        number(node.desired)
+    );
+    (text, Style::Warning)
 }
 
-/// A figure of a node in the list, or a dash where there is none for a good reason: the node is gone, or nothing happened.
+/// A figure of a node in the list, or a dash if the node is lost.
 fn figure<T: Copy>(
     page: &mut Page,
     node: &NodeView,
     reading: &Reading<T>,
     show: impl Fn(T) -> String,
-) -> (String, Tone) {
+) -> (String, Style) {
     if reading.value.is_none() && node.state == NodeState::Lost {
         return or_dash(None);
     }
     plain(page.reading_of(Some(NODES), &node.id, reading, show))
 }
 
-/// Whether it is known that no ride came to a node in the last ten seconds.
+/// Whether the node is known to have received no ride in the last ten seconds.
 fn is_idle(node: &NodeView) -> bool {
     node.rides_per_s.value == Some(0.0)
 }
 
-fn draw_list(nodes: &NodesView, page: &mut Page) {
-    let look = page.look;
+fn render_list(nodes: &NodesView, page: &mut Page) {
+    let terminal_style = page.terminal_style;
     let mut rows = Vec::new();
     for node in &nodes.nodes {
         let is_lost = node.state == NodeState::Lost;
-        // What a lost node held and used is over.
+        // A lost node holds and uses nothing.
         let last = |value: String| if is_lost { or_dash(None) } else { plain(value) };
         let busy = match node.role.as_str() {
             "api" => or_dash(None),
             _ => figure(page, node, &node.busy, percent),
         };
-        let rate = figure(page, node, &node.rides_per_s, |n| look.rate(n));
-        let p99 = &node.latency.p99_ms;
+        let rate = figure(page, node, &node.rides_per_s, |n| terminal_style.rate(n));
+        let p99 = &node.latency.p99;
         let p99 = if p99.value.is_none() && is_idle(node) {
             or_dash(None)
         } else {
@@ -118,14 +125,14 @@ fn draw_list(nodes: &NodesView, page: &mut Page) {
             plain(&node.id),
             state(node),
             generation(node),
-            plain(look.count(node.threads)),
+            plain(terminal_style.count(node.threads)),
             busy,
             rate,
-            last(look.count(node.held)),
+            last(terminal_style.count(node.outstanding())),
             p99,
             used,
             last(bytes(node.rss_bytes)),
-            plain(format!("{} ago", span(node.heard_ms))),
+            plain(format!("{} ago", span(node.last_heartbeat_age_ms))),
             plain(&node.version),
         ]);
         if let Some(message) = &node.message
@@ -143,16 +150,24 @@ fn draw_list(nodes: &NodesView, page: &mut Page) {
                 ">threads",
                 ">busy",
                 ">rides",
-                ">held",
+                ">unacked",
                 ">p99",
                 ">cores",
                 ">memory",
-                ">heard",
+                ">heartbeat",
                 "version",
             ],
-            spare: &[
-                "version", "threads", "memory", "cores", "held", "heard", "settings", "busy",
-                "p99", "rides",
+            optional_columns: &[
+                "version",
+                "threads",
+                "memory",
+                "cores",
+                "unacked",
+                "heartbeat",
+                "settings",
+                "busy",
+                "p99",
+                "rides",
             ],
         },
         rows,
@@ -160,46 +175,54 @@ fn draw_list(nodes: &NodesView, page: &mut Page) {
     );
 }
 
-fn draw(node: &NodeView, page: &mut Page) {
-    let look = page.look;
+fn render(node: &NodeView, page: &mut Page) {
+    let terminal_style = page.terminal_style;
     let is_lost = node.state == NodeState::Lost;
     page.pair("node", &node.id);
     page.pair("role", &node.role);
-    let (word, tone) = state(node);
+    let (word, style) = state(node);
     let text = match &node.message {
-        _ if is_lost => format!("{word}: not heard for {}", span(node.heard_ms)),
+        _ if is_lost => format!(
+            "{word}: no heartbeat for {}",
+            span(node.last_heartbeat_age_ms)
+        ),
         Some(message) => format!("{word}: {message}"),
         None => word,
     };
-    page.toned_pair("state", text, tone);
+    page.styled_pair("state", text, style);
     page.pair("host", &node.host);
-    page.pair("instance", node.instance.as_deref().unwrap_or("unknown"));
+    page.pair("instance", node.instance_id.as_deref().unwrap_or("unknown"));
     page.pair("version", &node.version);
-    page.pair("life", &node.boot);
-    page.pair("up", span(node.up_s.saturating_mul(1000)));
-    page.pair("heard", format!("{} ago", span(node.heard_ms)));
-    let (text, tone) = generation(node);
-    page.toned_pair("settings", text, tone);
+    page.pair("boot id", &node.boot_id);
+    page.pair("up", span(node.uptime_s.saturating_mul(1000)));
+    page.pair(
+        "heartbeat",
+        format!("{} ago", span(node.last_heartbeat_age_ms)),
+    );
+    let (text, style) = generation(node);
+    page.styled_pair("settings", text, style);
     for (name, value) in &node.settings {
-        page.pair(&format!("  {name}"), look.count(*value));
+        page.pair(&format!("  {name}"), terminal_style.count(*value));
     }
-    page.pair("threads", look.count(node.threads));
+    page.pair("threads", terminal_style.count(node.threads));
     if node.role == "worker" {
         pair_of(page, node, "busy", &node.busy, percent);
     }
-    pair_of(page, node, "rides", &node.rides_per_s, |n| look.rate(n));
-    let (held, latency) = match node.role.as_str() {
-        "worker" => ("messages held", "stored after"),
-        _ => ("rides in flight", "POST takes"),
+    pair_of(page, node, "rides", &node.rides_per_s, |n| {
+        terminal_style.rate(n)
+    });
+    let (outstanding_of, latency) = match node.role.as_str() {
+        "worker" => ("unacked messages", "accept to stored"),
+        _ => ("in flight", "POST latency"),
     };
-    page.pair(held, look.count(node.held));
+    page.pair(outstanding_of, terminal_style.count(node.outstanding()));
     page.pair_of_latencies(latency, &node.latency, is_lost || is_idle(node));
     pair_of(page, node, "cores", &node.cpu_cores, cores);
     page.pair("memory", bytes(node.rss_bytes));
     page.pair("clock", format!("{:+} ms", node.clock_skew_ms));
 }
 
-/// A figure of the one node that is shown; its state says why a lost one has none.
+/// A figure of a single node; the state explains why a lost node has none.
 fn pair_of<T: Copy>(
     page: &mut Page,
     node: &NodeView,

@@ -1,27 +1,27 @@
-//! What stands below a page: remarks, and why figures are unknown, once for all that have the same reason.
+//! Notes below a page: remarks, and why figures are unknown, grouped by reason.
 
-use super::look::printable;
+use super::figures::printable;
 
-/// Names that are listed; of the others the number is told.
+/// Number of names that are listed; the others are only counted.
 const LISTED: usize = 3;
 
-/// What names are of: one, and many.
+/// A noun in singular and plural.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Noun(&'static str, &'static str);
+pub(crate) struct Plural(&'static str, &'static str);
 
-pub(crate) const NODES: Noun = Noun("node", "nodes");
-pub(crate) const CONSUMERS: Noun = Noun("consumer", "consumers");
+pub(crate) const NODES: Plural = Plural("node", "nodes");
+pub(crate) const CONSUMERS: Plural = Plural("consumer", "consumers");
 
 #[derive(Debug, PartialEq, Eq)]
 enum Kind {
-    /// It stands for itself.
+    /// A remark on the whole page.
     Remark,
-    /// It is said of each name.
-    Said,
-    /// Why figures of these names are unknown; of a noun, or of the page itself.
-    Unknown(Option<Noun>),
-    /// The same for figures that were known once.
-    NoLonger(Option<Noun>),
+    /// A remark on each name.
+    RemarkOn,
+    /// Why figures of these names are unknown; without a noun, figures of the page itself.
+    Unknown(Option<Plural>),
+    /// The same for figures that were known before.
+    NoLonger(Option<Plural>),
 }
 
 #[derive(Debug)]
@@ -31,27 +31,33 @@ struct Note {
     names: Vec<String>,
 }
 
-/// All of a page, in the order in which they came up.
+/// All notes of a page, in order of their first occurrence.
 #[derive(Debug, Default)]
 pub(crate) struct Notes(Vec<Note>);
 
 impl Notes {
-    /// A remark, once.
+    /// Adds a remark once.
     pub(crate) fn remark(&mut self, text: &str) {
         self.add(Kind::Remark, text, "");
     }
 
-    /// What is to be said of something.
-    pub(crate) fn said_of(&mut self, name: &str, text: &str) {
-        self.add(Kind::Said, text, name);
+    /// Adds a remark on a name.
+    pub(crate) fn remark_on(&mut self, name: &str, text: &str) {
+        self.add(Kind::RemarkOn, text, name);
     }
 
-    /// Why a figure is unknown, or no longer known.
-    pub(crate) fn unknown(&mut self, noun: Option<Noun>, name: &str, was_known: bool, why: &str) {
+    /// Adds why a figure is unknown, or no longer known.
+    pub(crate) fn unknown(
+        &mut self,
+        plural: Option<Plural>,
+        name: &str,
+        was_known: bool,
+        why: &str,
+    ) {
         let kind = if was_known {
-            Kind::NoLonger(noun)
+            Kind::NoLonger(plural)
         } else {
-            Kind::Unknown(noun)
+            Kind::Unknown(plural)
         };
         self.add(kind, why, name);
     }
@@ -70,7 +76,7 @@ impl Notes {
         }
     }
 
-    /// One line each.
+    /// Renders one line per note.
     pub(crate) fn lines(&self) -> impl Iterator<Item = String> {
         self.0.iter().map(Note::line)
     }
@@ -78,17 +84,17 @@ impl Notes {
 
 impl Note {
     fn line(&self) -> String {
-        let (word, noun) = match &self.kind {
+        let (word, plural) = match &self.kind {
             Kind::Remark => return self.text.clone(),
-            Kind::Said => return format!("{}: {}", self.listed(), self.text),
-            Kind::Unknown(noun) => ("unknown", noun),
-            Kind::NoLonger(noun) => ("no longer known", noun),
+            Kind::RemarkOn => return format!("{}: {}", self.listed(), self.text),
+            Kind::Unknown(plural) => ("unknown", plural),
+            Kind::NoLonger(plural) => ("no longer known", plural),
         };
         let (listed, why) = (self.listed(), &self.text);
-        match (noun, self.names.len()) {
+        match (plural, self.names.len()) {
             (None, _) => format!("{word}: {listed}: {why}"),
-            (Some(Noun(one, _)), 1) => format!("{word} for {one} {listed}: {why}"),
-            (Some(Noun(_, many)), all) => format!("{word} for {all} {many} ({listed}): {why}"),
+            (Some(Plural(one, _)), 1) => format!("{word} for {one} {listed}: {why}"),
+            (Some(Plural(_, many)), all) => format!("{word} for {all} {many} ({listed}): {why}"),
         }
     }
 
@@ -109,23 +115,23 @@ mod tests {
     #[test]
     fn one_line_for_each_reason() {
         let mut notes = Notes::default();
-        let why = "it was heard only once so far";
+        let why = "only one heartbeat so far";
         for node in ["a", "b", "a", "c", "d", "e"] {
             notes.unknown(Some(NODES), node, false, why);
         }
         notes.unknown(Some(NODES), "a", true, why);
-        notes.unknown(None, "publish rate", false, "no API node is heard");
+        notes.unknown(None, "publish rate", false, "no heartbeat from an API node");
         notes.remark("there are more");
         notes.remark("there are more");
-        notes.said_of("a", "Redis is slow");
-        notes.said_of("b", "Redis is slow");
+        notes.remark_on("a", "Redis is slow");
+        notes.remark_on("b", "Redis is slow");
         let lines: Vec<String> = notes.lines().collect();
         assert_eq!(
             lines,
             [
-                "unknown for 5 nodes (a, b, c and 2 more): it was heard only once so far",
-                "no longer known for node a: it was heard only once so far",
-                "unknown: publish rate: no API node is heard",
+                "unknown for 5 nodes (a, b, c and 2 more): only one heartbeat so far",
+                "no longer known for node a: only one heartbeat so far",
+                "unknown: publish rate: no heartbeat from an API node",
                 "there are more",
                 "a, b: Redis is slow",
             ]

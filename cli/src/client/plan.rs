@@ -1,39 +1,39 @@
-//! A plan, and what came of it, as pages.
+//! Rendering of a plan and of its outcome.
 
-use skilift_console::view::change::{Change, LetterChoice};
+use skilift_console::view::change::{Change, DeadLetterSelection};
 use skilift_console::view::cost::CostChangeView;
 use skilift_console::view::plan::{
     ActionView, Danger, MachineView, OutcomeResult, OutcomeView, PlanView, StepCode, StepView,
 };
 
 use super::columns::Columns;
-use super::look::Look;
-use super::page::{Page, Tone, or_dash, plain};
+use super::figures::TerminalStyle;
+use super::page::{Page, Style, or_dash, plain};
 
-/// Why a change changes nothing.
+/// Message of a plan that changes nothing.
 fn nothing_to_do(change: &Change) -> &'static str {
     match change {
         Change::Replay {
-            letters: LetterChoice::All,
+            dead_letters: DeadLetterSelection::All,
             ..
-        } => "no dead letters: nothing to send again",
+        } => "no dead letters: nothing to replay",
         Change::Discard {
-            letters: LetterChoice::All,
-        } => "no dead letters: nothing to throw away",
-        _ => "nothing to do: it is so already",
+            dead_letters: DeadLetterSelection::All,
+        } => "no dead letters: nothing to discard",
+        _ => "nothing to do: already in the requested state",
     }
 }
 
-/// What would happen.
-pub(super) fn plan_page(plan: &PlanView, look: Look) -> String {
-    let mut page = Page::new(look);
-    let (danger, tone) = match plan.danger {
-        Danger::None => ("none: it is so already", Tone::Good),
-        Danger::Moderate => ("moderate", Tone::Warning),
-        Danger::Severe => ("severe", Tone::Alarm),
+/// Renders a plan.
+pub(super) fn plan_page(plan: &PlanView, terminal_style: TerminalStyle) -> String {
+    let mut page = Page::new(terminal_style);
+    let (danger, style) = match plan.danger {
+        Danger::None => ("none: already in the requested state", Style::Good),
+        Danger::Moderate => ("moderate", Style::Warning),
+        Danger::Severe => ("severe", Style::Alarm),
     };
-    page.toned_pair("danger", danger, tone);
-    page.pair("in the audit", format!("plan {}", plan.id));
+    page.styled_pair("danger", danger, style);
+    page.pair("plan", format!("{} (see the audit log)", plan.id));
     actions(&plan.actions, &mut page);
     if let Some(cost) = &plan.cost {
         cost_change(cost, &mut page);
@@ -43,25 +43,25 @@ pub(super) fn plan_page(plan: &PlanView, look: Look) -> String {
     }
     for refusal in &plan.refusals {
         let how = if refusal.can_override {
-            " (an admin may apply it all the same, with --override REASON)"
+            " (an admin can override this with --override REASON)"
         } else {
             ""
         };
-        page.line(&format!("refused: {}{how}", refusal.why), Tone::Alarm);
+        page.line(&format!("refused: {}{how}", refusal.reason), Style::Alarm);
     }
     page.finish()
 }
 
-/// The actions, in their order; with what machines they are about where they are.
+/// Renders the actions in order, with the role, type and zone of their instances if they concern instances.
 fn actions(actions: &[ActionView], page: &mut Page) {
     if actions.is_empty() {
         return;
     }
-    if actions.iter().all(|action| action.machine.is_none()) {
+    if actions.iter().all(|action| action.instance.is_none()) {
         page.table(
             &Columns {
-                names: ["action", "~on", "~before", "~after"],
-                spare: &[],
+                names: ["action", "~target", "~before", "~after"],
+                optional_columns: &[],
             },
             actions.iter().map(action_cells),
             "",
@@ -70,7 +70,7 @@ fn actions(actions: &[ActionView], page: &mut Page) {
     }
     let rows = actions.iter().map(|action| {
         let [does, to, before, after] = action_cells(action);
-        let of = |part: fn(&MachineView) -> &str| or_dash(action.machine.as_ref().map(part));
+        let of = |part: fn(&MachineView) -> &str| or_dash(action.instance.as_ref().map(part));
         let [role, kind, zone] = [
             of(|machine| &machine.role),
             of(|machine| &machine.instance_type),
@@ -80,18 +80,20 @@ fn actions(actions: &[ActionView], page: &mut Page) {
     });
     page.table(
         &Columns {
-            names: ["action", "~on", "role", "type", "zone", "~before", "~after"],
-            spare: &[],
+            names: [
+                "action", "~target", "role", "type", "zone", "~before", "~after",
+            ],
+            optional_columns: &[],
         },
         rows,
         "",
     );
 }
 
-fn action_cells(action: &ActionView) -> [(String, Tone); 4] {
+fn action_cells(action: &ActionView) -> [(String, Style); 4] {
     [
-        plain(&action.does),
-        plain(&action.to),
+        plain(&action.action),
+        plain(&action.target),
         or_dash(action.before.as_deref()),
         or_dash(action.after.as_deref()),
     ]
@@ -103,16 +105,16 @@ fn cost_change(cost: &CostChangeView, page: &mut Page) {
     page.pair(
         "cost",
         format!(
-            "{before} an hour before, {after} after, by prices of {}",
+            "{before} per hour before, {after} per hour after (prices of {})",
             cost.prices_date
         ),
     );
-    // Where nothing starts there is nothing to say.
-    if cost.starts_usd.value != Some(0.0) || cost.starts_usd.unknown.is_some() {
+    // Shown only if an instance starts.
+    if cost.starts_usd.value != Some(0.0) || cost.starts_usd.error.is_some() {
         let starts = page.usd("cost of the starts", &cost.starts_usd);
         let text = match cost.starts_usd.value {
-            Some(_) if cost.starts_usd.unknown.is_none() => {
-                format!("at least {starts}: each is billed for a minute or more")
+            Some(_) if cost.starts_usd.error.is_none() => {
+                format!("at least {starts}: each instance is billed for at least one minute")
             }
             _ => starts,
         };
@@ -120,19 +122,23 @@ fn cost_change(cost: &CostChangeView, page: &mut Page) {
     }
 }
 
-/// What came of a plan, or how far it is.
-pub(super) fn outcome_page(plan: &PlanView, outcome: &OutcomeView, look: Look) -> String {
-    let mut page = Page::new(look);
-    let (word, tone) = match outcome.result {
-        OutcomeResult::Done => ("done", Tone::Good),
-        OutcomeResult::Already => (nothing_to_do(&plan.change), Tone::Good),
-        OutcomeResult::Partial => ("done in part", Tone::Alarm),
-        OutcomeResult::Failed => ("failed", Tone::Alarm),
-        OutcomeResult::Running => ("it goes on", Tone::Warning),
+/// Renders the outcome or the progress of a plan.
+pub(super) fn outcome_page(
+    plan: &PlanView,
+    outcome: &OutcomeView,
+    terminal_style: TerminalStyle,
+) -> String {
+    let mut page = Page::new(terminal_style);
+    let (word, style) = match outcome.result {
+        OutcomeResult::Succeeded => ("succeeded", Style::Good),
+        OutcomeResult::Unchanged => (nothing_to_do(&plan.change), Style::Good),
+        OutcomeResult::Partial => ("partial", Style::Alarm),
+        OutcomeResult::Failed => ("failed", Style::Alarm),
+        OutcomeResult::Running => ("running", Style::Warning),
     };
-    page.toned_pair("outcome", word, tone);
-    page.pair("in the audit", format!("plan {}", plan.id));
-    if let Some(made) = &outcome.made {
+    page.styled_pair("outcome", word, style);
+    page.pair("plan", format!("{} (see the audit log)", plan.id));
+    if let Some(made) = &outcome.created_id {
         page.pair("id", made);
     }
     if outcome.steps.is_empty() {
@@ -141,8 +147,8 @@ pub(super) fn outcome_page(plan: &PlanView, outcome: &OutcomeView, look: Look) -
     let is_running = outcome.result == OutcomeResult::Running;
     let cells = |step: &StepView| {
         let [does, to, before, after] = action_cells(&step.action);
-        let (state, tone) = state(step, is_running);
-        let state = (state.to_owned(), tone);
+        let (state, style) = state(step, is_running);
+        let state = (state.to_owned(), style);
         [does, to, before, after, state, plain(message(step))]
     };
     if outcome
@@ -152,8 +158,8 @@ pub(super) fn outcome_page(plan: &PlanView, outcome: &OutcomeView, look: Look) -
     {
         page.table(
             &Columns {
-                names: ["action", "~on", "~before", "~after", "", "~"],
-                spare: &["before", "after"],
+                names: ["action", "~target", "~before", "~after", "", "~"],
+                optional_columns: &["before", "after"],
             },
             outcome.steps.iter().map(cells),
             "",
@@ -167,8 +173,8 @@ pub(super) fn outcome_page(plan: &PlanView, outcome: &OutcomeView, look: Look) -
     });
     page.table(
         &Columns {
-            names: ["action", "~on", "~before", "~after", "", "code", "~"],
-            spare: &["before", "after", "code"],
+            names: ["action", "~target", "~before", "~after", "", "code", "~"],
+            optional_columns: &["before", "after", "code"],
         },
         rows,
         "",
@@ -176,28 +182,28 @@ pub(super) fn outcome_page(plan: &PlanView, outcome: &OutcomeView, look: Look) -
     page.finish()
 }
 
-/// How a step is, in a word or two.
-fn state(step: &StepView, is_running: bool) -> (&'static str, Tone) {
+/// State of a step.
+fn state(step: &StepView, is_running: bool) -> (&'static str, Style) {
     match step.code {
-        _ if step.done => ("done", Tone::Good),
-        Some(StepCode::Waiting) if is_running => ("waits", Tone::Plain),
-        Some(StepCode::Waiting) => ("not done", Tone::Alarm),
-        Some(StepCode::UnderWay) | None if is_running => ("under way", Tone::Warning),
-        _ => ("failed", Tone::Alarm),
+        _ if step.done => ("done", Style::Good),
+        Some(StepCode::Waiting) if is_running => ("waiting", Style::Plain),
+        Some(StepCode::Waiting) => ("not started", Style::Alarm),
+        Some(StepCode::UnderWay) | None if is_running => ("running", Style::Warning),
+        _ => ("failed", Style::Alarm),
     }
 }
 
 fn message(step: &StepView) -> String {
     let mut said: Vec<String> = step.message.iter().cloned().collect();
-    if let Some(instead) = &step.instead {
-        said.push(format!("{instead} was started in its place"));
+    if let Some(instead) = &step.started_instead {
+        said.push(format!("{instead} was started instead"));
     }
     said.join("; ")
 }
 
-/// A code as JSON has it, where it says more than how the step is.
+/// The serialised code, if it says more than the state of the step.
 fn code_word(code: StepCode) -> Option<String> {
-    if let StepCode::Done | StepCode::UnderWay | StepCode::Waiting = code {
+    if let StepCode::Succeeded | StepCode::UnderWay | StepCode::Waiting = code {
         return None;
     }
     let word = serde_json::to_value(code).ok()?;
@@ -212,6 +218,6 @@ mod tests {
     fn codes_that_say_more_than_the_status_are_the_words_of_the_wire() {
         let word = code_word(StepCode::NoCapacity);
         assert_eq!(word.as_deref(), Some("no_capacity"));
-        assert_eq!(code_word(StepCode::Done), None);
+        assert_eq!(code_word(StepCode::Succeeded), None);
     }
 }

@@ -1,19 +1,19 @@
-//! `skictl queue`: how much waits, how fast it moves, how late it is stored; pause and resume.
+//! `skictl queue`: backlog, rates, storage latency and reconciliation; pause and resume.
 
-use skilift_console::view::books::{BooksView, Verdict};
 use skilift_console::view::change::Change;
 use skilift_console::view::queue::{
     ConsumerView, DrainTime, HistoryView, ManagementView, QueueView, RoleUtilisationView, Trend,
 };
+use skilift_console::view::reconciliation::{ReconciliationView, Verdict};
 use skilift_core::clock::epoch_ms;
 
 use super::columns::Columns;
-use super::connection::Question;
-use super::look::{bytes, cores, moment, percent, span, span_s};
+use super::connection::ApiRequest;
+use super::figures::{bytes, cores, moment, percent, span, span_s};
 use super::notes::CONSUMERS;
-use super::page::{Page, Tone, or_dash, plain};
+use super::page::{Page, Style, or_dash, plain};
 use super::show::csv_rows;
-use super::{Client, letters};
+use super::{Client, dead_letters};
 use crate::args::client::WatchArgs;
 use crate::args::queue::{HistoryArgs, QueueArgs, QueueCommand, Step};
 use crate::exit::Exit;
@@ -42,14 +42,16 @@ pub(crate) async fn run(args: &QueueArgs) -> anyhow::Result<Exit> {
                 .carry_out(Change::Resume)
                 .await
         }
-        Some(QueueCommand::Dead(dead)) => letters::run(&client, args.watch, &dead.command).await,
+        Some(QueueCommand::Dead(dead)) => {
+            dead_letters::run(&client, args.watch, &dead.command).await
+        }
     }
 }
 
 async fn status(client: &Client, watch: WatchArgs) -> anyhow::Result<Exit> {
     client
-        .showing(watch)
-        .show(|| Question::new(["queue"]), draw, None)
+        .show_command(watch)
+        .show(|| ApiRequest::new(["queue"]), render, None)
         .await
 }
 
@@ -65,36 +67,43 @@ async fn show_history(
         None if back <= 3_600_000 => 1,
         None => 60,
     };
-    let ask = || {
+    let request = || {
         let since = epoch_ms().saturating_sub(back);
-        Question::new(["queue", "history"])
+        ApiRequest::new(["queue", "history"])
             .with("step", step)
             .with("since_ms", since)
     };
     client
-        .showing(watch)
-        .show(ask, draw_history, Some(history_csv))
+        .show_command(watch)
+        .show(request, render_history, Some(history_csv))
         .await
 }
 
-fn draw(queue: &QueueView, page: &mut Page) {
-    let look = page.look;
+fn render(queue: &QueueView, page: &mut Page) {
+    let terminal_style = page.terminal_style;
     for alarm in &queue.alarms {
-        page.line(&format!("ALARM: {alarm}"), Tone::Alarm);
+        page.line(&format!("ALARM: {alarm}"), Style::Alarm);
     }
     page.pair("stack", format!("{}, on {}", queue.stack, queue.engine));
     match &queue.paused {
         None => page.pair("state", "consuming"),
         Some(pause) => {
-            let mut text = format!("PAUSED by {} since {}", pause.by, moment(pause.since_ms));
-            if !pause.not_yet.is_empty() {
-                text.push_str(&format!("; still consuming: {}", pause.not_yet.join(", ")));
+            let mut text = format!(
+                "PAUSED by {} since {}",
+                pause.paused_by,
+                moment(pause.paused_at_ms)
+            );
+            if !pause.nodes_pending.is_empty() {
+                text.push_str(&format!(
+                    "; still consuming: {}",
+                    pause.nodes_pending.join(", ")
+                ));
             }
-            page.toned_pair("state", text, Tone::Warning);
+            page.styled_pair("state", text, Style::Warning);
         }
     }
-    let rides = page.reading("backlog", &queue.total_rides, |n| {
-        look.of(n, "ride", "rides")
+    let rides = page.reading("backlog", &queue.backlog_rides, |n| {
+        terminal_style.of(n, "ride", "rides")
     });
     let trend = match queue.trend {
         Trend::Growing => "growing",
@@ -103,27 +112,36 @@ fn draw(queue: &QueueView, page: &mut Page) {
         Trend::Unknown => "trend unknown",
     };
     page.pair("backlog", format!("{rides}, {trend}"));
-    let total = page.reading("messages", &queue.total_messages, |n| look.count(n));
-    let ready = page.reading("ready messages", &queue.ready_messages, |n| look.count(n));
-    let held = page.reading("held messages", &queue.unacked_messages, |n| look.count(n));
-    page.pair("messages", format!("{total} ({ready} ready, {held} held)"));
-    let oldest = page.reading("oldest ride", &queue.oldest_ms, |ms| match ms {
-        0 => "nothing waits".to_owned(),
+    let total = page.reading("messages", &queue.total_messages, |n| {
+        terminal_style.count(n)
+    });
+    let ready = page.reading("ready messages", &queue.ready_messages, |n| {
+        terminal_style.count(n)
+    });
+    let held = page.reading("unacked messages", &queue.unacked_messages, |n| {
+        terminal_style.count(n)
+    });
+    page.pair(
+        "messages",
+        format!("{total} ({ready} ready, {held} unacked)"),
+    );
+    let oldest = page.reading("oldest ride", &queue.oldest_ride_age_ms, |ms| match ms {
+        0 => "none waiting".to_owned(),
         ms => span(ms),
     });
     page.pair("oldest ride", oldest);
-    let drained = match &queue.drain {
-        DrainTime::Empty => "nothing waits".to_owned(),
-        DrainTime::KeepsUp => "keeps up".to_owned(),
-        DrainTime::Level => "as much is stored as arrives".to_owned(),
-        DrainTime::In { seconds } => format!("in {}", span_s(*seconds)),
-        DrainTime::Never => "never at this rate".to_owned(),
-        DrainTime::Unknown { why } => {
-            page.note(format!("unknown: drained: {why}"));
+    let drained = match &queue.time_to_drain {
+        DrainTime::Empty => "queue empty".to_owned(),
+        DrainTime::KeepingUp => "keeping up".to_owned(),
+        DrainTime::Stable => "stable (stored as fast as accepted)".to_owned(),
+        DrainTime::Eta { eta_s: seconds } => format!("in {}", span_s(*seconds)),
+        DrainTime::Growing => "never at this rate".to_owned(),
+        DrainTime::Unknown { reason: why } => {
+            page.note(format!("unknown: time to drain: {why}"));
             "unknown".to_owned()
         }
     };
-    page.pair("drained", drained);
+    page.pair("time to drain", drained);
     let rates = &queue.rates;
     let mut said = Vec::new();
     for (name, reading) in [
@@ -133,38 +151,46 @@ fn draw(queue: &QueueView, page: &mut Page) {
         ("redelivered", &rates.redelivered_per_s),
         ("reads", &rates.reads_per_s),
     ] {
-        let rate = page.reading(&format!("{name} rate"), reading, |rate| look.rate(rate));
+        let rate = page.reading(&format!("{name} rate"), reading, |rate| {
+            terminal_style.rate(rate)
+        });
         said.push(format!("{name} {rate}"));
     }
     page.pair("rates", said.join(", "));
     let stored_nothing = queue.rates.ack_per_s.value == Some(0.0);
-    page.pair_of_latencies("stored after", &queue.stored_after, stored_nothing);
-    let dead = page.reading("dead letters", &queue.dead_letters, |n| look.count(n));
-    let tone = match queue.dead_letters.value {
-        Some(1..) => Tone::Warning,
-        _ => Tone::Plain,
+    page.pair_of_latencies(
+        "accept to stored",
+        &queue.accept_to_stored_ms,
+        stored_nothing,
+    );
+    let dead = page.reading("dead letters", &queue.dead_letters, |n| {
+        terminal_style.count(n)
+    });
+    let style = match queue.dead_letters.value {
+        Some(1..) => Style::Warning,
+        _ => Style::Plain,
     };
-    page.toned_pair("dead letters", dead, tone);
-    draw_role("API", "lane", &queue.utilisation.api, page);
-    draw_role("workers", "thread", &queue.utilisation.worker, page);
-    draw_books(&queue.books, page);
+    page.styled_pair("dead letters", dead, style);
+    render_role("API", "channel", &queue.utilisation.api, page);
+    render_role("workers", "thread", &queue.utilisation.worker, page);
+    render_books(&queue.reconciliation, page);
     if let Some(management) = &queue.management {
-        draw_management(management, page);
+        render_management(management, page);
     }
-    draw_consumers(&queue.consumers, page);
+    render_consumers(&queue.consumers, page);
 }
 
-fn draw_role(name: &str, lane: &str, role: &RoleUtilisationView, page: &mut Page) {
-    let look = page.look;
-    let mut text = look.of(role.nodes, "node", "nodes");
+fn render_role(name: &str, lane: &str, role: &RoleUtilisationView, page: &mut Page) {
+    let terminal_style = page.terminal_style;
+    let mut text = terminal_style.of(role.nodes, "node", "nodes");
     if role.lost > 0 {
-        text.push_str(&format!(" and {} lost", look.count(role.lost)));
+        text.push_str(&format!(" and {} lost", terminal_style.count(role.lost)));
     }
     text.push_str(&format!(
         ", {}",
-        look.of(role.threads, lane, &format!("{lane}s"))
+        terminal_style.of(role.threads, lane, &format!("{lane}s"))
     ));
-    // Lanes of API nodes only wait.
+    // Not measured for API nodes.
     if lane == "thread" {
         let busy = page.reading(&format!("{name} busy"), &role.busy, percent);
         text.push_str(&format!(", busy {busy}"));
@@ -172,24 +198,28 @@ fn draw_role(name: &str, lane: &str, role: &RoleUtilisationView, page: &mut Page
     let used = page.reading(&format!("{name} cores"), &role.cpu_cores, cores);
     let memory = page.reading(&format!("{name} memory"), &role.rss_bytes, bytes);
     text.push_str(&format!(", {used} cores, {memory}"));
-    let tone = if role.lost > 0 {
-        Tone::Warning
+    let style = if role.lost > 0 {
+        Style::Warning
     } else {
-        Tone::Plain
+        Style::Plain
     };
-    page.toned_pair(name, text, tone);
+    page.styled_pair(name, text, style);
 }
 
-fn draw_books(books: &BooksView, page: &mut Page) {
-    let look = page.look;
-    let (word, tone) = match books.verdict {
-        Verdict::Closed => ("closed", Tone::Good),
-        Verdict::Open => ("open", Tone::Plain),
-        Verdict::Suspect => ("SUSPECT", Tone::Warning),
-        Verdict::Lost => ("LOST", Tone::Alarm),
-        Verdict::Unknown => ("unknown", Tone::Warning),
+fn render_books(books: &ReconciliationView, page: &mut Page) {
+    let terminal_style = page.terminal_style;
+    let (word, style) = match books.verdict {
+        Verdict::Balanced => ("balanced", Style::Good),
+        Verdict::InFlight => ("in flight", Style::Plain),
+        Verdict::SuspectedLoss => ("SUSPECTED LOSS", Style::Warning),
+        Verdict::Loss => ("LOSS", Style::Alarm),
+        Verdict::Unknown => ("unknown", Style::Warning),
     };
-    page.toned_pair("books", format!("{word}: {}", books.says), tone);
+    page.styled_pair(
+        "reconciliation",
+        format!("{word}: {}", books.message),
+        style,
+    );
     let mut said = Vec::new();
     for (name, reading) in [
         ("accepted", &books.accepted),
@@ -197,7 +227,7 @@ fn draw_books(books: &BooksView, page: &mut Page) {
         ("outstanding", &books.outstanding),
         ("lost messages", &books.lost_messages),
     ] {
-        let number = page.reading(name, reading, |n| look.count(n));
+        let number = page.reading(name, reading, |n| terminal_style.count(n));
         said.push(format!("{name} {number}"));
     }
     page.pair("", said.join(", "));
@@ -205,36 +235,37 @@ fn draw_books(books: &BooksView, page: &mut Page) {
     for (name, reading) in [
         ("applied", &books.applied),
         ("duplicate", &books.duplicate),
-        ("dead", &books.dead),
+        ("dead", &books.dead_letters),
         ("replayed", &books.replayed),
         ("foreign", &books.foreign),
         ("discarded", &books.discarded),
     ] {
-        let number = page.reading(name, reading, |n| look.count(n));
+        let number = page.reading(name, reading, |n| terminal_style.count(n));
         settled.push(format!("{name} {number}"));
     }
     page.pair("", settled.join(", "));
-    for id in &books.lost {
+    for id in &books.lost_message_ids {
         page.note(format!("lost: message {id}"));
     }
 }
 
-fn draw_management(management: &ManagementView, page: &mut Page) {
-    let look = page.look;
-    if let Some(why) = &management.unknown {
+fn render_management(management: &ManagementView, page: &mut Page) {
+    let terminal_style = page.terminal_style;
+    if let Some(why) = &management.error {
         page.note(format!("unknown: management API: {why}"));
     }
-    let count = |n: Option<u64>| n.map_or_else(|| "unknown".to_owned(), |n| look.count(n));
-    let rate = |n: Option<f64>| n.map_or_else(|| "unknown".to_owned(), |n| look.rate(n));
+    let count =
+        |n: Option<u64>| n.map_or_else(|| "unknown".to_owned(), |n| terminal_style.count(n));
+    let rate = |n: Option<f64>| n.map_or_else(|| "unknown".to_owned(), |n| terminal_style.rate(n));
     page.pair(
         "management API",
         format!(
-            "{} ready, {} held, {}, {} of bodies",
+            "{} ready, {} unacked, {}, {} of message bodies",
             count(management.ready_messages),
             count(management.unacked_messages),
             management.consumers.map_or_else(
                 || "unknown consumers".to_owned(),
-                |n| look.of(n, "consumer", "consumers"),
+                |n| terminal_style.of(n, "consumer", "consumers"),
             ),
             management
                 .message_bytes
@@ -256,40 +287,42 @@ fn draw_management(management: &ManagementView, page: &mut Page) {
     );
 }
 
-fn draw_consumers(consumers: &[ConsumerView], page: &mut Page) {
-    let look = page.look;
+fn render_consumers(consumers: &[ConsumerView], page: &mut Page) {
+    let terminal_style = page.terminal_style;
     let mut rows = Vec::new();
     for consumer in consumers {
-        let tone = match (consumer.lost, &consumer.hindrance) {
-            (true, _) => Tone::Alarm,
-            (false, Some(_)) => Tone::Warning,
-            (false, None) => Tone::Plain,
+        let style = match (consumer.lost, &consumer.blocked_reason) {
+            (true, _) => Style::Alarm,
+            (false, Some(_)) => Style::Warning,
+            (false, None) => Style::Plain,
         };
-        let state = match (consumer.lost, &consumer.hindrance) {
+        let state = match (consumer.lost, &consumer.blocked_reason) {
             (true, _) => "lost",
             (false, Some(what)) => what,
-            (false, None) => "works",
+            (false, None) => "active",
         };
-        let name = format!("{} thread {}", consumer.node, consumer.lane);
+        let name = format!("{} thread {}", consumer.node, consumer.thread);
         let ack = &consumer.ack_per_s;
         let ack = if ack.value.is_none() && consumer.lost {
             "-".to_owned()
         } else {
-            page.reading_of(Some(CONSUMERS), &name, ack, |rate| look.rate(rate))
+            page.reading_of(Some(CONSUMERS), &name, ack, |rate| {
+                terminal_style.rate(rate)
+            })
         };
         let last = consumer
             .last_ack_age_ms
             .map_or_else(|| "-".to_owned(), |age| format!("{} ago", span(age)));
         rows.push([
             plain(&consumer.node),
-            plain(consumer.lane.to_string()),
+            plain(consumer.thread.to_string()),
             plain(&consumer.host),
-            or_dash(consumer.instance.as_deref()),
-            plain(look.count(consumer.held_messages.into())),
-            plain(look.count(consumer.prefetch_messages.into())),
+            or_dash(consumer.instance_id.as_deref()),
+            plain(terminal_style.count(consumer.unacked_messages.into())),
+            plain(terminal_style.count(consumer.prefetch_messages.into())),
             plain(ack),
             plain(last),
-            (state.to_owned(), tone),
+            (state.to_owned(), style),
         ]);
     }
     page.table(
@@ -299,25 +332,28 @@ fn draw_consumers(consumers: &[ConsumerView], page: &mut Page) {
                 ">thread",
                 "host",
                 "instance",
-                ">held",
-                ">of",
+                ">unacked",
+                ">prefetch",
                 ">ack",
                 ">last ack",
                 "~state",
             ],
-            spare: &["instance", "host", "of", "last ack", "held"],
+            optional_columns: &["instance", "host", "prefetch", "last ack", "unacked"],
         },
         rows,
         "no consumers",
     );
 }
 
-fn draw_history(history: &HistoryView, page: &mut Page) {
-    let look = page.look;
+fn render_history(history: &HistoryView, page: &mut Page) {
+    let terminal_style = page.terminal_style;
     let rows = history.points.iter().map(|point| {
-        let rate = |n: Option<f64>| plain(n.map_or_else(|| "unknown".to_owned(), |n| look.rate(n)));
-        let count =
-            |n: Option<u64>| plain(n.map_or_else(|| "unknown".to_owned(), |n| look.count(n)));
+        let rate = |n: Option<f64>| {
+            plain(n.map_or_else(|| "unknown".to_owned(), |n| terminal_style.rate(n)))
+        };
+        let count = |n: Option<u64>| {
+            plain(n.map_or_else(|| "unknown".to_owned(), |n| terminal_style.count(n)))
+        };
         let time = |n: Option<u64>| plain(n.map_or_else(|| "unknown".to_owned(), span));
         [
             plain(moment(point.at_ms)),
@@ -325,8 +361,8 @@ fn draw_history(history: &HistoryView, page: &mut Page) {
             rate(point.ack_per_s),
             rate(point.reads_per_s),
             count(point.backlog_rides),
-            time(point.stored_after_p99_ms),
-            time(point.oldest_ms),
+            time(point.accept_to_stored_p99_ms),
+            time(point.oldest_ride_age_ms),
             count(point.dead_letters),
             count(point.workers),
             count(point.threads),
@@ -340,16 +376,16 @@ fn draw_history(history: &HistoryView, page: &mut Page) {
                 ">ack",
                 ">reads",
                 ">backlog",
-                ">stored p99",
-                ">oldest",
-                ">dead",
+                ">accept to stored p99",
+                ">oldest ride",
+                ">dead letters",
                 ">workers",
                 ">threads",
             ],
-            spare: &["threads", "reads", "workers", "oldest", "dead"],
+            optional_columns: &["threads", "reads", "workers", "oldest ride", "dead letters"],
         },
         rows,
-        "nothing is known of this time",
+        "no data for this period",
     );
 }
 
@@ -360,8 +396,8 @@ fn history_csv(history: &HistoryView) -> anyhow::Result<String> {
         "ack_per_s",
         "reads_per_s",
         "backlog_rides",
-        "stored_after_p99_ms",
-        "oldest_ms",
+        "accept_to_stored_p99_ms",
+        "oldest_ride_age_ms",
         "dead_letters",
         "workers",
         "threads",

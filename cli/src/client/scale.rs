@@ -1,4 +1,4 @@
-//! `skictl scale`: how many machines run, and how their nodes work.
+//! `skictl scale`: number of instances and settings of their nodes.
 
 use super::Client;
 use super::error::ClientError;
@@ -15,7 +15,7 @@ pub(crate) async fn run(args: &ScaleArgs) -> anyhow::Result<Exit> {
         changing.patience = Patience::of_timeout(args.wait.timeout);
         return changing.follow(plan).await;
     }
-    // What cannot be meant is said before a console is looked for.
+    // Usage errors are reported before the console is selected.
     let change = args.change().map_err(ClientError::Usage)?;
     let client = Client::new(&args.client)?;
     let mut changing = client.change(WatchArgs::default(), &args.consent)?;

@@ -1,7 +1,8 @@
-//! Which console a command asks, and what it shows there.
+//! Selection of the console and its token.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use url::{Host, Url};
@@ -11,31 +12,31 @@ use super::error::ClientError;
 use crate::args::client::ClientArgs;
 use crate::config::variable;
 
-/// Where the console of a `skictl up` is.
+/// Default URL of a console started by `skictl up`.
 const LOCAL: &str = "http://127.0.0.1:8081";
 
-/// The console that a command asks.
+/// The console of a command.
 #[derive(Debug)]
 pub(crate) struct Server {
-    /// Where it is.
+    /// URL of the console.
     pub(crate) url: Url,
-    /// What is shown there.
+    /// The access token.
     pub(crate) token: Option<String>,
-    /// Where that was read.
+    /// File that the token was read from.
     pub(crate) token_file: Option<PathBuf>,
-    /// The context by which it was found.
+    /// The context that named it.
     pub(crate) context: Option<String>,
 }
 
 impl Server {
-    /// Chooses by flags, then the environment, then the current context, then what runs on this machine.
+    /// Selects by flags, then the environment, then the current context, then the one console that runs on this host.
     pub(crate) fn choose(args: &ClientArgs) -> anyhow::Result<Self> {
         let contexts = Contexts::read()?;
         let (url, context) = place(args, &contexts)?;
         refuse_in_the_clear(&url)?;
         let named = args.token_file.clone();
         let named = named.or_else(|| variable("SKI_TOKEN_FILE").map(PathBuf::from));
-        // A context's token is for its own console and for no other.
+        // The token of a context is sent only to its own console.
         let of_context = match &context {
             Some(name) => contexts.get(name)?.token_file.clone(),
             None => None,
@@ -44,7 +45,7 @@ impl Server {
             Some(file) => (Some(read_token(&file)?), Some(file)),
             None => {
                 let file = local_token_file(&url);
-                // Without one the console says what it misses.
+                // Without a token the console reports that it is missing.
                 let token = file.as_deref().and_then(|file| read_token(file).ok());
                 (token, file)
             }
@@ -70,11 +71,11 @@ impl Server {
     }
 }
 
-/// Where it is, and by which context.
+/// URL of the console, and its context.
 fn place(args: &ClientArgs, contexts: &Contexts) -> Result<(Url, Option<String>), ClientError> {
     let of = |name: &str| {
         let context = contexts.get(name)?;
-        // Somebody may have written the file.
+        // The file may have been edited by hand.
         Ok((parse_url(context.server.as_str())?, Some(name.to_owned())))
     };
     if let Some(url) = &args.server {
@@ -88,38 +89,73 @@ fn place(args: &ClientArgs, contexts: &Contexts) -> Result<(Url, Option<String>)
     }
     match variable("SKI_CONTEXT").or_else(|| contexts.current.clone()) {
         Some(name) => of(&name),
-        None => Ok((parse_url(LOCAL)?, None)),
+        None => Ok((local_console(&local_consoles())?, None)),
     }
 }
 
-/// Reads the URL of a console. `http://localhost` becomes 127.0.0.1: the name may also lead to `::1`, where another user of this
-/// machine may listen for the token. In `https` it stays, for there the certificate is for the name and proves who answers.
+/// The one console of this host; the default address if there is none.
+fn local_console(running: &[SocketAddr]) -> Result<Url, ClientError> {
+    match running {
+        [] => parse_url(LOCAL),
+        [only] => parse_url(&format!("http://{only}")),
+        several => {
+            let urls: Vec<String> = several.iter().map(|at| format!("http://{at}")).collect();
+            Err(ClientError::Usage(format!(
+                "{} consoles run on this host: {}; select one with --server URL",
+                urls.len(),
+                urls.join(", ")
+            )))
+        }
+    }
+}
+
+/// Addresses of this user's consoles on this host that accept connections. After a crash a token file is left behind.
+fn local_consoles() -> Vec<SocketAddr> {
+    let Some(files) = token_directory().and_then(|directory| directory.read_dir().ok()) else {
+        return Vec::new();
+    };
+    let mut addresses: Vec<SocketAddr> = files
+        .filter_map(|file| address_of(file.ok()?.file_name().to_str()?))
+        .filter(|at| TcpStream::connect_timeout(at, Duration::from_millis(500)).is_ok())
+        .collect();
+    addresses.sort_unstable();
+    addresses
+}
+
+/// The address in the name of a token file.
+fn address_of(name: &str) -> Option<SocketAddr> {
+    let (ip, port) = name.strip_suffix(".token")?.rsplit_once('_')?;
+    Some(SocketAddr::new(ip.parse().ok()?, port.parse().ok()?))
+}
+
+/// Parses the URL of a console. `http://localhost` becomes 127.0.0.1, because the name may resolve to `::1`, where another
+/// user of this host could listen for the token; `https` keeps the name, because the certificate authenticates it.
 pub(crate) fn parse_url(text: &str) -> Result<Url, ClientError> {
     let refuse = |why: &str| {
         ClientError::Usage(format!(
-            "{why}; a console is named as http://127.0.0.1:8081 or https://HOST"
+            "{why}; use for example http://127.0.0.1:8081 or https://HOST"
         ))
     };
     let mut url =
-        Url::parse(text).map_err(|error| refuse(&format!("the server's URL: {error}")))?;
+        Url::parse(text).map_err(|error| refuse(&format!("invalid server URL: {error}")))?;
     if !matches!(url.scheme(), "http" | "https") {
-        return Err(refuse("the server's URL begins with http:// or https://"));
+        return Err(refuse("the server URL must start with http:// or https://"));
     }
-    // Not repeated: it may hold a password.
+    // The message omits the URL, which may contain a password.
     let has_more = url.query().is_some() || url.fragment().is_some();
     if has_more || !url.username().is_empty() || url.password().is_some() {
         return Err(refuse(
-            "the server's URL has a host, a port and a path, and no more",
+            "the server URL may contain only a host, a port and a path",
         ));
     }
     if url.scheme() == "http" && url.host() == Some(Host::Domain("localhost")) {
         url.set_ip_host(Ipv4Addr::LOCALHOST.into())
-            .map_err(|()| refuse("the server's URL needs a host"))?;
+            .map_err(|()| refuse("the server URL must contain a host"))?;
     }
     Ok(url)
 }
 
-/// Tokens and passwords cross no network in the clear.
+/// Rejects unencrypted HTTP to other hosts, which would expose tokens and passwords.
 pub(crate) fn refuse_in_the_clear(url: &Url) -> Result<(), ClientError> {
     if url.scheme() == "https" || loopback(url).is_some() {
         return Ok(());
@@ -129,14 +165,14 @@ pub(crate) fn refuse_in_the_clear(url: &Url) -> Result<(), ClientError> {
         url.port_or_known_default().unwrap_or_default(),
     );
     Err(ClientError::Usage(format!(
-        "http would carry the token to {host} for everybody to read: use https, or a tunnel, as ssh -L 8081:127.0.0.1:{port} {host}"
+        "http would send the token to {host} unencrypted: use https, or a tunnel, for example `ssh -L 8081:127.0.0.1:{port} {host}`"
     )))
 }
 
-/// The address on this machine that a URL names.
+/// The loopback address of a URL.
 fn loopback(url: &Url) -> Option<String> {
     match url.host()? {
-        // Only in `https` is there still such a name.
+        // Only `https` URLs still contain this name.
         Host::Domain("localhost") => Some(Ipv4Addr::LOCALHOST.to_string()),
         Host::Domain(_) => None,
         Host::Ipv4(address) => address.is_loopback().then(|| address.to_string()),
@@ -144,11 +180,16 @@ fn loopback(url: &Url) -> Option<String> {
     }
 }
 
-/// Where a console that runs on this machine as this user writes its token, another one at each start.
+/// The file where a console of this user on this host writes its token, a new one at each start.
 fn local_token_file(url: &Url) -> Option<PathBuf> {
     let (address, port) = (loopback(url)?, url.port_or_known_default()?);
+    Some(token_directory()?.join(format!("{address}_{port}.token")))
+}
+
+/// The directory where consoles of this user write their tokens.
+fn token_directory() -> Option<PathBuf> {
     let state = contexts::home("XDG_STATE_HOME", ".local/state").ok()?;
-    Some(state.join(format!("skilift/consoles/{address}_{port}.token")))
+    Some(state.join("skilift/consoles"))
 }
 
 pub(crate) fn read_token(file: &Path) -> anyhow::Result<String> {
@@ -158,7 +199,7 @@ pub(crate) fn read_token(file: &Path) -> anyhow::Result<String> {
     let token = text.trim();
     if token.is_empty() || token.contains(char::is_whitespace) {
         return Err(ClientError::Usage(format!(
-            "{} does not hold a token: it is one word that begins with ski_token_",
+            "{} does not contain a token: a token is one word that starts with ski_token_",
             file.display()
         ))
         .into());

@@ -1,4 +1,4 @@
-//! `skictl settings`: how nodes shall work, what that was, and changes to it.
+//! `skictl settings`: desired settings of nodes, their history, and changes.
 
 use std::collections::BTreeMap;
 
@@ -9,9 +9,9 @@ use skilift_console::view::settings::{
 
 use super::Client;
 use super::columns::Columns;
-use super::connection::Question;
-use super::look::{moment, moment_or_dash};
-use super::page::{Page, Tone, or_dash, plain};
+use super::connection::ApiRequest;
+use super::figures::{moment, moment_or_dash};
+use super::page::{Page, Style, or_dash, plain};
 use super::show::plain_csv;
 use crate::args::client::{ConsentArgs, WatchArgs};
 use crate::args::settings::{Ingest, SetCommand, SettingsArgs, SettingsCommand};
@@ -31,9 +31,11 @@ pub(crate) async fn run(args: &SettingsArgs) -> anyhow::Result<Exit> {
         }
         Some(SettingsCommand::History { section, watch }) => {
             let section = word(Section::from(*section));
-            let ask = || Question::new(["settings", section, "history"]);
-            let showing = client.showing(client.either(args.watch, *watch));
-            showing.show(ask, draw_history, Some(history_csv)).await
+            let request = || ApiRequest::new(["settings", section, "history"]);
+            let show_command = client.show_command(client.either(args.watch, *watch));
+            show_command
+                .show(request, render_history, Some(history_csv))
+                .await
         }
         Some(SettingsCommand::Rollback {
             section,
@@ -42,7 +44,7 @@ pub(crate) async fn run(args: &SettingsArgs) -> anyhow::Result<Exit> {
         }) => {
             let change = Change::Rollback {
                 section: (*section).into(),
-                number: *to,
+                version: *to,
             };
             client.change(args.watch, consent)?.carry_out(change).await
         }
@@ -50,8 +52,8 @@ pub(crate) async fn run(args: &SettingsArgs) -> anyhow::Result<Exit> {
 }
 
 async fn show(client: &Client, watch: WatchArgs) -> anyhow::Result<Exit> {
-    let ask = || Question::new(["settings"]);
-    client.showing(watch).show(ask, draw, None).await
+    let request = || ApiRequest::new(["settings"]);
+    client.show_command(watch).show(request, render, None).await
 }
 
 fn asked_for(set: &SetCommand) -> (Change, &ConsentArgs) {
@@ -69,22 +71,22 @@ fn asked_for(set: &SetCommand) -> (Change, &ConsentArgs) {
                 prefetch: *prefetch,
                 batch: *batch,
                 linger_ms: *linger,
-                if_number: unchanged.if_number,
+                if_version: unchanged.if_version,
             };
             (change, consent)
         }
         SetCommand::Api {
-            lanes,
+            channels,
             message_rides,
             max_in_flight,
             unchanged,
             consent,
         } => {
             let change = Change::SetApi {
-                lanes: *lanes,
+                channels: *channels,
                 message_rides: *message_rides,
                 max_in_flight: *max_in_flight,
-                if_number: unchanged.if_number,
+                if_version: unchanged.if_version,
             };
             (change, consent)
         }
@@ -95,7 +97,7 @@ fn asked_for(set: &SetCommand) -> (Change, &ConsentArgs) {
         } => {
             let change = Change::SetIngest {
                 keys: *who == Ingest::Keys,
-                if_number: unchanged.if_number,
+                if_version: unchanged.if_version,
             };
             (change, consent)
         }
@@ -112,7 +114,7 @@ fn asked_for(set: &SetCommand) -> (Change, &ConsentArgs) {
                 worker_max: *worker_max,
                 api_min: *api_min,
                 api_max: *api_max,
-                if_number: unchanged.if_number,
+                if_version: unchanged.if_version,
             };
             (change, consent)
         }
@@ -139,30 +141,37 @@ fn values(values: &BTreeMap<String, SettingValue>) -> String {
     said.join(" ")
 }
 
-fn draw(settings: &SettingsView, page: &mut Page) {
+fn render(settings: &SettingsView, page: &mut Page) {
     let rows = settings.sections.iter().map(|section| {
-        let number = section.generation.map(|of| of.number.to_string());
+        let number = section.generation.map(|of| of.version.to_string());
         [
             plain(word(section.section)),
             or_dash(number.as_deref()),
             plain(values(&section.values)),
             followers(section),
-            plain(moment_or_dash(section.since_ms)),
-            or_dash(section.by.as_deref()),
+            plain(moment_or_dash(section.updated_at_ms)),
+            or_dash(section.updated_by.as_deref()),
         ]
     });
     page.table(
         &Columns {
-            names: ["section", ">number", "~values", "nodes", "since", "by"],
-            spare: &["by", "since"],
+            names: [
+                "section",
+                ">version",
+                "~values",
+                "nodes",
+                "since",
+                "updated by",
+            ],
+            optional_columns: &["updated by", "since"],
         },
         rows,
         "no settings",
     );
     for section in &settings.sections {
-        if !section.nodes_behind.is_empty() {
-            let (name, behind) = (word(section.section), section.nodes_behind.join(", "));
-            page.note(format!("{name}: behind: {behind}"));
+        if !section.nodes_pending.is_empty() {
+            let (name, behind) = (word(section.section), section.nodes_pending.join(", "));
+            page.note(format!("{name}: pending: {behind}"));
         }
         if let Some(note) = &section.note {
             page.note(format!("{}: {note}", word(section.section)));
@@ -170,35 +179,35 @@ fn draw(settings: &SettingsView, page: &mut Page) {
     }
 }
 
-fn followers(section: &SectionView) -> (String, Tone) {
-    let behind = section.nodes_behind.len();
-    let Some(following) = section.nodes_following else {
+fn followers(section: &SectionView) -> (String, Style) {
+    let behind = section.nodes_pending.len();
+    let Some(following) = section.nodes_up_to_date else {
         return plain("-");
     };
     if behind == 0 {
-        return plain(format!("{following} follow"));
+        return plain(format!("{following} up to date"));
     }
-    let text = format!("{following} follow, {behind} behind");
-    (text, Tone::Warning)
+    let text = format!("{following} up to date, {behind} pending");
+    (text, Style::Warning)
 }
 
-fn draw_history(history: &SettingsHistoryView, page: &mut Page) {
+fn render_history(history: &SettingsHistoryView, page: &mut Page) {
     let rows = history.versions.iter().map(|version| {
         [
-            plain(version.generation.number.to_string()),
-            plain(moment(version.at_ms)),
-            plain(&version.by),
+            plain(version.generation.version.to_string()),
+            plain(moment(version.updated_at_ms)),
+            plain(&version.updated_by),
             plain(values(&version.values)),
             or_dash(version.plan.as_deref()),
         ]
     });
     page.table(
         &Columns {
-            names: [">number", "since", "by", "~values", "plan"],
-            spare: &["plan"],
+            names: [">version", "since", "updated by", "~values", "plan"],
+            optional_columns: &["plan"],
         },
         rows,
-        "no history: flags rule",
+        "no history: settings come from command-line flags",
     );
 }
 
@@ -211,7 +220,7 @@ fn history_csv(history: &SettingsHistoryView) -> anyhow::Result<String> {
         .into_iter()
         .collect();
     let mut writer = csv::Writer::from_writer(Vec::new());
-    let fixed = ["number", "hash", "at_ms", "by", "plan"];
+    let fixed = ["version", "hash", "updated_at_ms", "updated_by", "plan"];
     writer.write_record(
         fixed
             .into_iter()
@@ -219,10 +228,10 @@ fn history_csv(history: &SettingsHistoryView) -> anyhow::Result<String> {
     )?;
     for version in &history.versions {
         let mut row = vec![
-            version.generation.number.to_string(),
+            version.generation.version.to_string(),
             version.generation.hash.to_string(),
-            version.at_ms.to_string(),
-            version.by.clone(),
+            version.updated_at_ms.to_string(),
+            version.updated_by.clone(),
             version.plan.clone().unwrap_or_default(),
         ];
         row.extend(names.iter().map(|name| match version.values.get(*name) {
@@ -244,17 +253,17 @@ mod tests {
     #[test]
     fn no_name_in_the_history_is_a_formula() {
         let version = json!({
-            "generation": {"number": 2, "hash": 7},
+            "generation": {"version": 2, "hash": 7},
             "values": {"value": "keys"},
-            "at_ms": 5,
-            "by": "=1+1",
+            "updated_at_ms": 5,
+            "updated_by": "=1+1",
             "plan": "@\u{7}",
         });
         let history = json!({"section": "ingest", "versions": [version]});
         let csv = history_csv(&serde_json::from_value(history).unwrap()).unwrap();
         assert_eq!(
             csv,
-            "number,hash,at_ms,by,plan,value\n2,7,5,'=1+1,'@\u{fffd},keys\n"
+            "version,hash,updated_at_ms,updated_by,plan,value\n2,7,5,'=1+1,'@\u{fffd},keys\n"
         );
     }
 }

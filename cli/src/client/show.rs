@@ -1,4 +1,4 @@
-//! Shows a view: once, or again and again; as a page, JSON or CSV.
+//! Shows a view once or repeatedly, as a page, JSON or CSV.
 
 use std::io::{self, ErrorKind, Write};
 use std::time::Duration;
@@ -8,59 +8,59 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::MissedTickBehavior;
 
-use super::connection::{Console, Question, parse};
+use super::connection::{ApiRequest, Console, parse};
 use super::error::ClientError;
-use super::look::{Look, printable};
-use super::page::{Page, Tone};
+use super::figures::{TerminalStyle, printable};
+use super::page::{Page, Style};
 use crate::args::client::Form;
 use crate::exit::Exit;
 
-/// How a view is shown.
+/// Options of a view.
 #[derive(Debug)]
-pub(crate) struct Showing<'a> {
-    /// Whom to ask.
+pub(crate) struct ShowCommand<'a> {
+    /// The console.
     pub(crate) console: &'a Console,
-    /// The form.
+    /// Output format.
     pub(crate) form: Form,
-    /// How often; once where there is none.
+    /// Refresh interval; `None` to show the view once.
     pub(crate) watch: Option<Duration>,
 }
 
 /// Writes a view's rows as CSV.
 pub(crate) type ToCsv<T> = fn(&T) -> anyhow::Result<String>;
 
-impl Showing<'_> {
-    /// Asks, and shows what is answered.
+impl ShowCommand<'_> {
+    /// Gets a view and shows it.
     pub(crate) async fn show<T: DeserializeOwned>(
         &self,
-        ask: impl Fn() -> Question,
-        draw: impl Fn(&T, &mut Page),
+        request: impl Fn() -> ApiRequest,
+        render_page: impl Fn(&T, &mut Page),
         csv: Option<ToCsv<T>>,
     ) -> anyhow::Result<Exit> {
-        self.show_edited(ask, Ok, draw, csv).await
+        self.show_edited(request, Ok, render_page, csv).await
     }
 
-    /// The same of an answer of which only a part is wanted, in whatever form.
+    /// The same with a filter that is applied to the JSON before it is shown.
     pub(crate) async fn show_edited<T: DeserializeOwned>(
         &self,
-        ask: impl Fn() -> Question,
+        request: impl Fn() -> ApiRequest,
         edit: impl Fn(String) -> Result<String, ClientError>,
-        draw: impl Fn(&T, &mut Page),
+        render_page: impl Fn(&T, &mut Page),
         csv: Option<ToCsv<T>>,
     ) -> anyhow::Result<Exit> {
         if self.form == Form::Csv && csv.is_none() {
             return Err(no_csv().into());
         }
-        let look = Look::stdout();
+        let terminal_style = TerminalStyle::stdout();
         let render = async || {
-            let json = edit(self.console.get(&ask()).await?)?;
+            let json = edit(self.console.get(&request()).await?)?;
             anyhow::Ok(match (self.form, csv) {
                 (Form::Json, _) => json.trim_end().to_owned() + "\n",
                 (Form::Csv, Some(csv)) => csv(&parse(&json)?)?,
                 (Form::Table | Form::Csv, _) => {
-                    // Somebody may have drawn the window wider meanwhile.
-                    let mut page = Page::new(Look::stdout());
-                    draw(&parse(&json)?, &mut page);
+                    // The window may have been resized.
+                    let mut page = Page::new(TerminalStyle::stdout());
+                    render_page(&parse(&json)?, &mut page);
                     page.finish()
                 }
             })
@@ -70,12 +70,11 @@ impl Showing<'_> {
             return Ok(Exit::Done);
         };
         if self.form == Form::Csv {
-            return Err(ClientError::Usage(
-                "--watch shows table or json; csv is written once".to_owned(),
-            )
-            .into());
+            return Err(
+                ClientError::Usage("--watch supports table and json, not csv".to_owned()).into(),
+            );
         }
-        let mut frames = Frames::new(look, self.form);
+        let mut frames = Frames::new(terminal_style, self.form);
         let mut ticks = tokio::time::interval(every);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut first = true;
@@ -90,7 +89,7 @@ impl Showing<'_> {
                     if first || !passing {
                         return Err(error);
                     }
-                    frames.trouble(&format!("{error:#}"))?
+                    frames.show_error(&format!("{error:#}"))?
                 }
             };
             first = false;
@@ -103,11 +102,12 @@ impl Showing<'_> {
 
 fn no_csv() -> ClientError {
     ClientError::Usage(
-        "csv is for stats, audit and history; this command knows table and json".to_owned(),
+        "csv is not supported by this command (stats, audit and history only); use table or json"
+            .to_owned(),
     )
 }
 
-/// Refuses CSV where there is none, before anything is asked.
+/// Rejects CSV if the view does not support it, before any request is sent.
 pub(crate) fn refuse_csv(form: Form) -> Result<(), ClientError> {
     match form {
         Form::Csv => Err(no_csv()),
@@ -115,7 +115,7 @@ pub(crate) fn refuse_csv(form: Form) -> Result<(), ClientError> {
     }
 }
 
-/// Rows as CSV, with the names of the fields above them, also where there are no rows.
+/// Rows as CSV with a header, even if there are no rows.
 pub(crate) fn csv_rows<const N: usize>(
     header: [&str; N],
     rows: &[impl Serialize],
@@ -130,7 +130,7 @@ pub(crate) fn csv_rows<const N: usize>(
     plain_csv(&writer.into_inner()?)
 }
 
-/// CSV whose cells command neither the terminal nor the spreadsheet that opens it, whoever wrote them:
+/// CSV whose cells can neither control the terminal nor run formulas in a spreadsheet:
 /// <https://owasp.org/www-community/attacks/CSV_Injection>.
 pub(crate) fn plain_csv(raw: &[u8]) -> anyhow::Result<String> {
     let mut reader = csv::ReaderBuilder::new()
@@ -143,7 +143,7 @@ pub(crate) fn plain_csv(raw: &[u8]) -> anyhow::Result<String> {
     Ok(String::from_utf8(writer.into_inner()?)?)
 }
 
-/// Text that begins as a formula does has a `'` before it. Numbers stay as they are.
+/// Prefixes text that looks like a formula with `'`; numbers are unchanged.
 fn plain_cell(text: &str) -> String {
     let text = printable(text);
     let is_number = text.parse::<f64>().is_ok_and(f64::is_finite);
@@ -153,7 +153,7 @@ fn plain_cell(text: &str) -> String {
     text
 }
 
-/// Writes to stdout; false when nobody reads any more, which is no failure.
+/// Writes to stdout; false if the reader closed the pipe, which is not an error.
 pub(crate) fn print(text: &str) -> anyhow::Result<bool> {
     let mut stdout = io::stdout();
     match stdout
@@ -166,21 +166,21 @@ pub(crate) fn print(text: &str) -> anyhow::Result<bool> {
     }
 }
 
-/// What is shown again and again: painted over on a terminal, appended elsewhere.
+/// A refreshed view: redrawn on a terminal, appended otherwise.
 struct Frames {
-    look: Look,
+    terminal_style: TerminalStyle,
     form: Form,
-    /// The page that is shown.
+    /// The current page.
     page: String,
-    /// Its lines on the screen.
+    /// Number of its lines on the screen.
     lines: usize,
     any: bool,
 }
 
 impl Frames {
-    fn new(look: Look, form: Form) -> Self {
+    fn new(terminal_style: TerminalStyle, form: Form) -> Self {
         Self {
-            look,
+            terminal_style,
             form,
             page: String::new(),
             lines: 0,
@@ -189,7 +189,7 @@ impl Frames {
     }
 
     fn paints(&self) -> bool {
-        self.look.terminal && self.form == Form::Table
+        self.terminal_style.terminal && self.form == Form::Table
     }
 
     fn next(&mut self, page: String) -> anyhow::Result<bool> {
@@ -206,21 +206,21 @@ impl Frames {
         print(&format!("{gap}{page}"))
     }
 
-    /// Says what keeps the page from being new.
-    fn trouble(&mut self, what: &str) -> anyhow::Result<bool> {
+    /// Shows why the page could not be refreshed.
+    fn show_error(&mut self, what: &str) -> anyhow::Result<bool> {
         if !self.paints() {
             eprintln!("skictl: {what}");
             return Ok(true);
         }
-        let mut page = Page::new(Look::stdout());
-        page.line(&format!("not up to date: {what}"), Tone::Alarm);
+        let mut page = Page::new(TerminalStyle::stdout());
+        page.line(&format!("stale: {what}"), Style::Alarm);
         self.paint(&page.finish())
     }
 
-    /// Paints the page and what stands below it over what was painted last, in one write, so that nothing flickers.
+    /// Redraws the page in one write, to avoid flicker.
     fn paint(&mut self, below: &str) -> anyhow::Result<bool> {
         let (height, _) = console::Term::stdout().size();
-        let width = Look::stdout().width.unwrap_or(usize::MAX);
+        let width = TerminalStyle::stdout().width.unwrap_or(usize::MAX);
         let room = usize::from(height).saturating_sub(1).max(1);
         let below: Vec<&str> = below.lines().collect();
         let kept = room.saturating_sub(below.len());
@@ -231,7 +231,7 @@ impl Frames {
         self.lines = 0;
         for line in self.page.lines().take(kept).chain(below) {
             text.push_str(&console::truncate_str(line, width, ""));
-            // What stood behind it is taken away.
+            // Clears the rest of the old line.
             text.push_str("\x1b[0m\x1b[K\n");
             self.lines += 1;
         }

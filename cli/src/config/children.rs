@@ -1,4 +1,4 @@
-//! What the child processes of `skictl up` are told of its configuration: all but secrets, as a file of the same keys.
+//! The configuration file for child processes of `skictl up`: the same keys, without secrets.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -8,7 +8,7 @@ use skilift_core::control::Ingest;
 
 use super::{Config, ConfigError};
 
-/// The keys of a child's file. Where it listens and the URLs, which may hold passwords, are none of them.
+/// The keys of a child's file; without listen addresses, and without the URLs, which may hold passwords.
 #[derive(Serialize)]
 struct ChildKeys<'a> {
     stack: String,
@@ -17,7 +17,7 @@ struct ChildKeys<'a> {
     drain_deadline: Duration,
     log: &'a str,
 
-    lanes: u16,
+    channels: u16,
     message_rides: usize,
     max_in_flight: usize,
     high_water: u64,
@@ -40,7 +40,7 @@ struct ChildKeys<'a> {
 }
 
 impl Config {
-    /// The file with which a child process is set as this one is.
+    /// The configuration file that gives a child process the settings of this process.
     pub(crate) fn child_file(&self) -> Result<String, ConfigError> {
         let tls = self.tls.as_ref();
         let is_local = self.api_listen.ip().is_loopback();
@@ -49,7 +49,7 @@ impl Config {
             data: self.data()?,
             drain_deadline: self.drain_deadline,
             log: &self.log,
-            lanes: self.lanes,
+            channels: self.channels,
             message_rides: self.message_rides,
             max_in_flight: self.max_in_flight,
             high_water: self.high_water_rides,
@@ -76,7 +76,7 @@ mod tests {
     use super::super::tests::{NoFlags, in_jail};
     use super::*;
 
-    /// What a child reads in the file of a parent that reads `file`, and what the parent reads.
+    /// The configurations of a parent that reads `file`, and of its child.
     fn both(jail: &mut Jail, file: &str) -> (Config, Config) {
         jail.create_file("parent.toml", file).unwrap();
         let parent = Config::load(&NoFlags {}, Some(Path::new("parent.toml"))).unwrap();
@@ -89,7 +89,7 @@ mod tests {
     #[test]
     fn a_child_is_set_as_its_parent_is_but_for_secrets_and_addresses() {
         in_jail(|jail| {
-            let file = "stack = \"demo\"\ndata = \"/d\"\ndrain_deadline = \"7s\"\nlog = \"debug\"\nlanes = 3\n\
+            let file = "stack = \"demo\"\ndata = \"/d\"\ndrain_deadline = \"7s\"\nlog = \"debug\"\nchannels = 3\n\
                 message_rides = 4\nmax_in_flight = 5\nhigh_water = 6\ncatalogue = \"c.toml\"\ningest = \"keys\"\nread_keys = true\n\
                 tls_cert = \"a.pem\"\ntls_key = \"k.pem\"\nthreads = 9\nprefetch = 10\nbatch = 11\nlinger = \"12ms\"\n\
                 accept_loss_window = true\namqp_url = \"amqp://u:s3cret@mq\"\nredis_url = \"redis://store\"\nsimulate = 0.0\n";

@@ -1,4 +1,4 @@
-//! A configuration that cannot be used, and why.
+//! Configuration errors.
 
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
@@ -12,7 +12,7 @@ use skilift_load::simulation::RateError;
 
 use crate::instance::InvalidInstanceId;
 
-/// A configuration that cannot be used.
+/// A configuration error.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConfigError {
     #[error("{0}")]
@@ -20,35 +20,37 @@ pub(crate) enum ConfigError {
     #[error("unknown {what}: {}", hint(.similar.as_deref()))]
     Unknown {
         what: String,
-        /// What may have been meant.
+        /// The most similar known name.
         similar: Option<String>,
     },
-    #[error("there is no configuration file {}", .0.display())]
+    #[error("configuration file not found: {}", .0.display())]
     NoFile(PathBuf),
     #[error("{0}")]
     Stack(#[from] skilift_core::stack::InvalidStackName),
     #[error("instance_id")]
     InstanceId(#[from] InvalidInstanceId),
     #[error(
-        "say where RabbitMQ and Redis are: --amqp-url URL and --redis-url URL, or their -file forms, or SKI_AMQP_URL and \
-             SKI_REDIS_URL, or amqp_url and redis_url in a configuration file; `skictl up` needs neither"
+        "missing the URLs of RabbitMQ and Redis: set --amqp-url URL and --redis-url URL, or their -file variants, or SKI_AMQP_URL \
+        and SKI_REDIS_URL, or amqp_url and redis_url in a configuration file; `skictl up` needs neither"
     )]
     NoServers,
-    #[error("{given} is set and {missing} is not: RabbitMQ and Redis are used together")]
+    #[error("{given} is set but {missing} is not: RabbitMQ and Redis are used together")]
     Half {
         given: &'static str,
         missing: &'static str,
     },
-    #[error("{given} is set and {missing} is not: TLS needs a certificate and its key")]
+    #[error("{given} is set but {missing} is not: TLS needs a certificate and its key")]
     HalfTls {
         given: &'static str,
         missing: &'static str,
     },
     #[error(transparent)]
     Tls(#[from] skilift_http::TlsError),
-    #[error("simulate and tls_cert are both set: simulated gates speak plain HTTP; leave one out")]
+    #[error(
+        "simulate and tls_cert are both set, but simulated gates use plain HTTP; remove one of them"
+    )]
     SimulateInTls,
-    #[error("cannot tell where data belong: HOME is not set; say it with --data")]
+    #[error("cannot determine the data directory: HOME is not set; set --data")]
     NoHome,
     #[error(transparent)]
     Prices(skilift_console::PricesError),
@@ -69,20 +71,20 @@ pub(crate) enum ConfigError {
         path: PathBuf,
         source: std::io::Error,
     },
-    #[error("{key} must be from {} to {}, not {got}", range.start(), range.end())]
+    #[error("{key} must be {} to {}, not {got}", range.start(), range.end())]
     Range {
         key: &'static str,
         range: RangeInclusive<u64>,
         got: u64,
     },
     #[error(
-        "message_rides ({message_rides}) must not be more than max_in_flight ({max_in_flight}): no full message could ever leave"
+        "message_rides ({message_rides}) must not exceed max_in_flight ({max_in_flight}): a full message could never be sent"
     )]
     MessageTooLarge {
         message_rides: u64,
         max_in_flight: u64,
     },
-    #[error("{} is not TOML: line {line}: {message}", path.display())]
+    #[error("{} is not valid TOML: line {line}: {message}", path.display())]
     Syntax {
         path: PathBuf,
         line: usize,
@@ -94,26 +96,26 @@ pub(crate) enum ConfigError {
         most: Duration,
         got: Duration,
     },
-    #[error("what child processes are told cannot be written as TOML")]
+    #[error("cannot write the configuration of the child processes as TOML")]
     Children(#[source] toml::ser::Error),
     #[error(
-        "{0} can be reached from other machines: list the resorts with --catalogue, ask for ingest keys with --ingest keys, \
-         or say --open to let anybody there write rides for any resort"
+        "{0} is reachable from other hosts: list the resorts with --catalogue, require ingest keys with --ingest keys, \
+        or use --open to allow any client to post rides for any resort"
     )]
     OpenToStrangers(SocketAddr),
     #[error(
-        "the console on {0} could be reached from other machines in the clear: give it --tls-cert and --tls-key, or say \
-         --behind-proxy where a proxy speaks TLS"
+        "the console on {0} would be reachable from other hosts without TLS: set --tls-cert and --tls-key, or \
+        --behind-proxy if a proxy terminates TLS"
     )]
     ConsoleInTheClear(SocketAddr),
     #[error(
-        "the console on {0} could be reached from other machines, and nobody has a name here yet: start it on 127.0.0.1 first, \
-         log in with the code that it prints, and make an admin with `skictl users add`"
+        "the console on {0} would be reachable from other hosts, but it has no users yet: start it on 127.0.0.1 first, \
+        log in with the code that it prints, and add an admin with `skictl users add`"
     )]
     ConsoleWithoutUsers(SocketAddr),
 }
 
-/// How similar a name must be to be the one that was meant, as for clap's flags.
+/// Minimum similarity of a name for a suggestion, as for clap's flags.
 const SIMILAR: f64 = 0.7;
 
 impl From<figment::Error> for ConfigError {
@@ -145,6 +147,6 @@ impl From<figment::Error> for ConfigError {
 fn hint(similar: Option<&str>) -> String {
     match similar {
         Some(name) => format!("did you mean {name}?"),
-        None => "skictl up --help, and that of skictl serve, name all that there are".to_owned(),
+        None => "see `skictl up --help` and `skictl serve --help` for all names".to_owned(),
     }
 }

@@ -1,4 +1,4 @@
-//! The keys of the file, the variables and the flags, with their defaults and ranges.
+//! The configuration keys of file, variables and flags, with their defaults and ranges.
 
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
@@ -13,9 +13,9 @@ use skilift_core::stack::StackName;
 use skilift_load::simulation::Rate;
 use url::Url;
 
-use super::{Config, ConfigError, Servers, TlsFiles};
+use super::{Config, ConfigError, Servers, TlsFiles, listen};
 
-/// The keys of the file, the variables and the flags.
+/// The configuration keys of file, variables and flags.
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Keys {
@@ -29,13 +29,15 @@ pub(super) struct Keys {
     management_url: Option<String>,
     management_url_file: Option<PathBuf>,
     instance_id: Option<String>,
+    #[serde(deserialize_with = "listen::deserialize")]
     metrics_listen: SocketAddr,
     #[serde(with = "humantime_serde")]
     drain_deadline: Duration,
     log: String,
 
+    #[serde(deserialize_with = "listen::deserialize")]
     api_listen: SocketAddr,
-    lanes: u64,
+    channels: u64,
     message_rides: u64,
     max_in_flight: u64,
     high_water: u64,
@@ -46,6 +48,7 @@ pub(super) struct Keys {
     tls_cert: Option<PathBuf>,
     tls_key: Option<PathBuf>,
 
+    #[serde(deserialize_with = "listen::deserialize")]
     console_listen: SocketAddr,
     read_only: bool,
     behind_proxy: bool,
@@ -77,7 +80,7 @@ impl Default for Keys {
             drain_deadline: Duration::from_secs(30),
             log: "info".to_owned(),
             api_listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
-            lanes: 1,
+            channels: 1,
             message_rides: 256,
             max_in_flight: 20_000,
             high_water: 1_000_000,
@@ -102,7 +105,7 @@ impl Default for Keys {
 }
 
 impl Keys {
-    /// Checks every value.
+    /// Validates every value.
     pub(super) fn check(self) -> Result<Config, ConfigError> {
         if self.message_rides > self.max_in_flight {
             let Self {
@@ -139,7 +142,7 @@ impl Keys {
             )?,
             log: self.log,
             api_listen: self.api_listen,
-            lanes: within("lanes", self.lanes, 1..=64)?,
+            channels: within("channels", self.channels, 1..=64)?,
             message_rides: within("message_rides", self.message_rides, 1..=10_000)?,
             max_in_flight: within("max_in_flight", self.max_in_flight, 1..=1_000_000)?,
             high_water_rides: within("high_water", self.high_water, 1..=1_000_000_000)?,
@@ -170,7 +173,7 @@ impl Keys {
     }
 }
 
-/// Where RabbitMQ and Redis are; `None` when neither is said.
+/// The URLs of RabbitMQ and Redis; `None` if neither is set.
 fn servers(
     amqp_url: Option<String>,
     redis_url: Option<String>,
@@ -189,7 +192,7 @@ fn servers(
     }))
 }
 
-/// Where RabbitMQ's management API is.
+/// The URL of RabbitMQ's management API.
 fn management_url(text: Option<String>) -> Result<Option<ServiceUrl>, ConfigError> {
     let wrong = |source| ConfigError::Url {
         key: "management_url",
@@ -199,7 +202,7 @@ fn management_url(text: Option<String>) -> Result<Option<ServiceUrl>, ConfigErro
     url.transpose().map_err(wrong)
 }
 
-/// Where EC2's API is, where it is not where the SDK looks for it.
+/// The endpoint of the EC2 API; `None` for the default of the SDK.
 fn ec2_endpoint_url(text: Option<String>) -> Result<Option<String>, ConfigError> {
     let Some(text) = text else {
         return Ok(None);
@@ -211,7 +214,7 @@ fn ec2_endpoint_url(text: Option<String>) -> Result<Option<String>, ConfigError>
     Ok(Some(text))
 }
 
-/// What TLS is spoken with; `None` when neither file is named.
+/// Certificate and key for TLS; `None` if neither file is set.
 fn tls_files(
     certificate: Option<PathBuf>,
     key: Option<PathBuf>,
@@ -225,7 +228,7 @@ fn tls_files(
     }
 }
 
-/// A secret, given as itself or as a file that holds it.
+/// A secret, given as a value or as a file that contains it.
 fn one_of(
     key: &'static str,
     value: Option<String>,

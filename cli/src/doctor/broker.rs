@@ -1,4 +1,4 @@
-//! RabbitMQ, as AMQP alone shows it.
+//! Checks of RabbitMQ through AMQP.
 
 use skilift_core::lifecycle::chain;
 use skilift_core::queue::rabbit::probe::{self, FoundQueue};
@@ -8,22 +8,22 @@ use skilift_core::stack::StackName;
 use super::findings::{Finding, counted, failed, not_checked, ok, warning};
 use crate::config::Servers;
 
-/// The oldest version that has all that Skilift uses.
+/// The oldest supported version.
 const OLDEST: (u32, u32) = (3, 10);
 
-pub(super) async fn look(servers: &Servers, stack: &StackName) -> Vec<Finding> {
+pub(super) async fn check(servers: &Servers, stack: &StackName) -> Vec<Finding> {
     let url = &servers.amqp_url;
     let version = if url.is_tls() {
         not_checked(
             "broker version",
-            "RabbitMQ tells it before TLS begins, and so only in plain AMQP: `rabbitmqctl version` tells it there",
+            "RabbitMQ reports its version only in plain AMQP, not with TLS; check it with `rabbitmqctl version`",
         )
     } else {
         match probe::product(url).await {
             Ok(product) => version(&product),
             Err(error) => {
                 let fix = format!(
-                    "start RabbitMQ, or mend --amqp-url: {} must be an address where it listens",
+                    "start RabbitMQ, or fix --amqp-url: RabbitMQ must listen on {}",
                     url
                 );
                 return vec![failed(
@@ -42,30 +42,30 @@ pub(super) async fn look(servers: &Servers, stack: &StackName) -> Vec<Finding> {
         Ok(queues) => queues,
         Err(error) => return vec![version, refusal("broker", &error)],
     };
-    let mut findings = vec![ok("broker", format!("{url} lets us in")), version];
+    let mut findings = vec![ok("broker", format!("connected to {url}")), version];
     findings.push(match probe::is_blocking(&broker).await {
-        Ok(false) => ok("broker room", "it takes messages"),
+        Ok(false) => ok("broker resources", "accepts messages"),
         Ok(true) => failed(
-            "broker room",
-            "RabbitMQ blocks publishers: it is short of memory or disk, and rides are refused",
-            "make room: see `rabbitmq-diagnostics alarms`, free disk space or raise vm_memory_high_watermark",
+            "broker resources",
+            "RabbitMQ blocks publishers because it is low on memory or disk space; rides are rejected",
+            "see `rabbitmq-diagnostics alarms`; free disk space or raise vm_memory_high_watermark",
         ),
-        Err(error) => refusal("broker room", &error),
+        Err(error) => refusal("broker resources", &error),
     });
     for queue in queues {
         let check = format!("queue {}", queue.name);
         findings.push(match queue.found {
             None => warning(
                 check,
-                "it is not there",
-                "nothing to do before the first start: `skictl serve api` or `serve worker` makes it",
+                "does not exist",
+                "expected before the first start: `skictl serve api` or `skictl serve worker` creates it",
             ),
             Some(found) => of_queue(check, &found, queue.name == stack.ride_queue()),
         });
     }
-    // A blocked connection is not read from: its farewell waits in vain.
-    let farewell = std::time::Duration::from_secs(1);
-    let _ = tokio::time::timeout(farewell, broker.close()).await;
+    // A blocked connection does not confirm its close, so the wait is limited.
+    let close_timeout = std::time::Duration::from_secs(1);
+    let _ = tokio::time::timeout(close_timeout, broker.close()).await;
     findings
 }
 
@@ -77,7 +77,7 @@ fn version(product: &str) -> Finding {
     match release {
         _ if name != "RabbitMQ" => warning(
             check,
-            format!("{product}, which is not RabbitMQ"),
+            format!("{product} is not RabbitMQ"),
             "use RabbitMQ: Skilift needs its quorum queues",
         ),
         Some(release) if release >= OLDEST => ok(check, product),
@@ -86,7 +86,7 @@ fn version(product: &str) -> Finding {
             failed(
                 check,
                 product,
-                format!("use RabbitMQ {major}.{minor} or newer"),
+                format!("upgrade to RabbitMQ {major}.{minor} or newer"),
             )
         }
     }
@@ -102,15 +102,15 @@ fn of_queue(check: String, found: &FoundQueue, is_consumed: bool) -> Finding {
         return refusal(&check, error);
     }
     let seen = format!(
-        "arguments are right, {}, {}",
-        counted((*ready).into(), "message waits", "messages wait"),
+        "arguments are correct, {}, {}",
+        counted((*ready).into(), "message ready", "messages ready"),
         counted((*consumers).into(), "consumer", "consumers")
     );
     if is_consumed && *ready > 0 && *consumers == 0 {
         return warning(
             check,
             seen,
-            "start a worker (`skictl serve worker`), or resume it (`skictl queue resume`)",
+            "start a worker (`skictl serve worker`), or resume consumption (`skictl queue resume`)",
         );
     }
     ok(check, seen)
@@ -119,21 +119,21 @@ fn of_queue(check: String, found: &FoundQueue, is_consumed: bool) -> Finding {
 fn refusal(check: &str, error: &BrokerError) -> Finding {
     let fix = match error {
         BrokerError::Refused { .. } => {
-            "check user, password and virtual host in --amqp-url, and the user's rights: `rabbitmqctl set_permissions -p VHOST USER '.*' '.*' '.*'`"
+            "check user, password and virtual host in --amqp-url, and the user's permissions: `rabbitmqctl set_permissions -p VHOST USER '.*' '.*' '.*'`"
         }
         BrokerError::OtherArguments { .. } => {
-            "let the workers empty it, delete it and start again, or use another --stack"
+            "let the workers drain the queue, delete it and restart, or use another --stack"
         }
-        BrokerError::Url(_) => "mend --amqp-url",
+        BrokerError::Url(_) => "fix --amqp-url",
         BrokerError::Call { source, .. } if is_forbidden(source) => {
-            "give the user rights to configure, write and read: `rabbitmqctl set_permissions -p VHOST USER '.*' '.*' '.*'`"
+            "grant the user the permissions configure, write and read: `rabbitmqctl set_permissions -p VHOST USER '.*' '.*' '.*'`"
         }
-        _ => "look at RabbitMQ's log; `rabbitmq-diagnostics status` tells whether it works",
+        _ => "see RabbitMQ's log and `rabbitmq-diagnostics status`",
     };
     failed(check, chain(error), fix)
 }
 
-/// Whether the broker's own words are those of 403 `ACCESS_REFUSED`.
+/// Whether the broker's error is 403 `ACCESS_REFUSED`.
 fn is_forbidden(error: &(dyn std::error::Error + 'static)) -> bool {
     chain(error).contains("ACCESS_REFUSED") || chain(error).contains("ACCESS-REFUSED")
 }

@@ -1,38 +1,38 @@
-//! What is found, and what that means. The JSON form is documented and stable.
+//! Findings of the checks; the JSON form is documented and stable.
 
 use serde::Serialize;
 
-/// How something is.
+/// Result of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum State {
-    /// It could not be looked at, and nothing follows from that.
+    /// The check could not run; this does not affect the overall state.
     NotChecked,
-    /// As it should be.
+    /// No problem.
     #[default]
     Ok,
-    /// It works, and somebody should have a look.
+    /// It works, but needs attention.
     Warning,
     /// It does not work, or rides can be lost.
     Failed,
 }
 
-/// One thing that was looked at.
+/// The result of one check.
 #[derive(Debug, Serialize)]
 pub(super) struct Finding {
-    /// What, as "redis durability".
+    /// Name of the check, for example "redis durability".
     pub(super) check: String,
     pub(super) state: State,
-    /// What was seen.
+    /// Observation.
     pub(super) found: String,
-    /// What to do, where something is to be done.
+    /// Suggested fix, if one is needed.
     pub(super) fix: Option<String>,
 }
 
-/// All of it.
+/// All findings.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Findings {
-    /// The worst of them.
+    /// The worst state.
     pub(super) state: State,
     pub(super) findings: Vec<Finding>,
 }
@@ -41,7 +41,7 @@ impl Findings {
     pub(super) fn add(&mut self, findings: Vec<Finding>) {
         self.findings.extend(findings);
         let worst = self.findings.iter().map(|finding| finding.state).max();
-        // What was not checked makes nothing worse than well.
+        // Skipped checks do not affect the overall state.
         self.state = worst.unwrap_or_default().max(State::Ok);
     }
 }
@@ -85,21 +85,21 @@ pub(super) fn failed(
     }
 }
 
-/// A number and what it counts.
+/// A number with its noun.
 pub(super) fn counted(number: u64, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })
 }
 
-/// By how much two clocks may differ without notice, and without harm, in milliseconds.
+/// Clock differences, in milliseconds, up to which a clock is ok, and up to which it is only a warning.
 const SAME_MS: u64 = 500;
 const NEAR_MS: u64 = 5_000;
 
-/// A clock that is `ahead_ms` before this machine's.
+/// Check of a clock that is `ahead_ms` ahead of the clock of this host.
 pub(super) fn clock(check: &str, whose: &str, ahead_ms: i64) -> Finding {
     let by = ahead_ms.unsigned_abs();
     let word = if ahead_ms < 0 { "behind" } else { "ahead of" };
-    let found = format!("{whose} is {by} ms {word} this machine's clock");
-    let fix = "set both clocks by NTP: how late rides are stored is told by them";
+    let found = format!("{whose} is {by} ms {word} the clock of this host");
+    let fix = "synchronise both clocks with NTP: storage latency is measured with them";
     if by <= SAME_MS {
         ok(check, found)
     } else if by <= NEAR_MS {

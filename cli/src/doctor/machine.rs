@@ -1,4 +1,4 @@
-//! This machine: ports, disk, and the files that the configuration names.
+//! Checks of this host: ports, disk, and the files of the configuration.
 
 use std::fs::File;
 use std::net::{SocketAddr, TcpListener};
@@ -15,13 +15,13 @@ use super::findings::{Finding, failed, not_checked, ok, warning};
 use crate::client::bytes;
 use crate::config::{Config, TlsFiles};
 
-/// Free space below which somebody should look, and below which a start makes no sense, in bytes.
+/// Free disk space in bytes: below the first value the check warns, below the second it fails.
 const SCARCE: u64 = 2 << 30;
 const NONE: u64 = 128 << 20;
-/// How long whoever listens on one of our ports may take to say who he is.
+/// Timeout for identifying the program that listens on one of our ports.
 const INTRODUCTION: Duration = Duration::from_secs(2);
 
-pub(super) async fn look(config: &Config) -> Vec<Finding> {
+pub(super) async fn check(config: &Config) -> Vec<Finding> {
     let mut findings = vec![
         port(
             "api port",
@@ -51,7 +51,7 @@ pub(super) async fn look(config: &Config) -> Vec<Finding> {
     findings.push(match config.check_exposure() {
         Ok(()) => ok(
             "exposure",
-            "nobody from other machines can write what he likes, or it is meant so",
+            "the API is not reachable from other hosts, or open access was requested explicitly",
         ),
         Err(error) => failed(
             "exposure",
@@ -63,9 +63,9 @@ pub(super) async fn look(config: &Config) -> Vec<Finding> {
         findings.push(match TlsFiles::read(tls) {
             Ok(_) => ok(
                 "tls",
-                format!("{} and its key belong together", tls.certificate.display()),
+                format!("{} and its key match", tls.certificate.display()),
             ),
-            Err(error) => failed("tls", chain(&error), "mend --tls-cert and --tls-key"),
+            Err(error) => failed("tls", chain(&error), "fix --tls-cert and --tls-key"),
         });
     }
     if let Some(file) = &config.catalogue {
@@ -74,7 +74,7 @@ pub(super) async fn look(config: &Config) -> Vec<Finding> {
             Err(error) => failed(
                 "catalogue",
                 chain(&error),
-                "mend the file that --catalogue names",
+                "fix the file given by --catalogue",
             ),
         });
     }
@@ -83,33 +83,33 @@ pub(super) async fn look(config: &Config) -> Vec<Finding> {
             let memory = Memory::new(&folder, &config.stack);
             findings.extend(data_folder(&folder));
             findings.push(match memory.read() {
-                Ok(_) => ok("what the console said last", memory.path().display().to_string()),
+                Ok(_) => ok("cached console settings", memory.path().display().to_string()),
                 Err(error) => failed(
-                    "what the console said last",
+                    "cached console settings",
                     chain(&error),
-                    "mend the file's rights, or delete it where the console is there to say it again",
+                    "fix the permissions of the file, or delete it if the console is available to send the state again",
                 ),
             });
         }
         Err(error) => findings.push(failed(
-            "data folder",
+            "data directory",
             error.to_string(),
-            "say where with --data",
+            "set it with --data",
         )),
     }
     findings
 }
 
-/// Whether an address is free, or who has it.
+/// Checks whether an address is free, and what listens on it otherwise.
 async fn port(check: &str, address: SocketAddr, flag: &str, path: &str, tls: bool) -> Finding {
     match TcpListener::bind(address) {
         Ok(_) => ok(check, format!("{address} is free")),
         Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
-            match who_listens(address, path, tls).await {
+            match listener_of(address, path, tls).await {
                 Listener::Skilift => return ok(check, format!("Skilift listens on {address}")),
                 Listener::Untold => {
                     let found = format!(
-                        "{address} is in use, and its certificate is not trusted here: whose it is is not known"
+                        "{address} is in use by an unknown program: its certificate is not trusted on this host"
                     );
                     return not_checked(check, found);
                 }
@@ -118,26 +118,26 @@ async fn port(check: &str, address: SocketAddr, flag: &str, path: &str, tls: boo
             failed(
                 check,
                 format!("another program listens on {address}"),
-                format!("end it (`ss -ltnp` names it), or choose another address with {flag}"),
+                format!("stop it (`ss -ltnp` shows it), or set another address with {flag}"),
             )
         }
         Err(error) => failed(
             check,
             format!("cannot listen on {address}: {error}"),
-            format!("choose an address of this machine, and a port above 1023, with {flag}"),
+            format!("set an address of this host and a port above 1023 with {flag}"),
         ),
     }
 }
 
-/// Who has an address.
+/// What listens on an address.
 enum Listener {
     Skilift,
     Other,
-    /// He cannot be asked.
+    /// It cannot be identified.
     Untold,
 }
 
-async fn who_listens(address: SocketAddr, path: &str, tls: bool) -> Listener {
+async fn listener_of(address: SocketAddr, path: &str, tls: bool) -> Listener {
     let asking = async {
         let client = reqwest::Client::builder()
             .tls_backend_preconfigured(crate::client::tls(tls)?)
@@ -155,7 +155,7 @@ async fn who_listens(address: SocketAddr, path: &str, tls: bool) -> Listener {
 }
 
 fn data_folder(folder: &Path) -> Vec<Finding> {
-    let check = "data folder";
+    let check = "data directory";
     let shown = folder.display();
     let there = folder
         .ancestors()
@@ -164,34 +164,36 @@ fn data_folder(folder: &Path) -> Vec<Finding> {
     if !there.is_dir() {
         return vec![failed(
             check,
-            format!("{} is no folder", there.display()),
-            "name another with --data",
+            format!("{} is not a directory", there.display()),
+            "set another directory with --data",
         )];
     }
     let rights = AccessFlags::R_OK | AccessFlags::W_OK | AccessFlags::X_OK;
     if let Err(error) = access(there, rights) {
         let fix = format!(
-            "give this user rights on {}, or name another folder with --data",
+            "give this user permissions on {}, or set another directory with --data",
             there.display()
         );
         return vec![failed(
             check,
-            format!("{shown} cannot be written: {error}"),
+            format!("{shown} is not writable: {error}"),
             fix,
         )];
     }
     let found = match File::open(folder.join("lock")) {
         Ok(lock) if lock.try_lock_shared().is_err() => {
-            format!("{shown} is in use by a process that runs")
+            format!("{shown} is in use by a running process")
         }
-        _ if there != folder => format!("{shown} is not there yet; a start makes it"),
-        _ => format!("{shown} can be written"),
+        _ if there != folder => {
+            format!("{shown} does not exist yet; it is created at the first start")
+        }
+        _ => format!("{shown} is writable"),
     };
     let mut findings = vec![ok(check, found)];
     findings.extend(statvfs(there).ok().map(|disk| {
         let free = disk.blocks_available().saturating_mul(disk.fragment_size());
         let seen = format!("{} free on its disk", bytes(free));
-        let fix = "free space on that disk, or name a folder on another with --data";
+        let fix = "free space on that disk, or set a directory on another disk with --data";
         if free < NONE {
             failed("disk", seen, fix)
         } else if free < SCARCE {

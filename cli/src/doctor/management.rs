@@ -1,4 +1,4 @@
-//! RabbitMQ, as its management API shows it, where its URL is given: what AMQP does not tell.
+//! Checks of RabbitMQ through its management API, if its URL is configured, for what AMQP does not expose.
 
 use std::time::Duration;
 
@@ -12,14 +12,14 @@ use skilift_core::stack::StackName;
 use super::findings::{Finding, counted, failed, not_checked, ok, warning};
 use crate::config::Servers;
 
-/// How long an answer may take.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// What a policy may set that makes RabbitMQ drop rides.
+/// Request timeout.
+const TIMEOUT: Duration = Duration::from_secs(5);
+/// Policy keys that make RabbitMQ drop rides.
 const DROPPING: [&str; 3] = ["message-ttl", "expires", "delivery-limit"];
-/// What a policy may set that makes a queue smaller than it is meant to be.
+/// Policy keys that make a queue smaller than intended.
 const NARROWING: [&str; 2] = ["max-length", "max-length-bytes"];
 
-/// A queue as the management API shows it; each field may be missing.
+/// A queue as returned by the management API; each field may be missing.
 #[derive(Deserialize)]
 struct Queue {
     policy: Option<String>,
@@ -42,28 +42,28 @@ struct Node {
     disk_free_alarm: Option<bool>,
 }
 
-/// Why the management API did not answer.
-enum Trouble {
-    /// There is no such thing.
+/// Why a query of the management API failed.
+enum CheckError {
+    /// The object does not exist.
     NotFound,
     Other(Finding),
 }
 
 /// # Errors
-/// When this machine's certificates cannot be read.
-pub(super) async fn look(
+/// When the trusted certificates of this host cannot be read.
+pub(super) async fn check(
     servers: &Servers,
     stack: &StackName,
     url: Option<&ServiceUrl>,
 ) -> anyhow::Result<Vec<Finding>> {
     let Some(url) = url else {
-        let why = "needs --management-url: AMQP does not tell";
+        let why = "requires --management-url: AMQP does not expose it";
         let checks = ["broker policies", "broker feature flags", "broker alarms"];
         return Ok(checks.map(|check| not_checked(check, why)).into());
     };
     let client = reqwest::Client::builder()
         .tls_backend_preconfigured(crate::client::tls(url.is_tls())?)
-        .timeout(PATIENCE)
+        .timeout(TIMEOUT)
         .build()?;
     let api = Management { client, url };
     let vhost = servers.amqp_url.encoded_vhost();
@@ -75,23 +75,25 @@ pub(super) async fn look(
             .await
         {
             Ok(found) => findings.push(policies(check, &queue, &found)),
-            Err(Trouble::NotFound) => findings.push(not_checked(check, "the queue is not there")),
-            // The others would say the same.
-            Err(Trouble::Other(finding)) => return Ok(vec![finding]),
+            Err(CheckError::NotFound) => {
+                findings.push(not_checked(check, "the queue does not exist"))
+            }
+            // The other queries would fail the same way.
+            Err(CheckError::Other(finding)) => return Ok(vec![finding]),
         }
     }
     match api.get::<Vec<Flag>>("api/feature-flags").await {
         Ok(flags) => findings.push(feature_flags(&flags)),
         Err(_) => findings.push(not_checked(
             "broker feature flags",
-            "this user may not see them",
+            "this user lacks the permission",
         )),
     }
     match api.get::<Vec<Node>>("api/nodes").await {
         Ok(nodes) => findings.push(alarms(&nodes)),
         Err(_) => findings.push(not_checked(
             "broker alarms",
-            "this user may not see them: give it the tag monitoring",
+            "this user lacks the permission: add the tag monitoring",
         )),
     }
     Ok(findings)
@@ -103,10 +105,10 @@ struct Management<'a> {
 }
 
 impl Management<'_> {
-    async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Trouble> {
+    async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, CheckError> {
         let check = "management api";
         let url = self.url;
-        let unusable = |found: String, fix: &str| Trouble::Other(failed(check, found, fix));
+        let unusable = |found: String, fix: &str| CheckError::Other(failed(check, found, fix));
         let base = url.reveal().trim_end_matches('/');
         let asked = self.client.get(format!("{base}/{path}")).send().await;
         let answer = asked.map_err(|error| {
@@ -115,25 +117,25 @@ impl Management<'_> {
             let why = skilift_core::lifecycle::chain(&error);
             unusable(
                 format!("cannot reach {url}: {why}"),
-                "enable it (`rabbitmq-plugins enable rabbitmq_management`), or mend --management-url",
+                "enable it (`rabbitmq-plugins enable rabbitmq_management`), or fix --management-url",
             )
         })?;
         match answer.status() {
             StatusCode::OK => answer.json().await.map_err(|error| {
                 let why = error.without_url();
                 unusable(
-                    format!("{url} does not answer as RabbitMQ's management API: {why}"),
-                    "mend --management-url: it is port 15672 in most places",
+                    format!("{url} does not respond like RabbitMQ's management API: {why}"),
+                    "fix --management-url: the default port is 15672",
                 )
             }),
-            StatusCode::NOT_FOUND => Err(Trouble::NotFound),
+            StatusCode::NOT_FOUND => Err(CheckError::NotFound),
             status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => Err(unusable(
-                format!("{url} answers {status}"),
+                format!("{url} returned {status}"),
                 "check user and password in --management-url, and that the user has the tag monitoring",
             )),
             status => Err(unusable(
-                format!("{url} answers {status}"),
-                "mend --management-url: it is port 15672 in most places",
+                format!("{url} returned {status}"),
+                "fix --management-url: the default port is 15672",
             )),
         }
     }
@@ -156,7 +158,7 @@ fn policies(check: String, queue: &str, found: &Queue) -> Finding {
     let (dropping, narrowing) = (set(&DROPPING), set(&NARROWING));
     let by = names.join(" and ");
     let fix = format!(
-        "clear it (`rabbitmqctl clear_policy -p VHOST NAME`), or keep its pattern from {queue}"
+        "clear the policy (`rabbitmqctl clear_policy -p VHOST NAME`), or change its pattern so that it does not match {queue}"
     );
     if !dropping.is_empty() {
         failed(
@@ -167,13 +169,15 @@ fn policies(check: String, queue: &str, found: &Queue) -> Finding {
     } else if !narrowing.is_empty() {
         warning(
             check,
-            format!("the policy {by} sets {narrowing}: rides are refused before the queue is full"),
+            format!(
+                "the policy {by} sets {narrowing}: rides are rejected before the queue is full"
+            ),
             fix,
         )
     } else if names.is_empty() {
-        ok(check, "none applies")
+        ok(check, "no policy applies")
     } else {
-        ok(check, format!("{by}, which does no harm"))
+        ok(check, format!("{by} (harmless)"))
     }
 }
 
@@ -189,10 +193,10 @@ fn feature_flags(flags: &[Flag]) -> Finding {
         .filter_map(|flag| flag.name.as_deref())
         .collect();
     if off.is_empty() {
-        return ok(check, "every stable one is enabled");
+        return ok(check, "all stable feature flags are enabled");
     }
     let found = format!("disabled: {}", off.join(", "));
-    let fix = "enable them (`rabbitmqctl enable_feature_flag all`): the next upgrade needs them";
+    let fix = "enable them (`rabbitmqctl enable_feature_flag all`): the next upgrade requires them";
     if off.contains(&"quorum_queue") {
         return failed(check, found, fix);
     }
@@ -206,8 +210,8 @@ fn alarms(nodes: &[Node]) -> Finding {
         let name = node.name.as_deref().unwrap_or("a node");
         for (is_so, what) in [
             (node.running == Some(false), "is down"),
-            (node.mem_alarm == Some(true), "is short of memory"),
-            (node.disk_free_alarm == Some(true), "is short of disk space"),
+            (node.mem_alarm == Some(true), "is low on memory"),
+            (node.disk_free_alarm == Some(true), "is low on disk space"),
         ] {
             if is_so {
                 ringing.push(format!("{name} {what}"));
@@ -223,6 +227,6 @@ fn alarms(nodes: &[Node]) -> Finding {
     failed(
         check,
         ringing.join(", "),
-        "start the node, free disk space, or raise vm_memory_high_watermark; publishers are blocked meanwhile",
+        "start the node, free disk space, or raise vm_memory_high_watermark; publishers stay blocked until then",
     )
 }

@@ -1,4 +1,4 @@
-//! The stack's nodes, as their heartbeats show them.
+//! Checks of the stack's nodes, from their heartbeats.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -12,13 +12,13 @@ use skilift_core::stack::StackName;
 use super::findings::{Finding, clock, counted, not_checked, ok, warning};
 use crate::config::Servers;
 
-/// How long to listen: each node beats once a second.
+/// How long to listen for heartbeats; each node sends one per second.
 const LISTEN: Duration = Duration::from_millis(2_500);
 
-/// A node that was heard, and by how much its clock is ahead of ours at most: the way of a heartbeat takes its time.
+/// The last heartbeat of each node, and how far its clock is ahead of ours, less the transmission time.
 type Heard = BTreeMap<NodeId, (Heartbeat, i64)>;
 
-pub(super) async fn look(servers: &Servers, stack: &StackName) -> Vec<Finding> {
+pub(super) async fn check(servers: &Servers, stack: &StackName) -> Vec<Finding> {
     let heard = match listen(servers, stack).await {
         Ok(heard) => heard,
         Err(error) => return vec![not_checked("nodes", chain(&error))],
@@ -26,14 +26,18 @@ pub(super) async fn look(servers: &Servers, stack: &StackName) -> Vec<Finding> {
     if heard.is_empty() {
         return vec![warning(
             "nodes",
-            format!("none was heard within {LISTEN:?}"),
+            format!("no heartbeat within {LISTEN:?}"),
             "start `skictl serve api` and `skictl serve worker`, or `skictl up`",
         )];
     }
     let mut findings = vec![
         ok(
             "nodes",
-            counted(heard.len() as u64, "is heard", "are heard"),
+            counted(
+                heard.len() as u64,
+                "node sends heartbeats",
+                "nodes send heartbeats",
+            ),
         ),
         versions(&heard),
     ];
@@ -45,7 +49,7 @@ pub(super) async fn look(servers: &Servers, stack: &StackName) -> Vec<Finding> {
             findings.push(warning(
                 check.clone(),
                 format!("{state}: {why}"),
-                "the node's own log says more",
+                "see the log of the node",
             ));
         }
         findings.push(clock(&check, "its clock", *ahead_ms));
@@ -66,7 +70,7 @@ async fn listen(
             heard.insert(beat.node.clone(), (beat, ahead_ms));
         }
     };
-    // It ends when the time is over, and earlier only when the connection does.
+    // Ends at the timeout, or earlier if the connection closes.
     let _ = tokio::time::timeout(LISTEN, listening).await;
     Ok(heard)
 }
@@ -79,7 +83,7 @@ fn versions(heard: &Heard) -> Finding {
         .collect();
     let is_one = versions.len() == 1;
     if is_one && versions.contains(ours) {
-        return ok("versions", format!("all are {ours}, as this is"));
+        return ok("versions", format!("all nodes and this skictl are {ours}"));
     }
     versions.insert(ours);
     let all: Vec<&str> = versions.into_iter().collect();

@@ -1,4 +1,4 @@
-//! Redis: whether it can be used, keeps what it is told, and has room.
+//! Checks of Redis: connection, durability and memory.
 
 use skilift_core::lifecycle::chain;
 use skilift_core::stack::StackName;
@@ -10,13 +10,13 @@ use super::findings::{Finding, clock, failed, ok, warning};
 use crate::client::bytes;
 use crate::config::Servers;
 
-/// The oldest major version that has all commands that Skilift uses.
+/// The oldest supported major version.
 const OLDEST: u32 = 7;
-/// Shares of the memory, in percent: from the second on the API refuses rides.
+/// Memory usage in percent: from the first on the check warns, from the second on the API rejects rides.
 const FILLING: u64 = 70;
 const FULL: u64 = 85;
 
-pub(super) async fn look(
+pub(super) async fn check(
     servers: &Servers,
     stack: &StackName,
     accept_loss_window: bool,
@@ -24,31 +24,31 @@ pub(super) async fn look(
     let url = &servers.redis_url;
     let store = match Store::new(url.clone(), stack, 1, true) {
         Ok(store) => store,
-        Err(error) => return vec![failed("redis", chain(&error), "mend --redis-url")],
+        Err(error) => return vec![failed("redis", chain(&error), "fix --redis-url")],
     };
     let found = match store.probe().await {
         Ok(found) => found,
         Err(error) => {
             let fix = match &error {
                 StoreError::Refused { .. } => {
-                    "check user and password in --redis-url, and what the user's ACL allows"
+                    "check user and password in --redis-url, and the ACL of the user"
                 }
                 StoreError::Connect { .. } => {
-                    "start Redis, or mend --redis-url: it must be an address where Redis listens"
+                    "start Redis, or fix --redis-url: Redis must listen on that address"
                 }
-                _ => "look at Redis' log, and at what the user's ACL allows",
+                _ => "see Redis' log, and check the ACL of the user",
             };
             return vec![failed("redis", chain(&error), fix)];
         }
     };
     vec![
         if found.is_primary {
-            ok("redis", format!("{url} lets us in"))
+            ok("redis", format!("connected to {url}"))
         } else {
             failed(
                 "redis",
-                format!("{url} is a replica, which takes no writes"),
-                "give the primary's address as --redis-url",
+                format!("{url} is a read-only replica"),
+                "set --redis-url to the address of the primary",
             )
         },
         version(&found.version),
@@ -69,7 +69,7 @@ fn version(version: &str) -> Finding {
         _ => failed(
             "redis version",
             version,
-            format!("use Redis {OLDEST} or newer"),
+            format!("upgrade to Redis {OLDEST} or newer"),
         ),
     }
 }
@@ -79,12 +79,12 @@ fn durability(found: &ProbedRedis, accept_loss_window: bool) -> Finding {
     if !found.last_write_ok {
         return failed(
             check,
-            "its last write to the append-only file failed",
-            "free space on Redis' disk, and look at its log",
+            "the last write to the append-only file failed",
+            "free space on Redis' disk, and see its log",
         );
     }
     if found.weaknesses.is_empty() {
-        return ok(check, "it keeps what it acknowledges");
+        return ok(check, "durable: acknowledged writes survive a crash");
     }
     let weak: Vec<String> = found.weaknesses.iter().map(ToString::to_string).collect();
     let weak = format!("acknowledged rides can be lost: {}", weak.join("; "));
@@ -103,18 +103,18 @@ fn memory(found: &ProbedRedis) -> Finding {
         return warning(
             check,
             format!("{used} used, and maxmemory is not set"),
-            "set maxmemory below the machine's memory: with it the API refuses rides in time, without it the system kills Redis",
+            "set maxmemory below the memory of its host: then the API rejects rides in time; without it the OOM killer ends Redis",
         );
     };
     let percent = u128::from(found.used_bytes) * 100 / u128::from(limit.max(1));
     let seen = format!("{used} of {} used ({percent} %)", bytes(limit));
-    let fix = "raise maxmemory, or give Redis a larger machine";
+    let fix = "raise maxmemory, or use a larger instance for Redis";
     if percent >= FULL.into() {
-        failed(check, seen + ": the API refuses rides", fix)
+        failed(check, seen + ": the API rejects rides", fix)
     } else if percent >= FILLING.into() {
         warning(
             check,
-            format!("{seen}; from {FULL} % on the API refuses rides"),
+            format!("{seen}; the API rejects rides at {FULL} % or more"),
             fix,
         )
     } else {
@@ -125,12 +125,12 @@ fn memory(found: &ProbedRedis) -> Finding {
 fn format(found: &ProbedRedis) -> Finding {
     let check = "redis data";
     match &found.format {
-        None => ok(check, "none of this stack yet"),
+        None => ok(check, "no data of this stack yet"),
         Some(format) if found.is_readable() => ok(check, format!("format {format}")),
         Some(format) => failed(
             check,
-            format!("format {format}, which is newer than this version knows"),
-            "run a version that knows it, or use another --stack",
+            format!("format {format} is newer than this version supports"),
+            "run a version that supports it, or use another --stack",
         ),
     }
 }

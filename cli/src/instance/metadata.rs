@@ -1,4 +1,4 @@
-//! EC2's instance metadata service, by `IMDSv2`: a token first, then what it is asked for.
+//! Client of EC2's instance metadata service, version 2 (`IMDSv2`): gets a token first, then the value.
 //! <https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html>
 
 use std::time::Duration;
@@ -9,57 +9,57 @@ use reqwest::{Client, RequestBuilder, StatusCode};
 use super::InstanceId;
 use crate::client::tls;
 
-/// The address at which every instance, and nobody else, reaches the service.
+/// Link-local address of the service.
 const ADDRESS: &str = "http://169.254.169.254";
-/// How long a connection, and a whole answer, may take: the service is on the machine's own host.
+/// Connect and response timeouts; the service runs on the instance's own host.
 const CONNECT: Duration = Duration::from_secs(1);
 const ANSWER: Duration = Duration::from_secs(2);
-/// How long a token counts. It is used once, at once.
+/// Lifetime of a token, which is used once and immediately.
 const TOKEN_TTL_S: &str = "30";
-/// Longest answer that is read, in bytes. Tokens have 56.
-const MOST_BYTES: usize = 1024;
+/// Maximum response size in bytes; tokens have 56.
+const MAX_BYTES: usize = 1024;
 
-/// The way to the service.
+/// A client of the service.
 #[derive(Debug)]
 pub(super) struct Metadata {
     http: Client,
     address: String,
 }
 
-/// Why the service told nothing.
+/// An error of the service.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum MetadataError {
     #[error(
-        "the instance metadata service cannot be reached (within a container, is its hop limit 2?)"
+        "cannot reach the instance metadata service (in a container, check that its hop limit is 2)"
     )]
     Unreachable(#[from] reqwest::Error),
-    #[error("the instance metadata service answers {status} when asked for {what}")]
+    #[error("the instance metadata service returned {status} for {what}")]
     Refused {
         what: &'static str,
         status: StatusCode,
     },
     #[error(
-        "the instance metadata service answers more than {MOST_BYTES} bytes, or no text, when asked for {0}"
+        "the instance metadata service returned more than {MAX_BYTES} bytes, or no text, for {0}"
     )]
     TooMuch(&'static str),
-    #[error("the instance metadata service answers what is no token")]
+    #[error("the instance metadata service returned an invalid token")]
     NoToken(#[from] InvalidHeaderValue),
-    #[error("the instance metadata service answers what is no instance id")]
+    #[error("the instance metadata service returned an invalid instance ID")]
     NoInstanceId,
 }
 
 impl Metadata {
-    /// The service of the instance that this runs on.
+    /// The service of the current instance.
     pub(super) fn of_ec2() -> anyhow::Result<Self> {
         Self::at(ADDRESS)
     }
 
-    /// One that is somewhere else.
+    /// A service at another address.
     pub(super) fn at(address: &str) -> anyhow::Result<Self> {
         let http = Client::builder()
             .connect_timeout(CONNECT)
             .timeout(ANSWER)
-            // Nobody may stand between, nor send us elsewhere.
+            // No proxy and no redirects.
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
             .tls_backend_preconfigured(tls(false)?)
@@ -70,7 +70,7 @@ impl Metadata {
         })
     }
 
-    /// The id of the instance.
+    /// Gets the ID of the instance.
     pub(super) async fn instance_id(&self) -> Result<InstanceId, MetadataError> {
         let (http, address) = (&self.http, &self.address);
         let asking = http
@@ -82,14 +82,14 @@ impl Metadata {
         let asking = http
             .get(format!("{address}/latest/meta-data/instance-id"))
             .header("X-aws-ec2-metadata-token", token);
-        let id = text("the instance id", asking).await?;
+        let id = text("the instance ID", asking).await?;
         let id = id.trim().parse::<InstanceId>().ok();
         id.filter(InstanceId::is_of_ec2)
             .ok_or(MetadataError::NoInstanceId)
     }
 }
 
-/// What is answered, if that is a short text.
+/// The body of a response, if it is a short text.
 async fn text(what: &'static str, asking: RequestBuilder) -> Result<String, MetadataError> {
     let mut answer = asking.send().await?;
     let status = answer.status();
@@ -99,7 +99,7 @@ async fn text(what: &'static str, asking: RequestBuilder) -> Result<String, Meta
     let mut body = Vec::new();
     while let Some(chunk) = answer.chunk().await? {
         body.extend_from_slice(&chunk);
-        if body.len() > MOST_BYTES {
+        if body.len() > MAX_BYTES {
             return Err(MetadataError::TooMuch(what));
         }
     }
@@ -125,14 +125,14 @@ mod tests {
     const TOKEN: &str = "AQAEAHTTb-0q9bNcY3y9yTBG6oyR1kXbOdC6nI6Vt7qXcEXAMPLE0A==";
     const ID: &str = "i-0123456789abcdef0";
 
-    /// What the service of a test says.
+    /// Responses of the test service.
     #[derive(Clone)]
     struct Says {
         token: (StatusCode, String),
-        /// The token that it wants to see.
+        /// The expected token.
         wanted: String,
         id: String,
-        /// Calls for a token that are answered 503 first.
+        /// Number of token requests that are answered with 503 first.
         busy: usize,
     }
 
@@ -154,8 +154,8 @@ mod tests {
         }
     }
 
-    /// Behaves as `IMDSv2` does: a token only for a PUT with a time to live that did not come through a proxy, an answer only
-    /// for that token.
+    /// Behaves like `IMDSv2`: returns a token only for a PUT with a TTL that did not pass a proxy, and values only for that
+    /// token.
     async fn serve(says: Says, serving: &mut JoinSet<()>) -> Metadata {
         let (asked, calls) = (says.clone(), Arc::new(AtomicUsize::new(0)));
         let token = async move |headers: HeaderMap| {
@@ -198,32 +198,32 @@ mod tests {
             .build();
         let path = format!("{}/latest/meta-data/instance-id", metadata.address);
         let bare = bare.unwrap().get(path).send().await.unwrap();
-        assert_eq!(bare.status(), 401, "the test's service wants the token");
+        assert_eq!(bare.status(), 401, "the test service requires the token");
     }
 
     #[tokio::test]
     async fn what_makes_no_sense_is_refused() {
         let endless = "i".repeat(1 << 20);
         for (says, error) in [
-            (Says::id("<html>hello</html>"), "no instance id"),
-            (Says::id(""), "no instance id"),
-            (Says::id("i-0123456789abcdef0\nx: y"), "no instance id"),
-            (Says::id("local-worker-1"), "no instance id"),
+            (Says::id("<html>hello</html>"), "invalid instance ID"),
+            (Says::id(""), "invalid instance ID"),
+            (Says::id("i-0123456789abcdef0\nx: y"), "invalid instance ID"),
+            (Says::id("local-worker-1"), "invalid instance ID"),
             (Says::id(endless.clone()), "more than 1024 bytes"),
             (Says::token(StatusCode::OK, endless), "more than 1024 bytes"),
-            (Says::token(StatusCode::OK, "a\u{7f}\nb: c"), "no token"),
+            (
+                Says::token(StatusCode::OK, "a\u{7f}\nb: c"),
+                "invalid token",
+            ),
             (
                 Says::token(StatusCode::OK, "another"),
-                "401 Unauthorized when asked for the instance id",
+                "401 Unauthorized for the instance ID",
             ),
             (
                 Says::token(StatusCode::FORBIDDEN, ""),
-                "403 Forbidden when asked for a token",
+                "403 Forbidden for a token",
             ),
-            (
-                Says::token(StatusCode::FOUND, ""),
-                "302 Found when asked for a token",
-            ),
+            (Says::token(StatusCode::FOUND, ""), "302 Found for a token"),
         ] {
             let mut serving = JoinSet::new();
             let metadata = serve(says, &mut serving).await;
@@ -244,7 +244,7 @@ mod tests {
         assert!(began.elapsed() < 10 * ANSWER, "{:?}", began.elapsed());
         drop(silent);
         let error = metadata.instance_id().await.unwrap_err();
-        assert!(chain(&error).contains("cannot be reached"), "{error}");
+        assert!(chain(&error).contains("cannot reach"), "{error}");
     }
 
     #[tokio::test]

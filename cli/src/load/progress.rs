@@ -1,14 +1,14 @@
-//! The progress bar of a run, on stderr and only where that is a terminal.
+//! The progress bar of a run, on stderr if it is a terminal.
 
 use std::io::{IsTerminal, stderr};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use skilift_load::run::Progress;
 
-/// Steps of the whole bar.
+/// Number of steps of the bar.
 const STEPS: u64 = 1000;
 
-/// A bar that is redrawn as the run goes on, or nothing.
+/// A progress bar, or nothing.
 pub(super) struct Bar(ProgressBar);
 
 impl Bar {

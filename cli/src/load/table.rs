@@ -1,4 +1,4 @@
-//! The summary of a run for people. It may change; the JSON form does not.
+//! The summary of a run as a table; its form may change, while the JSON form is stable.
 
 use std::fmt::Write;
 
@@ -7,7 +7,7 @@ use indicatif::HumanCount;
 use skilift_load::summary::{Ended, Latency, PaceKind, Summary};
 use skilift_load::verify::{MethodName, Verification};
 
-/// Writes it as text, with a line end.
+/// Renders the summary as text with a final line break.
 pub(super) fn render(summary: &Summary) -> String {
     let mut text = String::new();
     // Writing to memory cannot fail.
@@ -16,7 +16,7 @@ pub(super) fn render(summary: &Summary) -> String {
         let _ = writeln!(text, "{}\n", latencies.trim_fmt());
     }
     if !summary.errors.is_empty() {
-        let mut errors = table(["errors", "tries", "the first said"]);
+        let mut errors = table(["errors", "attempts", "first response"]);
         for error in &summary.errors {
             errors.add_row([&error.kind, &grouped(error.count), &error.example]);
         }
@@ -71,9 +71,9 @@ fn figures(summary: &Summary) -> Table {
     row("seed", summary.seed.to_string());
     let ended = match summary.ended {
         Ended::Complete => "complete",
-        Ended::Interrupted => "INTERRUPTED: this is a part of the run",
-        Ended::TargetLost => "TARGET LOST: it gave no answer any more; this is a part of the run",
-        Ended::RidesUsedUp => "EARLY: all distinct rides of the ranges were sent",
+        Ended::Interrupted => "INTERRUPTED: only a part of the run",
+        Ended::TargetLost => "TARGET LOST: it stopped responding; only a part of the run",
+        Ended::RidesUsedUp => "ENDED EARLY: all distinct rides of the ranges were sent",
     };
     row("run", format!("{ended}, {:.2} s", summary.elapsed_s));
     let reads = match requests.reads {
@@ -88,10 +88,7 @@ fn figures(summary: &Summary) -> Table {
     let share = summary.failed_share.filter(|share| *share > 0.0);
     let share = share.map_or_else(String::new, |share| format!(", {:.3} %", share * 100.0));
     row("failed", grouped(requests.failed) + &share);
-    row(
-        "retried",
-        format!("{} tries after the first", grouped(requests.retried)),
-    );
+    row("retried", format!("{} retries", grouped(requests.retried)));
     if let Some(breaker) = &summary.breaker {
         let (opens, open_s) = (grouped(breaker.opens), breaker.open_s);
         row(
@@ -99,7 +96,7 @@ fn figures(summary: &Summary) -> Table {
             format!("opened {opens} times, open for {open_s:.2} s"),
         );
         row(
-            "held back",
+            "throttled",
             format!("{} times", grouped(requests.held_back)),
         );
     }
@@ -107,7 +104,7 @@ fn figures(summary: &Summary) -> Table {
     row(
         "rides",
         format!(
-            "{} sent, {} accepted, {} refused, {} unknown",
+            "{} sent, {} accepted, {} rejected, {} unknown",
             grouped(rides.sent),
             grouped(rides.accepted),
             grouped(rides.refused),
@@ -141,11 +138,11 @@ fn latencies(summary: &Summary) -> Option<Table> {
     };
     let name = match summary.pace {
         PaceKind::ClosedLoop => "latency, from the send",
-        PaceKind::OpenLoop => "latency, from the intended start (what a user waits)",
+        PaceKind::OpenLoop => "latency, from the intended start (as seen by a user)",
     };
     row(name, summary.latency.as_ref()?);
     if let Some(raw) = &summary.latency_from_send {
-        row("raw latency, from the send (blind to a late send)", raw);
+        row("raw latency, from the send (ignores late sends)", raw);
     }
     if let Some(lateness) = &summary.send_lateness {
         row("lateness of the send", lateness);
@@ -186,7 +183,7 @@ fn verified(verify: &Verification) -> Table {
     row("pending", grouped(verify.pending));
     row(
         "unknown",
-        format!("{} rides that may be there", grouped(verify.unknown)),
+        format!("{} rides that may be stored", grouped(verify.unknown)),
     );
     row("foreign", grouped(verify.foreign));
     if let Some(note) = &verify.note {
@@ -195,7 +192,7 @@ fn verified(verify: &Verification) -> Table {
     table
 }
 
-/// In groups of thousands.
+/// Formats a number with grouped thousands.
 pub(super) fn grouped(number: u64) -> String {
     HumanCount(number).to_string()
 }

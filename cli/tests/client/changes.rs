@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::console::{Answer, Console};
+use crate::console::{Console, ScriptedResponse};
 use crate::sample;
 use crate::skictl::Home;
 
@@ -45,34 +45,34 @@ async fn every_change_is_asked_for_as_it_was_meant() {
     let home = Home::new();
     for (line, change) in [
         (
-            "settings set worker --threads 16 --prefetch 2 --batch 3 --linger 25ms --if-number 7",
-            json!({ "change": "set_worker", "threads": 16, "prefetch": 2, "batch": 3, "linger_ms": 25, "if_number": 7 }),
+            "settings set worker --threads 16 --prefetch 2 --batch 3 --linger 25ms --if-version 7",
+            json!({ "change": "set_worker", "threads": 16, "prefetch": 2, "batch": 3, "linger_ms": 25, "if_version": 7 }),
         ),
         (
-            "settings set api --lanes 2 --message-rides 9 --max-in-flight 99",
-            json!({ "change": "set_api", "lanes": 2, "message_rides": 9, "max_in_flight": 99 }),
+            "settings set api --channels 2 --message-rides 9 --max-in-flight 99",
+            json!({ "change": "set_api", "channels": 2, "message_rides": 9, "max_in_flight": 99 }),
         ),
         (
             "settings set ingest keys",
             json!({ "change": "set_ingest", "keys": true }),
         ),
         (
-            "settings set ingest open --if-number 2",
-            json!({ "change": "set_ingest", "keys": false, "if_number": 2 }),
+            "settings set ingest open --if-version 2",
+            json!({ "change": "set_ingest", "keys": false, "if_version": 2 }),
         ),
         (
             "settings rollback api --to 2",
-            json!({ "change": "rollback", "section": "api", "number": 2 }),
+            json!({ "change": "rollback", "section": "api", "version": 2 }),
         ),
         ("queue pause", json!({ "change": "pause" })),
         ("queue resume", json!({ "change": "resume" })),
         (
             "queue dead replay a b --rate 2.5",
-            json!({ "change": "replay", "letters": { "ids": ["a", "b"] }, "per_s": 2.5 }),
+            json!({ "change": "replay", "dead_letters": { "ids": ["a", "b"] }, "per_s": 2.5 }),
         ),
         (
             "queue dead discard --all",
-            json!({ "change": "discard", "letters": "all" }),
+            json!({ "change": "discard", "dead_letters": "all" }),
         ),
         ("nodes drain n", json!({ "change": "drain", "node": "n" })),
         (
@@ -138,13 +138,13 @@ async fn nothing_to_send_again_is_said() {
         asked
             .line
             .ends_with("/plans")
-            .then(|| Answer::With(200, plan.to_string()))
+            .then(|| ScriptedResponse::With(200, plan.to_string()))
     })
     .await;
     let home = Home::new();
     for (word, says) in [
-        ("replay", "nothing to send again"),
-        ("discard", "nothing to throw away"),
+        ("replay", "nothing to replay"),
+        ("discard", "nothing to discard"),
     ] {
         let arguments = ["queue", "dead", word, "--all", "--server", &console.url];
         let run = home.run(&arguments).await;

@@ -16,7 +16,7 @@ use crate::sample;
 
 /// A question that came.
 #[derive(Debug, Clone)]
-pub(crate) struct Asked {
+pub(crate) struct ReceivedRequest {
     /// As `GET /admin/v1/queue`.
     pub(crate) line: String,
     pub(crate) token: Option<String>,
@@ -25,7 +25,7 @@ pub(crate) struct Asked {
 
 /// What to answer to a question.
 #[derive(Debug, Clone)]
-pub(crate) enum Answer {
+pub(crate) enum ScriptedResponse {
     /// A status with a body.
     With(u16, String),
     /// That it was asked too often, and for how many seconds it wants to be left alone.
@@ -36,12 +36,12 @@ pub(crate) enum Answer {
     Cut,
 }
 
-type Script = dyn Fn(&Asked) -> Option<Answer> + Send + Sync;
+type Script = dyn Fn(&ReceivedRequest) -> Option<ScriptedResponse> + Send + Sync;
 
 /// A canned console. It ends when this is dropped.
 pub(crate) struct Console {
     pub(crate) url: String,
-    asked: Arc<Mutex<Vec<Asked>>>,
+    asked: Arc<Mutex<Vec<ReceivedRequest>>>,
     _serving: JoinSet<()>,
 }
 
@@ -53,11 +53,11 @@ impl Console {
 
     /// One that answers with the samples where the script says nothing else.
     pub(crate) async fn with(
-        script: impl Fn(&Asked) -> Option<Answer> + Send + Sync + 'static,
+        script: impl Fn(&ReceivedRequest) -> Option<ScriptedResponse> + Send + Sync + 'static,
     ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let asked = Arc::<Mutex<Vec<Asked>>>::default();
+        let asked = Arc::<Mutex<Vec<ReceivedRequest>>>::default();
         let script: Arc<Script> = Arc::new(script);
         let app = Router::new().fallback({
             let asked = Arc::clone(&asked);
@@ -73,7 +73,7 @@ impl Console {
     }
 
     /// What it was asked so far.
-    pub(crate) fn asked(&self) -> Vec<Asked> {
+    pub(crate) fn asked(&self) -> Vec<ReceivedRequest> {
         self.asked.lock().unwrap().clone()
     }
 
@@ -85,11 +85,15 @@ impl Console {
     }
 }
 
-async fn respond(request: Request, all: Arc<Mutex<Vec<Asked>>>, script: Arc<Script>) -> Response {
+async fn respond(
+    request: Request,
+    all: Arc<Mutex<Vec<ReceivedRequest>>>,
+    script: Arc<Script>,
+) -> Response {
     let (head, body) = request.into_parts();
     let body = to_bytes(body, 1 << 20).await.unwrap();
     let token = head.headers.get(AUTHORIZATION);
-    let asked = Asked {
+    let asked = ReceivedRequest {
         line: format!("{} {}", head.method, head.uri),
         token: token.map(|token| token.to_str().unwrap().to_owned()),
         body: serde_json::from_slice(&body).unwrap_or_default(),
@@ -102,19 +106,19 @@ async fn respond(request: Request, all: Arc<Mutex<Vec<Asked>>>, script: Arc<Scri
         builder.body(body).unwrap()
     };
     match answer {
-        Answer::With(status, text) => respond(status, text.into()),
-        Answer::TooMany(wait_s) => {
+        ScriptedResponse::With(status, text) => respond(status, text.into()),
+        ScriptedResponse::TooMany(wait_s) => {
             let body =
                 json!({ "message": "too many attempts; try again later", "code": "too_many" });
             let mut response = respond(429, body.to_string().into());
             response.headers_mut().insert(RETRY_AFTER, wait_s.into());
             response
         }
-        Answer::Never => {
+        ScriptedResponse::Never => {
             tokio::time::sleep(Duration::from_secs(3600)).await;
             respond(500, Body::empty())
         }
-        Answer::Cut => {
+        ScriptedResponse::Cut => {
             let broken = futures_util::stream::iter([
                 Ok("{\"result\":"),
                 Err(std::io::Error::other("cut by the test")),
@@ -125,7 +129,7 @@ async fn respond(request: Request, all: Arc<Mutex<Vec<Asked>>>, script: Arc<Scri
 }
 
 /// A refusal with its code.
-pub(crate) fn problem(status: u16, code: &str, message: &str) -> Answer {
+pub(crate) fn problem(status: u16, code: &str, message: &str) -> ScriptedResponse {
     let body = serde_json::json!({ "message": message, "code": code });
-    Answer::With(status, body.to_string())
+    ScriptedResponse::With(status, body.to_string())
 }

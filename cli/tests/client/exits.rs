@@ -7,7 +7,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::net::TcpListener;
 
-use crate::console::{Answer, Console, problem};
+use crate::console::{Console, ScriptedResponse, problem};
 use crate::sample;
 use crate::skictl::{Home, Run};
 
@@ -47,46 +47,55 @@ async fn what_cannot_be_meant_is_a_usage_error() {
         ("queue resum", "similar subcommand exists: 'resume'"),
         ("nodes --wach", "similar argument exists: '--watch'"),
         ("queue --output yaml", "possible values: table, json, csv"),
-        ("nodes --output csv", "csv is for stats, audit and history"),
-        ("queue pause --output csv", "csv is for"),
-        ("audit --output csv --watch", "--watch shows table or json"),
+        ("nodes --output csv", "csv is not supported by this command"),
+        ("queue pause --output csv", "csv is not supported"),
+        (
+            "audit --output csv --watch",
+            "--watch supports table and json",
+        ),
         ("queue --watch=1ms", "from 100ms to 1h"),
-        ("queue --watch 5s", "tip: write --watch=5s"),
-        ("users list --watch 5s", "tip: write --watch=5s"),
-        ("queue --watch pause", "--watch is for commands that show"),
+        ("queue --watch 5s", "tip: use --watch=5s"),
+        ("users list --watch 5s", "tip: use --watch=5s"),
+        (
+            "queue --watch pause",
+            "--watch applies only to commands that show",
+        ),
         ("queue dead replay", "required"),
         ("queue dead replay a --all", "cannot be used with"),
         (
             "queue dead replay --all --rate 0",
-            "from 0.1 to 10000 letters a second",
+            "0.1 to 10000 dead letters per second",
         ),
         (
             "settings set worker --threads 0",
-            "'0' for '--threads <N>': it must be from 1 to 256 threads",
+            "'0' for '--threads <N>': must be 1 to 256 threads",
         ),
         (
             "settings set worker --threads -1",
-            "'-1' for '--threads <N>': it must be from 1 to 256 threads",
+            "'-1' for '--threads <N>': must be 1 to 256 threads",
         ),
         (
             "settings set worker --linger 1h",
-            "'--linger <TIME>': it must be a time from 0s to 10s",
+            "'--linger <TIME>': must be a duration from 0s to 10s",
         ),
         (
             "serve worker --batch abc",
-            "'abc' for '--batch <N>': it must be from 1 to 100000 rides",
+            "'abc' for '--batch <N>': must be 1 to 100000 rides",
         ),
-        ("nodes show ", "it must be a node's name"),
-        ("users remove ", "it must be a user's name"),
+        ("nodes show ", "must be "),
+        ("users remove ", "must be the name of a user"),
         ("queue dead list --limit 501", "1..=500"),
         ("stats top 1 --season 2025 --day 1 --limit 101", "1..=100"),
-        ("queue --server ftp://x", "begins with http:// or https://"),
+        (
+            "queue --server ftp://x",
+            "must start with http:// or https://",
+        ),
         (
             "queue --server http://example.com",
             "use https, or a tunnel",
         ),
         ("queue --server http://h --context c", "cannot be used with"),
-        ("queue --context nowhere", "there is no context nowhere"),
+        ("queue --context nowhere", "unknown context nowhere"),
         (
             "queue --token-file nowhere",
             "cannot read the token in nowhere",
@@ -98,12 +107,12 @@ async fn what_cannot_be_meant_is_a_usage_error() {
         ("audit --limit 501", "1..=500"),
         ("login anna", "--password-stdin"),
         ("login", "--code-stdin"),
-        ("login --token-file x", "a login makes a token"),
+        ("login --token-file x", "a login creates a new token"),
         (
             "context add ../x --server https://x",
-            "cannot name a context",
+            "invalid context name",
         ),
-        ("context use nowhere", "there is no context"),
+        ("context use nowhere", "unknown context"),
     ] {
         let arguments: Vec<&str> = line.split(' ').collect();
         let run = home.run(&arguments).await;
@@ -130,7 +139,7 @@ async fn help_is_no_failure() {
 
 #[tokio::test]
 async fn a_console_that_is_asked_too_often_says_for_how_long() {
-    let console = Console::with(|_| Some(Answer::TooMany(30))).await;
+    let console = Console::with(|_| Some(ScriptedResponse::TooMany(30))).await;
     let arguments = ["login", "--code-stdin", "--server", &console.url];
     let run = Home::new().run_with(&arguments, &[], "abc\n").await;
     assert_eq!(run.code, Some(6));
@@ -148,7 +157,7 @@ async fn progress_is_told_when_it_changes() {
                 plan["outcome"] = outcome;
                 outcome = plan;
             }
-            Some(Answer::With(200, outcome.to_string()))
+            Some(ScriptedResponse::With(200, outcome.to_string()))
         };
         match (
             asked.line.ends_with("/apply"),
@@ -161,8 +170,8 @@ async fn progress_is_told_when_it_changes() {
                 2 => running("sent 3"),
                 _ => {
                     let mut plan = sample::plan(&skilift_console::view::change::Change::Pause);
-                    plan["outcome"] = serde_json::json!({ "result": "done", "steps": [] });
-                    Some(Answer::With(200, plan.to_string()))
+                    plan["outcome"] = serde_json::json!({ "result": "succeeded", "steps": [] });
+                    Some(ScriptedResponse::With(200, plan.to_string()))
                 }
             },
             _ => None,
@@ -196,10 +205,11 @@ async fn who_is_no_console_is_told_apart() {
         (404, "{\"message\":\"x\"}"),
         (302, ""),
     ] {
-        let console = Console::with(move |_| Some(Answer::With(status, body.to_owned()))).await;
+        let console =
+            Console::with(move |_| Some(ScriptedResponse::With(status, body.to_owned()))).await;
         let run = Home::new().run(&["nodes", "--server", &console.url]).await;
         assert_eq!(run.code, Some(1));
-        let says = format!("answers with status {status}, but not as");
+        let says = format!("responded with status {status}, but it is not a Skilift console");
         assert!(run.stderr.contains(&says), "{}", run.stderr);
     }
 }
@@ -210,7 +220,7 @@ async fn an_answer_that_is_lost_is_asked_for_and_never_sent_again() {
     for (state, exit) in [("applied", 0), ("applying", 7)] {
         let console = Console::with(move |asked| {
             if asked.line.ends_with("/apply") {
-                return Some(Answer::Cut);
+                return Some(ScriptedResponse::Cut);
             }
             if !asked.line.starts_with("GET") {
                 return None;
@@ -218,9 +228,9 @@ async fn an_answer_that_is_lost_is_asked_for_and_never_sent_again() {
             let mut plan = sample::plan(&skilift_console::view::change::Change::Pause);
             plan["state"] = state.into();
             if state == "applied" {
-                plan["outcome"] = serde_json::json!({ "result": "done", "steps": [] });
+                plan["outcome"] = serde_json::json!({ "result": "succeeded", "steps": [] });
             }
-            Some(Answer::With(200, plan.to_string()))
+            Some(ScriptedResponse::With(200, plan.to_string()))
         })
         .await;
         let arguments = ["queue", "pause", "--yes", "--server", &console.url];
@@ -231,17 +241,22 @@ async fn an_answer_that_is_lost_is_asked_for_and_never_sent_again() {
             .iter()
             .filter(|asked| asked.line.ends_with("/apply"));
         assert_eq!(applies.count(), 1);
-        let says_so = run.stderr.contains("plan moderate may still be under way");
+        let says_so = run.stderr.contains("plan moderate may still be running");
         assert_eq!(says_so, exit == 7, "{}", run.stderr);
-        let shows = run.stderr.contains("skictl queue shows how things are");
+        let shows = run.stderr.contains("check with `skictl queue`");
         assert_eq!(shows, exit == 7, "{}", run.stderr);
     }
 }
 
 #[tokio::test]
 async fn a_signal_ends_at_once_and_says_what_may_go_on() {
-    let console =
-        Console::with(|asked| asked.line.ends_with("/apply").then_some(Answer::Never)).await;
+    let console = Console::with(|asked| {
+        asked
+            .line
+            .ends_with("/apply")
+            .then_some(ScriptedResponse::Never)
+    })
+    .await;
     let child = Home::new()
         .command(&["queue", "pause", "--yes", "--server", &console.url])
         .stdout(std::process::Stdio::piped())
@@ -258,7 +273,7 @@ async fn a_signal_ends_at_once_and_says_what_may_go_on() {
     assert_eq!(output.status.code(), Some(130));
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(
-        said.contains("plan moderate may go on without us"),
+        said.contains("plan moderate may still be running on the console"),
         "{said}"
     );
 }

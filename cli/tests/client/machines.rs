@@ -8,7 +8,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
 
-use crate::console::{Answer, Console, problem};
+use crate::console::{Console, ScriptedResponse, problem};
 use crate::sample::machines;
 use crate::skictl::{Home, Run};
 
@@ -29,16 +29,22 @@ async fn lists() {
     for fleet in [
         machines::no_machines(
             "none",
-            Some("on a data folder everything runs in one process"),
+            Some("with a data directory everything runs in one process"),
         ),
         machines::no_machines("ec2", Some("EC2 does not answer: connection refused")),
         machines::no_machines("local", None),
     ] {
-        let console = Console::with(move |_| Some(Answer::With(200, fleet.to_string()))).await;
+        let console =
+            Console::with(move |_| Some(ScriptedResponse::With(200, fleet.to_string()))).await;
         text += &home.session(&console.url, &["ec2"]).await;
     }
-    let console =
-        Console::with(|_| Some(Answer::With(200, machines::unknown_cost().to_string()))).await;
+    let console = Console::with(|_| {
+        Some(ScriptedResponse::With(
+            200,
+            machines::unknown_cost().to_string(),
+        ))
+    })
+    .await;
     text += &home.session(&console.url, &["cost"]).await;
     insta::assert_snapshot!(text);
 }
@@ -87,10 +93,10 @@ async fn every_change_is_asked_for_as_it_was_meant() {
             scale(json!({ "roles": [role("worker", json!({ "to": 4 }))] })),
         ),
         (
-            "scale api=+1 worker=-2 --threads 32 --prefetch 2 --batch 3 --lanes 4",
+            "scale api=+1 worker=-2 --threads 32 --prefetch 2 --batch 3 --channels 4",
             scale(json!({
                 "roles": [role("api", json!({ "by": 1 })), role("worker", json!({ "by": -2 }))],
-                "threads": 32, "prefetch": 2, "batch": 3, "lanes": 4,
+                "threads": 32, "prefetch": 2, "batch": 3, "channels": 4,
             })),
         ),
         (
@@ -110,9 +116,9 @@ async fn every_change_is_asked_for_as_it_was_meant() {
             scale(json!({ "stop": ["i-1"], "drain_timeout_s": 3600, "allow_zero": true })),
         ),
         (
-            "settings set fleet --worker-min 0 --worker-max 8 --api-min 1 --api-max 256 --if-number 7",
+            "settings set fleet --worker-min 0 --worker-max 8 --api-min 1 --api-max 256 --if-version 7",
             json!({
-                "change": "set_fleet", "worker_min": 0, "worker_max": 8, "api_min": 1, "api_max": 256, "if_number": 7,
+                "change": "set_fleet", "worker_min": 0, "worker_max": 8, "api_min": 1, "api_max": 256, "if_version": 7,
             }),
         ),
         (
@@ -138,62 +144,65 @@ async fn every_change_is_asked_for_as_it_was_meant() {
 async fn what_cannot_be_meant_is_a_usage_error() {
     let home = Home::new();
     for (line, says) in [
-        ("scale", "say how many machines of a role shall run"),
+        ("scale", "no change given"),
         ("scale --dry-run", "--follow PLAN waits"),
-        ("scale worker", "write ROLE=N, ROLE=+N or ROLE=-N"),
+        ("scale worker", "expected ROLE=N, ROLE=+N or ROLE=-N"),
         ("scale worker=+0", "+0 changes nothing"),
         ("scale worker=-0", "-0 changes nothing"),
-        ("scale worker=four", "behind = stands a number"),
-        ("scale worker=257", "from 0 to 256 machines"),
+        ("scale worker=four", "expected a number after `=`"),
+        ("scale worker=257", "must be 0 to 256 instances"),
         ("scale wroker=4", "did you mean worker?"),
-        ("scale broker=2", "broker is not scaled"),
-        ("scale worker=4 worker=+1", "worker is named twice"),
-        ("scale --threads 0", "from 1 to 256 threads"),
-        ("scale --prefetch 1000001", "from 1 to 1000000 rides"),
-        ("scale --batch -1", "from 1 to 100000 rides"),
-        ("scale --lanes 65", "from 1 to 64 lanes"),
+        ("scale broker=2", "broker cannot be scaled"),
+        ("scale worker=4 worker=+1", "worker is given twice"),
+        ("scale --threads 0", "1 to 256 threads"),
+        ("scale --prefetch 1000001", "1 to 1000000 rides"),
+        ("scale --batch -1", "1 to 100000 rides"),
+        ("scale --channels 65", "1 to 64 channels"),
         (
             "scale worker=4 --expect-running 257",
-            "from 0 to 256 machines",
+            "must be 0 to 256 instances",
         ),
         (
             "scale api=2 worker=4 --expect-running 2",
-            "--expect-running counts the machines of one role",
+            "--expect-running applies to one role",
         ),
         (
             "scale --threads 4 --expect-running 2",
-            "--expect-running counts the machines of one role",
+            "--expect-running applies to one role",
         ),
         ("scale --threads 4 --allow-zero", "name a role"),
         ("scale --threads 4 --drain-timeout 5s", "name a role"),
         ("scale --threads 4 --stop-anyway", "name a role"),
         ("scale worker=1 --drain-timeout 2h", "from 1s to 1h"),
         ("scale worker=1 --drain-timeout 1500ms", "whole seconds"),
-        ("scale worker=4 --timeout 5m", "say --wait, too"),
+        ("scale worker=4 --timeout 5m", "--timeout requires --wait"),
         ("scale worker=4 --wait --timeout 0s", "from 1s to 1day"),
         ("scale --follow p1 worker=4", "cannot be used with"),
         ("scale --follow p1 --threads 4", "cannot be used with"),
         ("scale --follow p1 --yes", "cannot be used with"),
         ("scale --follow p1 --dry-run", "cannot be used with"),
         ("scale --follow p1 --wait", "cannot be used with"),
-        ("scale --follow ", "it must be a plan's id"),
+        ("scale --follow ", "must be "),
         ("ec2 start", "<ID>..."),
-        ("ec2 start ", "it must be a machine's id"),
-        ("ec2 start i-1 --timeout 5m", "say --wait, too"),
+        ("ec2 start ", "must be "),
+        ("ec2 start i-1 --timeout 5m", "--timeout requires --wait"),
         ("ec2 start i-1 --allow-zero", "unexpected argument"),
-        ("ec2 --role worker stop i-1", "--role is for the list"),
-        ("ec2 --watch stop i-1", "--watch is for commands that show"),
-        ("ec2 list --output csv", "csv is for"),
+        (
+            "ec2 --role worker stop i-1",
+            "--role applies only to the list",
+        ),
+        (
+            "ec2 --watch stop i-1",
+            "--watch applies only to commands that show",
+        ),
+        ("ec2 list --output csv", "csv is not supported"),
         ("ec2 lst", "similar subcommands exist: 'stop', 'list'"),
         ("settings set fleet", "Usage:"),
         (
             "settings set fleet --worker-min 257",
-            "from 0 to 256 machines",
+            "must be 0 to 256 instances",
         ),
-        (
-            "settings set fleet --worker-max 0",
-            "from 1 to 256 machines",
-        ),
+        ("settings set fleet --worker-max 0", "1 to 256 instances"),
         (
             "serve console --amqp-url amqp://h --redis-url redis://h --ec2-endpoint-url ftp://h",
             "ec2_endpoint_url must begin with http:// or https://",
@@ -208,7 +217,9 @@ async fn what_cannot_be_meant_is_a_usage_error() {
 }
 
 /// A console with a plan that goes on; it answers to each question about it in turn, and to all others as to the last.
-async fn that_goes_on(answers: impl Fn(u32) -> Option<Answer> + Send + Sync + 'static) -> Console {
+async fn that_goes_on(
+    answers: impl Fn(u32) -> Option<ScriptedResponse> + Send + Sync + 'static,
+) -> Console {
     let count = AtomicU32::new(0);
     Console::with(move |asked| {
         if !asked.line.starts_with("GET /admin/v1/plans/") {
@@ -219,11 +230,11 @@ async fn that_goes_on(answers: impl Fn(u32) -> Option<Answer> + Send + Sync + 's
     .await
 }
 
-fn still(left: u32) -> Answer {
+fn still(left: u32) -> ScriptedResponse {
     let message = format!("waits for its node, {left}");
     let came = [("under_way", message.as_str()), ("waiting", "")];
     let later = machines::later(machines::outcome("running", came));
-    Answer::With(200, later.to_string())
+    ScriptedResponse::With(200, later.to_string())
 }
 
 async fn run(console: &Console, line: &str) -> Run {
@@ -247,9 +258,9 @@ async fn what_is_not_waited_for_any_longer_can_be_followed() {
         assert_eq!(plan["state"], "applying");
         assert_eq!(plan["outcome"]["result"], "running");
         for says in [
-            "plan goes-on goes on, and is not waited for any longer",
-            "skictl scale --follow goes-on waits for its end",
-            "skictl ec2 shows how things are",
+            "plan goes-on is still running; timed out waiting for it",
+            "wait for it with `skictl scale --follow goes-on`",
+            "`skictl ec2`",
         ] {
             assert!(run.stderr.contains(says), "{}", run.stderr);
         }
@@ -262,13 +273,13 @@ async fn a_console_that_starts_anew_meanwhile_is_waited_for() {
         let console = that_goes_on(|at| match at {
             0 => Some(still(0)),
             1 => Some(problem(503, "unavailable", "it is only starting")),
-            2 => Some(Answer::Cut),
+            2 => Some(ScriptedResponse::Cut),
             _ => None,
         })
         .await;
         let run = run(&console, line).await;
         assert_eq!(run.code, Some(0), "{}", run.stderr);
-        let said = run.stderr.matches("it is asked again").count();
+        let said = run.stderr.matches("the plan continues").count();
         assert_eq!(said, 1, "{}", run.stderr);
     }
 }
@@ -278,10 +289,10 @@ async fn a_plan_whose_apply_was_not_answered_is_waited_for_and_not_sent_again() 
     let count = AtomicU32::new(0);
     let console = Console::with(move |asked| {
         if asked.line.ends_with("/apply") {
-            return Some(Answer::Cut);
+            return Some(ScriptedResponse::Cut);
         }
         let is_first = asked.line.starts_with("GET") && count.fetch_add(1, Ordering::Relaxed) == 0;
-        is_first.then(|| Answer::With(200, machines::later(Value::Null).to_string()))
+        is_first.then(|| ScriptedResponse::With(200, machines::later(Value::Null).to_string()))
     })
     .await;
     let run = run(&console, "scale worker=4 --yes --wait").await;
@@ -297,7 +308,7 @@ async fn only_what_was_applied_can_be_followed() {
         let console = that_goes_on(move |_| {
             let mut plan = machines::later(Value::Null);
             plan["state"] = json!(state);
-            Some(Answer::With(200, plan.to_string()))
+            Some(ScriptedResponse::With(200, plan.to_string()))
         })
         .await;
         let run = run(&console, "scale --follow goes-on").await;
@@ -305,10 +316,10 @@ async fn only_what_was_applied_can_be_followed() {
         assert!(run.stderr.contains("never applied"), "{}", run.stderr);
     }
     let console =
-        that_goes_on(|_| Some(problem(404, "not_found", "there is no plan \"p0\""))).await;
+        that_goes_on(|_| Some(problem(404, "not_found", "plan \"p0\" does not exist"))).await;
     let run = run(&console, "scale --follow p0").await;
     assert_eq!(run.code, Some(4), "{}", run.stderr);
-    assert!(run.stderr.contains("there is no plan"), "{}", run.stderr);
+    assert!(run.stderr.contains("plan"), "{}", run.stderr);
 }
 
 #[tokio::test]
@@ -323,7 +334,9 @@ async fn a_signal_leaves_the_work_going_and_says_how_to_follow_it() {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let asks = |asked: &crate::console::Asked| asked.line.starts_with("GET /admin/v1/plans/");
+        let asks = |asked: &crate::console::ReceivedRequest| {
+            asked.line.starts_with("GET /admin/v1/plans/")
+        };
         while !console.asked().iter().any(asks) {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
@@ -335,7 +348,7 @@ async fn a_signal_leaves_the_work_going_and_says_how_to_follow_it() {
         let output = ended.expect("skictl ends").unwrap();
         assert_eq!(output.status.code(), Some(130), "{line}");
         let said = String::from_utf8(output.stderr).unwrap();
-        let says = "plan goes-on may go on without us: skictl scale --follow goes-on waits";
+        let says = "plan goes-on may still be running on the console: wait for it with `skictl scale --follow goes-on`";
         assert!(said.contains(says), "{said}");
     }
 }

@@ -120,10 +120,7 @@ async fn a_login_is_kept_and_used() {
     let asked = console.asked().pop().unwrap();
     assert_eq!(asked.line, "POST /admin/v1/logout");
     assert_eq!(asked.token.as_deref(), Some("Bearer ski_token_made"));
-    assert_eq!(
-        run.stderr,
-        "skictl: no context is the current one any more\n"
-    );
+    assert_eq!(run.stderr, "skictl: no current context\n");
 }
 
 #[tokio::test]
@@ -140,7 +137,7 @@ async fn a_login_that_cannot_be_ended_is_told_and_forgotten() {
     let run = home.run(&["context", "remove", &name]).await;
     assert_eq!(run.code, Some(0), "{}", run.stderr);
     assert!(
-        run.stderr.contains("is not ended at the console"),
+        run.stderr.contains("cannot end the session of"),
         "{}",
         run.stderr
     );
@@ -175,7 +172,7 @@ async fn a_code_logs_in_and_a_wrong_one_leaves_no_trace() {
     assert_eq!(run.code, Some(0), "{}", run.stderr);
     assert_eq!(console.asked().pop().unwrap().body["code"], "abc-def");
     let said: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
-    assert_eq!(said["who"]["role"], "admin");
+    assert_eq!(said["user"]["role"], "admin");
 
     let wrong = Console::with(|_| Some(problem(401, "unauthenticated", "wrong code"))).await;
     let home = Home::new();
@@ -214,4 +211,33 @@ async fn contexts() {
         text
     };
     insta::assert_snapshot!(text);
+}
+
+#[tokio::test]
+async fn the_one_console_of_the_host_is_found_on_any_port_and_several_are_named() {
+    let (first, second) = (Console::start().await, Console::start().await);
+    let home = Home::new();
+    let tokens = home.folder.path().join(".local/state/skilift/consoles");
+    std::fs::create_dir_all(&tokens).unwrap();
+    let add = |url: &str| {
+        let address = url.strip_prefix("http://").unwrap().replace(':', "_");
+        std::fs::write(tokens.join(format!("{address}.token")), "ski_token_local\n").unwrap();
+    };
+    // One that a crash left behind.
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = closed.local_addr().unwrap();
+    drop(closed);
+    add(&format!("http://{address}"));
+    add(&first.url);
+    let run = home.run(&["queue"]).await;
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    let asked = first.asked().pop().unwrap();
+    assert_eq!(asked.token.as_deref(), Some("Bearer ski_token_local"));
+
+    add(&second.url);
+    let run = home.run(&["queue"]).await;
+    assert_eq!(run.code, Some(2), "{}", run.stderr);
+    for says in ["2 consoles", &first.url, &second.url, "--server"] {
+        assert!(run.stderr.contains(says), "{}", run.stderr);
+    }
 }

@@ -5,7 +5,7 @@ use std::process::Stdio;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 
-use crate::console::{Answer, Console, problem};
+use crate::console::{Console, ScriptedResponse, problem};
 use crate::sample;
 use crate::skictl::Home;
 
@@ -17,7 +17,8 @@ async fn session(lines: &[&str]) -> String {
 #[tokio::test]
 async fn stats() {
     let day = "1 --season 2025 --day 12";
-    let mut lines = vec!["stats skier 4711".to_owned()];
+    let lists = ["resorts", "seasons 1", "days 1 2025", "skier 4711"];
+    let mut lines: Vec<String> = lists.map(|what| format!("stats {what}")).to_vec();
     for what in ["resort", "lifts", "hours", "top"] {
         lines.push(format!("stats {what} {day}"));
     }
@@ -107,14 +108,18 @@ async fn access() {
 #[tokio::test]
 async fn json_is_what_the_console_said_with_fields_that_we_do_not_know() {
     let said = "{\"zebra\":1,\"ant\":[2,1]}";
-    let console = Console::with(|_| Some(Answer::With(200, said.to_owned()))).await;
+    let console = Console::with(|_| Some(ScriptedResponse::With(200, said.to_owned()))).await;
     let run = Home::new()
         .run(&["queue", "--output=json", "--server", &console.url])
         .await;
     assert_eq!((run.code, run.stdout), (Some(0), format!("{said}\n")));
     let table = Home::new().run(&["queue", "--server", &console.url]).await;
     assert_eq!(table.code, Some(1));
-    assert!(table.stderr.contains("another version"), "{}", table.stderr);
+    assert!(
+        table.stderr.contains("is its version different"),
+        "{}",
+        table.stderr
+    );
 }
 
 #[tokio::test]
@@ -130,6 +135,9 @@ async fn questions_go_where_they_should() {
             "audit --who anna --before 7",
             "/audit?limit=50&before=7&who=anna",
         ),
+        ("stats resorts", "/stats/resorts"),
+        ("stats seasons 7", "/stats/resorts/7/seasons"),
+        ("stats days 7 2025", "/stats/resorts/7/seasons/2025/days"),
         ("stats skier 4711", "/stats/skiers/4711"),
         (
             "stats top 1 --season 2025 --day 12 --limit 3",
@@ -137,7 +145,7 @@ async fn questions_go_where_they_should() {
         ),
         (
             "queue dead list --reason unreadable",
-            "/letters?limit=50&reason=unreadable",
+            "/dead-letters?limit=50&reason=unreadable",
         ),
     ] {
         let mut arguments: Vec<&str> = line.split(' ').collect();

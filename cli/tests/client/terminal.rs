@@ -102,7 +102,7 @@ async fn a_moderate_plan_is_agreed_to_by_a_letter() {
         ("y\n", 0, true),
     ] {
         let mut terminal = Terminal::run(&home, &["queue", "pause", "--server", &console.url], &[]);
-        terminal.sees("Apply it? [y/N]").await;
+        terminal.sees("Apply this plan? [y/N]").await;
         assert!(terminal.screen().contains("moderate"));
         terminal.types(typed);
         assert_eq!(
@@ -165,7 +165,7 @@ async fn a_password_is_typed_unseen_and_twice() {
         terminal.sees("New password of anna:").await;
         tokio::time::sleep(Duration::from_millis(200)).await;
         terminal.types("s3cret\n");
-        terminal.sees("Once more:").await;
+        terminal.sees("Repeat the password:").await;
         tokio::time::sleep(Duration::from_millis(200)).await;
         terminal.types(again);
         assert_eq!(
@@ -243,7 +243,7 @@ async fn watching_paints_over_what_was_there() {
     assert!(asked >= 2);
     // The console goes; the page stays, and says that it is old.
     drop(console);
-    terminal.sees("not up to date").await;
+    terminal.sees("stale: ").await;
     let pid = Pid::from_raw(terminal.child.id().unwrap().try_into().unwrap());
     kill(pid, Signal::SIGINT).unwrap();
     assert_eq!(terminal.ends().await.code(), Some(130));
@@ -284,14 +284,14 @@ async fn a_narrow_terminal_leaves_out_columns_and_breaks_no_word() {
         );
         let wide = page(400, &console, words).await;
         let known: BTreeSet<&str> = wide.split_whitespace().collect();
-        let (shown, _) = narrow.split_once("left out").unwrap_or((&narrow, ""));
+        let (shown, _) = narrow.split_once("columns hidden").unwrap_or((&narrow, ""));
         for word in shown.split_whitespace() {
             assert!(known.contains(word), "{word:?} is broken: {narrow}");
         }
     }
     let narrow = page(80, &console, &["nodes"]).await;
     assert!(
-        narrow.contains("left out for want of width: version, threads"),
+        narrow.contains("columns hidden (terminal too narrow): version, threads"),
         "{narrow}"
     );
 }

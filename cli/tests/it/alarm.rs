@@ -45,19 +45,24 @@ async fn a_message_that_is_removed_behind_the_brokers_back_is_told_as_lost() {
     let sent = load.stop().await;
     let waiting = |queue: &Value| queue["ready_messages"]["value"].as_u64() > Some(1);
     let (queue, _) = operator.waits_for(&["queue"], waiting).await;
-    assert_eq!(queue["books"]["verdict"], "open", "{queue:#}");
+    assert_eq!(queue["reconciliation"]["verdict"], "in_flight", "{queue:#}");
 
     let removed = remove_a_message(&system).await;
     assert!(removed > 0);
     operator.does(&["queue", "resume", "--yes"]).await;
     let is_lost = |queue: &Value| {
-        queue["books"]["verdict"] == "lost" && queue["books"]["lost_messages"]["value"] == 1
+        queue["reconciliation"]["verdict"] == "loss"
+            && queue["reconciliation"]["lost_messages"]["value"] == 1
     };
     let (queue, _) = operator.waits_for(&["queue"], is_lost).await;
     let check = |queue: &Value| {
-        let books = &queue["books"];
+        let books = &queue["reconciliation"];
         assert_eq!(books["lost_messages"]["value"], 1, "{books:#}");
-        assert_eq!(books["lost"].as_array().unwrap().len(), 1, "{books:#}");
+        assert_eq!(
+            books["lost_message_ids"].as_array().unwrap().len(),
+            1,
+            "{books:#}"
+        );
         assert_eq!(books["outstanding"]["value"], removed, "{books:#}");
         let alarm = queue["alarms"][0].as_str().unwrap();
         let says = format!("1 message with {removed} ride");

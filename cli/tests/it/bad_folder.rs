@@ -73,7 +73,7 @@ async fn a_folder_of_a_newer_version_is_refused() {
     }
     let says = [
         &*format!(
-            "the data folder {} was written by a newer version",
+            "the data directory {} was written by a newer version",
             up.data.display()
         ),
         "--data",
@@ -95,8 +95,8 @@ async fn a_damaged_journal_is_named() {
     let middle = places[places.len() / 2];
     overwrite(&journal, middle as u64, b"#");
     let says = [
-        &*format!("the data folder {} is damaged", up.data.display()),
-        "restore it from a copy",
+        &*format!("the data directory {} is damaged", up.data.display()),
+        "restore it from a backup",
     ];
     fails_by(&[], &up_arguments(&up.data), 1, &says).await;
 }
@@ -107,8 +107,8 @@ async fn a_table_of_garbage_is_named_at_the_start() {
     let length = table.metadata().unwrap().len();
     overwrite(&table, 0, &vec![0xa5; length.try_into().unwrap()]);
     let says = [
-        &*format!("the data folder {} is damaged", up.data.display()),
-        "restore it from a copy",
+        &*format!("the data directory {} is damaged", up.data.display()),
+        "restore it from a backup",
     ];
     fails_by(&[], &up_arguments(&up.data), 1, &says).await;
 }
@@ -120,7 +120,7 @@ async fn a_table_with_garbage_in_it_is_named_when_it_is_read() {
     let garbage = vec![0xa5; usize::try_from(length).unwrap() / 3];
     overwrite(&ledger, length / 3, &garbage);
     up.start_again().await;
-    let says = format!("the data folder {} is damaged", up.data.display());
+    let says = format!("the data directory {} is damaged", up.data.display());
     // The resort in the middle is in the middle.
     let mut refused = 0;
     for skier in (2..3000).step_by(6) {
@@ -133,7 +133,7 @@ async fn a_table_with_garbage_in_it_is_named_when_it_is_read() {
         if answer.status() == 503 {
             refused += 1;
             let message = answer.text().await.unwrap();
-            assert!(message.contains("the data folder"), "{message}");
+            assert!(message.contains("the data directory"), "{message}");
         } else {
             assert!(answer.status() == 200 || answer.status() == 404);
         }
@@ -154,8 +154,8 @@ async fn a_missing_table_is_named() {
     let (up, table) = folder_with_tables().await;
     fs::remove_file(table).unwrap();
     let says = [
-        &*format!("the data folder {} is damaged", up.data.display()),
-        "restore it from a copy",
+        &*format!("the data directory {} is damaged", up.data.display()),
+        "restore it from a backup",
     ];
     fails_by(&[], &up_arguments(&up.data), 1, &says).await;
 }
@@ -168,7 +168,7 @@ async fn a_place_where_no_folder_can_be_is_named() {
     for data in [file.clone(), file.join("below")] {
         let says = [
             &*format!(
-                "the data folder {} cannot be written (not a directory)",
+                "the data directory {} cannot be written (not a directory)",
                 data.display()
             ),
             "choose another with --data",
@@ -185,7 +185,7 @@ async fn a_place_where_no_folder_can_be_is_named() {
     let data = closed.join("data");
     let says = [
         &*format!(
-            "the data folder {} cannot be written (permission denied)",
+            "the data directory {} cannot be written (permission denied)",
             data.display()
         ),
         "make it writable for this user",
@@ -220,7 +220,7 @@ async fn addresses_that_cannot_be_served_leave_the_folder_alone() {
             "0.0.0.0:0",
             any,
             2,
-            ["can be reached from other machines", "--catalogue"],
+            ["reachable from other hosts", "--catalogue"],
         ),
     ] {
         let ports = ["--api-listen", api, "--metrics-listen", private];

@@ -95,7 +95,10 @@ fn with_wrong_password(url: &str) -> String {
 async fn wrong_passwords_are_told_at_once() {
     let (amqp, redis) = (shared_amqp_url(), shared_redis_url());
     let wrong_amqp = with_wrong_password(&amqp);
-    let refused = ["refused user or virtual host", "someone:***@"];
+    let refused = [
+        "denied access for this user or virtual host",
+        "someone:***@",
+    ];
     fails(
         &API,
         &[("SKI_AMQP_URL", &wrong_amqp), ("SKI_REDIS_URL", &redis)],
@@ -111,7 +114,7 @@ async fn wrong_passwords_are_told_at_once() {
     )
     .await;
     let wrong_redis = with_wrong_password(&redis);
-    let refused = ["refused user or password", "--redis-url"];
+    let refused = ["denied access: wrong user or password", "--redis-url"];
     fails(
         &WORKER,
         &[("SKI_AMQP_URL", &amqp), ("SKI_REDIS_URL", &wrong_redis)],
@@ -184,14 +187,14 @@ async fn mistakes_in_the_configuration_are_usage_errors() {
         &WORKER,
         &[],
         2,
-        &["say where RabbitMQ and Redis are", "--amqp-url"],
+        &["missing the URLs of RabbitMQ and Redis", "--amqp-url"],
     )
     .await;
     fails(
         &["serve", "worker", "--threads", "0"],
         &urls,
         2,
-        &["'0' for '--threads <N>': it must be from 1 to 256 threads"],
+        &["'0' for '--threads <N>': must be 1 to 256 threads"],
     )
     .await;
     fails(
@@ -205,21 +208,21 @@ async fn mistakes_in_the_configuration_are_usage_errors() {
         &["serve", "worker", "--config", "none.toml"],
         &urls,
         2,
-        &["there is no configuration file none.toml"],
+        &["configuration file not found: none.toml"],
     )
     .await;
     fails(
-        &["serve", "worker", "--lanes", "2"],
+        &["serve", "worker", "--channels", "2"],
         &urls,
         2,
-        &["unexpected argument '--lanes'"],
+        &["unexpected argument '--channels'"],
     )
     .await;
     let wrong = [
         ("SKI_AMQP_URL", "http://a:s3cret@b"),
         ("SKI_REDIS_URL", "redis://store"),
     ];
-    fails(&WORKER, &wrong, 2, &["amqp_url", "begins with amqp://"]).await;
+    fails(&WORKER, &wrong, 2, &["amqp_url", "must start with amqp://"]).await;
     fails(
         &["serve", "api", "--api-listen", "0.0.0.0:0"],
         &urls,

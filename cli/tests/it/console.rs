@@ -12,15 +12,15 @@ use crate::bad_start::fails_by;
 use crate::embedded_disk::up_arguments;
 use crate::service::Service;
 
-/// Asks a console.
-struct Asker {
+/// A client of a console.
+struct ApiClient {
     url: String,
     token: String,
     client: Client,
 }
 
-impl Asker {
-    /// Who asks with the token in a file.
+impl ApiClient {
+    /// A client with the token in a file.
     fn by_file(url: &str, file: &Path) -> Self {
         let token = std::fs::read_to_string(file).unwrap();
         Self {
@@ -77,8 +77,8 @@ async fn who_is_on_this_machine_has_a_token_while_the_process_lives() {
         std::fs::canonicalize(&link).unwrap(),
         std::fs::canonicalize(&file).unwrap()
     );
-    let asker = Asker::by_file(&url, &link);
-    let (_, who) = asker.get("/whoami").await;
+    let api_client = ApiClient::by_file(&url, &link);
+    let (_, who) = api_client.get("/whoami").await;
     assert_eq!(
         who,
         json!({"name": "local", "role": "admin", "read_only": false})
@@ -89,10 +89,10 @@ async fn who_is_on_this_machine_has_a_token_while_the_process_lives() {
     let said = up.output();
     let (_, code) = said.split_once("login code       ").expect(&said);
     let code = json!({"code": code.split_whitespace().next().unwrap()});
-    let (status, login) = asker.post("/login", &code).await.unwrap();
+    let (status, login) = api_client.post("/login", &code).await.unwrap();
     assert_eq!(status, StatusCode::OK, "{login}");
     assert_eq!(
-        asker.post("/login", &code).await.unwrap().0,
+        api_client.post("/login", &code).await.unwrap().0,
         StatusCode::UNAUTHORIZED
     );
 
@@ -106,46 +106,49 @@ async fn who_is_on_this_machine_has_a_token_while_the_process_lives() {
     assert_eq!(posted.unwrap().status(), StatusCode::CREATED);
     let expected = json!([{"resort": 7, "resort_name": "Resort 7", "season": "2025", "day": 12, "rides": 1, "vertical_m": 210}]);
     for _ in 0..200 {
-        if asker.get("/stats/skiers/123").await.1["days"] == expected {
+        if api_client.get("/stats/skiers/123").await.1["days"] == expected {
             break;
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    assert_eq!(asker.get("/stats/skiers/123").await.1["days"], expected);
+    assert_eq!(
+        api_client.get("/stats/skiers/123").await.1["days"],
+        expected
+    );
     let day = "/stats/resorts/7/seasons/2025/days/12";
-    let (_, stats) = asker.get(day).await;
+    let (_, stats) = api_client.get(day).await;
     assert_eq!(
         (&stats["skiers"], &stats["rides"], &stats["vertical_m"]),
         (&json!(1), &json!(1), &json!(210))
     );
-    let (_, lifts) = asker.get(&format!("{day}/lifts")).await;
+    let (_, lifts) = api_client.get(&format!("{day}/lifts")).await;
     assert_eq!(
         lifts["lifts"][0],
         json!({"lift": 21, "name": null, "rides": 1, "vertical_m": 210})
     );
     assert_eq!(
-        asker.get(&format!("{day}/hours")).await.1["hours"][3],
+        api_client.get(&format!("{day}/hours")).await.1["hours"][3],
         json!({"hour": 3, "rides": 1})
     );
-    let leader = json!({"place": 1, "skier": 123, "rides": 1, "vertical_m": 210});
+    let leader = json!({"rank": 1, "skier": 123, "rides": 1, "vertical_m": 210});
     assert_eq!(
-        asker.get(&format!("{day}/top")).await.1["skiers"],
+        api_client.get(&format!("{day}/top")).await.1["skiers"],
         json!([leader])
     );
 
     up.drain().await;
     assert!(!file.exists() && std::fs::symlink_metadata(&link).is_err());
     let log = up.log();
-    assert!(!log.contains(&asker.token) && !log.contains(login["token"].as_str().unwrap()));
+    assert!(!log.contains(&api_client.token) && !log.contains(login["token"].as_str().unwrap()));
 
     // The old token is dead, the login lives, and what a kill leaves behind is replaced.
     let (mut up, url, _) = start(&folder).await;
-    let old = Asker {
+    let old = ApiClient {
         url: url.clone(),
-        ..asker
+        ..api_client
     };
     assert_eq!(old.get("/whoami").await.0, StatusCode::UNAUTHORIZED);
-    let logged_in = Asker {
+    let logged_in = ApiClient {
         token: login["token"].as_str().unwrap().to_owned(),
         ..old
     };
@@ -153,7 +156,7 @@ async fn who_is_on_this_machine_has_a_token_while_the_process_lives() {
     up.kill_9().await;
     let (mut up, url, _) = start(&folder).await;
     assert_eq!(
-        Asker::by_file(&url, &file).get("/whoami").await.0,
+        ApiClient::by_file(&url, &file).get("/whoami").await.0,
         StatusCode::OK
     );
     up.drain().await;
@@ -166,17 +169,19 @@ async fn killed_in_the_middle_of_applies_it_neither_loses_nor_repeats_one() {
     let mut answered = 0;
     for round in 0..8_u64 {
         let (mut up, url, _) = start(&folder).await;
-        let asker = Asker::by_file(&url, &file);
+        let api_client = ApiClient::by_file(&url, &file);
         let changing = async {
             for threads in (2..=256).cycle() {
-                match asker
+                match api_client
                     .change(&json!({"change": "set_worker", "threads": threads}))
                     .await
                 {
-                    Ok((StatusCode::OK, outcome)) if outcome["result"] == "done" => answered += 1,
+                    Ok((StatusCode::OK, outcome)) if outcome["result"] == "succeeded" => {
+                        answered += 1
+                    }
                     Ok((status, answer)) => assert_eq!(
                         (status, &answer["result"]),
-                        (StatusCode::OK, &json!("already")),
+                        (StatusCode::OK, &json!("unchanged")),
                         "{answer}"
                     ),
                     Err(_) => return,
@@ -190,10 +195,10 @@ async fn killed_in_the_middle_of_applies_it_neither_loses_nor_repeats_one() {
         tokio::join!(changing, killing);
     }
     let (mut up, url, _) = start(&folder).await;
-    let asker = Asker::by_file(&url, &file);
-    let (_, settings) = asker.get("/settings").await;
+    let api_client = ApiClient::by_file(&url, &file);
+    let (_, settings) = api_client.get("/settings").await;
     let worker = &settings["sections"][0];
-    let number = worker["generation"]["number"].as_u64().unwrap();
+    let number = worker["generation"]["version"].as_u64().unwrap();
     // Each answered change is there, and at most one of each round that was not answered.
     let changes = number - 1;
     assert!(
@@ -202,11 +207,11 @@ async fn killed_in_the_middle_of_applies_it_neither_loses_nor_repeats_one() {
     );
     assert!(answered > 8, "{answered}");
     // No version is missing, the newest one is what is set, and each was made by one plan.
-    let (_, history) = asker.get("/settings/worker/history?limit=1000").await;
+    let (_, history) = api_client.get("/settings/worker/history?limit=1000").await;
     let versions = history["versions"].as_array().unwrap();
     let numbers: Vec<u64> = versions
         .iter()
-        .map(|version| version["generation"]["number"].as_u64().unwrap())
+        .map(|version| version["generation"]["version"].as_u64().unwrap())
         .collect();
     assert_eq!(
         numbers,
@@ -226,7 +231,7 @@ async fn killed_in_the_middle_of_applies_it_neither_loses_nor_repeats_one() {
     // No plan is left in between, and the audit has no gap.
     let (mut before, mut expected) = (String::new(), None);
     loop {
-        let (_, page) = asker.get(&format!("/audit?limit=500{before}")).await;
+        let (_, page) = api_client.get(&format!("/audit?limit=500{before}")).await;
         for line in page["entries"].as_array().unwrap() {
             let number = line["number"].as_u64().unwrap();
             assert!(
@@ -242,7 +247,7 @@ async fn killed_in_the_middle_of_applies_it_neither_loses_nor_repeats_one() {
     }
     assert_eq!(expected, Some(0));
     let mut id = 1;
-    while let (StatusCode::OK, plan) = asker.get(&format!("/plans/p{id}")).await {
+    while let (StatusCode::OK, plan) = api_client.get(&format!("/plans/p{id}")).await {
         assert_ne!(plan["state"], "applying", "{plan}");
         id += 1;
     }
@@ -264,9 +269,9 @@ async fn beyond_loopback_it_wants_users_and_no_clear_text() {
         async move {
             let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
             let says: &[&str] = if arguments.contains(&"--behind-proxy") {
-                &["nobody has a name here yet", "skictl users add"]
+                &["it has no users yet", "skictl users add"]
             } else {
-                &["in the clear", "--tls-cert", "--behind-proxy"]
+                &["without TLS", "--tls-cert", "--behind-proxy"]
             };
             fails_by(&[], &arguments, 2, says).await;
         }
@@ -292,21 +297,24 @@ async fn alone_it_works_while_redis_and_rabbitmq_are_absent() {
     ];
     let mut console = Service::start(folder.path(), "console", &arguments, &absent);
     let url = console.logged_after("admin API on ").await;
-    let asker = Asker::by_file(&url, &folder.path().join("data/token"));
-    let (_, settings) = asker.get("/settings").await;
+    let api_client = ApiClient::by_file(&url, &folder.path().join("data/token"));
+    let (_, settings) = api_client.get("/settings").await;
     let note = settings["sections"][0]["note"].as_str().unwrap();
-    assert!(note.contains("cannot be told"), "{note}");
-    let (status, answer) = asker.change(&json!({"change": "pause"})).await.unwrap();
+    assert!(note.contains("cannot be distributed"), "{note}");
+    let (status, answer) = api_client
+        .change(&json!({"change": "pause"}))
+        .await
+        .unwrap();
     assert_eq!(
         (status, &answer["result"]),
-        (StatusCode::OK, &json!("done")),
+        (StatusCode::OK, &json!("succeeded")),
         "{answer}"
     );
-    let (status, problem) = asker.get("/stats/skiers/1").await;
+    let (status, problem) = api_client.get("/stats/skiers/1").await;
     assert_eq!(
         (status, &problem["code"]),
         (StatusCode::SERVICE_UNAVAILABLE, &json!("unavailable"))
     );
-    assert_eq!(asker.get("/audit").await.0, StatusCode::OK);
+    assert_eq!(api_client.get("/audit").await.0, StatusCode::OK);
     console.drain().await;
 }

@@ -19,13 +19,13 @@ use tokio::process::Command;
 use tokio::task::JoinSet;
 
 /// What the doctor said.
-struct Said {
+struct CommandOutput {
     code: i32,
     json: Value,
     text: String,
 }
 
-impl Said {
+impl CommandOutput {
     /// The finding of this name: its state, what was found, and the fix.
     fn of(&self, check: &str) -> (&str, String, String) {
         let findings = self.json["findings"].as_array().unwrap();
@@ -67,7 +67,7 @@ impl Said {
 }
 
 /// Asks the doctor, who has ports of his own here.
-async fn ask(folder: &Path, arguments: &[&str]) -> Said {
+async fn ask(folder: &Path, arguments: &[&str]) -> CommandOutput {
     let mut command = Command::new(env!("CARGO_BIN_EXE_skictl"));
     command
         .args(["doctor", "--output", "json", "--api-listen", "127.0.0.1:0"])
@@ -92,14 +92,14 @@ async fn ask(folder: &Path, arguments: &[&str]) -> Said {
     }
     let json =
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}{stderr}"));
-    Said {
+    CommandOutput {
         code: output.status.code().unwrap(),
         json,
         text,
     }
 }
 
-async fn ask_of(amqp: &str, redis: &str, stack: &str, more: &[&str]) -> Said {
+async fn ask_of(amqp: &str, redis: &str, stack: &str, more: &[&str]) -> CommandOutput {
     let folder = TempDir::new().unwrap();
     let servers = ["--amqp-url", amqp, "--redis-url", redis, "--stack", stack];
     ask(folder.path(), &[&servers, more].concat()).await
@@ -144,7 +144,7 @@ async fn a_sound_set_up_is_well_and_nothing_is_made() {
     for check in [
         "broker",
         "broker version",
-        "broker room",
+        "broker resources",
         "redis",
         "redis version",
         "redis durability",
@@ -154,8 +154,8 @@ async fn a_sound_set_up_is_well_and_nothing_is_made() {
         "private port",
         "console port",
         "exposure",
-        "data folder",
-        "what the console said last",
+        "data directory",
+        "cached console settings",
     ] {
         said.is_ok(check);
     }
@@ -165,10 +165,14 @@ async fn a_sound_set_up_is_well_and_nothing_is_made() {
         said.text
     );
     assert_eq!(said.of("broker policies").0, "not_checked");
-    said.warns("nodes", "none was heard", "skictl serve api");
+    said.warns("nodes", "no heartbeat within", "skictl serve api");
     // Asked again, the queues are still not there.
     let again = ask_of(&amqp, &redis, &stack, &[]).await;
-    again.warns(&format!("queue {stack}.rides"), "not there", "makes it");
+    again.warns(
+        &format!("queue {stack}.rides"),
+        "does not exist",
+        "creates it",
+    );
 }
 
 #[tokio::test]
@@ -181,7 +185,7 @@ async fn a_broker_that_is_away_or_says_no_is_named() {
     let wrong = ask_of(&with_wrong_password(&amqp), &redis, "x", &[]).await;
     wrong.fails(
         "broker",
-        "refused user or virtual host",
+        "denied access for this user or virtual host",
         "user, password and virtual host",
     );
     let (base, _) = amqp
@@ -189,16 +193,16 @@ async fn a_broker_that_is_away_or_says_no_is_named() {
         .filter(|(base, _)| base.contains('@'))
         .unwrap_or((&amqp, ""));
     let vhost = ask_of(&format!("{base}/nowhere"), &redis, "x", &[]).await;
-    vhost.fails("broker", "refused user or virtual host", "virtual host");
+    vhost.fails(
+        "broker",
+        "denied access for this user or virtual host",
+        "virtual host",
+    );
     // Something else listens there.
     let (http, _running) = management("{}", "[]", "[]").await;
     let other = http.replace("http://guest:s3cret@", "amqp://");
     let other = ask_of(&other, &redis, "x", &[]).await;
-    other.fails(
-        "broker",
-        "does not greet as an AMQP broker does",
-        "mend --amqp-url",
-    );
+    other.fails("broker", "is not an AMQP broker", "fix --amqp-url");
 }
 
 #[tokio::test]
@@ -232,7 +236,7 @@ async fn a_broker_without_room_is_named() {
         }
     };
     said.fails(
-        "broker room",
+        "broker resources",
         "blocks publishers",
         "vm_memory_high_watermark",
     );
@@ -244,7 +248,11 @@ async fn a_redis_that_is_away_says_no_or_forgets_is_named() {
     let away = ask_of(&amqp, &format!("redis://{}", nobody()), "x", &[]).await;
     away.fails("redis", "cannot reach Redis", "start Redis");
     let wrong = ask_of(&amqp, &with_wrong_password(&redis), "x", &[]).await;
-    wrong.fails("redis", "refused user or password", "user and password");
+    wrong.fails(
+        "redis",
+        "denied access: wrong user or password",
+        "user and password",
+    );
 
     let options = RedisOptions {
         appendfsync: AppendFsync::Everysec,
@@ -277,10 +285,10 @@ async fn a_redis_that_is_away_says_no_or_forgets_is_named() {
         "maxmemory-policy is volatile-lru",
         "noeviction",
     );
-    said.fails("redis memory", "the API refuses rides", "raise maxmemory");
+    said.fails("redis memory", "the API rejects rides", "raise maxmemory");
     said.fails(
         "redis data",
-        "newer than this version knows",
+        "newer than this version supports",
         "another --stack",
     );
 }
@@ -299,13 +307,13 @@ async fn ports_folders_and_files_that_cannot_be_used_are_named() {
         &["--catalogue", file, "--tls-cert", file, "--tls-key", file],
     )
     .await;
-    said.fails("tls", "holds no certificate", "--tls-cert");
+    said.fails("tls", "contains no certificate", "--tls-cert");
     said.fails("catalogue", "file", "--catalogue");
-    std::fs::write(folder.path().join("told-skilift.json"), "{").unwrap();
+    std::fs::write(folder.path().join("desired-state-skilift.json"), "{").unwrap();
     let said = ask(folder.path(), &[]).await;
     said.fails(
-        "what the console said last",
-        "told-skilift.json",
+        "cached console settings",
+        "desired-state-skilift.json",
         "delete it",
     );
 
@@ -320,7 +328,7 @@ async fn ports_folders_and_files_that_cannot_be_used_are_named() {
         .env_remove("SKI_REDIS_URL")
         .current_dir(folder.path());
     let output = command.output().await.unwrap();
-    let said = Said {
+    let said = CommandOutput {
         code: output.status.code().unwrap(),
         json: serde_json::from_slice(&output.stdout).unwrap(),
         text: String::from_utf8(output.stdout).unwrap(),
@@ -331,7 +339,7 @@ async fn ports_folders_and_files_that_cannot_be_used_are_named() {
         "cannot listen on 203.0.113.1:9464",
         "--metrics-listen",
     );
-    said.fails("data folder", "is no folder", "--data");
+    said.fails("data directory", "is not a directory", "--data");
 }
 
 /// A management API that says of a broker what a test wants it to say.
@@ -371,7 +379,7 @@ async fn what_the_management_api_tells_is_judged() {
     );
     said.fails(
         "broker alarms",
-        "rabbit@a is short of memory",
+        "rabbit@a is low on memory",
         "vm_memory_high_watermark",
     );
     said.warns(
@@ -400,7 +408,7 @@ async fn what_the_management_api_tells_is_judged() {
     );
     let (url, _running) = management("no json", "", "").await;
     let said = ask_of(&amqp, &redis, "x", &["--management-url", &url]).await;
-    said.fails("management api", "does not answer as", "15672");
+    said.fails("management api", "does not respond like", "15672");
 }
 
 #[tokio::test]

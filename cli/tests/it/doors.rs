@@ -73,12 +73,20 @@ async fn an_api_that_strangers_reach_opens_only_when_it_knows_what_the_console_s
     let mut unheard = start("unheard", &listed);
     let url = unheard.logged_after("public API on ").await;
     let url = url.replace("0.0.0.0", "127.0.0.1");
-    unheard.logged_after("it could not ask yet").await;
+    unheard
+        .logged_after("has not received the ingest policy from the console yet")
+        .await;
     for _ in 0..20 {
         let answer = post(&url).await;
         assert_eq!(answer.status(), 503);
         assert!(answer.headers().contains_key("retry-after"));
-        assert!(answer.text().await.unwrap().contains("not known"));
+        assert!(
+            answer
+                .text()
+                .await
+                .unwrap()
+                .contains("cannot verify ingest keys")
+        );
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     unheard.drain().await;
@@ -91,7 +99,9 @@ async fn an_api_that_strangers_reach_opens_only_when_it_knows_what_the_console_s
 
     // Nor does who asked it in a former life, and was told nothing.
     std::fs::create_dir_all(folder.path().join("data")).unwrap();
-    let told = folder.path().join(format!("data/told-{stack}.json"));
+    let told = folder
+        .path()
+        .join(format!("data/desired-state-{stack}.json"));
     assert!(!told.exists(), "what is not known is not kept");
     std::fs::write(told, r#"{"document": null, "keys": null}"#).unwrap();
     let mut heard = start("heard", &listed);
@@ -111,7 +121,7 @@ async fn a_door_that_the_console_closed_stays_closed_when_redis_is_away_at_the_s
     let told = json!({
         "document": {
             "serial": 7, "worker": null, "api": null, "pause": null, "drains": [], "keys_serial": 7,
-            "ingest": {"generation": {"number": 2, "hash": 1}, "value": "keys"},
+            "ingest": {"generation": {"version": 2, "hash": 1}, "value": "keys"},
         },
         "keys": {"serial": 7, "keys": []},
     });
@@ -144,7 +154,9 @@ async fn a_door_that_the_console_closed_stays_closed_when_redis_is_away_at_the_s
 
     std::fs::create_dir_all(folder.path().join("data")).unwrap();
     std::fs::write(
-        folder.path().join(format!("data/told-{stack}.json")),
+        folder
+            .path()
+            .join(format!("data/desired-state-{stack}.json")),
         told.to_string(),
     )
     .unwrap();
@@ -156,11 +168,17 @@ async fn a_door_that_the_console_closed_stays_closed_when_redis_is_away_at_the_s
     closed.drain().await;
 
     // What cannot be read is not taken for an open door.
-    std::fs::write(folder.path().join(format!("data/told-{stack}.json")), "{").unwrap();
+    std::fs::write(
+        folder
+            .path()
+            .join(format!("data/desired-state-{stack}.json")),
+        "{",
+    )
+    .unwrap();
     let mut broken = start("broken");
     assert_eq!(broken.wait().await.code(), Some(1));
     assert!(
-        broken.has_logged("delete it only where the console"),
+        broken.has_logged("delete it only if the console"),
         "{}",
         broken.log()
     );
@@ -216,7 +234,7 @@ async fn what_a_console_said_on_loopback_opens_nothing_to_strangers() {
     let url = closed.logged_after("public API on ").await;
     let url = url.replace("0.0.0.0", "127.0.0.1");
     assert_eq!(post(&url).await.status(), 401);
-    let warning = "the console says `ingest: open`, and this API asks for ingest keys all the same";
+    let warning = "the console's policy is `ingest: open`, but this API still requires ingest keys";
     assert_eq!(closed.log().matches(warning).count(), 1, "{}", closed.log());
     closed.drain().await;
 
@@ -250,7 +268,7 @@ async fn a_certificate_that_cannot_be_used_is_refused_before_anything_starts() {
     let mut up = Service::start(folder.path(), "up", &arguments, &[]);
     assert_eq!(up.wait().await.code(), Some(2));
     assert!(
-        up.has_logged("empty.pem holds no certificate in PEM form"),
+        up.has_logged("empty.pem contains no certificate in PEM form"),
         "{}",
         up.log()
     );

@@ -98,10 +98,10 @@ async fn a_folder_belongs_to_one_process() {
     load.accept(500).await;
     let says = [
         &*format!(
-            "the data folder {} is in use by another process",
+            "the data directory {} is in use by another process",
             up.data.display()
         ),
-        "choose another folder with --data",
+        "choose another directory with --data",
     ];
     fails_by(&[], &up_arguments(&up.data), 1, &says).await;
     load.accept(500).await;
@@ -201,8 +201,8 @@ async fn up_runs_on_rabbitmq_and_redis_too() {
     assert!(data.join(format!("console-{stack}")).exists() && !data.join("rides").exists());
 
     for (half, says) in [
-        (&servers[..2], "amqp_url is set and redis_url is not"),
-        (&servers[2..], "redis_url is set and amqp_url is not"),
+        (&servers[..2], "amqp_url is set but redis_url is not"),
+        (&servers[2..], "redis_url is set but amqp_url is not"),
     ] {
         let arguments = [&up_arguments(&data)[..], half].concat();
         let says = [says, "RabbitMQ and Redis are used together"];

@@ -31,7 +31,7 @@ async fn a_read_only_disk_is_named() {
     let disk = Disk::mount("size=200m").await;
     let data = disk.inside().join("data");
     let says = [
-        &*format!("the data folder {} cannot be written", data.display()),
+        &*format!("the data directory {} cannot be written", data.display()),
         "read-only",
         "--data",
     ];
@@ -65,7 +65,7 @@ async fn a_disk_that_rides_fill_sheds_and_takes_rides_again_when_there_is_room()
     up.service.logged_after("no longer refusing rides").await;
     load.accept(1000).await;
     let sent = load.stop().await;
-    let told = |message: &String| message.contains("the disk that holds the data folder");
+    let told = |message: &String| message.contains("the disk of the data directory");
     assert!(sent.messages.keys().any(told), "{:?}", sent.messages);
     assert_eq!(sent.unanswered, 0, "{}", up.service.log());
     up.prove("a disk full of rides, then given more", &sent)
@@ -85,7 +85,10 @@ async fn a_disk_that_somebody_else_fills_in_a_moment_ends_or_sheds_and_loses_not
         if let Some(status) = up.ends_or_says("refusing rides: the disk").await {
             let log = up.service.log();
             assert_eq!(status.code(), Some(1), "{log}");
-            let says = format!("the disk of the data folder {} is full", up.data.display());
+            let says = format!(
+                "the disk of the data directory {} is full",
+                up.data.display()
+            );
             assert!(log.contains(&says), "{log}");
             ends += 1;
             // Nothing has changed for the better: it says so, or runs without taking rides.

@@ -19,14 +19,14 @@ use crate::service::Service;
 const LONG: Duration = Duration::from_secs(60);
 
 /// An API and a worker on the shared servers, in a stack of their own.
-struct Ours {
+struct TestDeployment {
     url: String,
     folder: TempDir,
     _api: Service,
     _worker: Service,
 }
 
-impl Ours {
+impl TestDeployment {
     async fn start(settings: &[(&str, &str)]) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let folder = TempDir::new().unwrap();
@@ -84,11 +84,11 @@ fn json(output: &Output, code: i32) -> Value {
 
 #[tokio::test]
 async fn our_own_server_is_loaded_and_loses_nothing() {
-    let ours = Ours::start(&[]).await;
-    let report = ours.folder.path().join("run 1");
+    let deployment = TestDeployment::start(&[]).await;
+    let report = deployment.folder.path().join("run 1");
     let arguments = [
         "--target",
-        &ours.url,
+        &deployment.url,
         "--rides=3000",
         "--threads=8",
         "--reads=0.25",
@@ -146,7 +146,7 @@ async fn our_own_server_is_loaded_and_loses_nothing() {
     assert_eq!(again.status.code(), Some(0), "{}", stderr(&again));
     let table = String::from_utf8_lossy(&again.stdout).into_owned();
     assert!(
-        table.contains("3,000 sent, 3,000 accepted, 0 refused, 0 unknown"),
+        table.contains("3,000 sent, 3,000 accepted, 0 rejected, 0 unknown"),
         "{table}"
     );
     assert!(
@@ -157,10 +157,10 @@ async fn our_own_server_is_loaded_and_loses_nothing() {
 
 #[tokio::test]
 async fn a_condition_that_holds_is_named_with_its_value() {
-    let ours = Ours::start(&[]).await;
+    let deployment = TestDeployment::start(&[]).await;
     let output = load(&[
         "--target",
-        &ours.url,
+        &deployment.url,
         "--rate=200",
         "--duration=1s",
         "--fail-if=p99>1h",
@@ -189,10 +189,10 @@ async fn rides_that_a_catalogue_refuses_are_told_apart() {
         "[[resort]]\nid = 1\nname = 'Zermatt'\nlifts = { 1 = 420, 2 = 380 }\n",
     )
     .unwrap();
-    let ours = Ours::start(&[("SKI_CATALOGUE", catalogue.to_str().unwrap())]).await;
+    let deployment = TestDeployment::start(&[("SKI_CATALOGUE", catalogue.to_str().unwrap())]).await;
     let common = [
         "--target",
-        &ours.url,
+        &deployment.url,
         "--rides=200",
         "--resorts=2",
         "--output=json",
@@ -240,15 +240,15 @@ async fn what_cannot_be_meant_is_a_usage_error() {
             "https is not supported",
         ),
         (&["--target=x", "--rides=1"], "is not a URL"),
-        (&[target, "--rides=0"], "a run of no rides"),
+        (&[target, "--rides=0"], "--rides must be at least 1"),
         (&[target, "--rides=1", "--threads=0"], "1 to 60000 threads"),
         (&[target, "--rides=1", "--rate=-1"], "a rate must be"),
-        (&[target, "--rides=1", "--reads=1.5"], "from 0 to 1"),
+        (&[target, "--rides=1", "--reads=1.5"], "must be 0 to 1"),
         (
             &[target, "--rides=1", "--days=367"],
             "dayID must be a whole number from 1 to 366",
         ),
-        (&[target, "--rides=1", "--skiers=9-2"], "from high to low"),
+        (&[target, "--rides=1", "--skiers=9-2"], "decreasing range"),
         (
             &[target, "--profile=0s:1", "--rate=1"],
             "at least two points",
@@ -261,7 +261,7 @@ async fn what_cannot_be_meant_is_a_usage_error() {
                 "--lifts=1",
                 "--minutes=9",
             ],
-            "hold 270 distinct rides",
+            "contain 270 distinct rides",
         ),
         (
             &[target, "--rides=1", "--breaker-open=5"],
@@ -283,7 +283,7 @@ async fn what_cannot_be_meant_is_a_usage_error() {
         ),
         (
             &[target, "--rides=1", "--fail-if=lost>0"],
-            "only a run with --verify",
+            "requires --verify",
         ),
         (&[target, "--rides=1", "--verify-timeout=1s"], "--verify"),
     ] {
@@ -305,7 +305,7 @@ async fn what_cannot_be_begun_says_why() {
     let said = stderr(&output);
     assert!(
         said.contains(
-            "cannot be reached, so that nothing was sent: cannot connect to http://127.0.0.1:1: "
+            "cannot connect to the target; no request was sent: cannot connect to http://127.0.0.1:1: "
         ),
         "{said}"
     );
@@ -328,13 +328,13 @@ async fn what_cannot_be_begun_says_why() {
 
 #[tokio::test]
 async fn a_report_that_cannot_be_written_leaves_the_summary() {
-    let ours = Ours::start(&[]).await;
-    let report = ours.folder.path().join("report");
+    let deployment = TestDeployment::start(&[]).await;
+    let report = deployment.folder.path().join("report");
     // No file takes the place of a folder; that is noticed at the end only.
     std::fs::create_dir_all(report.join("summary.json")).unwrap();
     let output = load(&[
         "--target",
-        &ours.url,
+        &deployment.url,
         "--rides=10",
         "--fail-if=sent>=10",
         "--output=json",
@@ -357,11 +357,11 @@ fn signal(child: &Child, signal: Signal) {
 
 #[tokio::test]
 async fn ctrl_c_ends_a_run_with_its_part_of_the_summary() {
-    let ours = Ours::start(&[]).await;
-    let report = ours.folder.path().join("part");
+    let deployment = TestDeployment::start(&[]).await;
+    let report = deployment.folder.path().join("part");
     let arguments = [
         "--target",
-        &ours.url,
+        &deployment.url,
         "--duration=10m",
         "--output=json",
         "--verify",
@@ -372,7 +372,10 @@ async fn ctrl_c_ends_a_run_with_its_part_of_the_summary() {
         .unwrap();
     let is_stored = async {
         loop {
-            let resorts = http().get(format!("{}/resorts", ours.url)).send().await;
+            let resorts = http()
+                .get(format!("{}/resorts", deployment.url))
+                .send()
+                .await;
             let resorts: Value = resorts.unwrap().json().await.unwrap();
             if resorts["resorts"]
                 .as_array()
@@ -394,7 +397,7 @@ async fn ctrl_c_ends_a_run_with_its_part_of_the_summary() {
     );
     assert!(summary["requests"]["succeeded"].as_u64().unwrap() > 0);
     assert_eq!(summary["requests"]["failed"], 0);
-    assert!(stderr(&output).contains("interrupted: the summary is of a part of the run"));
+    assert!(stderr(&output).contains("interrupted: the summary covers only a part of the run"));
     assert!(report.join("throughput.svg").is_file());
 }
 
@@ -409,7 +412,7 @@ async fn a_second_ctrl_c_ends_at_once() {
     let mut messages = BufReader::new(child.stderr.take().unwrap());
     let _under_way = listener.accept().await.unwrap();
     signal(&child, Signal::SIGINT);
-    says(&mut messages, "what is under way is waited for").await;
+    says(&mut messages, "requests in flight").await;
     signal(&child, Signal::SIGINT);
     says(&mut messages, "ended at once").await;
     let status = tokio::time::timeout(LONG, child.wait()).await;

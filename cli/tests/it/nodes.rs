@@ -21,7 +21,7 @@ const WORKER: WorkerSettings = WorkerSettings {
     linger_ms: 25,
 };
 const API: ApiSettings = ApiSettings {
-    lanes: 1,
+    channels: 1,
     message_rides: 256,
     max_in_flight: 20_000,
 };
@@ -92,7 +92,7 @@ impl Console {
 fn all_run(nodes: &BTreeMap<NodeId, Heartbeat>, number: u64) -> bool {
     let runs = |node: &Heartbeat| {
         node.generation
-            .is_some_and(|generation| generation.number == number)
+            .is_some_and(|generation| generation.version == number)
     };
     nodes.len() == 2 && nodes.values().all(runs)
 }
@@ -122,15 +122,22 @@ async fn settings_reach_every_node_under_load_and_nothing_is_refused_lost_or_dou
     for (number, (threads, lanes)) in (1..).zip(changes) {
         let worker = WorkerSettings { threads, ..WORKER };
         console
-            .settings(number, worker, ApiSettings { lanes, ..API })
+            .settings(
+                number,
+                worker,
+                ApiSettings {
+                    channels: lanes,
+                    ..API
+                },
+            )
             .await;
         let took = console
             .hear("all run it", |nodes| all_run(nodes, number))
             .await;
         eprintln!("{threads} threads and {lanes} lanes run everywhere after {took:?}");
         let lanes_that_run = |report: &Report| match report {
-            Report::Worker(report) => report.lanes.len() as u32 == threads,
-            Report::Api(report) => report.lanes == lanes,
+            Report::Worker(report) => report.consumers.len() as u32 == threads,
+            Report::Api(report) => report.channels == lanes,
         };
         assert!(
             console
@@ -156,7 +163,7 @@ async fn a_node_says_which_instance_it_runs_on() {
         .hear("the worker says its instance", |nodes| {
             let mut nodes = nodes.values();
             nodes.any(|node| {
-                node.role() == Role::Worker && node.instance.as_deref() == Some(instance)
+                node.role() == Role::Worker && node.instance_id.as_deref() == Some(instance)
             })
         })
         .await;
@@ -172,8 +179,8 @@ async fn a_pause_keeps_rides_in_the_queue_and_a_drained_node_works_again() {
         .hear("both are heard", |nodes| nodes.len() == 2)
         .await;
     let pause = Pause {
-        since_ms: epoch_ms(),
-        by: "ann".to_owned(),
+        paused_at_ms: epoch_ms(),
+        paused_by: "ann".to_owned(),
     };
     console
         .publish(|document| document.pause = Some(pause))
@@ -187,9 +194,9 @@ async fn a_pause_keeps_rides_in_the_queue_and_a_drained_node_works_again() {
     let worker = console.of_role(Role::Worker);
     let mark = DrainMark {
         node: worker.node.clone(),
-        boot: worker.boot,
+        boot_id: worker.boot_id,
         plan: "p1".to_owned(),
-        until_ms: None,
+        expires_at_ms: None,
     };
     console.publish(|document| document.drains.push(mark)).await;
     console.publish(|document| document.pause = None).await;
@@ -199,7 +206,7 @@ async fn a_pause_keeps_rides_in_the_queue_and_a_drained_node_works_again() {
     console.hear("the worker is drained", is_drained).await;
     load.accept(500).await;
     console.publish(|document| document.drains.clear()).await;
-    let works = |nodes: &_| has_activity(nodes, Role::Worker, &Activity::Working);
+    let works = |nodes: &_| has_activity(nodes, Role::Worker, &Activity::Active);
     console.hear("the worker works again", works).await;
     let sent = load.stop().await;
     assert_eq!(sent.refused + sent.unanswered, 0, "{:?}", sent.messages);
@@ -219,9 +226,9 @@ async fn a_mark_for_one_life_says_nothing_to_the_next_and_settings_outlive_both(
     let first = console.of_role(Role::Worker).clone();
     let mark = DrainMark {
         node: first.node.clone(),
-        boot: first.boot,
+        boot_id: first.boot_id,
         plan: "p1".to_owned(),
-        until_ms: None,
+        expires_at_ms: None,
     };
     console.publish(|document| document.drains.push(mark)).await;
     let plan = "p1".to_owned();
@@ -234,20 +241,20 @@ async fn a_mark_for_one_life_says_nothing_to_the_next_and_settings_outlive_both(
     let is_another = |nodes: &BTreeMap<NodeId, Heartbeat>| {
         nodes
             .values()
-            .any(|node| node.role() == Role::Worker && node.boot != first.boot)
+            .any(|node| node.role() == Role::Worker && node.boot_id != first.boot_id)
     };
     console.hear("another life is heard", is_another).await;
     let second = console.of_role(Role::Worker);
-    assert_eq!(second.activity, Activity::Working);
+    assert_eq!(second.activity, Activity::Active);
     assert_eq!(
-        second.generation.unwrap().number,
+        second.generation.unwrap().version,
         7,
         "from the first beat on"
     );
 
     // An orderly end is seen as one.
     system.worker.drain().await;
-    let ending = Activity::Ended;
+    let ending = Activity::Stopped;
     let says_so = |nodes: &_| has_activity(nodes, Role::Worker, &ending);
     console.hear("the worker says that it ends", says_so).await;
 }

@@ -81,7 +81,7 @@ async fn a_process_says_that_it_serves_that_it_lives_and_that_it_ends() {
         let says_ready = heard.iter().any(|(_, line)| line == "STATUS=ready");
         assert_eq!(says_ready, is_ready, "{role}: {heard:?}");
         if role == "worker" {
-            let why = systemd.places("STATUS=unavailable: 2 of 2 threads do not store: ");
+            let why = systemd.places("STATUS=unavailable: 2 of 2 threads are blocked: ");
             assert!(!why.is_empty(), "{role}: {heard:?}");
         }
         let signs = systemd.places("WATCHDOG=1");

@@ -31,9 +31,9 @@ async fn threads_change_while_rides_flow() {
         load.accept(1000).await;
     }
     for (option, value) in [
-        ("--lanes", "3"),
+        ("--channels", "3"),
         ("--message-rides", "64"),
-        ("--lanes", "1"),
+        ("--channels", "1"),
     ] {
         operator
             .does(&["settings", "set", "api", option, value, "--yes"])
@@ -88,15 +88,15 @@ async fn a_script_pauses_sees_the_backlog_grow_and_resumes() {
 
     let load = system.load();
     load.accept(2000).await;
-    let waits = |queue: &Value| queue["total_rides"]["value"].as_u64() >= Some(2000);
+    let waits = |queue: &Value| queue["backlog_rides"]["value"].as_u64() >= Some(2000);
     let (queue, _) = operator.waits_for(&["queue"], waits).await;
-    assert_eq!(queue["drain"]["is"], "never", "{queue:#}");
-    assert_eq!(queue["paused"]["not_yet"], serde_json::json!([]));
+    assert_eq!(queue["time_to_drain"]["state"], "growing", "{queue:#}");
+    assert_eq!(queue["paused"]["nodes_pending"], serde_json::json!([]));
     let sent = load.stop().await;
 
     operator.does(&["queue", "resume", "--yes"]).await;
     operator.does(&["queue", "resume", "--yes"]).await;
-    let empty = |queue: &Value| queue["drain"]["is"] == "empty";
+    let empty = |queue: &Value| queue["time_to_drain"]["state"] == "empty";
     operator.waits_for(&["queue"], empty).await;
     system.prove("paused and resumed", &sent).await;
     operator.closes_the_books().await;
@@ -126,7 +126,7 @@ async fn a_drained_worker_holds_nothing_stays_and_works_again() {
     let node = of_role(&nodes, "worker")
         .find(|node| node["id"] == *one)
         .unwrap();
-    assert_eq!(node["held"], 0, "{node:#}");
+    assert_eq!(node["unacked_messages"], 0, "{node:#}");
     load.accept(500).await;
     // The last one that works is not drained by a yes alone.
     let other = of_role(&nodes, "worker")
@@ -136,7 +136,7 @@ async fn a_drained_worker_holds_nothing_stays_and_works_again() {
     let refused = operator.skictl(&["nodes", "drain", other, "--yes"]).await;
     assert_eq!(refused.code, 4, "{refused:?}");
     operator.does(&["nodes", "undrain", &one, "--yes"]).await;
-    operator.waits_for(&["nodes"], is("working")).await;
+    operator.waits_for(&["nodes"], is("ready")).await;
     let sent = load.stop().await;
     system.prove("a worker drained and undrained", &sent).await;
     operator.closes_the_books().await;
@@ -192,22 +192,22 @@ async fn what_cannot_be_read_is_unknown_and_never_0() {
     system.rabbit.stop().await.unwrap();
     let unknown = |queue: &Value| {
         queue["ready_messages"]["value"].is_null()
-            && queue["ready_messages"]["unknown"]
+            && queue["ready_messages"]["error"]
                 .as_str()
                 .is_some_and(|why| !why.is_empty())
     };
     let (queue, _) = operator.waits_for(&["queue"], unknown).await;
     // What Redis knows is still told.
     assert!(
-        queue["books"]["applied"]["value"].as_u64() > Some(0),
+        queue["reconciliation"]["applied"]["value"].as_u64() > Some(0),
         "{queue:#}"
     );
 
     system.redis.kill().await.unwrap();
-    let unknown = |queue: &Value| queue["books"]["verdict"] == "unknown";
+    let unknown = |queue: &Value| queue["reconciliation"]["verdict"] == "unknown";
     let (queue, _) = operator.waits_for(&["queue"], unknown).await;
     assert!(
-        queue["books"]["applied"]["unknown"].is_string(),
+        queue["reconciliation"]["applied"]["error"].is_string(),
         "{queue:#}"
     );
     let table = operator.does(&["queue"]).await;
@@ -245,7 +245,7 @@ async fn up_has_all_of_it_in_one_process() {
     load.accept(1000).await;
     operator.does(&["queue", "pause", "--yes"]).await;
     load.accept(1000).await;
-    let waits = |queue: &Value| queue["total_rides"]["value"].as_u64() > Some(0);
+    let waits = |queue: &Value| queue["backlog_rides"]["value"].as_u64() > Some(0);
     operator.waits_for(&["queue"], waits).await;
     operator.does(&["queue", "resume", "--yes"]).await;
     load.accept(500).await;
@@ -264,7 +264,7 @@ async fn up_has_all_of_it_in_one_process() {
     let repair = [&["repair", "--resort", &resort, "--yes"][..], &day].concat();
     let repaired = operator.does(&repair).await;
     assert!(
-        repaired.output.contains("the counters were right"),
+        repaired.output.contains("counters were correct"),
         "{repaired:?}"
     );
     let again = operator

@@ -13,7 +13,7 @@ use crate::service::Service;
 use crate::system::System;
 
 /// How long anything that an operator waits for may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 pub(crate) struct Operator {
     /// `http://127.0.0.1:PORT`.
@@ -28,13 +28,13 @@ pub(crate) struct Operator {
 
 /// What a command said.
 #[derive(Debug)]
-pub(crate) struct Said {
+pub(crate) struct CommandOutput {
     pub(crate) code: i32,
     pub(crate) output: String,
     pub(crate) messages: String,
 }
 
-impl Said {
+impl CommandOutput {
     /// What it printed, as JSON.
     #[track_caller]
     pub(crate) fn json(&self) -> Value {
@@ -117,13 +117,13 @@ impl Operator {
         // It answers once it has looked at everything for the first time.
         let began = Instant::now();
         while self.skictl(&["nodes"]).await.code != 0 {
-            assert!(began.elapsed() < PATIENCE, "the console does not answer");
+            assert!(began.elapsed() < TIMEOUT, "the console does not answer");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
 
     /// Runs `skictl` without a terminal.
-    pub(crate) async fn skictl(&self, arguments: &[&str]) -> Said {
+    pub(crate) async fn skictl(&self, arguments: &[&str]) -> CommandOutput {
         let output = Command::new(env!("CARGO_BIN_EXE_skictl"))
             .args(arguments)
             .args(["--server", &self.url, "--token-file", &self.token_file])
@@ -133,9 +133,9 @@ impl Operator {
             .stdin(Stdio::null())
             .kill_on_drop(true)
             .output();
-        let output = tokio::time::timeout(PATIENCE, output).await;
+        let output = tokio::time::timeout(TIMEOUT, output).await;
         let output = output.expect("skictl ends").unwrap();
-        Said {
+        CommandOutput {
             code: output.status.code().unwrap(),
             output: String::from_utf8(output.stdout).unwrap(),
             messages: String::from_utf8(output.stderr).unwrap(),
@@ -143,7 +143,7 @@ impl Operator {
     }
 
     /// Runs a command that must succeed.
-    pub(crate) async fn does(&self, arguments: &[&str]) -> Said {
+    pub(crate) async fn does(&self, arguments: &[&str]) -> CommandOutput {
         let said = self.skictl(arguments).await;
         assert_eq!(said.code, 0, "{arguments:?}: {said:?}");
         said
@@ -168,7 +168,7 @@ impl Operator {
                 return (seen, began.elapsed());
             }
             assert!(
-                began.elapsed() < PATIENCE,
+                began.elapsed() < TIMEOUT,
                 "{arguments:?} still shows {seen:#}"
             );
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -178,16 +178,16 @@ impl Operator {
     /// Waits until the books are closed, with nothing lost.
     pub(crate) async fn closes_the_books(&self) -> Value {
         let closed = |queue: &Value| {
-            let books = &queue["books"];
-            assert_ne!(books["verdict"], "lost", "{books:#}");
-            books["verdict"] == "closed" && books["accepted"]["value"].as_u64() > Some(0)
+            let books = &queue["reconciliation"];
+            assert_ne!(books["verdict"], "loss", "{books:#}");
+            books["verdict"] == "balanced" && books["accepted"]["value"].as_u64() > Some(0)
         };
         let (queue, _) = self.waits_for(&["queue"], closed).await;
-        let books = queue["books"].clone();
+        let books = queue["reconciliation"].clone();
         let of = |term: &str| books[term]["value"].as_i64().unwrap();
         assert_eq!(
             of("settled") + of("replayed") + of("foreign"),
-            of("applied") + of("duplicate") + of("dead"),
+            of("applied") + of("duplicate") + of("dead_letters"),
             "{books:#}"
         );
         // A message may be stored although its rides were answered 503.

@@ -8,10 +8,10 @@ use crate::children::UpOnServers;
 use crate::load::Load;
 use crate::operator::Operator;
 
-/// How many of a role are up.
+/// Number of running instances of a role.
 async fn up(operator: &Operator, role: &str) -> u64 {
     let fleet = operator.sees(&["ec2", "list", "--role", role]).await;
-    fleet["roles"][0]["up"].as_u64().unwrap()
+    fleet["roles"][0]["running"].as_u64().unwrap()
 }
 
 fn codes(plan: &Value) -> Vec<&str> {
@@ -35,7 +35,7 @@ async fn one_worker_four_and_one_again_under_load_and_every_201_is_stored() {
         .does(&line.split(' ').collect::<Vec<_>>())
         .await
         .json();
-    assert_eq!(codes(&out), ["done"; 4], "{out:#}");
+    assert_eq!(codes(&out), ["succeeded"; 4], "{out:#}");
     assert_eq!(up(&operator, "worker").await, 4);
     let (nodes, _) = operator
         .waits_for(&["nodes"], |seen| {
@@ -46,7 +46,7 @@ async fn one_worker_four_and_one_again_under_load_and_every_201_is_stored() {
         .await;
     let machines = nodes["nodes"].as_array().unwrap().iter();
     let mut machines: Vec<&str> = machines
-        .map(|node| node["instance"].as_str().unwrap())
+        .map(|node| node["instance_id"].as_str().unwrap())
         .collect();
     machines.sort_unstable();
     let named = [
@@ -64,7 +64,7 @@ async fn one_worker_four_and_one_again_under_load_and_every_201_is_stored() {
     assert_eq!(refused.code, 4, "{refused:?}");
     let line = "scale worker=1 --confirm crash --wait --output json --override test";
     let said = operator.does(&line.split(' ').collect::<Vec<_>>()).await;
-    assert_eq!(codes(&said.json()), ["done"; 3], "{said:?}");
+    assert_eq!(codes(&said.json()), ["succeeded"; 3], "{said:?}");
     assert_eq!(up(&operator, "worker").await, 1);
     load.accept(1000).await;
     // So it is already; the last one stays; and what is not there cannot be had.
@@ -91,7 +91,7 @@ async fn one_worker_four_and_one_again_under_load_and_every_201_is_stored() {
     let line = &audit["entries"][0];
     assert_eq!(
         (&line["target"], &line["outcome"]),
-        (&"scale".into(), &"done".into()),
+        (&"scale".into(), &"succeeded".into()),
         "{line}"
     );
     on.up.drain().await;
@@ -145,7 +145,7 @@ async fn a_console_that_is_killed_in_the_middle_of_an_apply_goes_on() {
         let wanted: u64 = target.strip_prefix("worker=").unwrap().parse().unwrap();
         operator
             .waits_for(&["ec2", "list", "--role", "worker"], |seen| {
-                seen["roles"][0]["up"].as_u64() == Some(wanted)
+                seen["roles"][0]["running"].as_u64() == Some(wanted)
             })
             .await;
         let audit = operator

@@ -162,7 +162,7 @@ async fn a_stack_of_the_template_is_listed_scaled_priced_and_audited() {
         .find(|one| one["role"] == "console")
         .unwrap();
     assert!(
-        console["price_unknown"]
+        console["price_error"]
             .as_str()
             .unwrap()
             .contains("no price for t4g.small"),
@@ -175,7 +175,9 @@ async fn a_stack_of_the_template_is_listed_scaled_priced_and_audited() {
     assert_eq!(plan["cost"]["after_usd_per_h"]["value"], 1.0, "{plan:#}");
     assert_eq!(plan["cost"]["prices_date"], "2026-02-03");
     assert!(
-        plan["effects"].to_string().contains("proves permission"),
+        plan["effects"]
+            .to_string()
+            .contains("does not guarantee capacity"),
         "{plan:#}"
     );
     assert_eq!(
@@ -187,7 +189,7 @@ async fn a_stack_of_the_template_is_listed_scaled_priced_and_audited() {
     let (code, done) = stack.says("scale worker=3 --threads 32 --yes --wait").await;
     assert_eq!(
         (code, &done["outcome"]["result"]),
-        (0, &"done".into()),
+        (0, &"succeeded".into()),
         "{done:#}"
     );
     // Each in a zone of its own.
@@ -195,7 +197,7 @@ async fn a_stack_of_the_template_is_listed_scaled_priced_and_audited() {
         .as_array()
         .unwrap()
         .iter()
-        .filter_map(|action| action["machine"]["zone"].as_str())
+        .filter_map(|action| action["instance"]["zone"].as_str())
         .collect();
     zones.sort_unstable();
     zones.dedup();
@@ -214,9 +216,9 @@ async fn a_stack_of_the_template_is_listed_scaled_priced_and_audited() {
         "{cost:#}"
     );
     assert_eq!(cost["usd_per_h"]["value"], 6.0 * 0.25, "{cost:#}");
-    let unknown = cost["usd_per_h"]["unknown"].as_str().unwrap();
+    let unknown = cost["usd_per_h"]["error"].as_str().unwrap();
     assert!(
-        unknown.contains("at least") && unknown.contains("t4g.small"),
+        unknown.contains("lower bound") && unknown.contains("t4g.small"),
         "{cost:#}"
     );
 
@@ -224,14 +226,14 @@ async fn a_stack_of_the_template_is_listed_scaled_priced_and_audited() {
     let (code, done) = stack.says("scale worker=2 --yes --wait").await;
     assert_eq!(
         (code, &done["outcome"]["result"]),
-        (0, &"done".into()),
+        (0, &"succeeded".into()),
         "{done:#}"
     );
     let (_, audit) = stack.says("audit --action apply --limit 1").await;
     let line = &audit["entries"][0];
     assert_eq!(
         (&line["target"], &line["outcome"]),
-        (&"scale".into(), &"done".into()),
+        (&"scale".into(), &"succeeded".into()),
         "{line:#}"
     );
     assert!(
@@ -275,7 +277,7 @@ async fn what_is_not_ours_or_not_there_or_not_allowed_is_told_apart() {
         .collect();
     assert_eq!(
         codes,
-        ["done", "not_ours", "not_found", "bad_id"],
+        ["succeeded", "not_ours", "not_found", "bad_id"],
         "{done:#}"
     );
     let (code, done) = stack

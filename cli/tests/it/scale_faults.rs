@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use tokio::task::JoinSet;
 
 use crate::machines::{Machine, run_machines};
-use crate::operator::{Operator, Said};
+use crate::operator::{CommandOutput, Operator};
 use crate::system::counting_at_once;
 
 const STACK: &str = "dolomites";
@@ -92,7 +92,7 @@ impl Stack {
         (said.code, said.json())
     }
 
-    async fn run(&self, words: &[&str]) -> Said {
+    async fn run(&self, words: &[&str]) -> CommandOutput {
         let said = self
             .operator
             .skictl(&[words, &["--yes", "--wait"]].concat())
@@ -140,7 +140,10 @@ async fn each_refusal_of_ec2_has_its_words_and_its_exit_code() {
     let why = &refused["refusals"][0];
     assert_eq!(why["code"], "denied", "{refused:#}");
     assert!(
-        why["why"].as_str().unwrap().contains("ec2:StartInstances"),
+        why["reason"]
+            .as_str()
+            .unwrap()
+            .contains("ec2:StartInstances"),
         "{refused:#}"
     );
 
@@ -164,9 +167,9 @@ async fn each_refusal_of_ec2_has_its_words_and_its_exit_code() {
 
     // A number was meant: the next one, in the zone that has room.
     let (code, done) = stack.says("scale worker=2").await;
-    let codes = vec!["no_capacity", "done"];
+    let codes = vec!["no_capacity", "succeeded"];
     assert_eq!((code, steps(&done).0), (0, codes), "{done:#}");
-    let instead = &done["outcome"]["steps"][0]["instead"];
+    let instead = &done["outcome"]["steps"][0]["started_instead"];
     assert_eq!(*instead, id(2), "{done:#}");
     assert!(stack.is_running(2) && stack.starts() == 1);
 
@@ -188,7 +191,7 @@ async fn each_refusal_of_ec2_has_its_words_and_its_exit_code() {
     let few = Ec2Fault::error(Ec2Action::StartInstances, "RequestLimitExceeded").times(3);
     stack.ec2.inject(few);
     let (code, done) = stack.says(&start).await;
-    assert_eq!((code, steps(&done).0), (0, vec!["done"]), "{done:#}");
+    assert_eq!((code, steps(&done).0), (0, vec!["succeeded"]), "{done:#}");
 }
 
 #[tokio::test]
@@ -201,8 +204,8 @@ async fn one_bad_id_in_ten_is_one_failure_in_ten() {
     assert_eq!(code, 3, "{done:#}");
     let steps = done["outcome"]["steps"].as_array().unwrap();
     for step in steps {
-        let is_bad = step["action"]["to"] == *id(7);
-        let expected = if is_bad { "wrong_state" } else { "done" };
+        let is_bad = step["action"]["target"] == *id(7);
+        let expected = if is_bad { "wrong_state" } else { "succeeded" };
         assert_eq!(step["code"], expected, "{step:#}");
     }
     assert_eq!((steps.len(), stack.starts()), (10, 9));

@@ -11,7 +11,7 @@ const ROLES: [&str; 3] = ["api", "worker", "console"];
 /// Where the units expect `skictl`.
 const INSTALLED: &str = "/usr/local/bin/skictl";
 /// Most exposure of a unit by `systemd-analyze security`, in tenths: 0 is shut in, 100 may do everything.
-const MOST_EXPOSURE: &str = "20";
+const MAX_EXPOSURE: &str = "20";
 
 fn unit(role: &str) -> (PathBuf, String) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
@@ -68,7 +68,7 @@ fn systemd_understands_every_line() {
 
 #[test]
 fn what_runs_is_shut_in() {
-    let threshold = format!("--threshold={MOST_EXPOSURE}");
+    let threshold = format!("--threshold={MAX_EXPOSURE}");
     for role in ROLES {
         let (file, _) = unit(role);
         let output = analyze(

@@ -7,15 +7,15 @@ use std::time::Duration;
 use argon2::{Argon2, PasswordHash, PasswordHasher, PasswordVerifier};
 use tokio::sync::Semaphore;
 
-/// Passwords that are looked at at once. Each takes 19 MiB and some 20 ms of a core.
+/// Passwords checked at once. Each takes 19 MiB and about 20 ms of a core.
 const AT_ONCE: usize = 2;
-/// How long a login waits for those before it.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// Fewest and most bytes of a password.
+/// How long a login waits for earlier ones.
+const TIMEOUT: Duration = Duration::from_secs(5);
+/// Minimum and maximum length of a password, in bytes.
 pub(crate) const BYTES: std::ops::RangeInclusive<usize> = 10..=1024;
 
-/// For names that nobody has, so that they take as long as others.
-static NOBODY: LazyLock<String> = LazyLock::new(|| hash("nobody").unwrap_or_default());
+/// For unknown user names, so that they take as long as others.
+static NOBODY: LazyLock<String> = LazyLock::new(|| hash("unknown user").unwrap_or_default());
 
 /// Checks and hashes passwords.
 #[derive(Debug)]
@@ -24,14 +24,14 @@ pub(crate) struct Passwords {
     computed: Arc<AtomicU64>,
 }
 
-/// Why a password was not looked at.
+/// Why a password was not checked.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PasswordError {
-    /// Too many others wait.
-    #[error("too many passwords are being checked; try again in a few seconds")]
+    /// Too many others are waiting.
+    #[error("too many passwords are being checked; retry in a few seconds")]
     Busy,
-    /// The library could not.
-    #[error("the password could not be hashed")]
+    /// The library failed.
+    #[error("cannot hash the password")]
     Hash,
 }
 
@@ -45,14 +45,14 @@ impl Default for Passwords {
 }
 
 impl Passwords {
-    /// The hash to keep of a password.
+    /// The hash of a password, for storage.
     pub(crate) async fn hash(&self, password: String) -> Result<String, PasswordError> {
         self.compute(move || hash(&password))
             .await?
             .ok_or(PasswordError::Hash)
     }
 
-    /// Whether the password is the one of this hash. Without a hash it takes as long, and is not.
+    /// Whether the password matches this hash. Without a hash it takes as long and returns false.
     pub(crate) async fn is_right(
         &self,
         password: String,
@@ -81,13 +81,13 @@ impl Passwords {
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, PasswordError> {
         let place = Arc::clone(&self.places).acquire_owned();
-        let place = tokio::time::timeout(PATIENCE, place).await;
+        let place = tokio::time::timeout(TIMEOUT, place).await;
         let Ok(Ok(place)) = place else {
             return Err(PasswordError::Busy);
         };
         let computed = Arc::clone(&self.computed);
         let working = tokio::task::spawn_blocking(move || {
-            // Kept until the work is done, also when nobody waits for it any more.
+            // Kept until the work is done, even if the request was cancelled.
             let _place = place;
             computed.fetch_add(1, Ordering::Relaxed);
             work()

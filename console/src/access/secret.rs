@@ -1,13 +1,13 @@
-//! Secrets: 256 random bits as 64 hexadecimal digits behind a word by which a leaked one is recognised. Only their SHA-256 is
-//! kept: from 256 random bits nobody guesses, so that a slow hash would protect nothing.
+//! Secrets: 256 random bits as 64 hexadecimal digits, after a prefix by which a leaked secret is recognised. Only their
+//! SHA-256 is stored: 256 random bits cannot be guessed, so a slow hash would not add protection.
 
 use data_encoding::{BASE32_NOPAD, HEXLOWER};
 use sha2::{Digest, Sha256};
 use skilift_core::control::ingest_key;
 
-/// What every API token begins with.
+/// Prefix of every API token.
 const TOKEN_PREFIX: &str = "ski_token_";
-/// Random bytes of a login code: 60 bits and more, of which a few hundred can be tried while it counts.
+/// Random bytes of a login code: more than 60 bits, of which a few hundred guesses are possible while it is valid.
 const CODE_BYTES: usize = 10;
 
 /// A new API token.
@@ -25,13 +25,13 @@ fn prefixed(prefix: &str) -> String {
     format!("{prefix}{}", HEXLOWER.encode(&bits))
 }
 
-/// A name that nothing else has, by which a secret is known.
+/// A unique id of a secret.
 pub(crate) fn id(kind: char) -> String {
     let bits: [u8; 5] = rand::random();
     format!("{kind}{}", HEXLOWER.encode(&bits))
 }
 
-/// A new login code, in groups of four for who types it.
+/// A new login code, in groups of four for easier typing.
 pub(crate) fn login_code() -> String {
     let bits: [u8; CODE_BYTES] = rand::random();
     let letters = BASE32_NOPAD.encode(&bits);
@@ -42,13 +42,13 @@ pub(crate) fn login_code() -> String {
     groups.join("-")
 }
 
-/// A code as it is compared: however it was typed.
+/// A code in normalised form for comparison.
 pub(crate) fn plain_code(code: &str) -> String {
     let typed = code.chars().filter(char::is_ascii_alphanumeric);
     typed.map(|c| c.to_ascii_uppercase()).collect()
 }
 
-/// The SHA-256 of a secret.
+/// The SHA-256 digest of a secret.
 pub(crate) fn digest(text: &str) -> [u8; 32] {
     Sha256::digest(text).into()
 }
@@ -58,7 +58,7 @@ pub(crate) fn digest_text(text: &str) -> String {
     HEXLOWER.encode(&digest(text))
 }
 
-/// Reads what [`digest_text`] wrote; `None` where it did not.
+/// Parses the output of [`digest_text`]; `None` for other text.
 pub(crate) fn read_digest(text: &str) -> Option<[u8; 32]> {
     HEXLOWER.decode(text.as_bytes()).ok()?.try_into().ok()
 }

@@ -11,24 +11,24 @@ use super::extract::{ApiJson, ApiQuery, check_exact, limit};
 use crate::console::Console;
 use crate::view::audit::{AuditEntry, AuditView};
 
-/// Lines that are looked at for one answer at most, when few of them fit.
-const MOST_READ: usize = 20_000;
-/// Lines that are read at once.
+/// Maximum entries read per query, when few of them match.
+const MAX_READ: usize = 20_000;
+/// Entries per read.
 const PAGE: usize = 500;
 
-/// Which lines are wanted.
+/// Query of audit entries.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct AuditQuery {
-    /// Only lines with smaller numbers.
+    /// Only entries with smaller numbers.
     #[param(maximum = 9007199254740991_i64)]
     before: Option<u64>,
-    /// At most so many; left out: 50.
+    /// Maximum number; default 50.
     #[param(minimum = 1, maximum = 500)]
     limit: Option<usize>,
-    /// Only what this user or token did.
+    /// Only actions of this user or token.
     who: Option<String>,
-    /// Only this: "login", "plan", "apply".
+    /// Only this action: "login", "plan", "apply".
     action: Option<String>,
 }
 
@@ -53,7 +53,7 @@ pub(crate) async fn audit(
 
 fn read(console: &Console, query: &AuditQuery, limit: usize) -> Result<AuditView, ApiError> {
     let fits = |line: &AuditEntry| {
-        query.who.as_ref().is_none_or(|who| line.who == *who)
+        query.who.as_ref().is_none_or(|who| line.actor == *who)
             && query
                 .action
                 .as_ref()
@@ -61,7 +61,7 @@ fn read(console: &Console, query: &AuditQuery, limit: usize) -> Result<AuditView
     };
     let mut entries = Vec::new();
     let mut before = query.before.unwrap_or(u64::MAX);
-    for _ in 0..MOST_READ / PAGE {
+    for _ in 0..MAX_READ / PAGE {
         let lines = console.state.audit_before(before, PAGE)?;
         let is_end = lines.len() < PAGE;
         for line in lines {

@@ -1,4 +1,4 @@
-//! Who asks, and whether he may.
+//! Authentication of callers, and role checks.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -17,37 +17,38 @@ use crate::view::access::UserRole;
 
 /// The scheme of the header `Authorization`.
 const SCHEME: &str = "Bearer ";
-/// How much of a user agent is kept, in characters.
+/// Maximum stored length of a user agent, in characters.
 const AGENT_CHARS: usize = 100;
 
-/// What stands before a handler.
+/// The role check of a route.
 #[derive(Clone)]
-pub(crate) struct Door {
+pub(crate) struct RoutePolicy {
     pub(crate) console: Arc<Console>,
-    /// The smallest role that may pass; `None` where everybody may.
+    /// The lowest role that may pass; `None` if the route is public.
     pub(crate) role: Option<UserRole>,
-    /// What is behind it.
+    /// The method of the route.
     pub(crate) method: &'static str,
     pub(crate) path: &'static str,
 }
 
-/// Lets a request pass when who asks may. Handlers find him as [`Caller`], and where he is as [`Origin`].
-pub(crate) async fn admit(
-    State(door): State<Door>,
+/// Lets a request pass if the caller has the required role. Handlers receive the caller as [`Caller`] and the address as
+/// [`Origin`].
+pub(crate) async fn authorize(
+    State(policy): State<RoutePolicy>,
     mut request: Request,
     next: Next,
 ) -> Result<Response, ApiError> {
-    let from = origin(&door.console, &request);
-    if let Some(role) = door.role {
-        let caller = identify(&door.console, request.headers(), from.clone())?;
+    let from = origin(&policy.console, &request);
+    if let Some(role) = policy.role {
+        let caller = authenticate(&policy.console, request.headers(), from.clone())?;
         if caller.role < role {
             let why = format!(
-                "this asks for the role {role}; {} is {}",
+                "this requires the role {role}; {} has the role {}",
                 caller.name, caller.role
             );
-            let mut line = audit::by(&caller, "ask");
-            line.target = Some(format!("{} {}", door.method, door.path));
-            audit::note_refusal(&door.console, &caller, line, &why).await?;
+            let mut line = audit::by(&caller, "request");
+            line.target = Some(format!("{} {}", policy.method, policy.path));
+            audit::record_refusal(&policy.console, &caller, audit::denied(line, &why)).await?;
             return Err(ApiError::forbidden(why));
         }
         request.extensions_mut().insert(caller);
@@ -56,22 +57,19 @@ pub(crate) async fn admit(
     Ok(next.run(request).await)
 }
 
-fn identify(console: &Console, headers: &HeaderMap, from: Origin) -> Result<Caller, ApiError> {
+fn authenticate(console: &Console, headers: &HeaderMap, from: Origin) -> Result<Caller, ApiError> {
     let shown = headers.get(header::AUTHORIZATION).ok_or_else(|| {
         ApiError::unauthenticated(
-            "show a token, as Authorization: Bearer ...; `skictl login` gets one",
+            "missing token; send `Authorization: Bearer …` (run `skictl login` to get one)",
         )
     })?;
     let token = shown
         .to_str()
         .ok()
         .and_then(|text| text.strip_prefix(SCHEME));
-    let known = token.and_then(|token| console.access.who_shows(token.trim()));
-    let (name, role, token) = known.ok_or_else(|| {
-        ApiError::unauthenticated(
-            "this token counts no more, or never did; `skictl login` gets another",
-        )
-    })?;
+    let known = token.and_then(|token| console.access.authenticate(token.trim()));
+    let (name, role, token) = known
+        .ok_or_else(|| ApiError::unauthenticated("invalid or expired token; run `skictl login`"))?;
     Ok(Caller {
         name,
         role,
@@ -80,7 +78,7 @@ fn identify(console: &Console, headers: &HeaderMap, from: Origin) -> Result<Call
     })
 }
 
-/// Where a request comes from: the nearest proxy's word where one is trusted, else the connection.
+/// Source of a request: from the header of a trusted proxy, else from the connection.
 fn origin(console: &Console, request: &Request) -> Origin {
     let headers = request.headers();
     let forwarded = || -> Option<IpAddr> {
@@ -107,7 +105,7 @@ impl<S: Sync> FromRequestParts<S> for Caller {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
         let caller = parts.extensions.get().cloned();
         caller
-            .ok_or_else(|| ApiError::internal("a handler that asks who asks stands behind no door"))
+            .ok_or_else(|| ApiError::internal("a handler that needs the caller has no role check"))
     }
 }
 

@@ -1,4 +1,4 @@
-//! How a refusal looks: always [`Problem`], with the status that belongs to its kind.
+//! Error responses: always a [`Problem`], with the status of its kind.
 
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -15,19 +15,19 @@ use crate::view::{Problem, ProblemCode};
 /// Longest message, in characters.
 const MESSAGE_CHARS: usize = 1_000;
 
-/// Why a request is not answered as it wished.
+/// Why a request failed.
 #[derive(Debug)]
 pub(crate) struct ApiError {
     status: StatusCode,
     problem: Problem,
-    /// After how many seconds it is worth trying again.
+    /// Seconds after which a retry makes sense.
     retry_after_s: Option<u64>,
 }
 
 impl ApiError {
     fn new(code: ProblemCode, message: impl Into<String>) -> Self {
         let mut message = message.into();
-        // It may repeat what was sent.
+        // The message may contain request data.
         let end = message.char_indices().nth(MESSAGE_CHARS);
         message.truncate(end.map_or(message.len(), |(end, _)| end));
         Self {
@@ -37,27 +37,27 @@ impl ApiError {
         }
     }
 
-    /// The request cannot be understood.
+    /// The request is invalid.
     pub(crate) fn invalid(message: impl Into<String>) -> Self {
         Self::new(ProblemCode::Invalid, message)
     }
 
-    /// Who asks is not known.
+    /// The caller is not authenticated.
     pub(crate) fn unauthenticated(message: impl Into<String>) -> Self {
         Self::new(ProblemCode::Unauthenticated, message)
     }
 
-    /// Who asks may not do this.
+    /// The caller's role does not permit this.
     pub(crate) fn forbidden(message: impl Into<String>) -> Self {
         Self::new(ProblemCode::Forbidden, message)
     }
 
-    /// There is no such thing.
+    /// Not found.
     pub(crate) fn not_found(message: impl Into<String>) -> Self {
         Self::new(ProblemCode::NotFound, message)
     }
 
-    /// It was changed meanwhile.
+    /// It was changed in the meantime.
     pub(crate) fn conflict(message: impl Into<String>) -> Self {
         Self::new(ProblemCode::Conflict, message)
     }
@@ -75,7 +75,7 @@ impl ApiError {
         }
     }
 
-    /// Something that it needs cannot be reached.
+    /// A required service is unavailable.
     pub(crate) fn unavailable(message: impl Into<String>) -> Self {
         Self {
             retry_after_s: Some(1),
@@ -83,19 +83,19 @@ impl ApiError {
         }
     }
 
-    /// A fault of ours. The cause goes to the log alone.
+    /// An internal error. The cause is only logged.
     pub(crate) fn internal(cause: impl std::fmt::Display) -> Self {
-        tracing::error!("a request failed through our own fault: {cause}");
+        tracing::error!("internal error: {cause}");
         Self::new(
             ProblemCode::Internal,
-            "the console made a mistake; its log says more",
+            "internal error; see the console's log",
         )
     }
 
     pub(crate) fn method_not_allowed() -> Self {
         Self {
             status: StatusCode::METHOD_NOT_ALLOWED,
-            ..Self::invalid("this URL knows other methods; the header Allow names them")
+            ..Self::invalid("method not allowed (see Allow header)")
         }
     }
 
@@ -104,7 +104,12 @@ impl ApiError {
         Self { status, ..self }
     }
 
-    /// What it says.
+    /// Whether the caller's role does not permit it.
+    pub(crate) fn is_forbidden(&self) -> bool {
+        self.problem.code == ProblemCode::Forbidden
+    }
+
+    /// The message.
     pub(crate) fn message(&self) -> &str {
         &self.problem.message
     }
@@ -156,8 +161,8 @@ impl From<&StoreError> for ApiError {
         match error {
             StoreError::Corrupt { .. } => Self::internal(chain(error)),
             error => {
-                tracing::debug!("a question to the store failed: {}", chain(error));
-                Self::unavailable(format!("the store does not answer: {error}"))
+                tracing::debug!("a query to the store failed: {}", chain(error));
+                Self::unavailable(format!("store unavailable: {error}"))
             }
         }
     }

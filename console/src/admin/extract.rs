@@ -1,4 +1,4 @@
-//! How requests are read: every refusal is a [`Problem`](crate::view::Problem) that says what is wrong.
+//! Request parsing: every error is a [`Problem`](crate::view::Problem) with a description.
 
 use std::time::Duration;
 
@@ -12,12 +12,12 @@ use serde::de::DeserializeOwned;
 
 use super::error::ApiError;
 
-/// Largest body, in bytes.
+/// Maximum body size, in bytes.
 const MAX_BYTES: usize = 256 * 1024;
-/// How long a body may take to arrive.
+/// Timeout of a body upload.
 const ARRIVAL: Duration = Duration::from_secs(10);
 
-/// A JSON body: of a request, or of an answer.
+/// A JSON body of a request or a response.
 pub(crate) struct ApiJson<T>(pub(crate) T);
 
 impl<S: Sync, T: DeserializeOwned> FromRequest<S> for ApiJson<T> {
@@ -28,33 +28,33 @@ impl<S: Sync, T: DeserializeOwned> FromRequest<S> for ApiJson<T> {
         let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
         let essence = kind.split(';').next().unwrap_or_default().trim();
         if !essence.eq_ignore_ascii_case("application/json") {
-            let problem = ApiError::invalid("send the header Content-Type: application/json");
+            let problem =
+                ApiError::invalid("the header `Content-Type: application/json` is required");
             return Err(problem.with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE));
         }
         let collecting = Limited::new(request.into_body(), MAX_BYTES).collect();
         let Ok(collected) = tokio::time::timeout(ARRIVAL, collecting).await else {
-            let problem = ApiError::invalid("the body did not arrive in time");
+            let problem = ApiError::invalid("body upload timed out");
             return Err(problem.with_status(StatusCode::REQUEST_TIMEOUT));
         };
         let body = collected.map_err(|error| {
             if error.is::<http_body_util::LengthLimitError>() {
                 let problem =
-                    ApiError::invalid(format!("the body has more than {MAX_BYTES} bytes"));
+                    ApiError::invalid(format!("the body is larger than {MAX_BYTES} bytes"));
                 problem.with_status(StatusCode::PAYLOAD_TOO_LARGE)
             } else {
-                ApiError::invalid(format!("the body was cut off: {error}"))
+                ApiError::invalid(format!("the body is incomplete: {error}"))
             }
         })?;
         let bytes = body.to_bytes();
-        // serde would take an array for an object whose fields come in order.
+        // serde would accept an array as an object with its fields in order.
         if bytes.trim_ascii_start().starts_with(b"[") {
             return Err(ApiError::invalid(
-                "the body is an array instead of an object",
+                "the body must be an object, not an array",
             ));
         }
         let parsed = serde_json::from_slice(&bytes);
-        let parsed =
-            parsed.map_err(|error| ApiError::invalid(format!("the body cannot be used: {error}")));
+        let parsed = parsed.map_err(|error| ApiError::invalid(format!("invalid body: {error}")));
         Ok(Self(parsed?))
     }
 }
@@ -65,20 +65,20 @@ impl<T: Serialize> IntoResponse for ApiJson<T> {
             Ok(json) => {
                 let headers = [
                     (header::CONTENT_TYPE, "application/json"),
-                    // Answers hold secrets, once, and numbers that are old in a second.
+                    // Responses may contain secrets, and numbers that are outdated after a second.
                     (header::CACHE_CONTROL, "no-store"),
                 ];
                 (headers, json).into_response()
             }
             Err(error) => {
-                tracing::error!("an answer cannot be written as JSON: {error}");
+                tracing::error!("cannot serialize a response as JSON: {error}");
                 StatusCode::INTERNAL_SERVER_ERROR.into_response()
             }
         }
     }
 }
 
-/// What stands in the URL's path.
+/// Parameters of the URL path.
 pub(crate) struct ApiPath<T>(pub(crate) T);
 
 impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for ApiPath<T> {
@@ -94,7 +94,7 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for ApiPath
     }
 }
 
-/// What stands behind the URL's question mark.
+/// Query parameters of the URL.
 pub(crate) struct ApiQuery<T>(pub(crate) T);
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for ApiQuery<T> {
@@ -109,20 +109,20 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for ApiQuery<T> {
     }
 }
 
-/// The greatest number that every reader of JSON knows exactly.
-const MOST_EXACT: u64 = (1 << 53) - 1;
+/// The greatest number that every JSON parser represents exactly.
+const MAX_EXACT: u64 = (1 << 53) - 1;
 
-/// Refuses a number that not every reader of JSON knows exactly.
+/// Rejects a number that not every JSON parser represents exactly.
 pub(super) fn check_exact(name: &str, number: Option<u64>) -> Result<(), ApiError> {
     match number {
-        Some(number) if number > MOST_EXACT => Err(ApiError::invalid(format!(
-            "{name} must be at most {MOST_EXACT}, not {number}"
+        Some(number) if number > MAX_EXACT => Err(ApiError::invalid(format!(
+            "{name} must be at most {MAX_EXACT}, not {number}"
         ))),
         _ => Ok(()),
     }
 }
 
-/// How many are wanted, from 1 to `most`.
+/// The limit of a query, from 1 to `most`.
 pub(crate) fn limit(wanted: Option<usize>, default: usize, most: usize) -> Result<usize, ApiError> {
     let wanted = wanted.unwrap_or(default);
     if (1..=most).contains(&wanted) {

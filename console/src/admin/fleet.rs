@@ -1,4 +1,4 @@
-//! The machines that nodes run on, and what they cost.
+//! The instances that nodes run on, and their cost.
 
 use std::sync::Arc;
 
@@ -11,13 +11,13 @@ use crate::fleet;
 use crate::view::cost::CostView;
 use crate::view::fleet::FleetView;
 
-/// The machines
+/// The instances
 #[utoipa::path(
     get,
     path = "/admin/v1/fleet",
     operation_id = "getFleet",
     tag = "Machines",
-    responses((status = 200, description = "The machines of the stack, as they were listed last", body = FleetView)),
+    responses((status = 200, description = "The instances of the stack, from the last listing", body = FleetView)),
 )]
 pub(crate) async fn fleet(
     State(console): State<Arc<Console>>,
@@ -25,13 +25,13 @@ pub(crate) async fn fleet(
     Ok(ApiJson(fleet::view(&console)?))
 }
 
-/// What the machines cost
+/// Cost of the instances
 #[utoipa::path(
     get,
     path = "/admin/v1/cost",
     operation_id = "getCost",
     tag = "Machines",
-    responses((status = 200, description = "What they cost an hour, and a million stored rides", body = CostView)),
+    responses((status = 200, description = "Cost per hour, and per million stored rides", body = CostView)),
 )]
 pub(crate) async fn cost(State(console): State<Arc<Console>>) -> ApiJson<CostView> {
     ApiJson(fleet::cost::view(&console))

@@ -1,4 +1,4 @@
-//! The way in and out.
+//! Login and logout.
 
 use std::sync::Arc;
 
@@ -18,16 +18,16 @@ use crate::view::Problem;
 use crate::view::access::{LoginRequest, LoginView, UserRole, WhoView};
 use crate::view::audit::AuditEntry;
 
-/// How much of a name that nobody has is kept in the audit, in characters.
+/// Maximum length of an unknown user name in the audit log, in characters.
 const NAME_CHARS: usize = 64;
-/// Most logins of one name at once: the oldest one ends when there would be more.
-const MOST_LOGINS: usize = 20;
-/// Who comes by a code has no name yet.
+/// Maximum sessions per user: a further login ends the oldest one.
+const MAX_LOGINS: usize = 20;
+/// The name of callers that log in with a code.
 const BY_CODE: &str = "login-code";
 
 /// Log in
 ///
-/// A name with its password, or a single-use code, gives a token for twelve hours.
+/// A user name and password, or a single-use code, are exchanged for a token that is valid for twelve hours.
 #[utoipa::path(
     post,
     path = "/admin/v1/login",
@@ -68,28 +68,31 @@ async fn by_password(
     } else {
         console.state.users.get(name.as_bytes())?
     };
-    let kept = user.as_ref().map(|user| user.password.clone());
+    let stored_hash = user.as_ref().map(|user| user.password.clone());
     let password = if is_too_long { String::new() } else { password };
     let is_right = console
         .access
         .passwords
-        .is_right(password, kept.clone())
+        .is_right(password, stored_hash.clone())
         .await?;
-    // The check took its time: whoever was removed or given another password meanwhile stays out.
-    let turn = console.desired.turn.lock().await;
+    // The check is slow: a user removed or given another password meanwhile is rejected.
+    let write_lock = console.desired.write_lock.lock().await;
     let user = console.state.users.get(name.as_bytes())?;
-    let user = user.filter(|user| Some(&user.password) == kept.as_ref());
+    let user = user.filter(|user| Some(&user.password) == stored_hash.as_ref());
     let (Some(mut user), true) = (user, is_right) else {
         return refuse(console, line, "wrong name or password").await;
     };
-    console.access.attempts.give_back(Some(name), from.address);
+    console
+        .access
+        .login_limiter
+        .give_back(Some(name), from.address);
     let mut changes = Changes::default();
     user.last_login_ms = Some(epoch_ms());
     console
         .state
         .users
         .put(&mut changes, name.as_bytes(), &user);
-    admit(console, name, user.role, line, (changes, turn)).await
+    create_session(console, name, user.role, line, (changes, write_lock)).await
 }
 
 async fn by_code(
@@ -100,25 +103,26 @@ async fn by_code(
     let line = attempt(&from, BY_CODE);
     take_attempt(console, &line, None, &from).await?;
     if !console.access.take_login_code(code) {
-        return refuse(console, line, "this code counts no more, or never did").await;
+        return refuse(console, line, "invalid or expired code").await;
     }
-    console.access.attempts.give_back(None, from.address);
-    let turn = console.desired.turn.lock().await;
-    let nothing_else = (Changes::default(), turn);
-    admit(console, BY_CODE, UserRole::Admin, line, nothing_else).await
+    console.access.login_limiter.give_back(None, from.address);
+    let write_lock = console.desired.write_lock.lock().await;
+    let nothing_else = (Changes::default(), write_lock);
+    create_session(console, BY_CODE, UserRole::Admin, line, nothing_else).await
 }
 
 fn attempt(from: &Origin, name: &str) -> AuditEntry {
     AuditEntry {
-        who: "unknown".to_owned(),
-        from: from.address.map(|address| address.to_string()),
-        agent: from.agent.clone(),
+        actor: "unknown".to_owned(),
+        source_ip: from.address.map(|address| address.to_string()),
+        user_agent: from.agent.clone(),
         target: Some(name.chars().take(NAME_CHARS).collect()),
         ..audit::own("login")
     }
 }
 
-/// Refuses before anything is looked at. Only the first refusal of a drought is told: a stranger must not fill the audit.
+/// Applies the rate limit before anything is checked. Only the first rejection of a series is audited, so that
+/// unauthenticated callers cannot fill the audit log.
 async fn take_attempt(
     console: &Console,
     line: &AuditEntry,
@@ -127,12 +131,12 @@ async fn take_attempt(
 ) -> Result<(), ApiError> {
     let taken = console
         .access
-        .attempts
+        .login_limiter
         .take(account, from.address, epoch_ms());
     let Err(refused) = taken else { return Ok(()) };
     let why = "too many attempts for this name or from this address; try again later";
-    if refused.is_news {
-        let line = audit::refused(line.clone(), why);
+    if refused.should_log {
+        let line = audit::denied(line.clone(), why);
         let writing = console
             .state
             .commit("audit a refusal", Changes::default(), vec![line]);
@@ -142,7 +146,7 @@ async fn take_attempt(
 }
 
 async fn refuse<T>(console: &Console, line: AuditEntry, why: &str) -> Result<T, ApiError> {
-    let line = audit::refused(line, why);
+    let line = audit::denied(line, why);
     let writing = console
         .state
         .commit("audit a refusal", Changes::default(), vec![line]);
@@ -150,25 +154,26 @@ async fn refuse<T>(console: &Console, line: AuditEntry, why: &str) -> Result<T, 
     Err(ApiError::unauthenticated(why))
 }
 
-/// Gives a token to who was found to be right, and writes with it what else changes. Nobody's access changes meanwhile.
-async fn admit(
+/// Creates a session for an authenticated caller, and commits it together with other changes. The write lock prevents
+/// changes of access meanwhile.
+async fn create_session(
     console: &Console,
     name: &str,
     role: UserRole,
     line: AuditEntry,
-    (mut changes, _turn): (Changes, MutexGuard<'_, ()>),
+    (mut changes, _write_lock): (Changes, MutexGuard<'_, ()>),
 ) -> Result<ApiJson<LoginView>, ApiError> {
     let mut logins: Vec<(String, Token)> = console.access.tokens();
     logins.retain(|(_, token)| token.login_of.as_deref() == Some(name));
     logins.sort_by_key(|(_, token)| token.made_at_ms);
-    let too_many = (logins.len() + 1).saturating_sub(MOST_LOGINS);
+    let too_many = (logins.len() + 1).saturating_sub(MAX_LOGINS);
     for (id, _) in &logins[..too_many] {
         console.state.tokens.remove(&mut changes, id.as_bytes());
     }
-    if too_many == 0 && console.access.tokens().len() >= access::MOST_TOKENS {
+    if too_many == 0 && console.access.tokens().len() >= access::MAX_TOKENS {
         return Err(ApiError::refused(format!(
-            "there are {} tokens and logins; revoke some",
-            access::MOST_TOKENS
+            "the limit of {} tokens and logins is reached; revoke unused tokens",
+            access::MAX_TOKENS
         )));
     }
     let (text, now) = (secret::token(), epoch_ms());
@@ -188,20 +193,20 @@ async fn admit(
         .tokens
         .put(&mut changes, id.as_bytes(), &token);
     let line = AuditEntry {
-        who: name.to_owned(),
+        actor: name.to_owned(),
         role: Some(role.to_string()),
         target: Some(id),
         ..line
     };
     console
         .state
-        .commit("log somebody in", changes, vec![line])
+        .commit("log a user in", changes, vec![line])
         .await?;
     console.access.reload(&console.state)?;
     Ok(ApiJson(LoginView {
         token: text,
         expires_at_ms: token.expires_at_ms,
-        who: WhoView {
+        user: WhoView {
             name: name.to_owned(),
             role,
             read_only: console.config.read_only,
@@ -211,13 +216,13 @@ async fn admit(
 
 /// Log out
 ///
-/// The token that is shown counts no more.
+/// The token of this request is revoked.
 #[utoipa::path(
     post,
     path = "/admin/v1/logout",
     operation_id = "logout",
     tag = "Access",
-    responses((status = 204, description = "The token counts no more")),
+    responses((status = 204, description = "The token is revoked")),
 )]
 pub(crate) async fn logout(
     State(console): State<Arc<Console>>,
@@ -225,11 +230,11 @@ pub(crate) async fn logout(
 ) -> Result<StatusCode, ApiError> {
     if caller.token == access::LOCAL {
         return Err(ApiError::refused(
-            "this token belongs to the console's process and ends with it",
+            "this token belongs to the console process and cannot be revoked; it expires when the console stops",
         ));
     }
     let mut changes = Changes::default();
-    let _turn = console.desired.turn.lock().await;
+    let _write_lock = console.desired.write_lock.lock().await;
     console
         .state
         .tokens
@@ -240,13 +245,13 @@ pub(crate) async fn logout(
     };
     console
         .state
-        .commit("log somebody out", changes, vec![line])
+        .commit("log a user out", changes, vec![line])
         .await?;
     console.access.reload(&console.state)?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Who you are
+/// The current user
 #[utoipa::path(
     get,
     path = "/admin/v1/whoami",

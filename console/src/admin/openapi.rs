@@ -1,5 +1,5 @@
-//! The documentation of the admin API, as `GET /admin/v1/openapi.json` gives it. Every handler documents itself; the refusals
-//! that all have in common are added here.
+//! The OpenAPI document of the admin API, served at `GET /admin/v1/openapi.json`. Every handler documents itself; error
+//! responses that all have in common are added here.
 
 use std::sync::LazyLock;
 
@@ -9,15 +9,15 @@ use utoipa::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Content, InfoBuilder, Ref, RefOr, ResponseBuilder, SecurityRequirement};
 
-use super::{access, audit, fleet, letters, login, plans, queue, settings, stats};
+use super::{access, audit, dead_letters, fleet, login, plans, queue, settings, stats};
 use crate::view::Problem;
 
-/// The scheme by which tokens are shown.
+/// Name of the security scheme.
 const TOKEN: &str = "token";
-/// What is open to everybody.
+/// Public URLs.
 const OPEN: [&str; 2] = ["/admin/v1/login", "/admin/v1/openapi.json"];
 
-/// What the handlers say of themselves.
+/// Descriptions of the handlers.
 #[derive(OpenApi)]
 #[openapi(
     paths(
@@ -31,8 +31,8 @@ const OPEN: [&str; 2] = ["/admin/v1/login", "/admin/v1/openapi.json"];
         queue::node,
         fleet::fleet,
         fleet::cost,
-        letters::letters,
-        letters::letter,
+        dead_letters::dead_letters,
+        dead_letters::dead_letter,
         settings::settings,
         settings::history,
         plans::make,
@@ -43,6 +43,9 @@ const OPEN: [&str; 2] = ["/admin/v1/login", "/admin/v1/openapi.json"];
         access::tokens,
         access::keys,
         stats::skier,
+        stats::resorts,
+        stats::seasons,
+        stats::days,
         stats::resort,
         stats::lifts,
         stats::hours,
@@ -51,12 +54,12 @@ const OPEN: [&str; 2] = ["/admin/v1/login", "/admin/v1/openapi.json"];
     ),
     components(schemas(Problem)),
     tags(
-        (name = "Access", description = "Who may do what."),
-        (name = "Queue and nodes", description = "What is observed."),
-        (name = "Machines", description = "What nodes run on, and what it costs."),
-        (name = "Settings and plans", description = "What shall be, how it changes, and who changed it."),
-        (name = "Stats", description = "What is known of skiers and resorts."),
-        (name = "Operation", description = "What the console tells of itself."),
+        (name = "Access", description = "Login, users, tokens and ingest keys."),
+        (name = "Queue and nodes", description = "Observed state of queue and nodes."),
+        (name = "Machines", description = "The instances that nodes run on, and their cost."),
+        (name = "Settings and plans", description = "Desired settings, changes and the audit log."),
+        (name = "Stats", description = "Statistics of skiers and resorts."),
+        (name = "Operation", description = "Information about the console itself."),
     )
 )]
 struct Handlers;
@@ -64,7 +67,7 @@ struct Handlers;
 /// The whole document, as JSON.
 pub(super) fn json() -> &'static str {
     static JSON: LazyLock<String> = LazyLock::new(|| {
-        // Names, numbers and text always serialise.
+        // Names, numbers and text can always be serialised.
         build().to_json().unwrap_or_default()
     });
     &JSON
@@ -76,8 +79,7 @@ fn build() -> utoipa::openapi::OpenApi {
         .title("Skilift console")
         .version(env!("CARGO_PKG_VERSION"))
         .description(Some(
-            "What operators see and change. Every change is a plan first: POST it to /plans, look at it, and apply it. Every \
-             refusal is JSON with a `message` and a `code`.",
+            "Monitor and change a stack. Every change is planned first: POST it to /plans, review the plan, and apply it. Every error is JSON with a `message` and a `code`.",
         ))
         .build();
     let components = document.components.get_or_insert_default();
@@ -94,19 +96,19 @@ fn build() -> utoipa::openapi::OpenApi {
                     .entry(status.to_owned())
                     .or_insert_with(|| RefOr::T(problem(why)));
             };
-            refuse("500", "A fault of the console; its log says more");
+            refuse("500", "Internal error; see the console's log");
             if takes_body {
-                refuse("400", "The body cannot be understood");
-                refuse("408", "The body did not arrive in time");
-                refuse("413", "The body is too long");
+                refuse("400", "The body is invalid");
+                refuse("408", "The body upload timed out");
+                refuse("413", "The body is too large");
                 refuse("415", "The body is not JSON");
                 refuse("422", "A guard refuses it");
             }
             if !OPEN.contains(&path.as_str()) {
-                refuse("401", "No token, or one that counts for nothing");
-                refuse("403", "The role is too small");
+                refuse("401", "The token is missing, invalid or expired");
+                refuse("403", "The role is not sufficient");
                 refuse("422", "A guard refuses it");
-                refuse("400", "The URL cannot be understood");
+                refuse("400", "The URL is invalid");
                 let needed = SecurityRequirement::new(TOKEN, Vec::<String>::new());
                 operation.security = Some(vec![needed]);
             }

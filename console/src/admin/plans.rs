@@ -15,7 +15,7 @@ use crate::view::plan::{ApplyRequest, OutcomeView, PlanView};
 
 /// Plan a change
 ///
-/// Nothing is changed by it. The plan says what would be, and counts for fifteen minutes.
+/// This changes nothing. The plan shows what would happen, and is valid for fifteen minutes.
 #[utoipa::path(
     post,
     path = "/admin/v1/plans",
@@ -24,9 +24,9 @@ use crate::view::plan::{ApplyRequest, OutcomeView, PlanView};
     request_body = Change,
     responses(
         (status = 200, description = "The plan", body = PlanView),
-        (status = 400, description = "A value is out of its range", body = Problem),
-        (status = 404, description = "What is to be changed is not there", body = Problem),
-        (status = 409, description = "It is not what the change expects", body = Problem),
+        (status = 400, description = "A value is out of range", body = Problem),
+        (status = 404, description = "The target of the change does not exist", body = Problem),
+        (status = 409, description = "The current state is not what the change expects", body = Problem),
         (status = 422, description = "It cannot be planned now", body = Problem),
     ),
 )]
@@ -38,7 +38,7 @@ pub(crate) async fn make(
     Ok(ApiJson(plan::make(&console, &caller, change).await?))
 }
 
-/// A plan, and what came of it
+/// A plan and its outcome
 #[utoipa::path(
     get,
     path = "/admin/v1/plans/{id}",
@@ -47,22 +47,22 @@ pub(crate) async fn make(
     params(("id" = String, Path, description = "Its id")),
     responses(
         (status = 200, description = "The plan", body = PlanView),
-        (status = 404, description = "There is no such plan", body = Problem),
+        (status = 404, description = "The plan does not exist", body = Problem),
     ),
 )]
 pub(crate) async fn plan(
     State(console): State<Arc<Console>>,
     ApiPath(id): ApiPath<String>,
 ) -> Result<ApiJson<PlanView>, ApiError> {
-    let found = plan::work::find(&console, &id)?;
-    let none = || ApiError::not_found(format!("there is no plan {id:?}"));
+    let found = plan::job::find(&console, &id)?;
+    let none = || ApiError::not_found(format!("plan {id:?} does not exist"));
     Ok(ApiJson(found.ok_or_else(none)?))
 }
 
 /// Apply a plan
 ///
-/// It goes on to its end when the connection breaks; the plan then tells what came of it. What takes longer than two seconds
-/// is answered with how far it is.
+/// The plan runs to its end even if the connection breaks; get the plan to see its outcome. If it takes longer than two
+/// seconds, the response contains the progress.
 #[utoipa::path(
     post,
     path = "/admin/v1/plans/{id}/apply",
@@ -71,10 +71,10 @@ pub(crate) async fn plan(
     params(("id" = String, Path, description = "Its id")),
     request_body = ApplyRequest,
     responses(
-        (status = 200, description = "What came of it", body = OutcomeView),
-        (status = 400, description = "A password is missing or has another length", body = Problem),
-        (status = 404, description = "There is no such plan", body = Problem),
-        (status = 409, description = "The plan is stale, or was applied before", body = Problem),
+        (status = 200, description = "The outcome or progress", body = OutcomeView),
+        (status = 400, description = "The password is missing or has an invalid length", body = Problem),
+        (status = 404, description = "The plan does not exist", body = Problem),
+        (status = 409, description = "The plan is stale, or was already applied", body = Problem),
         (status = 422, description = "A guard refuses it, or its confirmation is missing", body = Problem),
     ),
 )]

@@ -1,4 +1,4 @@
-//! What is observed: the queue, how it was, the books, the nodes. All of it was put together before anybody asked.
+//! The collected state: queue, history, reconciliation and nodes. All of it is collected in advance, not per request.
 
 use std::sync::Arc;
 
@@ -13,9 +13,9 @@ use super::extract::{ApiJson, ApiPath, ApiQuery, check_exact};
 use crate::console::Console;
 use crate::sampler::Snapshot;
 use crate::view::Problem;
-use crate::view::books::BooksView;
 use crate::view::nodes::{NodeView, NodesView};
 use crate::view::queue::{HistoryView, QueueView};
+use crate::view::reconciliation::ReconciliationView;
 
 /// The queue
 #[utoipa::path(
@@ -23,38 +23,38 @@ use crate::view::queue::{HistoryView, QueueView};
     path = "/admin/v1/queue",
     operation_id = "getQueue",
     tag = "Queue and nodes",
-    responses((status = 200, description = "How much waits, how fast it moves, how late rides are stored, and the books", body = QueueView)),
+    responses((status = 200, description = "Backlog, throughput, storage delay, and reconciliation", body = QueueView)),
 )]
 pub(crate) async fn queue(State(console): State<Arc<Console>>) -> Result<Response, ApiError> {
     Ok(json(latest(&console)?.queue_json.clone()))
 }
 
-/// The books
+/// Reconciliation
 #[utoipa::path(
     get,
-    path = "/admin/v1/books",
+    path = "/admin/v1/reconciliation",
     operation_id = "getBooks",
     tag = "Queue and nodes",
-    responses((status = 200, description = "The proof that no ride was lost", body = BooksView)),
+    responses((status = 200, description = "The proof that no accepted ride was lost", body = ReconciliationView)),
 )]
 pub(crate) async fn books(
     State(console): State<Arc<Console>>,
-) -> Result<ApiJson<BooksView>, ApiError> {
-    Ok(ApiJson(latest(&console)?.queue.books.clone()))
+) -> Result<ApiJson<ReconciliationView>, ApiError> {
+    Ok(ApiJson(latest(&console)?.queue.reconciliation.clone()))
 }
 
-/// Which points are wanted.
+/// Query of history points.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct HistoryQuery {
-    /// Seconds between two points: 1 for the last hour, 60 for the last week; left out: 1.
+    /// Seconds between two points: 1 for the last hour, 60 for the last week; default 1.
     step: Option<u64>,
-    /// Only points from this time on, in milliseconds since 1970.
+    /// Only points since this time, in milliseconds since 1970.
     #[param(maximum = 9007199254740991_i64)]
     since_ms: Option<u64>,
 }
 
-/// How the queue was
+/// History of the queue
 #[utoipa::path(
     get,
     path = "/admin/v1/queue/history",
@@ -63,7 +63,7 @@ pub(crate) struct HistoryQuery {
     params(HistoryQuery),
     responses(
         (status = 200, description = "Points", body = HistoryView),
-        (status = 400, description = "There is no such step", body = Problem),
+        (status = 400, description = "The step is not 1 or 60", body = Problem),
     ),
 )]
 pub(crate) async fn history(
@@ -78,7 +78,7 @@ pub(crate) async fn history(
     }
     check_exact("since_ms", query.since_ms)?;
     let since_ms = query.since_ms.unwrap_or(0);
-    Ok(ApiJson(console.observed.history(step, since_ms)))
+    Ok(ApiJson(console.monitor.history(step, since_ms)))
 }
 
 /// The nodes
@@ -87,7 +87,7 @@ pub(crate) async fn history(
     path = "/admin/v1/nodes",
     operation_id = "getNodes",
     tag = "Queue and nodes",
-    responses((status = 200, description = "What each shall do beside what it does", body = NodesView)),
+    responses((status = 200, description = "Actual and desired state of each node", body = NodesView)),
 )]
 pub(crate) async fn nodes(State(console): State<Arc<Console>>) -> Result<Response, ApiError> {
     Ok(json(latest(&console)?.nodes_json.clone()))
@@ -102,7 +102,7 @@ pub(crate) async fn nodes(State(console): State<Arc<Console>>) -> Result<Respons
     params(("id" = String, Path, description = "Its name")),
     responses(
         (status = 200, description = "The node", body = NodeView),
-        (status = 404, description = "No such node was heard", body = Problem),
+        (status = 404, description = "Node unknown: no heartbeat received", body = Problem),
     ),
 )]
 pub(crate) async fn node(
@@ -111,13 +111,17 @@ pub(crate) async fn node(
 ) -> Result<ApiJson<NodeView>, ApiError> {
     let latest = latest(&console)?;
     let found = latest.nodes.nodes.iter().find(|node| node.id == id);
-    let none = || ApiError::not_found(format!("no node {id:?} was heard; see `skictl nodes`"));
+    let none = || {
+        ApiError::not_found(format!(
+            "node {id:?} is unknown: no heartbeat received; see `skictl nodes`"
+        ))
+    };
     Ok(ApiJson(found.ok_or_else(none)?.clone()))
 }
 
 fn latest(console: &Console) -> Result<Arc<Snapshot>, ApiError> {
-    let not_yet = || ApiError::unavailable("the console has only just started; ask again");
-    console.observed.latest().ok_or_else(not_yet)
+    let not_yet = || ApiError::unavailable("the console has just started; retry in a moment");
+    console.monitor.latest().ok_or_else(not_yet)
 }
 
 fn json(body: Vec<u8>) -> Response {

@@ -1,4 +1,4 @@
-//! Every URL of the admin API, with the smallest role that may ask for it.
+//! Every URL of the admin API, with the lowest role that may call it.
 
 use std::sync::Arc;
 
@@ -8,14 +8,14 @@ use axum::http::Uri;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodRouter, get, post};
 
-use super::auth::{Door, admit};
+use super::auth::{RoutePolicy, authorize};
 use super::error::ApiError;
-use super::{access, audit, fleet, letters, login, openapi, plans, queue, settings, stats};
+use super::{access, audit, dead_letters, fleet, login, openapi, plans, queue, settings, stats};
 use crate::console::Console;
 use crate::view::access::UserRole;
 use crate::view::access::UserRole::{Operator, Viewer};
 
-/// What every URL begins with.
+/// Prefix of every URL.
 const PREFIX: &str = "/admin/v1";
 
 /// The admin API.
@@ -23,42 +23,45 @@ pub(crate) fn router(console: Arc<Console>) -> Router {
     routes(console).build()
 }
 
-/// What there is, and who may ask for it. The same table stands in `docs/operations.md`.
+/// All routes and their required roles. `docs/operations.md` has the same table.
 #[rustfmt::skip]
 fn routes(console: Arc<Console>) -> Routes {
     Routes::new(console)
-        // The way in and out
+        // Login and logout
         .post(None,         "/login",  login::login)
         .post(Some(Viewer), "/logout", login::logout)
         .get(Some(Viewer),  "/whoami", login::whoami)
-        // What is
+        // Observed state
         .get(Some(Viewer),  "/queue", queue::queue)
         .get(Some(Viewer),  "/queue/history", queue::history)
-        .get(Some(Viewer),  "/books", queue::books)
+        .get(Some(Viewer),  "/reconciliation", queue::books)
         .get(Some(Viewer),  "/nodes", queue::nodes)
         .get(Some(Viewer),  "/nodes/{id}", queue::node)
-        .get(Some(Viewer),  "/letters", letters::letters)
-        .get(Some(Viewer),  "/letters/{id}", letters::letter)
+        .get(Some(Viewer),  "/dead-letters", dead_letters::dead_letters)
+        .get(Some(Viewer),  "/dead-letters/{id}", dead_letters::dead_letter)
         .get(Some(Viewer),  "/fleet", fleet::fleet)
         .get(Some(Viewer),  "/cost", fleet::cost)
-        // What shall be, and how it changes
+        // Settings and changes
         .get(Some(Viewer),    "/settings", settings::settings)
         .get(Some(Viewer),    "/settings/{section}/history", settings::history)
         .post(Some(Operator), "/plans", plans::make)
         .get(Some(Viewer),    "/plans/{id}", plans::plan)
         .post(Some(Operator), "/plans/{id}/apply", plans::apply)
         .get(Some(Viewer),    "/audit", audit::audit)
-        // What is known of skiers and resorts
+        // Statistics of skiers and resorts
         .get(Some(Viewer),  "/stats/skiers/{skier}", stats::skier)
+        .get(Some(Viewer),  "/stats/resorts", stats::resorts)
+        .get(Some(Viewer),  "/stats/resorts/{resort}/seasons", stats::seasons)
+        .get(Some(Viewer),  "/stats/resorts/{resort}/seasons/{season}/days", stats::days)
         .get(Some(Viewer),  "/stats/resorts/{resort}/seasons/{season}/days/{day}", stats::resort)
         .get(Some(Viewer),  "/stats/resorts/{resort}/seasons/{season}/days/{day}/lifts", stats::lifts)
         .get(Some(Viewer),  "/stats/resorts/{resort}/seasons/{season}/days/{day}/hours", stats::hours)
         .get(Some(Viewer),  "/stats/resorts/{resort}/seasons/{season}/days/{day}/top", stats::top)
-        // Who may
+        // Users, tokens and keys
         .get(Some(Viewer),  "/users", access::users)
         .get(Some(Viewer),  "/tokens", access::tokens)
         .get(Some(Viewer),  "/keys", access::keys)
-        // The description of all this
+        // The OpenAPI document
         .get(None,          "/openapi.json", openapi::document)
 }
 
@@ -76,7 +79,7 @@ pub(crate) fn endpoints(console: Arc<Console>) -> Vec<Endpoint> {
     routes(console).listed
 }
 
-/// Puts routes together, each behind its door.
+/// Builds the router; each route gets its role check.
 struct Routes {
     router: Router<Arc<Console>>,
     #[cfg(test)]
@@ -119,7 +122,7 @@ impl Routes {
         path: &'static str,
         methods: MethodRouter<Arc<Console>>,
     ) -> Self {
-        let door = Door {
+        let policy = RoutePolicy {
             console: Arc::clone(&self.console),
             role,
             method,
@@ -127,8 +130,8 @@ impl Routes {
         };
         #[cfg(test)]
         self.listed.push(Endpoint { method, path, role });
-        let door = from_fn_with_state(door, admit);
-        let guarded = methods.layer(door).fallback(method_not_allowed);
+        let policy = from_fn_with_state(policy, authorize);
+        let guarded = methods.layer(policy).fallback(method_not_allowed);
         self.router = self.router.route(&format!("{PREFIX}{path}"), guarded);
         self
     }
@@ -140,9 +143,7 @@ impl Routes {
 
 async fn unknown_url(uri: Uri) -> ApiError {
     let shown: String = uri.path().chars().take(100).collect();
-    ApiError::not_found(format!(
-        "there is nothing at {shown}; {PREFIX}/openapi.json lists what there is"
-    ))
+    ApiError::not_found(format!("{shown} not found; see {PREFIX}/openapi.json"))
 }
 
 async fn method_not_allowed() -> ApiError {

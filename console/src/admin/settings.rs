@@ -12,7 +12,7 @@ use crate::console::Console;
 use crate::view::Problem;
 use crate::view::settings::{Section, SettingsHistoryView, SettingsView};
 
-/// Each section as it shall be
+/// The desired settings of each section
 #[utoipa::path(
     get,
     path = "/admin/v1/settings",
@@ -26,11 +26,11 @@ pub(crate) async fn settings(
     Ok(ApiJson(crate::settings::view(&console)?))
 }
 
-/// How many versions are wanted.
+/// Query of versions.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct HistoryQuery {
-    /// At most so many; left out: 50.
+    /// Maximum number; default 50.
     #[param(minimum = 1, maximum = 1000)]
     limit: Option<usize>,
 }
@@ -44,7 +44,7 @@ pub(crate) struct HistoryQuery {
     params(("section" = Section, Path, description = "Which"), HistoryQuery),
     responses(
         (status = 200, description = "Its versions", body = SettingsHistoryView),
-        (status = 400, description = "No such section", body = Problem),
+        (status = 400, description = "Unknown section", body = Problem),
     ),
 )]
 pub(crate) async fn history(

@@ -1,4 +1,4 @@
-//! What is known of skiers and resorts.
+//! Statistics of skiers and resorts.
 
 use std::sync::Arc;
 
@@ -13,15 +13,17 @@ use super::extract::{ApiJson, ApiPath, ApiQuery, limit};
 use crate::console::Console;
 use crate::stats;
 use crate::view::Problem;
-use crate::view::stats::{HourStats, LiftStats, ResortStats, SkierStats, TopStats};
+use crate::view::stats::{
+    DayList, HourStats, LiftStats, ResortList, ResortStats, SeasonList, SkierStats, TopStats,
+};
 
-/// A day in the URL's path, each number as it was written.
+/// A day in the URL path, with each number as it was sent.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Path)]
 pub(crate) struct DayPath {
     /// The resort, from 1 to 65535.
     resort: String,
-    /// The season, as "2025".
+    /// The season, for example "2025".
     season: String,
     /// The day of the season, from 1.
     day: String,
@@ -37,6 +39,68 @@ impl DayPath {
     }
 }
 
+/// Resorts with rides
+#[utoipa::path(
+    get,
+    path = "/admin/v1/stats/resorts",
+    operation_id = "listResorts",
+    tag = "Stats",
+    responses(
+        (status = 200, description = "Resorts by ID; empty if there are none", body = ResortList),
+        (status = 503, description = "The store is unavailable", body = Problem),
+    ),
+)]
+pub(crate) async fn resorts(
+    State(console): State<Arc<Console>>,
+) -> Result<ApiJson<ResortList>, ApiError> {
+    Ok(ApiJson(stats::resorts(&console).await?))
+}
+
+/// Seasons of a resort
+#[utoipa::path(
+    get,
+    path = "/admin/v1/stats/resorts/{resort}/seasons",
+    operation_id = "listSeasons",
+    tag = "Stats",
+    params(("resort" = String, Path, description = "The resort, from 1 to 65535")),
+    responses(
+        (status = 200, description = "Seasons, oldest first; empty if the resort has no rides", body = SeasonList),
+        (status = 400, description = "A path parameter is out of range", body = Problem),
+        (status = 503, description = "The store is unavailable", body = Problem),
+    ),
+)]
+pub(crate) async fn seasons(
+    State(console): State<Arc<Console>>,
+    ApiPath(resort): ApiPath<String>,
+) -> Result<ApiJson<SeasonList>, ApiError> {
+    let resort: ResortId = resort.parse()?;
+    Ok(ApiJson(stats::seasons(&console, resort).await?))
+}
+
+/// Days of a resort's season
+#[utoipa::path(
+    get,
+    path = "/admin/v1/stats/resorts/{resort}/seasons/{season}/days",
+    operation_id = "listDays",
+    tag = "Stats",
+    params(
+        ("resort" = String, Path, description = "The resort, from 1 to 65535"),
+        ("season" = String, Path, description = "The season, for example \"2025\""),
+    ),
+    responses(
+        (status = 200, description = "Days with rides, in order; empty if there are none", body = DayList),
+        (status = 400, description = "A path parameter is out of range", body = Problem),
+        (status = 503, description = "The store is unavailable", body = Problem),
+    ),
+)]
+pub(crate) async fn days(
+    State(console): State<Arc<Console>>,
+    ApiPath((resort, season)): ApiPath<(String, String)>,
+) -> Result<ApiJson<DayList>, ApiError> {
+    let (resort, season) = (resort.parse::<ResortId>()?, season.parse::<Season>()?);
+    Ok(ApiJson(stats::days(&console, resort, season).await?))
+}
+
 /// All days of a skier
 #[utoipa::path(
     get,
@@ -45,9 +109,9 @@ impl DayPath {
     tag = "Stats",
     params(("skier" = String, Path, description = "The skier, from 1")),
     responses(
-        (status = 200, description = "His days, newest first; none where he has no rides", body = SkierStats),
-        (status = 400, description = "No such number", body = Problem),
-        (status = 503, description = "The store does not answer", body = Problem),
+        (status = 200, description = "Days of the skier, newest first; empty if there are no rides", body = SkierStats),
+        (status = 400, description = "A path parameter is out of range", body = Problem),
+        (status = 503, description = "The store is unavailable", body = Problem),
     ),
 )]
 pub(crate) async fn skier(
@@ -66,9 +130,9 @@ pub(crate) async fn skier(
     tag = "Stats",
     params(DayPath),
     responses(
-        (status = 200, description = "Its sums; 0 where it has no rides", body = ResortStats),
-        (status = 400, description = "No such number", body = Problem),
-        (status = 503, description = "The store does not answer", body = Problem),
+        (status = 200, description = "Totals of the day; 0 if there are no rides", body = ResortStats),
+        (status = 400, description = "A path parameter is out of range", body = Problem),
+        (status = 503, description = "The store is unavailable", body = Problem),
     ),
 )]
 pub(crate) async fn resort(
@@ -87,8 +151,8 @@ pub(crate) async fn resort(
     params(DayPath),
     responses(
         (status = 200, description = "Lifts with rides", body = LiftStats),
-        (status = 400, description = "No such number", body = Problem),
-        (status = 503, description = "The store does not answer", body = Problem),
+        (status = 400, description = "A path parameter is out of range", body = Problem),
+        (status = 503, description = "The store is unavailable", body = Problem),
     ),
 )]
 pub(crate) async fn lifts(
@@ -107,8 +171,8 @@ pub(crate) async fn lifts(
     params(DayPath),
     responses(
         (status = 200, description = "All 24 hours", body = HourStats),
-        (status = 400, description = "No such number", body = Problem),
-        (status = 503, description = "The store does not answer", body = Problem),
+        (status = 400, description = "A path parameter is out of range", body = Problem),
+        (status = 503, description = "The store is unavailable", body = Problem),
     ),
 )]
 pub(crate) async fn hours(
@@ -118,16 +182,16 @@ pub(crate) async fn hours(
     Ok(ApiJson(stats::hours(&console, on.read()?).await?))
 }
 
-/// How many leaders are wanted.
+/// Query of a ranking.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct TopQuery {
-    /// At most so many; left out: 10.
+    /// Maximum number of rows; default 10.
     #[param(minimum = 1, maximum = 100)]
     limit: Option<usize>,
 }
 
-/// The leaders of a resort's day
+/// The ranking of a resort's day
 #[utoipa::path(
     get,
     path = "/admin/v1/stats/resorts/{resort}/seasons/{season}/days/{day}/top",
@@ -135,9 +199,9 @@ pub(crate) struct TopQuery {
     tag = "Stats",
     params(DayPath, TopQuery),
     responses(
-        (status = 200, description = "The most metres first", body = TopStats),
-        (status = 400, description = "No such number", body = Problem),
-        (status = 503, description = "The store does not answer, or many days are asked for at once", body = Problem),
+        (status = 200, description = "Skiers with the most vertical metres first", body = TopStats),
+        (status = 400, description = "A path parameter is out of range", body = Problem),
+        (status = 503, description = "The store is unavailable, or too many rankings are requested at once", body = Problem),
     ),
 )]
 pub(crate) async fn top(

@@ -1,5 +1,5 @@
-//! What the nodes of a role could do, from what they do now: a worker that is busy for a third of its time could store three
-//! times as much. It is an estimate from measured figures, and says so.
+//! Capacity of the nodes of a role, estimated from current measurements: a worker that is busy for a third of its time could
+//! store three times as much.
 
 use skilift_fleet::instance::Instance;
 
@@ -7,24 +7,24 @@ use super::prices::Prices;
 use crate::view::change::ScaledRole;
 use crate::view::nodes::{NodeState, NodeView};
 
-/// Less busy than this, a node says little about what it could do: it is taken as this busy.
+/// Below this utilisation a measurement is not reliable: the node is treated as this busy.
 const LEAST_BUSY: f64 = 0.05;
 
-/// What the nodes of a role could do, in rides a second.
+/// Capacity of the nodes of a role, in rides/s.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Capacity {
-    /// By machine; a node that is on no machine has none.
+    /// By instance; `None` for a node without an instance.
     by_machine: Vec<(Option<String>, f64)>,
-    /// Whether all that were measured are so little used that they could do more than is told by that.
+    /// Whether all measured nodes are so idle that this is only a lower bound.
     pub(crate) is_at_least: bool,
 }
 
 impl Capacity {
-    /// What is known of a role. A node that does too little to be measured, or was not heard for long enough, is taken for as
-    /// able as the others are on average.
+    /// Measures a role. A node that is too idle to be measured, or has not sent heartbeats for long enough, counts as the
+    /// average of the others.
     ///
     /// # Errors
-    /// Why nothing is known of it.
+    /// Why the capacity is unknown.
     pub(crate) fn of(
         role: ScaledRole,
         nodes: &[NodeView],
@@ -33,27 +33,27 @@ impl Capacity {
     ) -> Result<Self, String> {
         let name = role.to_string();
         let (mut measured, mut little, mut unknown) = (Vec::new(), Vec::new(), Vec::new());
-        let mut why = format!("no {name} node works");
+        let mut why = format!("no {name} node is up");
         let working = nodes.iter().filter(|node| {
-            node.role == name && matches!(node.state, NodeState::Working | NodeState::Degraded)
+            node.role == name && matches!(node.state, NodeState::Ready | NodeState::Degraded)
         });
         for node in working {
             let used = match role {
                 ScaledRole::Worker => node.busy.value,
                 ScaledRole::Api => cores_used(node, instances, prices),
             };
-            let machine = node.instance.clone();
+            let machine = node.instance_id.clone();
             match (node.rides_per_s.value, used) {
                 (Some(rate), Some(used)) if used < LEAST_BUSY => {
                     little.push((machine, rate / LEAST_BUSY));
                 }
                 (Some(rate), Some(used)) => measured.push((machine, rate / used.min(1.0))),
                 (None, _) => {
-                    why = format!("it is not known yet how much {} does", node.id);
+                    why = format!("the throughput of {} is not known yet", node.id);
                     unknown.push(machine);
                 }
                 (_, None) => {
-                    why = format!("it is not known how much of {} is used", node.id);
+                    why = format!("the utilisation of {} is unknown", node.id);
                     unknown.push(machine);
                 }
             }
@@ -66,7 +66,7 @@ impl Capacity {
         let all: f64 = told.iter().map(|(_, could)| could).sum();
         if all <= 0.0 {
             return Err(format!(
-                "no {name} node has anything to do, by which it could be measured"
+                "all {name} nodes are idle, so their capacity cannot be measured"
             ));
         }
         let average = all / told.len() as f64;
@@ -80,12 +80,12 @@ impl Capacity {
         })
     }
 
-    /// What all of them could do.
+    /// Capacity of all of them.
     pub(crate) fn all(&self) -> f64 {
         self.by_machine.iter().map(|(_, could)| could).sum()
     }
 
-    /// What they could do with so many more machines, as able as these are on average, and without those that stop.
+    /// Capacity with more instances of average capacity, and without those that stop.
     pub(crate) fn after(&self, more: usize, stopped: &[&Instance]) -> f64 {
         let stays = |machine: &Option<String>| {
             !stopped
@@ -99,11 +99,11 @@ impl Capacity {
     }
 }
 
-/// Which part of its machine's cores a node uses, where it is known how many there are.
+/// Fraction of its instance's cores that a node uses, if their number is known.
 fn cores_used(node: &NodeView, instances: &[Instance], prices: &Prices) -> Option<f64> {
     let on = instances
         .iter()
-        .find(|instance| node.instance.as_deref() == Some(instance.id.as_str()))?;
+        .find(|instance| node.instance_id.as_deref() == Some(instance.id.as_str()))?;
     let vcpus = prices.vcpus(&on.instance_type)?;
     Some(node.cpu_cores.value? / f64::from(vcpus))
 }
@@ -116,15 +116,15 @@ mod tests {
 
     /// A worker on the machine of the same name that stores so much while it is busy for this part of its time.
     fn worker(name: &str, rate: Option<f64>, busy: f64) -> NodeView {
-        let unknown = json!({"value": null, "age_ms": null, "at_most": false, "unknown": "new"});
-        let known =
-            |value: f64| json!({"value": value, "age_ms": 1, "at_most": false, "unknown": null});
+        let unknown =
+            json!({"value": null, "age_ms": null, "is_upper_bound": false, "error": "new"});
+        let known = |value: f64| json!({"value": value, "age_ms": 1, "is_upper_bound": false, "error": null});
         let view = json!({
-            "id": name, "role": "worker", "boot": "b", "host": "h", "instance": name, "version": "1",
-            "state": "working", "message": null, "heard_ms": 0, "up_s": 0, "desired": null, "actual": null,
+            "id": name, "role": "worker", "boot_id": "b", "host": "h", "instance_id": name, "version": "1",
+            "state": "ready", "message": null, "last_heartbeat_age_ms": 0, "uptime_s": 0, "desired": null, "actual": null,
             "settings": {}, "threads": 1, "busy": known(busy),
-            "rides_per_s": rate.map_or(unknown.clone(), known), "held": 0,
-            "latency": {"p50_ms": unknown, "p95_ms": unknown, "p99_ms": unknown},
+            "rides_per_s": rate.map_or(unknown.clone(), known), "unacked_messages": 0, "in_flight_rides": null,
+            "latency": {"p50": unknown, "p95": unknown, "p99": unknown},
             "cpu_cores": unknown, "rss_bytes": 0, "clock_skew_ms": 0,
         });
         serde_json::from_value(view).unwrap()
@@ -146,9 +146,9 @@ mod tests {
         let capacity = of(&[idle, new.clone()]).unwrap();
         assert!((capacity.all() - 40.0).abs() < 1e-6, "{capacity:?}");
         assert!(capacity.is_at_least);
-        assert!(of(&[new]).unwrap_err().contains("b does"));
-        assert!(of(&[]).unwrap_err().contains("no worker node works"));
+        assert!(of(&[new]).unwrap_err().contains("of b is"));
+        assert!(of(&[]).unwrap_err().contains("no worker node is up"));
         let idle = worker("d", Some(0.0), 0.0);
-        assert!(of(&[idle]).unwrap_err().contains("anything to do"));
+        assert!(of(&[idle]).unwrap_err().contains("are idle"));
     }
 }

@@ -1,14 +1,14 @@
-//! Which machines are started and stopped when only their number is said: zones are kept even, and the least work is lost.
+//! Which instances to start and stop if only their number is given: zones stay balanced, and the least work is interrupted.
 
 use std::collections::BTreeMap;
 
 use skilift_fleet::instance::{Instance, InstanceState};
 
-use super::{is_heard, on_it, up};
+use super::{is_live, on_it, up};
 use crate::view::change::ScaledRole;
 use crate::view::nodes::NodeView;
 
-/// The machines of a role that could be started.
+/// The instances of a role that can be started.
 pub(crate) fn startable(
     instances: &[Instance],
     role: ScaledRole,
@@ -21,7 +21,7 @@ pub(crate) fn startable(
     })
 }
 
-/// So many machines to start, each where the fewest run; fewer where there are not so many.
+/// `count` instances to start, each in the zone where the fewest run; fewer if there are not enough.
 pub(crate) fn to_start(instances: &[Instance], role: ScaledRole, count: usize) -> Vec<&Instance> {
     let mut by_zone = by_zone(up(instances, role));
     let mut left: Vec<&Instance> = startable(instances, role).collect();
@@ -39,8 +39,8 @@ pub(crate) fn to_start(instances: &[Instance], role: ScaledRole, count: usize) -
     chosen
 }
 
-/// So many machines to stop, each where the most run, and of those the one whose nodes do least; fewer where there are not so
-/// many that can be stopped.
+/// `count` instances to stop, each in the zone where the most run, and there the one whose nodes do least; fewer if not
+/// enough can be stopped.
 pub(crate) fn to_stop<'a>(
     instances: &'a [Instance],
     nodes: &[NodeView],
@@ -70,7 +70,7 @@ pub(crate) fn to_stop<'a>(
     chosen
 }
 
-/// How many run in each zone.
+/// Number running per zone.
 fn by_zone<'a>(up: impl Iterator<Item = &'a Instance>) -> BTreeMap<&'a str, usize> {
     let mut by_zone = BTreeMap::new();
     for instance in up {
@@ -79,10 +79,9 @@ fn by_zone<'a>(up: impl Iterator<Item = &'a Instance>) -> BTreeMap<&'a str, usiz
     by_zone
 }
 
-/// What would have to be finished or done elsewhere: rides a second, and what is held.
+/// Work that would have to be finished or moved: rides/s and unacked messages.
 fn work(nodes: &[NodeView], instance: &Instance) -> f64 {
-    let heard = on_it(nodes, instance).filter(|node| is_heard(node));
-    heard
-        .map(|node| 1.0 + node.held as f64 + node.rides_per_s.value.unwrap_or(0.0))
+    let live = on_it(nodes, instance).filter(|node| is_live(node));
+    live.map(|node| 1.0 + node.outstanding() as f64 + node.rides_per_s.value.unwrap_or(0.0))
         .sum()
 }

@@ -1,4 +1,4 @@
-//! What the machines cost, and what a million stored rides do.
+//! Cost of the instances, and per million stored rides.
 
 use std::collections::BTreeMap;
 
@@ -12,11 +12,11 @@ use crate::view::cost::{CostView, RoleCostView};
 
 /// Seconds in an hour.
 const S_PER_H: f64 = 3600.0;
-/// Roles whose machines are RabbitMQ's and Redis'.
+/// Roles of the RabbitMQ and Redis instances.
 const BROKER: &str = "broker";
 const REDIS: &str = "redis";
 
-/// What operators see.
+/// The view for operators.
 pub(crate) fn view(console: &Console) -> CostView {
     let listed = console.machines.listed();
     let age_ms = listed.age_ms();
@@ -28,19 +28,19 @@ pub(crate) fn view(console: &Console) -> CostView {
     }
     let of_role = |(role, instances): (&&str, &Vec<&Instance>)| RoleCostView {
         role: (*role).to_owned(),
-        up: instances.len() as u64,
+        running: instances.len() as u64,
         usd_per_h: usd_per_h(prices, region.as_deref(), instances, age_ms),
     };
     let roles: Vec<RoleCostView> = by_role.iter().map(of_role).collect();
     let all: Vec<&Instance> = by_role.values().flatten().copied().collect();
     let total = match console.machines.unknown() {
         Some(why) if all.is_empty() => Reading::unknown(why),
-        _ if all.is_empty() => Reading::unknown("no machine runs that this console knows of"),
+        _ if all.is_empty() => Reading::unknown("this console knows no running instance"),
         _ => usd_per_h(prices, region.as_deref(), &all, age_ms),
     };
-    let latest = console.observed.latest();
+    let latest = console.monitor.latest();
     let stored_per_s = latest.map_or_else(
-        || Reading::unknown("the console has only just started"),
+        || Reading::unknown("the console has just started"),
         |seen| seen.queue.rates.ack_per_s.clone(),
     );
     let has = |role: &str| by_role.contains_key(role);
@@ -49,7 +49,7 @@ pub(crate) fn view(console: &Console) -> CostView {
         at_ms: epoch_ms(),
         prices: prices.view(),
         usd_per_million_stored: per_million(&total, &stored_per_s),
-        // What was never listed has no cost, which says why.
+        // If instances were never listed, the cost reading has the reason.
         notes: notes(
             has_broker,
             has_redis,
@@ -64,7 +64,7 @@ pub(crate) fn view(console: &Console) -> CostView {
     }
 }
 
-/// What machines cost together, in USD an hour. Where some have no price that is known, it is at least so much.
+/// Total cost of instances, in USD per hour. If some prices are unknown, this is a lower bound.
 pub(crate) fn usd_per_h(
     prices: &Prices,
     region: Option<&str>,
@@ -87,17 +87,17 @@ pub(crate) fn usd_per_h(
     }
 }
 
-/// USD for a million stored rides: what an hour costs by what it stores.
+/// USD per million stored rides: cost per hour divided by rides stored per hour.
 fn per_million(usd_per_h: &Reading<f64>, stored_per_s: &Reading<f64>) -> Reading<f64> {
     match (usd_per_h.value, stored_per_s.value) {
-        (None, _) => Reading::unknown("it is not known what the machines cost"),
-        (_, None) => Reading::unknown("it is not known how many rides are stored"),
-        (_, Some(stored)) if stored <= 0.0 => Reading::unknown("no rides are stored now"),
+        (None, _) => Reading::unknown("the cost of the instances is unknown"),
+        (_, None) => Reading::unknown("the rate of stored rides is unknown"),
+        (_, Some(stored)) if stored <= 0.0 => Reading::unknown("no rides are being stored"),
         (Some(usd), Some(stored)) => Reading {
             value: Some(usd / (stored * S_PER_H) * 1e6),
             age_ms: usd_per_h.age_ms.max(stored_per_s.age_ms),
-            at_most: false,
-            unknown: usd_per_h.unknown.clone(),
+            is_upper_bound: false,
+            error: usd_per_h.error.clone(),
         },
     }
 }
@@ -110,22 +110,22 @@ fn notes(
 ) -> Vec<String> {
     let mut notes = Vec::new();
     if let Some(why) = unlisted {
-        notes.push(format!("the machines are as they were listed last: {why}"));
+        notes.push(format!("the list of instances is stale: {why}"));
     }
     if total.value.is_some() {
         let left_out = match (has_broker, has_redis) {
             (true, true) => None,
-            (true, false) => Some("Redis is not in it"),
-            (false, true) => Some("RabbitMQ is not in it"),
-            (false, false) => Some("RabbitMQ and Redis are not in it"),
+            (true, false) => Some("Redis is not included"),
+            (false, true) => Some("RabbitMQ is not included"),
+            (false, false) => Some("RabbitMQ and Redis are not included"),
         };
         if let Some(left_out) = left_out {
             notes.push(format!(
-                "{left_out}: no running machine with the stack's tags has that role"
+                "{left_out}: no running instance with the stack's tags has that role"
             ));
         }
         notes.push(
-            "disks, addresses, traffic and the load balancer are not in it; a start is billed for a minute at least"
+            "disks, addresses, traffic and the load balancer are not included; each start is billed for at least one minute"
                 .to_owned(),
         );
     }
@@ -143,7 +143,7 @@ mod tests {
         assert!((cost.value.unwrap() - 0.01).abs() < 1e-12, "{cost:?}");
         assert_eq!(cost.age_ms, Some(700));
         let idle = per_million(&Reading::of(0.36, 100), &Reading::of(0.0, 700));
-        assert_eq!(idle.unknown.as_deref(), Some("no rides are stored now"));
+        assert_eq!(idle.error.as_deref(), Some("no rides are being stored"));
         let unpriced = per_million(&Reading::unknown("x"), &Reading::of(1.0, 0));
         assert!(unpriced.value.is_none());
     }

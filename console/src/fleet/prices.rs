@@ -1,4 +1,4 @@
-//! What machines cost an hour: a dated file of list prices, for AWS's own list cannot be asked everywhere.
+//! Hourly instance prices from a dated file of list prices, because AWS's price list API is not available everywhere.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,28 +10,31 @@ use crate::view::cost::PricesView;
 
 /// The file that comes with Skilift.
 const BUILT_IN: &str = include_str!("../../../infra/aws/prices.toml");
-/// The type of what is no machine of its own.
+/// Instance type of a child process.
 const PROCESS: &str = "process";
 
-/// List prices of a day.
+/// List prices of a date.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Prices {
     currency: String,
     date: String,
     source: String,
-    /// By region, by type: USD an hour.
+    /// By region, by type: USD per hour.
     regions: BTreeMap<String, BTreeMap<String, f64>>,
     #[serde(default)]
     types: BTreeMap<String, Size>,
 }
 
-/// How large a type is.
+/// Size of an instance type.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Size {
     vcpus: u32,
-    #[expect(dead_code, reason = "the file tells it to people who choose a type")]
+    #[expect(
+        dead_code,
+        reason = "documented in the file for people who choose a type"
+    )]
     memory_gib: f64,
 }
 
@@ -46,10 +49,8 @@ pub enum PricesError {
         /// Why.
         source: std::io::Error,
     },
-    /// It says something else than it should.
-    #[error(
-        "the price file {file} cannot be meant: {why}; infra/aws/prices.toml shows how one looks"
-    )]
+    /// Its content is invalid.
+    #[error("invalid price file {file}: {why}; see infra/aws/prices.toml for an example")]
     Invalid {
         /// The file.
         file: String,
@@ -59,18 +60,18 @@ pub enum PricesError {
 }
 
 impl Prices {
-    /// Those that come with Skilift.
+    /// The prices that come with Skilift.
     ///
     /// # Errors
     /// Never in a build whose tests passed.
     pub fn built_in() -> Result<Self, PricesError> {
-        Self::parse(BUILT_IN, "that comes with Skilift")
+        Self::parse(BUILT_IN, "built into Skilift")
     }
 
-    /// Those of a file.
+    /// Reads prices from a file.
     ///
     /// # Errors
-    /// When it cannot be read, or does not say what it should.
+    /// If it cannot be read or is invalid.
     pub fn read(file: &Path) -> Result<Self, PricesError> {
         let name = file.display().to_string();
         let text = std::fs::read_to_string(file).map_err(|source| PricesError::Read {
@@ -88,7 +89,7 @@ impl Prices {
         let prices: Self = toml::from_str(text).map_err(|error| invalid(error.to_string()))?;
         if prices.currency != "USD" {
             return Err(invalid(format!(
-                "its currency is {:?}, and figures here are in USD",
+                "its currency is {:?}; only USD is supported",
                 prices.currency
             )));
         }
@@ -100,12 +101,12 @@ impl Prices {
             }
         }
         if let Some((of, _)) = prices.types.iter().find(|(_, size)| size.vcpus == 0) {
-            return Err(invalid(format!("{of} has no vCPUs")));
+            return Err(invalid(format!("{of} has 0 vCPUs")));
         }
         Ok(prices)
     }
 
-    /// What a machine costs while it runs, in USD an hour, or why that is not known.
+    /// Price of a running instance, in USD per hour, or why it is unknown.
     pub(crate) fn of(&self, instance: &Instance, region: Option<&str>) -> Result<f64, String> {
         let of = instance.instance_type.as_str();
         if of == PROCESS {
@@ -117,20 +118,20 @@ impl Prices {
         let region = region.unwrap_or_else(|| region_of(&instance.zone));
         let Some(types) = self.regions.get(region) else {
             return Err(format!(
-                "there are no prices for {region}: --price-file names a file that has them"
+                "no prices for {region}; use --price-file with a file that has them"
             ));
         };
         types.get(of).copied().ok_or_else(|| {
-            format!("there is no price for {of} in {region}: --price-file names a file that has it")
+            format!("no price for {of} in {region}; use --price-file with a file that has it")
         })
     }
 
-    /// How many vCPUs a type has, where that is known.
+    /// Number of vCPUs of a type, if known.
     pub(crate) fn vcpus(&self, instance_type: &str) -> Option<u32> {
         self.types.get(instance_type).map(|size| size.vcpus)
     }
 
-    /// Where they are from.
+    /// Origin of the prices.
     pub(crate) fn view(&self) -> PricesView {
         PricesView {
             date: self.date.clone(),
@@ -139,7 +140,7 @@ impl Prices {
     }
 }
 
-/// The region of a zone, as "eu-central-1" of "eu-central-1b".
+/// The region of a zone: "eu-central-1" for "eu-central-1b".
 fn region_of(zone: &str) -> &str {
     zone.trim_end_matches(|end: char| end.is_ascii_lowercase())
 }

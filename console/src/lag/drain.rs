@@ -1,57 +1,57 @@
-//! Where the backlog is going, and when it is gone.
+//! Trend of the backlog, and time to drain.
 
 use std::collections::VecDeque;
 
 use crate::view::Reading;
 use crate::view::queue::{DrainTime, Trend};
 
-/// How far back the trend looks.
+/// Window of the trend.
 const TREND_MS: u64 = 30_000;
-/// Rides by which a backlog must have changed to be more than noise, beside a tenth of itself.
+/// Rides by which a backlog must change to be more than noise, in addition to a tenth of itself.
 const NOISE_RIDES: f64 = 100.0;
-/// A backlog of what arrives or is stored within so long is no backlog: rides are on their way.
+/// Rides that arrive or are stored within this time are not a backlog: they are in flight.
 const ON_THEIR_WAY_S: f64 = 1.0;
 /// Two rates that differ by less than this part of the larger one are the same.
 const NOISE_PART: f64 = 0.02;
-/// So are two that differ by less than this, in rides a second.
+/// Two rates that differ by less than this, in rides/s, are also the same.
 const NOISE_PER_S: f64 = 1.0;
 
-/// When the backlog is gone: `backlog / (ack - publish)`.
+/// Time to drain: `backlog / (ack - publish)`.
 ///
-/// Acknowledged and not delivered: a batch that a worker holds is not done.
+/// Based on acknowledged rides, not delivered ones: a batch that a worker holds is not stored yet.
 pub(crate) fn drain_time(
     backlog: &Reading<u64>,
     publish: &Reading<f64>,
     ack: &Reading<f64>,
 ) -> DrainTime {
     let unknown = |name: &str, why: &Option<String>| DrainTime::Unknown {
-        why: format!("{name}: {}", why.as_deref().unwrap_or("unknown")),
+        reason: format!("{name}: {}", why.as_deref().unwrap_or("unknown")),
     };
     let Some(rides) = backlog.value else {
-        return unknown("backlog", &backlog.unknown);
+        return unknown("backlog", &backlog.error);
     };
     if rides == 0 {
         return DrainTime::Empty;
     }
-    // Without an API node nothing is accepted that this console could know of, and without a worker nothing is stored.
+    // Without an API node this console knows of no accepted rides, and without a worker nothing is stored.
     let Some(ack) = ack.value else {
-        return unknown("rate of storing", &ack.unknown);
+        return unknown("rate of stored rides", &ack.error);
     };
     let Some(publish) = publish.value else {
-        return unknown("rate of accepting", &publish.unknown);
+        return unknown("rate of accepted rides", &publish.error);
     };
     let noise = NOISE_PER_S.max(ack.max(publish) * NOISE_PART);
     let is_level = (ack - publish).abs() <= noise;
     if ack > 0.0 && rides as f64 <= ack.max(publish) * ON_THEIR_WAY_S {
-        DrainTime::KeepsUp
+        DrainTime::KeepingUp
     } else if ack > 0.0 && is_level {
-        DrainTime::Level
+        DrainTime::Stable
     } else if ack > publish {
-        DrainTime::In {
-            seconds: rides as f64 / (ack - publish),
+        DrainTime::Eta {
+            eta_s: rides as f64 / (ack - publish),
         }
     } else {
-        DrainTime::Never
+        DrainTime::Growing
     }
 }
 
@@ -60,16 +60,16 @@ pub(crate) fn drain_time(
 pub(crate) struct Backlogs(VecDeque<(u64, f64)>);
 
 impl Backlogs {
-    /// Remembers a backlog.
-    pub(crate) fn saw(&mut self, now: u64, rides: u64) {
+    /// Records a backlog.
+    pub(crate) fn record(&mut self, now: u64, rides: u64) {
         self.0.push_back((now, rides as f64));
         while self.0.front().is_some_and(|(at, _)| at + TREND_MS < now) {
             self.0.pop_front();
         }
     }
 
-    /// Where it is going: the mean of the later half against that of the earlier one. What waits now has the last word: a
-    /// backlog that is gone does not grow, and one that is back where it was neither grows nor falls.
+    /// The trend: the mean of the later half against that of the earlier one. The current value overrides: a backlog that is
+    /// gone does not grow, and one that is back at its earlier value neither grows nor falls.
     pub(crate) fn trend(&self, now: u64) -> Trend {
         let is_recent = |at: u64| at + TREND_MS >= now;
         let recent: Vec<f64> = self
@@ -108,11 +108,11 @@ mod tests {
     #[test]
     fn the_drain_time_is_never_when_less_is_stored_than_arrives() {
         assert_eq!(drain(0, 10.0, 0.0), DrainTime::Empty);
-        assert_eq!(drain(900, 100.0, 400.0), DrainTime::In { seconds: 3.0 });
-        assert_eq!(drain(900, 100.0, 60.0), DrainTime::Never);
+        assert_eq!(drain(900, 100.0, 400.0), DrainTime::Eta { eta_s: 3.0 });
+        assert_eq!(drain(900, 100.0, 60.0), DrainTime::Growing);
         // Nothing arrives, and nothing is stored either.
-        assert_eq!(drain(900, 0.0, 0.0), DrainTime::Never);
-        assert_eq!(drain(3, 1500.0, 0.0), DrainTime::Never);
+        assert_eq!(drain(900, 0.0, 0.0), DrainTime::Growing);
+        assert_eq!(drain(3, 1500.0, 0.0), DrainTime::Growing);
         let unknown = drain_time(
             &Reading::unknown("Redis is away"),
             &Reading::of(1.0, 0),
@@ -121,7 +121,7 @@ mod tests {
         assert_eq!(
             unknown,
             DrainTime::Unknown {
-                why: "backlog: Redis is away".to_owned()
+                reason: "backlog: Redis is away".to_owned()
             }
         );
     }
@@ -131,23 +131,23 @@ mod tests {
         for (rides, ack) in [(5, 1495.0), (49, 1505.3), (7, 1500.0), (1_400, 1480.0)] {
             assert_eq!(
                 drain(rides, 1500.0, ack),
-                DrainTime::KeepsUp,
+                DrainTime::KeepingUp,
                 "{rides} {ack}"
             );
         }
-        assert_eq!(drain(7, 50.0, 49.2), DrainTime::KeepsUp);
+        assert_eq!(drain(7, 50.0, 49.2), DrainTime::KeepingUp);
         // A backlog that stays is neither gone in an hour nor never.
         for ack in [1475.0, 1500.0, 1525.0] {
-            assert_eq!(drain(60_000, 1500.0, ack), DrainTime::Level, "{ack}");
+            assert_eq!(drain(60_000, 1500.0, ack), DrainTime::Stable, "{ack}");
         }
-        assert_eq!(drain(500, 3.0, 3.9), DrainTime::Level);
+        assert_eq!(drain(500, 3.0, 3.9), DrainTime::Stable);
     }
 
     #[test]
     fn the_trend_is_more_than_noise() {
         let trend = |backlog: fn(u64) -> u64| {
             let mut backlogs = Backlogs::default();
-            (0..60).for_each(|second| backlogs.saw(second * 1_000, backlog(second)));
+            (0..60).for_each(|second| backlogs.record(second * 1_000, backlog(second)));
             backlogs.trend(59_000)
         };
         assert_eq!(trend(|_| 0), Trend::Steady);

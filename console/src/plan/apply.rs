@@ -1,8 +1,8 @@
-//! Applying a plan: one at a time as far as they write, intent before, outcome after.
+//! Applies plans: one at a time while they write; the intent is written before, the outcome after.
 //!
-//! What a plan changes in the console's folder is one write together with its outcome: after a crash it is there or it is not.
-//! The intent is written before. So a plan that stands at "applying" when the console starts was cut off before its change, or
-//! in the middle of work that can be done again from its beginning.
+//! A plan's changes to the console's data directory are committed together with its outcome: after a crash, either both are
+//! there or neither. The intent is written before. A plan that is still "applying" when the console starts was therefore
+//! interrupted before its change, or during work that can be repeated from the beginning.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,10 +11,10 @@ use skilift_core::clock::epoch_ms;
 use skilift_core::control::Document;
 use skilift_core::embedded::records::Changes;
 
-use super::prepared::{Effect, Prepared};
+use super::planned_change::{Mutation, PlannedChange};
 use super::{
-    Given, check_may_change, in_words, look_at_machines, machines, prepare, refuse, role_for, word,
-    work,
+    ApplySecrets, check_may_change, in_words, job, machines, prepare, refresh_machines, refuse,
+    role_for, word,
 };
 use tokio::sync::MutexGuard;
 
@@ -32,13 +32,14 @@ use crate::view::plan::{
 };
 use crate::view::queue::HistoryPoint;
 
-/// How long an apply waits for work before it tells how far that is.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long an apply waits for work before it returns the progress.
+const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Applies a plan.
 ///
 /// # Errors
-/// When who asks may not, the plan is stale or was applied before, a guard refuses it, or its confirmation is missing.
+/// If the caller's role is too low, the plan is stale or was already applied, a guard refuses it, or its confirmation is
+/// missing.
 pub(crate) async fn apply(
     console: &Arc<Console>,
     caller: &Caller,
@@ -48,27 +49,27 @@ pub(crate) async fn apply(
     let mut line = audit::by(caller, "apply");
     line.plan = Some(id.chars().take(32).collect());
     match begin(console, caller, id, request, &mut line).await {
-        Ok(begun) => finish(console, begun, line, PATIENCE).await,
+        Ok(started) => finish(console, started, line, TIMEOUT).await,
         Err(error) => refuse(console, caller, line, error).await,
     }
 }
 
-/// A plan that may be applied, and whose intent is written.
-struct Begun<'a> {
+/// A plan that may be applied and whose intent is written.
+struct StartedPlan<'a> {
     plan: PlanView,
-    prepared: Prepared,
-    /// Nothing that plans stand on changes meanwhile.
-    turn: MutexGuard<'a, ()>,
+    prepared: PlannedChange,
+    /// While this lock is held, no state that plans depend on changes.
+    write_lock: MutexGuard<'a, ()>,
 }
 
-/// Everything before the first change: who may, whether it still holds, and the intent.
+/// Everything before the first change: permission, staleness check, and the intent.
 async fn begin<'a>(
     console: &'a Arc<Console>,
     caller: &Caller,
     id: &str,
     request: ApplyRequest,
     line: &mut AuditEntry,
-) -> Result<Begun<'a>, ApiError> {
+) -> Result<StartedPlan<'a>, ApiError> {
     check_may_change(console)?;
     let plan = find(console, id)?;
     line.target = Some(word(&plan.change).to_owned());
@@ -79,52 +80,52 @@ async fn begin<'a>(
         Change::AddUser { .. } | Change::SetPassword { .. }
     );
     let password = request.password.filter(|_| takes_password);
-    let given = Given {
+    let secrets = ApplySecrets {
         password: hashed(console, password).await?,
     };
-    look_at_machines(console, &plan.change).await?;
-    let turn = console.desired.turn.lock().await;
+    refresh_machines(console, &plan.change).await?;
+    let write_lock = console.desired.write_lock.lock().await;
     let mut plan = find(console, id)?;
     check_is_planned(&plan)?;
     if plan.expires_at_ms <= epoch_ms() {
-        return stale(console, plan, "it is too old").await;
+        return stale(console, plan, "it has expired").await;
     }
-    let mut prepared = prepare(console, &plan.change, &caller.name, id, &given)?;
+    let mut prepared = prepare(console, &plan.change, &caller.name, id, &secrets)?;
     if prepared.fingerprint() != plan.fingerprint {
-        return stale(console, plan, "what it stands on has changed").await;
+        return stale(console, plan, "the state it depends on has changed").await;
     }
     check_role(&plan, prepared.danger, caller)?;
-    // What EC2 would not permit was asked when it was planned, and is not asked again.
+    // EC2 permissions were checked when it was planned, and are not checked again.
     let is_denied = |refusal: &&RefusalView| {
         matches!(refusal.code, Some(StepCode::Denied | StepCode::Credentials))
     };
     if let Some(denied) = plan.refusals.iter().find(is_denied) {
-        return Err(ApiError::refused(denied.why.clone()));
+        return Err(ApiError::refused(denied.reason.clone()));
     }
     check_guards(&prepared, caller, request.override_reason.as_deref(), line)?;
     if prepared.danger == Danger::Severe && request.confirm != prepared.confirm {
         let name = prepared.confirm.unwrap_or_default();
         return Err(ApiError::refused(format!(
-            "{id} is severe: confirm it with {name:?}"
+            "{id} is a high-risk plan: set `confirm` to {name:?}"
         )));
     }
-    if prepared.needs_password && given.password.is_none() {
+    if prepared.needs_password && secrets.password.is_none() {
         return Err(ApiError::invalid(
-            "this change needs a password, in the field `password`",
+            "this change requires a password in the field `password`",
         ));
     }
     (line.before, line.after) = in_words(&plan);
     plan.state = PlanState::Applying;
     let intent = AuditEntry {
-        outcome: AuditOutcome::Begun,
+        outcome: AuditOutcome::Started,
         ..line.clone()
     };
     let mut changes = Changes::default();
-    let effect = &mut prepared.effect;
+    let mutation = &mut prepared.mutation;
     let mut first = None;
-    if effect.work.is_some() {
-        changes.append(std::mem::take(&mut effect.changes));
-        first = effect.document.take();
+    if mutation.job.is_some() {
+        changes.append(std::mem::take(&mut mutation.changes));
+        first = mutation.document.take();
     }
     console.state.put_plan(&mut changes, &plan)?;
     if let Some(document) = &first {
@@ -137,40 +138,40 @@ async fn begin<'a>(
     if let Some(document) = first {
         console.desired.set(document);
     }
-    Ok(Begun {
+    Ok(StartedPlan {
         plan,
         prepared,
-        turn,
+        write_lock,
     })
 }
 
-/// The change itself, and its outcome.
+/// Performs the change and records its outcome.
 async fn finish(
     console: &Arc<Console>,
-    begun: Begun<'_>,
+    started: StartedPlan<'_>,
     line: AuditEntry,
     patience: Duration,
 ) -> Result<OutcomeView, ApiError> {
-    let Begun {
+    let StartedPlan {
         plan,
         prepared,
-        turn,
-    } = begun;
-    let Effect {
+        write_lock,
+    } = started;
+    let Mutation {
         changes,
         document,
         made,
         secret,
-        work,
-    } = prepared.effect;
-    // Others need not wait for what takes its time.
-    if let Some(work) = work {
-        drop(turn);
-        return work::run(console, plan, work, line, patience).await;
+        job,
+    } = prepared.mutation;
+    // Other plans do not wait for long-running work.
+    if let Some(job) = job {
+        drop(write_lock);
+        return job::run(console, plan, job, line, patience).await;
     }
-    // It is so for the console, and for the nodes as soon as they can be told.
+    // The change is stored; nodes receive it as soon as they can be reached.
     let unreachable = console.desired.unreachable().filter(|_| document.is_some());
-    let message = unreachable.map(|why| format!("kept here; nodes cannot be told yet: {why}"));
+    let message = unreachable.map(|why| format!("saved; not yet delivered to nodes: {why}"));
     let done = |action| StepView {
         done: true,
         message: message.clone(),
@@ -184,12 +185,12 @@ async fn finish(
         made,
         secret,
     };
-    let concluded = conclude(console, plan, outcome, line).await;
-    drop(turn);
-    concluded
+    let recorded = record_outcome(console, plan, outcome, line).await;
+    drop(write_lock);
+    recorded
 }
 
-/// What came of a plan, and what is to be written with it.
+/// The result of a plan, and what is written with it.
 #[derive(Default)]
 pub(super) struct Outcome {
     steps: Vec<StepView>,
@@ -200,7 +201,7 @@ pub(super) struct Outcome {
 }
 
 impl Outcome {
-    /// What came of work, which has written what it changed.
+    /// The result of work that has already written its changes.
     pub(super) fn of(steps: Vec<StepView>) -> Self {
         Self {
             steps,
@@ -209,8 +210,8 @@ impl Outcome {
     }
 }
 
-/// Writes the change with its outcome, and has everybody know.
-pub(super) async fn conclude(
+/// Writes the change with its outcome, and publishes it.
+pub(super) async fn record_outcome(
     console: &Console,
     mut plan: PlanView,
     outcome: Outcome,
@@ -228,31 +229,31 @@ pub(super) async fn conclude(
         .filter(|step| is_made_good(step, &steps))
         .count();
     let result = match done {
-        _ if plan.actions.is_empty() => OutcomeResult::Already,
-        done if done == steps.len() => OutcomeResult::Done,
+        _ if plan.actions.is_empty() => OutcomeResult::Unchanged,
+        done if done == steps.len() => OutcomeResult::Succeeded,
         0 => OutcomeResult::Failed,
         _ => OutcomeResult::Partial,
     };
-    let is_good = matches!(result, OutcomeResult::Already | OutcomeResult::Done);
+    let is_good = matches!(result, OutcomeResult::Unchanged | OutcomeResult::Succeeded);
     plan.state = if is_good {
         PlanState::Applied
     } else {
         PlanState::Failed
     };
-    line.outcome = if is_good {
-        AuditOutcome::Done
-    } else {
-        AuditOutcome::Failed
+    line.outcome = match result {
+        OutcomeResult::Partial => AuditOutcome::Partial,
+        _ if is_good => AuditOutcome::Succeeded,
+        _ => AuditOutcome::Failed,
     };
     let failed = steps.iter().find(|step| !is_made_good(step, &steps));
     if let Some(why) = failed.and_then(|step| step.message.clone()) {
-        line.message = Some(why);
+        line.reason = Some(why);
     }
     let mut view = OutcomeView {
         result,
         steps,
         secret: None,
-        made,
+        created_id: made,
     };
     plan.outcome = Some(view.clone());
     console.state.put_plan(&mut changes, &plan)?;
@@ -267,86 +268,93 @@ pub(super) async fn conclude(
         console.desired.set(document);
     }
     console.access.reload(&console.state)?;
-    // Who looks next sees what was done.
+    // The next query sees the change.
     let _: HistoryPoint = sampler::refresh(console)?;
     view.secret = secret;
     Ok(view)
 }
 
-/// Whether a step was done, or another one in its place.
+/// Whether a step, or the step that replaced it, was done.
 pub(super) fn is_made_good(step: &StepView, steps: &[StepView]) -> bool {
-    let instead = step.instead.as_ref();
+    let instead = step.started_instead.as_ref();
     step.done
         || instead
-            .and_then(|id| steps.iter().rfind(|other| other.action.to == *id))
+            .and_then(|id| steps.iter().rfind(|other| other.action.target == *id))
             .is_some_and(|other| is_made_good(other, steps))
 }
 
-/// Goes on with plans that a crash cut off, or says that nothing came of them.
+/// Resumes plans that a crash interrupted, or marks them as failed.
 ///
 /// # Errors
-/// When the folder fails.
+/// If the data directory cannot be read or written.
 pub(crate) async fn resume(console: &Arc<Console>) -> Result<(), ApiError> {
     for plan in console.state.plans_under_way()? {
         tracing::warn!(
             plan = plan.id,
-            "plan {} was cut off when the console ended",
+            "plan {} was interrupted when the console stopped",
             plan.id
         );
         let mut line = audit::own("resume");
         line.plan = Some(plan.id.clone());
         line.target = Some(word(&plan.change).to_owned());
         (line.before, line.after) = in_words(&plan);
-        let turn = console.desired.turn.lock().await;
+        let write_lock = console.desired.write_lock.lock().await;
         let prepared = match &plan.change {
-            // It goes on where its journal ends.
+            // It continues where its journal ends.
             Change::Scale(scale) => Ok(machines::go_on(console, &plan, scale)),
-            change => prepare(console, change, &plan.by, &plan.id, &Given::default()),
+            change => prepare(
+                console,
+                change,
+                &plan.created_by,
+                &plan.id,
+                &ApplySecrets::default(),
+            ),
         };
         match prepared
             .map_err(|error| error.message().to_owned())
             .and_then(|prepared| may_go_on(&plan, prepared))
         {
             Ok(prepared) => {
-                let begun = Begun {
+                let started = StartedPlan {
                     plan,
                     prepared,
-                    turn,
+                    write_lock,
                 };
-                finish(console, begun, line, Duration::ZERO).await?;
+                finish(console, started, line, Duration::ZERO).await?;
             }
             Err(why) => {
-                let message =
-                    format!("the console ended before anything was changed ({why}): plan it again");
+                let message = format!(
+                    "the console stopped before anything was changed ({why}); create a new plan"
+                );
                 let failed = |action| StepView {
                     message: Some(message.clone()),
                     ..StepView::of(action)
                 };
                 let steps = plan.actions.iter().cloned().map(failed).collect();
-                conclude(console, plan, Outcome::of(steps), line).await?;
+                record_outcome(console, plan, Outcome::of(steps), line).await?;
             }
         }
     }
     Ok(())
 }
 
-/// Whether a plan that was cut off can be gone on with, by nobody's word but its own.
-fn may_go_on(plan: &PlanView, prepared: Prepared) -> Result<Prepared, String> {
-    if prepared.needs_password || prepared.effect.secret.is_some() {
-        return Err("what it would have made is known to nobody".to_owned());
+/// Whether an interrupted plan can be resumed without further input.
+fn may_go_on(plan: &PlanView, prepared: PlannedChange) -> Result<PlannedChange, String> {
+    if prepared.needs_password || prepared.mutation.secret.is_some() {
+        return Err("its password or secret was lost with the restart".to_owned());
     }
-    if prepared.effect.work.is_none() && prepared.fingerprint() != plan.fingerprint {
-        return Err("what it stands on has changed".to_owned());
+    if prepared.mutation.job.is_none() && prepared.fingerprint() != plan.fingerprint {
+        return Err("the state it depends on has changed".to_owned());
     }
     Ok(prepared)
 }
 
 fn find(console: &Console, id: &str) -> Result<PlanView, ApiError> {
     let found = console.state.plan(id)?;
-    found.ok_or_else(|| ApiError::not_found(format!("there is no plan {id:?}")))
+    found.ok_or_else(|| ApiError::not_found(format!("plan {id:?} does not exist")))
 }
 
-/// Whether somebody may apply what is as dangerous as that.
+/// Checks that the caller may apply a plan of this danger.
 fn check_role(plan: &PlanView, danger: Danger, caller: &Caller) -> Result<(), ApiError> {
     let needed = role_for(&plan.change).max(match danger {
         Danger::None | Danger::Moderate => UserRole::Operator,
@@ -354,7 +362,7 @@ fn check_role(plan: &PlanView, danger: Danger, caller: &Caller) -> Result<(), Ap
     });
     if caller.role < needed {
         return Err(ApiError::forbidden(format!(
-            "to apply {} asks for the role {needed}; {} is {}",
+            "applying {} requires the role {needed}; {} has the role {}",
             plan.id, caller.name, caller.role
         )));
     }
@@ -367,15 +375,17 @@ fn check_is_planned(plan: &PlanView) -> Result<(), ApiError> {
         PlanState::Planned => Ok(()),
         PlanState::Applying => Err(ApiError::conflict(format!("{id} is being applied"))),
         PlanState::Applied | PlanState::Failed => {
-            Err(ApiError::conflict(format!("{id} was applied before")))
+            Err(ApiError::conflict(format!("{id} was already applied")))
         }
-        PlanState::Stale => Err(ApiError::conflict(format!("{id} is stale: plan it again"))),
+        PlanState::Stale => Err(ApiError::conflict(format!(
+            "{id} is stale; create a new plan"
+        ))),
     }
 }
 
 async fn stale<T>(console: &Console, mut plan: PlanView, why: &str) -> Result<T, ApiError> {
     let message = format!(
-        "{} is stale: {why}; nothing was changed; plan it again",
+        "{} is stale: {why}. Nothing was changed; create a new plan",
         plan.id
     );
     plan.state = PlanState::Stale;
@@ -383,19 +393,19 @@ async fn stale<T>(console: &Console, mut plan: PlanView, why: &str) -> Result<T,
     console.state.put_plan(&mut changes, &plan)?;
     console
         .state
-        .commit("note a stale plan", changes, vec![])
+        .commit("mark a plan as stale", changes, vec![])
         .await?;
     Err(ApiError::conflict(message))
 }
 
-/// The hash to keep of a password that came along.
+/// The hash of the password in the request.
 async fn hashed(console: &Console, password: Option<String>) -> Result<Option<String>, ApiError> {
     let Some(password) = password else {
         return Ok(None);
     };
     if !password::BYTES.contains(&password.len()) {
         return Err(ApiError::invalid(format!(
-            "a password has {} to {} bytes",
+            "a password must be {} to {} bytes long",
             password::BYTES.start(),
             password::BYTES.end()
         )));
@@ -403,9 +413,9 @@ async fn hashed(console: &Console, password: Option<String>) -> Result<Option<St
     Ok(Some(console.access.passwords.hash(password).await?))
 }
 
-/// Refuses what a guard refuses, unless an admin has a reason.
+/// Returns the refusal of a guard, unless an admin overrides it with a reason.
 fn check_guards(
-    prepared: &Prepared,
+    prepared: &PlannedChange,
     caller: &Caller,
     reason: Option<&str>,
     line: &mut AuditEntry,
@@ -413,21 +423,21 @@ fn check_guards(
     let reason = reason.map(str::trim).filter(|reason| !reason.is_empty());
     for refusal in &prepared.refusals {
         if !refusal.can_override {
-            return Err(ApiError::refused(refusal.why.clone()));
+            return Err(ApiError::refused(refusal.reason.clone()));
         }
         if reason.is_none() {
             return Err(ApiError::refused(format!(
-                "{}; an admin may override it with a reason",
-                refusal.why
+                "{}; an admin can override this with a reason",
+                refusal.reason
             )));
         }
         if caller.role < UserRole::Admin {
             return Err(ApiError::forbidden(
-                "to override a refusal asks for the role admin",
+                "overriding a refusal requires the role admin",
             ));
         }
         let reason: String = reason.unwrap_or_default().chars().take(500).collect();
-        line.message = Some(format!("overridden: {reason}"));
+        line.reason = Some(format!("overridden: {reason}"));
     }
     Ok(())
 }

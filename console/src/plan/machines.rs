@@ -1,7 +1,8 @@
-//! Starting and stopping the machines of a plan: nodes are drained first, and heard before a start counts as done.
+//! Starts and stops the instances of a plan: nodes are drained before a stop, and a start is done only when its node sends
+//! heartbeats.
 //!
-//! The plan's steps are its journal. The intent of each is written before the call and what came of it afterwards, so that a
-//! console that was killed goes on where the journal ends; whatever is done then begins with a look at how things are.
+//! The plan's steps are its journal. The intent of each step is written before the call and its result afterwards, so that a
+//! console that was killed continues where the journal ends; each step then starts by reading the current state.
 
 mod draining;
 mod journal;
@@ -17,51 +18,51 @@ use skilift_fleet::outcome::{Outcome, OutcomeCode};
 use tokio::sync::watch;
 
 use self::journal::Journal;
-use super::prepared::Prepared;
-use super::work::{Progress, Work};
+use super::job::{Job, Progress};
+use super::planned_change::PlannedChange;
 use crate::console::Console;
 use crate::view::change::Scale;
 use crate::view::plan::{PlanView, StepCode, StepView};
 
-/// What is done to a machine, in the plan's words.
+/// Action of a plan on an instance.
 pub(super) const START: &str = "start";
 /// See [`START`].
 pub(super) const STOP: &str = "stop";
-/// How long a node may take to finish what it has when nobody says, in seconds.
+/// Default drain timeout, in seconds.
 const DRAIN_TIMEOUT_S: u32 = 120;
 
-/// The work of a plan, from these steps on.
-pub(super) fn work(
+/// The work of a plan, starting from these steps.
+pub(super) fn job(
     console: &Arc<Console>,
     plan: &str,
     scale: &Scale,
     steps: Vec<StepView>,
     resumed: Option<&PlanView>,
-) -> Work {
-    let (told, progress) = watch::channel(steps);
+) -> Job {
+    let (progress_sender, progress) = watch::channel(steps);
     let run = Run {
-        journal: Journal::new(Arc::clone(console), plan.to_owned(), told),
+        journal: Journal::new(Arc::clone(console), plan.to_owned(), progress_sender),
         console: Arc::clone(console),
         plan: plan.to_owned(),
         scale: scale.clone(),
         is_resumed: resumed.is_some(),
-        planned_at_ms: resumed.map_or_else(epoch_ms, |plan| plan.made_at_ms),
+        planned_at_ms: resumed.map_or_else(epoch_ms, |plan| plan.created_at_ms),
     };
-    Work {
+    Job {
         doing: run.until_done().boxed(),
         progress: Progress::Steps(progress),
     }
 }
 
-/// Goes on with a plan that was cut off.
-pub(super) fn go_on(console: &Arc<Console>, plan: &PlanView, scale: &Scale) -> Prepared {
+/// Resumes an interrupted plan.
+pub(super) fn go_on(console: &Arc<Console>, plan: &PlanView, scale: &Scale) -> PlannedChange {
     let written = plan.outcome.as_ref().map(|outcome| outcome.steps.clone());
     let from_actions = || plan.actions.iter().cloned().map(StepView::of).collect();
     let steps = written.filter(|steps| !steps.is_empty());
     let steps = steps.unwrap_or_else(from_actions);
-    let mut prepared = Prepared::new("a plan that was cut off");
+    let mut prepared = PlannedChange::new("an interrupted plan");
     prepared.actions.clone_from(&plan.actions);
-    prepared.effect.work = Some(work(console, &plan.id, scale, steps, Some(plan)));
+    prepared.mutation.job = Some(job(console, &plan.id, scale, steps, Some(plan)));
     prepared
 }
 
@@ -70,7 +71,7 @@ struct Run {
     plan: String,
     scale: Scale,
     journal: Journal,
-    /// Whether an earlier life of the console began it.
+    /// Whether an earlier process of the console started it.
     is_resumed: bool,
     /// When it was planned, or later, in milliseconds of the epoch.
     planned_at_ms: u64,
@@ -79,11 +80,11 @@ struct Run {
 impl Run {
     async fn until_done(self) -> Vec<StepView> {
         self.settings_are_set();
-        // Starts come first, so that there is never less than before and after.
+        // Starts come first, so that capacity never falls below the smaller of before and after.
         self.start_all().await;
         self.stop_all().await;
-        // Who looks next sees what was done; where they cannot be listed, that is told there.
-        let _ = self.console.machines.look().await;
+        // Refreshes the list for the next query; a failure to list is reported there.
+        let _ = self.console.machines.refresh().await;
         self.journal.steps()
     }
 
@@ -94,28 +95,28 @@ impl Run {
             if !is_of_machine(&step) {
                 let message = unreachable
                     .as_ref()
-                    .map(|why| format!("kept here; nodes cannot be told yet: {why}"));
-                self.journal.done(place, StepCode::Done, message);
+                    .map(|why| format!("saved; not yet delivered to nodes: {why}"));
+                self.journal.done(place, StepCode::Succeeded, message);
             }
         }
     }
 
-    /// The steps that do this and have not come to an end, by their place.
+    /// Open steps with this action, with their position.
     fn open(&self, does: &str) -> Vec<(usize, InstanceId)> {
         let steps = self.journal.steps().into_iter().enumerate();
         steps
-            .filter(|(_, step)| step.action.does == does && is_open(step))
-            .map(|(place, step)| (place, InstanceId::new(step.action.to)))
+            .filter(|(_, step)| step.action.action == does && is_open(step))
+            .map(|(place, step)| (place, InstanceId::new(step.action.target)))
             .collect()
     }
 
-    /// What is said of a machine that is as it shall be before anything was done.
+    /// Code and message for a fleet outcome; adjusted for resumed plans.
     fn already(&self, outcome: &Outcome) -> (StepCode, String) {
-        // An earlier life of the console may have done it, and had no time to write that down.
+        // The console may have done it before it was restarted, without recording it.
         if self.is_resumed && outcome.code == OutcomeCode::Already {
             return (
-                StepCode::Done,
-                "done before the console was started anew".to_owned(),
+                StepCode::Succeeded,
+                "done before the console restarted".to_owned(),
             );
         }
         (StepCode::from(outcome.code), outcome.message.clone())
@@ -123,10 +124,10 @@ impl Run {
 }
 
 fn is_of_machine(step: &StepView) -> bool {
-    step.action.does == START || step.action.does == STOP
+    step.action.action == START || step.action.action == STOP
 }
 
-/// Whether nothing final was written of a step.
+/// Whether a step has no final result yet.
 fn is_open(step: &StepView) -> bool {
     !step.done
         && matches!(
@@ -138,8 +139,8 @@ fn is_open(step: &StepView) -> bool {
 impl From<OutcomeCode> for StepCode {
     fn from(code: OutcomeCode) -> Self {
         match code {
-            OutcomeCode::Done => Self::Done,
-            OutcomeCode::Already => Self::Already,
+            OutcomeCode::Done => Self::Succeeded,
+            OutcomeCode::Already => Self::Unchanged,
             OutcomeCode::WrongState => Self::WrongState,
             OutcomeCode::NotFound => Self::NotFound,
             OutcomeCode::BadId => Self::BadId,

@@ -1,4 +1,4 @@
-//! A day's counters and indexes, written anew from its ledger.
+//! Rebuilds a day's counters and indexes from its ledger.
 
 use std::sync::Arc;
 
@@ -8,42 +8,42 @@ use skilift_core::ride::{Day, ResortDay, ResortId, Season};
 use skilift_core::store::counters::DayCounters;
 use tokio::sync::watch;
 
-use super::prepared::Prepared;
-use super::work::{Progress, Work};
+use super::job::{Job, Progress};
+use super::planned_change::PlannedChange;
 use crate::admin::ApiError;
 use crate::console::Console;
 use crate::view::plan::StepView;
 
-/// Repair a day. Doing it again changes nothing, so that there is no before to stand on.
+/// Repairs a day. The operation is idempotent, so the plan depends on no earlier state.
 pub(super) fn repair(
     console: &Arc<Console>,
     resort: u64,
     season: &str,
     day: u64,
-) -> Result<Prepared, ApiError> {
+) -> Result<PlannedChange, ApiError> {
     let on = ResortDay {
         resort: ResortId::new(resort)?,
         season: season.parse::<Season>()?,
         day: Day::new(day)?,
     };
     let to = format!("resort {resort}, season {season}, day {day}");
-    let mut prepared = Prepared::new(format!("repair {on}"))
-        .act(
-            "write counters and indexes anew",
+    let mut prepared = PlannedChange::new(format!("repair {on}"))
+        .with_action(
+            "rebuild counters and indexes",
             &to,
-            Some("as they are".to_owned()),
-            Some("what the ledger says".to_owned()),
+            Some("current values".to_owned()),
+            Some("values from the ledger".to_owned()),
         )
-        .effect("the ledger itself is read and not changed; rides of the day may go on coming");
+        .with_effect("the ledger is only read; rides of that day can still arrive");
     let (console, of) = (Arc::clone(console), prepared.actions[0].clone());
-    // One answer of the store: there is nothing to tell in between.
+    // One call to the store: there is no intermediate progress.
     let (_, progress) = watch::channel("reading the ledger".to_owned());
     let doing = async move {
         let step = match console.sources.reader.repair_day(on).await {
             Ok(repaired) => StepView {
                 done: true,
                 message: Some(format!(
-                    "{} skiers are indexed; {}",
+                    "{} skiers indexed; {}",
                     repaired.skiers,
                     difference(&repaired.before, &repaired.after)
                 )),
@@ -56,7 +56,7 @@ pub(super) fn repair(
         };
         vec![step]
     };
-    prepared.effect.work = Some(Work {
+    prepared.mutation.job = Some(Job {
         doing: doing.boxed(),
         progress: Progress::Words(progress),
     });
@@ -65,8 +65,8 @@ pub(super) fn repair(
 
 fn difference(before: &DayCounters, after: &DayCounters) -> String {
     if before == after {
-        format!("the counters were right: {} rides", after.rides)
+        format!("counters were correct: {} rides", after.rides)
     } else {
-        format!("rides were {}, are {}", before.rides, after.rides)
+        format!("rides corrected from {} to {}", before.rides, after.rides)
     }
 }

@@ -1,4 +1,4 @@
-//! How many machines run, which of them, and how their nodes work: planned, priced, and held against what is measured.
+//! Plans the number and choice of running instances and the settings of their nodes, with cost and measured capacity.
 
 mod guards;
 mod worked_out;
@@ -14,27 +14,27 @@ use skilift_fleet::outcome::Verb;
 use self::worked_out::WorkedOut;
 pub(super) use self::worked_out::machine_view;
 use super::machines::{self, START, STOP};
-use super::prepared::Prepared;
-use super::sections;
+use super::planned_change::PlannedChange;
+use super::settings;
 use crate::admin::ApiError;
 use crate::console::Console;
 use crate::fleet::choice::{startable, to_start, to_stop};
 use crate::fleet::{self, of_role, up};
-use crate::state::SectionValue;
+use crate::state::Settings;
 use crate::view::change::{Change, Count, RoleCount, Scale, ScaledRole};
 use crate::view::plan::{ActionView, MachineView, RefusalView, StepCode, StepView};
 use crate::view::settings::Section;
 
-/// How long a node may take to finish what it has, in seconds: the least and the most.
+/// Range of the drain timeout, in seconds.
 const DRAIN_TIMEOUT_S: std::ops::RangeInclusive<u32> = 1..=3600;
 
-/// Works out what a change of machines and settings would do.
+/// Computes what a change of instances and settings would do.
 pub(super) fn prepare(
     console: &Arc<Console>,
     scale: &Scale,
     by: &str,
     plan: &str,
-) -> Result<Prepared, ApiError> {
+) -> Result<PlannedChange, ApiError> {
     check(scale)?;
     let listed = console.machines.listed();
     let document = console.desired.document();
@@ -53,21 +53,21 @@ pub(super) fn prepare(
     prepared.actions.extend(worked_out.actions());
     prepared.basis += &worked_out.basis(&document);
     if prepared.actions.is_empty() && !worked_out.has_machines() {
-        return Ok(Prepared::already(prepared.basis));
+        return Ok(PlannedChange::already(prepared.basis));
     }
     let steps = prepared.actions.iter().cloned().map(StepView::of).collect();
     let mut resolved = worked_out.resolved(scale);
     resolved.expect_running = None;
     if worked_out.has_machines() {
         prepared = guards::guard(console, prepared, &worked_out, scale, plan, threads)?;
-        prepared.effect.work = Some(machines::work(console, plan, &resolved, steps, None));
+        prepared.mutation.job = Some(machines::job(console, plan, &resolved, steps, None));
         prepared.resolved = Some(Change::Scale(resolved));
     }
     if settings_steps > 0 {
-        prepared.effect.document = Some(after);
+        prepared.mutation.document = Some(after);
         if let Some(why) = console.desired.unreachable() {
-            prepared = prepared.effect(format!(
-                "nodes cannot be told now, and follow when they can: {why}"
+            prepared = prepared.with_effect(format!(
+                "nodes cannot be reached now and apply this when they can be: {why}"
             ));
         }
     }
@@ -77,7 +77,7 @@ pub(super) fn prepare(
 fn check(scale: &Scale) -> Result<(), ApiError> {
     let roles: BTreeSet<ScaledRole> = scale.roles.iter().map(|wanted| wanted.role).collect();
     if roles.len() != scale.roles.len() {
-        return Err(ApiError::invalid("each role is named once at most"));
+        return Err(ApiError::invalid("each role may be given only once"));
     }
     if let Some(seconds) = scale.drain_timeout_s
         && !DRAIN_TIMEOUT_S.contains(&seconds)
@@ -90,7 +90,7 @@ fn check(scale: &Scale) -> Result<(), ApiError> {
     }
     if scale.expect_running.is_some() && scale.roles.len() != 1 {
         return Err(ApiError::invalid(
-            "expect_running is about one role: name exactly one",
+            "expect_running requires exactly one role",
         ));
     }
     if let Some(id) = scale.start.iter().find(|id| scale.stop.contains(id)) {
@@ -103,24 +103,24 @@ fn check(scale: &Scale) -> Result<(), ApiError> {
         && scale.threads.is_none()
         && scale.prefetch.is_none()
         && scale.batch.is_none()
-        && scale.lanes.is_none();
+        && scale.channels.is_none();
     if is_nothing {
         return Err(ApiError::invalid(
-            "say how many machines of a role shall run, which to start or stop, or a setting",
+            "specify a number of instances for a role, instances to start or stop, or a setting",
         ));
     }
     Ok(())
 }
 
-/// The settings of the plan, and the document after them.
+/// The settings of the plan, and the resulting document.
 fn settings(
     console: &Arc<Console>,
     scale: &Scale,
     document: &Document,
     by: &str,
     plan: &str,
-) -> Result<(Prepared, Document), ApiError> {
-    let mut prepared = Prepared::new("scale");
+) -> Result<(PlannedChange, Document), ApiError> {
+    let mut prepared = PlannedChange::new("scale");
     let mut after = document.clone();
     if scale.threads.is_some() || scale.prefetch.is_some() || scale.batch.is_some() {
         let now = document.worker.map(|set| set.value);
@@ -131,8 +131,8 @@ fn settings(
             batch: scale.batch.unwrap_or(now.batch),
             linger_ms: now.linger_ms,
         };
-        let wanted = SectionValue::Worker(wanted);
-        prepared = sections::add(
+        let wanted = Settings::Worker(wanted);
+        prepared = settings::add(
             console,
             prepared,
             &mut after,
@@ -142,11 +142,14 @@ fn settings(
             plan,
         )?;
     }
-    if let Some(lanes) = scale.lanes {
+    if let Some(lanes) = scale.channels {
         let now = document.api.map(|set| set.value);
         let now = now.ok_or_else(|| unknown_settings("API"))?;
-        let wanted = SectionValue::Api(ApiSettings { lanes, ..now });
-        prepared = sections::add(
+        let wanted = Settings::Api(ApiSettings {
+            channels: lanes,
+            ..now
+        });
+        prepared = settings::add(
             console,
             prepared,
             &mut after,
@@ -162,18 +165,18 @@ fn settings(
 
 fn unknown_settings(role: &str) -> ApiError {
     ApiError::refused(format!(
-        "the settings of {role} nodes are not known yet: none was heard; set all of them with skictl settings set"
+        "the settings of {role} nodes are unknown: none has sent a heartbeat yet; set all values with `skictl settings set`"
     ))
 }
 
-/// What was asked of whoever owns the machines, before anything is done.
+/// Result of the permission check before anything is done.
 #[derive(Default)]
 pub(super) struct Preflight {
     pub(super) effects: Vec<String>,
     pub(super) refusals: Vec<RefusalView>,
 }
 
-/// Asks whether the starts and stops of a plan would be permitted.
+/// Checks whether the starts and stops of a plan would be permitted.
 pub(super) async fn preflight(console: &Console, scale: &Scale) -> Preflight {
     let mut asked = Preflight::default();
     let Ok(fleet) = console.machines.fleet() else {
@@ -202,12 +205,12 @@ pub(super) async fn preflight(console: &Console, scale: &Scale) -> Preflight {
                 let code = StepCode::from(error.code);
                 match code {
                     StepCode::Denied | StepCode::Credentials => asked.refusals.push(RefusalView {
-                        why: error.message,
+                        reason: error.message,
                         can_override: false,
                         code: Some(code),
                     }),
                     _ => asked.effects.push(format!(
-                        "whether to {verb} them is permitted could not be asked: {error}"
+                        "cannot check the permission to {verb} these instances: {error}"
                     )),
                 }
             }
@@ -215,7 +218,7 @@ pub(super) async fn preflight(console: &Console, scale: &Scale) -> Preflight {
     }
     if !permitted.is_empty() {
         asked.effects.push(format!(
-            "EC2 would permit to {} them; that proves permission, not that there is room",
+            "EC2 permits to {} these instances; this does not guarantee capacity",
             permitted.join(" and ")
         ));
     }

@@ -1,4 +1,4 @@
-//! A node, as it was heard last.
+//! A node, as of its last heartbeat.
 
 use skilift_core::control::Heartbeat;
 use skilift_core::control::heartbeat::Activity;
@@ -7,76 +7,76 @@ use skilift_core::health::Readiness;
 use super::window::{Counts, Window};
 use crate::view::nodes::NodeState;
 
-/// So long after its start a node may be busy with starting.
+/// How long after its start a node may still be starting.
 const STARTING_MS: u64 = 10_000;
 
-/// A node, as it was heard last.
+/// A node, as of its last heartbeat.
 #[derive(Debug)]
 pub(crate) struct Node {
     pub(crate) last: Heartbeat,
-    /// When, by the console's clock.
-    pub(crate) heard_at: u64,
-    /// For how long nobody could be heard since then.
-    pub(super) deaf_ms: u64,
-    /// How long it was silent at the last look, while it could have been heard.
-    pub(super) silent_ms: u64,
-    /// How far its clock was ahead then, in milliseconds; transport included.
+    /// Time of the last heartbeat, by the console's clock.
+    pub(crate) received_at: u64,
+    /// How long the heartbeat feed has been disconnected since then.
+    pub(super) disconnected_ms: u64,
+    /// Heartbeat age at the last check, without times when the feed was disconnected.
+    pub(super) without_heartbeat_ms: u64,
+    /// How far its clock was ahead then, in milliseconds, including transport time.
     pub(crate) skew_ms: i64,
-    /// What it counted over the last seconds.
+    /// Its counters over the last seconds.
     pub(crate) window: Window,
-    /// Whether it was noticed that it is silent without having said that it ends.
+    /// Whether its heartbeats stopped without an announced shutdown.
     pub(super) is_lost: bool,
-    /// Whether it was heard by an earlier life of this console, and not yet by this one.
-    pub(super) is_remembered: bool,
+    /// Whether it is known from before the restart of this console, and has not sent a heartbeat since.
+    pub(super) is_restored: bool,
 }
 
 impl Node {
-    /// Whether it is not heard any more.
+    /// Whether it is lost.
     pub(crate) fn is_lost(&self) -> bool {
         self.is_lost
     }
 
-    /// Whether it said that its process ends.
+    /// Whether it announced its shutdown.
     pub(crate) fn has_ended(&self) -> bool {
-        self.last.activity == Activity::Ended
+        self.last.activity == Activity::Stopped
     }
 
-    /// Whether it has ended or is lost: what it said last says nothing about now.
+    /// Whether it has stopped or is lost: its last heartbeat is out of date.
     pub(crate) fn is_gone(&self) -> bool {
         self.has_ended() || self.is_lost
     }
 
-    /// Whether it is heard: not gone, and not only remembered.
-    pub(crate) fn is_heard(&self) -> bool {
-        !self.is_gone() && !self.is_remembered
+    /// Whether it sends heartbeats: not gone, and confirmed since the console started.
+    pub(crate) fn is_live(&self) -> bool {
+        !self.is_gone() && !self.is_restored
     }
 
-    /// Whether it was heard before this console started, and it is not known yet whether it still is there.
-    pub(crate) fn is_awaited(&self) -> bool {
-        self.is_remembered && !self.is_gone()
+    /// Whether it was known before this console started, and is not confirmed to be running yet.
+    pub(crate) fn is_unconfirmed(&self) -> bool {
+        self.is_restored && !self.is_gone()
     }
 
-    /// How much a count of it grows each second; `None` while fewer than two heartbeats were heard.
+    /// Growth of a counter per second; `None` with fewer than two heartbeats.
     pub(crate) fn per_s(&self, count: impl Fn(&Counts) -> u64) -> Option<f64> {
         self.window.per_s(self.time(), count)
     }
 
-    /// What it adds to the sum of a rate over the stack; `None` where nothing of it is within the last seconds.
-    /// `hearing_since` is from when on it would have been heard.
+    /// Its share of a rate over the stack; `None` if none of its heartbeats is within the window. `connected_since`: since
+    /// when the feed has been connected.
     pub(crate) fn share_per_s(
         &self,
-        hearing_since: u64,
+        connected_since: u64,
         count: impl Fn(&Counts) -> u64,
     ) -> Option<f64> {
-        self.window.share_per_s(self.time(), hearing_since, count)
+        self.window.share_per_s(self.time(), connected_since, count)
     }
 
-    /// The time up to which it is known what it did, the time in which nobody could be heard left out.
+    /// The time up to which its activity is known, without times when the feed was disconnected.
     pub(super) fn time(&self) -> u64 {
-        self.heard_at + self.silent_ms
+        self.received_at + self.without_heartbeat_ms
     }
 
-    /// How it is.
+    /// Its state.
     pub(crate) fn state(&self) -> NodeState {
         if self.is_lost {
             return NodeState::Lost;
@@ -86,14 +86,14 @@ impl Node {
             (Activity::Paused, _) => NodeState::Paused,
             (Activity::Draining { .. }, _) => NodeState::Draining,
             (Activity::Drained { .. }, _) => NodeState::Drained,
-            (Activity::Ended, _) => NodeState::Ended,
-            (Activity::Working, Readiness::Ready) => NodeState::Working,
-            (Activity::Working, Readiness::Degraded) => NodeState::Degraded,
-            (Activity::Working, Readiness::Starting) if ran_ms < STARTING_MS => NodeState::Starting,
-            (Activity::Working, Readiness::Starting | Readiness::Unavailable) => {
+            (Activity::Stopped, _) => NodeState::Stopped,
+            (Activity::Active, Readiness::Ready) => NodeState::Ready,
+            (Activity::Active, Readiness::Degraded) => NodeState::Degraded,
+            (Activity::Active, Readiness::Starting) if ran_ms < STARTING_MS => NodeState::Starting,
+            (Activity::Active, Readiness::Starting | Readiness::Unavailable) => {
                 NodeState::Unavailable
             }
-            (Activity::Working, Readiness::Draining) => NodeState::Draining,
+            (Activity::Active, Readiness::Draining) => NodeState::Draining,
         }
     }
 }

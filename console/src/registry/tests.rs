@@ -25,17 +25,17 @@ pub(crate) fn worker(port: u16, boot: BootId, started: u64, sent: u64, took: u64
         acked_messages: took,
         acked_rides: took * 10,
         redelivered_messages: 0,
-        oldest_held_accepted_at_ms: Some(sent.saturating_sub(100)),
-        longest_held_ms: Some(50),
-        stored_after_ms: None,
-        lanes: vec![ConsumerReport {
-            lane: 0,
+        oldest_unacked_accepted_at_ms: Some(sent.saturating_sub(100)),
+        longest_unacked_ms: Some(50),
+        accept_to_stored_ms: None,
+        consumers: vec![ConsumerReport {
+            thread: 0,
             prefetch_messages: 16,
-            held_messages: 3,
+            unacked_messages: 3,
             acked_messages: took,
             acked_rides: took * 10,
             last_ack_at_ms: Some(sent),
-            hindrance: None,
+            blocked_reason: None,
         }],
     };
     heartbeat(
@@ -52,11 +52,11 @@ pub(crate) fn worker(port: u16, boot: BootId, started: u64, sent: u64, took: u64
 pub(crate) fn api(port: u16, boot: BootId, started: u64, sent: u64, accepted: u64) -> Heartbeat {
     let report = ApiReport {
         settings: ApiSettings {
-            lanes: 1,
+            channels: 1,
             message_rides: 256,
             max_in_flight: 20_000,
         },
-        lanes: 1,
+        channels: 1,
         accepted_rides: accepted,
         refused_requests: 0,
         reads: 0,
@@ -80,15 +80,15 @@ fn heartbeat(
 ) -> Heartbeat {
     Heartbeat {
         node: NodeId::new(role, "host", port),
-        boot,
+        boot_id: boot,
         host: "host".to_owned(),
-        instance: None,
+        instance_id: None,
         version: "0.1.0".to_owned(),
         started_at_ms,
         number: sent_at_ms,
         sent_at_ms,
         generation: None,
-        activity: Activity::Working,
+        activity: Activity::Active,
         health: Health::plain(Readiness::Ready),
         cpu_ms: 0,
         rss_bytes: 1,
@@ -97,79 +97,79 @@ fn heartbeat(
 }
 
 /// Hears nothing at `now`, but could.
-fn pass(registry: &mut Registry, now: u64) -> NodeState {
-    registry.can_hear(now);
-    registry.look(now);
+fn pass(registry: &mut NodeRegistry, now: u64) -> NodeState {
+    registry.mark_connected(now);
+    registry.check_liveness(now);
     registry.nodes().next().unwrap().state()
 }
 
 #[test]
 fn a_silent_node_is_lost_and_returns() {
-    let (mut registry, boot) = (Registry::default(), BootId::random());
-    registry.hear(worker(1, boot, 1_000, 2_000, 5), 0, 2_000);
+    let (mut registry, boot) = (NodeRegistry::default(), BootId::random());
+    registry.record(worker(1, boot, 1_000, 2_000, 5), 0, 2_000);
     for now in [0, 1_000, 2_000, 3_000, 4_000, 4_999] {
-        assert_eq!(pass(&mut registry, now), NodeState::Working);
+        assert_eq!(pass(&mut registry, now), NodeState::Ready);
     }
     assert_eq!(pass(&mut registry, 5_000), NodeState::Lost);
     assert_eq!(registry.since_worker_lost(6_000), Some(1_000));
     assert!(registry.roster(0).nodes[0].is_gone && registry.held(5_000) == (0, None));
-    registry.hear(worker(1, boot, 1_000, 9_000, 6), 7_000, 9_000);
-    assert_eq!(pass(&mut registry, 7_000), NodeState::Working);
+    registry.record(worker(1, boot, 1_000, 9_000, 6), 7_000, 9_000);
+    assert_eq!(pass(&mut registry, 7_000), NodeState::Ready);
     for now in (8_000..=13_000).step_by(1_000) {
         pass(&mut registry, now);
     }
-    registry.look(7_000 + FORGOTTEN_AFTER_MS);
+    registry.check_liveness(7_000 + REMOVED_AFTER_MS);
     assert_eq!(registry.nodes().count(), 0);
 }
 
 #[test]
 fn a_node_that_said_so_has_ended_and_is_not_lost() {
-    let (mut registry, boot) = (Registry::default(), BootId::random());
-    registry.hear(worker(1, boot, 1_000, 2_000, 5), 0, 2_000);
+    let (mut registry, boot) = (NodeRegistry::default(), BootId::random());
+    registry.record(worker(1, boot, 1_000, 2_000, 5), 0, 2_000);
     let last = Heartbeat {
-        activity: Activity::Ended,
+        activity: Activity::Stopped,
         ..worker(1, boot, 1_000, 2_500, 5)
     };
-    registry.hear(last, 500, 2_500);
+    registry.record(last, 500, 2_500);
     for now in [500, 60_000] {
-        registry.can_hear(now);
-        assert_eq!(pass(&mut registry, now), NodeState::Ended);
+        registry.mark_connected(now);
+        assert_eq!(pass(&mut registry, now), NodeState::Stopped);
         let node = registry.nodes().next().unwrap();
         assert!(!node.is_lost() && registry.roster(0).nodes[0].is_gone);
-        assert_eq!(registry.heard(Role::Worker).count(), 0);
+        assert_eq!(registry.live(Role::Worker).count(), 0);
     }
-    // Its next life works, whatever its clock says.
-    registry.hear(worker(1, BootId::random(), 100, 300, 1), 61_000, 62_000);
-    assert_eq!(pass(&mut registry, 61_000), NodeState::Working);
+    // Its next boot is accepted, whatever its clock shows.
+    registry.record(worker(1, BootId::random(), 100, 300, 1), 61_000, 62_000);
+    assert_eq!(pass(&mut registry, 61_000), NodeState::Ready);
 }
 
 #[test]
 fn a_clock_that_is_set_back_hides_nobody_and_a_past_is_no_news() {
-    let (mut registry, first) = (Registry::default(), BootId::random());
-    registry.hear(worker(1, first, 1_000_000, 1_002_000, 500), 0, 1_002_000);
+    let (mut registry, first) = (NodeRegistry::default(), BootId::random());
+    registry.record(worker(1, first, 1_000_000, 1_002_000, 500), 0, 1_002_000);
     // What it took before it was heard is not taken now.
     assert_eq!(registry.delivered_messages(), 0);
     let beat = |number, sent, took| Heartbeat {
         number,
         ..worker(1, first, 1_000_000, sent, took)
     };
-    registry.hear(beat(1_002_001, 400_000, 503), 1_000, 1_003_000);
+    registry.record(beat(1_002_001, 400_000, 503), 1_000, 1_003_000);
     assert_eq!(registry.delivered_messages(), 3);
-    // A late one of the life before is no new life; one that comes when that is silent is.
+    // A late heartbeat of the previous boot is no new boot; one that arrives after that boot fell silent is.
     let second = || worker(1, BootId::random(), 300_000, 302_000, 1);
-    registry.hear(second(), 2_000, 1_004_000);
-    assert_eq!(registry.nodes().next().unwrap().last.boot, first);
-    registry.hear(second(), 3_000, 1_005_000);
-    assert_ne!(registry.nodes().next().unwrap().last.boot, first);
+    registry.record(second(), 2_000, 1_004_000);
+    assert_eq!(registry.nodes().next().unwrap().last.boot_id, first);
+    registry.record(second(), 3_000, 1_005_000);
+    assert_ne!(registry.nodes().next().unwrap().last.boot_id, first);
 }
 
 #[test]
 fn a_node_that_starts_is_not_unavailable() {
     let state = |sent| {
-        let mut registry = Registry::default();
+        let mut registry = NodeRegistry::default();
         let mut beat = worker(1, BootId::random(), 1_000, sent, 0);
         beat.health = Health::because(Readiness::Starting, "connects");
-        registry.hear(beat, 0, sent);
+        registry.record(beat, 0, sent);
         pass(&mut registry, 100)
     };
     assert_eq!(state(3_000), NodeState::Starting);
@@ -178,29 +178,29 @@ fn a_node_that_starts_is_not_unavailable() {
 
 #[test]
 fn counts_go_on_over_lives_and_late_heartbeats_change_nothing() {
-    let mut registry = Registry::default();
+    let mut registry = NodeRegistry::default();
     let (first, second) = (BootId::random(), BootId::random());
-    registry.hear(worker(1, first, 1_000, 2_000, 5), 0, 2_000);
-    registry.hear(worker(1, first, 1_000, 3_000, 9), 1_000, 3_000);
-    registry.hear(worker(1, first, 1_000, 2_500, 7), 1_100, 3_100);
+    registry.record(worker(1, first, 1_000, 2_000, 5), 0, 2_000);
+    registry.record(worker(1, first, 1_000, 3_000, 9), 1_000, 3_000);
+    registry.record(worker(1, first, 1_000, 2_500, 7), 1_100, 3_100);
     // It was heard late: what it had taken before is not counted.
     assert_eq!(registry.delivered_messages(), 4);
-    registry.hear(worker(1, second, 4_000, 5_000, 2), 3_000, 5_000);
-    registry.hear(worker(1, first, 1_000, 5_500, 11), 3_500, 5_500);
+    registry.record(worker(1, second, 4_000, 5_000, 2), 3_000, 5_000);
+    registry.record(worker(1, first, 1_000, 5_500, 11), 3_500, 5_500);
     assert_eq!(registry.delivered_messages(), 6);
-    assert_eq!(registry.nodes().next().unwrap().last.boot, second);
+    assert_eq!(registry.nodes().next().unwrap().last.boot_id, second);
 }
 
 #[test]
 fn nobody_is_lost_while_nobody_can_be_heard() {
-    let (mut registry, boot) = (Registry::default(), BootId::random());
-    registry.hear(worker(1, boot, 1_000, 2_000, 5), 0, 2_000);
+    let (mut registry, boot) = (NodeRegistry::default(), BootId::random());
+    registry.record(worker(1, boot, 1_000, 2_000, 5), 0, 2_000);
     pass(&mut registry, 1_000);
-    registry.cannot_hear();
-    registry.look(60_000);
-    assert_eq!(registry.nodes().next().unwrap().state(), NodeState::Working);
+    registry.mark_disconnected();
+    registry.check_liveness(60_000);
+    assert_eq!(registry.nodes().next().unwrap().state(), NodeState::Ready);
     for now in [61_000, 62_000, 63_000, 64_000, 64_900] {
-        assert_eq!(pass(&mut registry, now), NodeState::Working);
+        assert_eq!(pass(&mut registry, now), NodeState::Ready);
     }
     assert_eq!(pass(&mut registry, 65_000), NodeState::Lost);
     assert_eq!(registry.since_worker_lost(65_000), Some(0));
@@ -208,31 +208,31 @@ fn nobody_is_lost_while_nobody_can_be_heard() {
 
 #[test]
 fn when_everybody_falls_silent_together_nobody_is_lost() {
-    let (mut registry, boot) = (Registry::default(), BootId::random());
-    registry.hear(worker(1, boot, 1_000, 2_000, 5), 0, 2_000);
+    let (mut registry, boot) = (NodeRegistry::default(), BootId::random());
+    registry.record(worker(1, boot, 1_000, 2_000, 5), 0, 2_000);
     // The way stalls: no heartbeat comes, no answer and no failure.
-    registry.look(2_000);
-    assert!(!registry.is_deaf(2_000));
-    registry.look(9_000);
-    assert_eq!(registry.nodes().next().unwrap().state(), NodeState::Working);
-    assert!(registry.is_deaf(9_000));
+    registry.check_liveness(2_000);
+    assert!(!registry.is_disconnected(2_000));
+    registry.check_liveness(9_000);
+    assert_eq!(registry.nodes().next().unwrap().state(), NodeState::Ready);
+    assert!(registry.is_disconnected(9_000));
     // It answers again: from then on silence counts.
-    assert_eq!(pass(&mut registry, 20_000), NodeState::Working);
-    assert!(!registry.is_deaf(20_000) && registry.hears_for(20_500) == 0);
+    assert_eq!(pass(&mut registry, 20_000), NodeState::Ready);
+    assert!(!registry.is_disconnected(20_000) && registry.connected_for_ms(20_500) == 0);
     for now in [22_000, 24_000, 24_900] {
-        assert_eq!(pass(&mut registry, now), NodeState::Working);
+        assert_eq!(pass(&mut registry, now), NodeState::Ready);
     }
     assert_eq!(pass(&mut registry, 25_000), NodeState::Lost);
 }
 
 #[test]
 fn there_are_never_too_many() {
-    let mut registry = Registry::default();
+    let mut registry = NodeRegistry::default();
     for port in 0..2_100 {
         let beat = worker(port, BootId::random(), 1_000, 2_000, 1);
-        registry.hear(beat, u64::from(port), 2_000);
+        registry.record(beat, u64::from(port), 2_000);
     }
-    assert_eq!(registry.nodes().count(), MOST_NODES);
+    assert_eq!(registry.nodes().count(), MAX_NODES);
     // The ones that were silent longest went.
-    assert!(registry.nodes().all(|node| node.heard_at >= 100));
+    assert!(registry.nodes().all(|node| node.received_at >= 100));
 }

@@ -1,8 +1,8 @@
-//! What a node counted over the last ten seconds: rates are differences, durations are gathered.
+//! A node's counters over the last ten seconds: rates are differences, durations are merged.
 //!
-//! What it had counted at some moment lies between what the heartbeats before and after it say. Rates end a moment ago, when
-//! every node that lives had its say since: so all of them are of the same ten seconds, and that one falls silent makes none
-//! of them jump.
+//! The counters at a moment are interpolated between the heartbeats before and after it. Rates end slightly in the past,
+//! when every live node has sent a heartbeat since: so all rates cover the same ten seconds, and a node that falls silent
+//! does not make them jump.
 
 use std::collections::VecDeque;
 
@@ -11,47 +11,47 @@ use skilift_core::control::Heartbeat;
 use skilift_core::control::durations::Durations;
 use skilift_core::control::heartbeat::Report;
 
-/// How far back it goes.
+/// Length of the window.
 const LENGTH_MS: u64 = 10_000;
-/// How long ago rates end: longer than from one heartbeat to the next.
+/// How long ago rates end: longer than the heartbeat interval.
 const DELAY_MS: u64 = 1_500;
 
 /// A node's last heartbeats.
 #[derive(Debug, Default)]
 pub(crate) struct Window {
     samples: VecDeque<Sample>,
-    /// What the node's earlier lives had counted.
+    /// Counters of the node's earlier boots.
     carried: Counts,
-    /// Whether the first sample is the node's birth: before it there was nothing.
+    /// Whether the first sample is the start of the node, with all counters 0.
     is_whole: bool,
 }
 
 #[derive(Debug)]
 struct Sample {
-    heard_at: u64,
-    /// Over all lives.
+    received_at: u64,
+    /// Sum over all boots.
     counts: Counts,
     durations: Option<Histogram<u64>>,
 }
 
-/// What a node counts, of which only the differences mean something.
+/// Counters of a node, of which only differences are meaningful.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
     /// Rides that an API node accepted.
     pub(crate) accepted: u64,
-    /// Questions that it answered.
+    /// Reads that it answered.
     pub(crate) reads: u64,
-    /// Rides that a worker took.
+    /// Rides delivered to a worker.
     pub(crate) delivered: u64,
     /// Rides that it acknowledged.
     pub(crate) acked: u64,
-    /// Messages that came back to it.
+    /// Messages redelivered to it.
     pub(crate) redelivered: u64,
-    /// Milliseconds that its lanes stored.
+    /// Milliseconds that its threads spent storing.
     pub(crate) busy_ms: u64,
     /// Milliseconds of CPU time.
     pub(crate) cpu_ms: u64,
-    /// Rides that each lane acknowledged.
+    /// Rides that each thread acknowledged.
     pub(crate) lanes: Vec<u64>,
 }
 
@@ -71,13 +71,17 @@ impl Counts {
                 redelivered: worker.redelivered_messages,
                 busy_ms: worker.busy_ms,
                 cpu_ms,
-                lanes: worker.lanes.iter().map(|lane| lane.acked_rides).collect(),
+                lanes: worker
+                    .consumers
+                    .iter()
+                    .map(|lane| lane.acked_rides)
+                    .collect(),
                 ..Self::default()
             },
         }
     }
 
-    /// With what earlier lives had counted.
+    /// Adds the counters of earlier boots.
     fn after(self, earlier: &Self) -> Self {
         let lanes = self.lanes.len().max(earlier.lanes.len());
         let of_lane = |counts: &Self, lane: usize| counts.lanes.get(lane).copied().unwrap_or(0);
@@ -97,76 +101,79 @@ impl Counts {
 }
 
 impl Window {
-    /// Notes that a life begins, at a time from which on everything of it is heard of.
+    /// Records the start of a boot, at a time from which on all its heartbeats are received.
     pub(crate) fn begin(&mut self, at: u64) {
         if let Some(last) = self.samples.back() {
             self.carried = last.counts.clone();
         }
         self.is_whole |= self.samples.is_empty();
-        let heard_at = self.samples.back().map_or(at, |last| at.max(last.heard_at));
+        let received_at = self
+            .samples
+            .back()
+            .map_or(at, |last| at.max(last.received_at));
         self.samples.push_back(Sample {
-            heard_at,
+            received_at,
             counts: self.carried.clone(),
             durations: None,
         });
     }
 
-    /// Whether nothing was heard.
+    /// Whether there are no samples.
     pub(crate) fn is_empty(&self) -> bool {
         self.samples.is_empty()
     }
 
-    /// Adds a heartbeat that was just heard.
+    /// Adds a heartbeat that was just received.
     pub(crate) fn add(&mut self, heartbeat: &Heartbeat, now: u64) {
         let durations = match &heartbeat.report {
             Report::Api(api) => &api.post_us,
-            Report::Worker(worker) => &worker.stored_after_ms,
+            Report::Worker(worker) => &worker.accept_to_stored_ms,
         };
         let durations = durations
             .as_deref()
             .and_then(|text| Durations::read(text).ok());
         self.samples.push_back(Sample {
-            heard_at: now,
+            received_at: now,
             counts: Counts::of(heartbeat).after(&self.carried),
             durations,
         });
         self.forget_before(now);
     }
 
-    /// Drops what is too old. One sample from before is kept: rates count from it.
+    /// Removes old samples. One older sample is kept as the base of rates.
     pub(crate) fn forget_before(&mut self, now: u64) {
-        let is_old = |sample: &Sample| sample.heard_at + LENGTH_MS + DELAY_MS < now;
+        let is_old = |sample: &Sample| sample.received_at + LENGTH_MS + DELAY_MS < now;
         while self.samples.get(1).is_some_and(is_old) {
             self.samples.pop_front();
             self.is_whole = false;
         }
     }
 
-    /// How much a count grows each second; `None` while fewer than two heartbeats were heard.
+    /// Growth of a counter per second; `None` with fewer than two heartbeats.
     pub(crate) fn per_s(&self, now: u64, count: impl Fn(&Counts) -> u64) -> Option<f64> {
-        let first = self.samples.front()?.heard_at;
+        let first = self.samples.front()?.received_at;
         let end = now.saturating_sub(DELAY_MS);
         self.mean(first.max(end.saturating_sub(LENGTH_MS)), end, count)
     }
 
-    /// As [`Self::per_s`], as a part of the sum over all nodes: who was born meanwhile did nothing before, and who has been
-    /// silent for the whole time adds nothing.
+    /// Like [`Self::per_s`], as a share of the sum over all nodes: a node that started within the window counts 0 before,
+    /// and one silent for the whole window adds nothing.
     pub(crate) fn share_per_s(
         &self,
         now: u64,
-        hearing_since: u64,
+        connected_since: u64,
         count: impl Fn(&Counts) -> u64,
     ) -> Option<f64> {
         let (first, last) = (self.samples.front()?, self.samples.back()?);
         let end = now.saturating_sub(DELAY_MS);
-        let start = end.saturating_sub(LENGTH_MS).max(hearing_since);
-        if last.heard_at <= start {
+        let start = end.saturating_sub(LENGTH_MS).max(connected_since);
+        if last.received_at <= start {
             return None;
         }
         let begin = if self.is_whole {
             start
         } else {
-            first.heard_at.max(start)
+            first.received_at.max(start)
         };
         self.mean(begin, end, count)
     }
@@ -179,19 +186,19 @@ impl Window {
         Some(grown * 1_000.0 / (to - from) as f64)
     }
 
-    /// What was counted at a moment: between two heartbeats as if it grew evenly.
+    /// The counter at a moment, linearly interpolated between two heartbeats.
     fn at(&self, moment: u64, count: impl Fn(&Counts) -> u64) -> f64 {
         let counted = |sample: &Sample| count(&sample.counts) as f64;
         let next = self
             .samples
-            .partition_point(|sample| sample.heard_at < moment);
+            .partition_point(|sample| sample.received_at < moment);
         match (
             next.checked_sub(1).and_then(|at| self.samples.get(at)),
             self.samples.get(next),
         ) {
             (Some(before), Some(after)) => {
-                let part =
-                    (moment - before.heard_at) as f64 / (after.heard_at - before.heard_at) as f64;
+                let part = (moment - before.received_at) as f64
+                    / (after.received_at - before.received_at) as f64;
                 counted(before) + part * (counted(after) - counted(before))
             }
             (Some(only), None) | (None, Some(only)) => counted(only),
@@ -202,7 +209,7 @@ impl Window {
     /// The durations of the last ten seconds.
     pub(crate) fn durations(&self, now: u64) -> impl Iterator<Item = &Histogram<u64>> {
         let recent = self.samples.iter();
-        let recent = recent.filter(move |sample| sample.heard_at + LENGTH_MS >= now);
+        let recent = recent.filter(move |sample| sample.received_at + LENGTH_MS >= now);
         recent.filter_map(|sample| sample.durations.as_ref())
     }
 }
@@ -280,7 +287,7 @@ mod tests {
             let beat = worker(1, second, 9_000, at * 1_000, at - 9);
             window.add(&beat, at * 1_000);
         }
-        // From 1.5 s to 11.5 s: 5.5 messages of the first life, 2.5 of the second.
+        // From 1.5 s to 11.5 s: 5.5 messages of the first boot, 2.5 of the second.
         assert_eq!(window.per_s(13_000, acked), Some(8.0));
     }
 
@@ -294,7 +301,7 @@ mod tests {
         }
         assert_eq!(window.per_s(24_000, acked), Some(10.0));
         assert_eq!(window.share_per_s(24_000, 0, acked), Some(2.5));
-        // A console that has listened for five seconds knows of no more.
+        // A console that has been connected for five seconds knows no earlier counts.
         assert_eq!(window.share_per_s(24_000, 17_500, acked), Some(5.0));
     }
 }

@@ -1,55 +1,55 @@
-//! What is seen of the queue, and the verdict on the books.
+//! The view of the queue, and the reconciliation verdict.
 
 use skilift_core::control::Role;
 use skilift_core::control::heartbeat::Report;
 
-use super::sources::Sources;
-use super::{Watched, alarms, books};
+use super::collectors::Collectors;
+use super::{MonitorState, alarms, reconciliation};
 use crate::console::{Console, EngineKind};
+use crate::dead_letters::LeaseHolder;
 use crate::lag::{drain_time, latency, no_node, rate};
-use crate::letters::Holder;
-use crate::registry::{Counts, Registry};
-use crate::verdict::{Observation, QueueSeen};
+use crate::loss_detector::{Observation, QueueSnapshot};
+use crate::registry::{Counts, NodeRegistry};
 use crate::view::Reading;
-use crate::view::books::BooksView;
 use crate::view::queue::{
     ConsumerView, HistoryPoint, PauseView, QueueView, RatesView, RoleUtilisationView,
     UtilisationView,
 };
+use crate::view::reconciliation::ReconciliationView;
 
-/// What is not older was seen at one moment, as far as the books' verdict goes.
+/// Readings that are at most this old count as simultaneous for the reconciliation verdict.
 const AT_ONCE_MS: u64 = 2_000;
 
-/// When it is looked.
-pub(super) struct At {
-    /// By the clock that only goes forward, in milliseconds.
+/// The time of a collection.
+pub(super) struct Timestamps {
+    /// By the monotonic clock, in milliseconds.
     pub(super) now: u64,
-    /// By the clock on the wall.
+    /// By the wall clock, in milliseconds since 1970.
     pub(super) epoch_ms: u64,
 }
 
-/// All of it.
+/// The view of the queue.
 pub(super) fn view(
     console: &Console,
-    watched: &mut Watched,
-    sources: &Sources,
-    at: &At,
+    state: &mut MonitorState,
+    collectors: &Collectors,
+    at: &Timestamps,
 ) -> QueueView {
     let now = at.now;
-    let Watched {
+    let MonitorState {
         registry,
-        lives,
-        verdicts,
+        epochs,
+        loss_detector,
         backlogs,
         oldest,
         ..
-    } = watched;
-    let deaf = sources.deaf.clone();
-    let heard = |reading: Reading<f64>| match &deaf {
+    } = state;
+    let disconnected = collectors.disconnected.clone();
+    let if_connected = |reading: Reading<f64>| match &disconnected {
         Some(why) => Reading::unknown(why.clone()),
         None => reading,
     };
-    let rate = |role, count: fn(&Counts) -> u64| heard(rate(registry, role, now, count));
+    let rate = |role, count: fn(&Counts) -> u64| if_connected(rate(registry, role, now, count));
     let rates = RatesView {
         publish_per_s: rate(Role::Api, |counts| counts.accepted),
         deliver_per_s: rate(Role::Worker, |counts| counts.delivered),
@@ -59,21 +59,24 @@ pub(super) fn view(
     };
 
     let (held, longest_held_ms) = registry.held(now);
-    let unacked_messages = match &deaf {
+    let unacked_messages = match &disconnected {
         Some(why) => Reading::unknown(why.clone()),
         None => Reading::of(held, 0),
     };
-    let ready_messages = sources.depth.reading(now, |depth| depth.ready_messages);
+    let ready_messages = collectors.depth.reading(now, |depth| depth.ready_messages);
     let total_messages = sum(&ready_messages, &unacked_messages);
-    let read = sources.books.known(now);
+    let read = collectors.books.known(now);
     let books_age = read.as_ref().map_or(u64::MAX, |(_, age)| *age);
-    // One moment: books, depth and workers, and nobody who was not heard yet since the start and may hold something.
+    // Simultaneous: reconciliation, depth and workers, and no node without a heartbeat since the start that may hold
+    // messages.
     let is_at_once = |depth_age: u64| {
-        let oldest = depth_age.max(books_age).max(registry.longest_unheard(now));
-        oldest <= AT_ONCE_MS && !registry.awaits_somebody()
+        let oldest = depth_age
+            .max(books_age)
+            .max(registry.max_heartbeat_age(now));
+        oldest <= AT_ONCE_MS && !registry.has_unconfirmed_nodes()
     };
-    let seen = match (&deaf, sources.depth.known(now)) {
-        (None, Ok((depth, age))) if is_at_once(age) => Some(QueueSeen {
+    let seen = match (&disconnected, collectors.depth.known(now)) {
+        (None, Ok((depth, age))) if is_at_once(age) => Some(QueueSnapshot {
             ready: depth.ready_messages,
             held,
             longest_held_ms,
@@ -83,26 +86,32 @@ pub(super) fn view(
         }),
         _ => None,
     };
-    let findings = read.as_ref().ok().map(|(books, _)| {
-        verdicts.look(&Observation {
+    let loss_report = read.as_ref().ok().map(|(books, _)| {
+        loss_detector.update(&Observation {
             now,
-            lives: lives.known(),
+            epochs: epochs.known(),
             books,
             queue: seen,
         })
     });
-    let discarded = console.letters.counts().discarded;
-    let books_view = books::view(&sources.books, findings.as_ref(), lives, discarded, now);
+    let discarded = console.dead_letters.counts().discarded;
+    let books_view = reconciliation::view(
+        &collectors.books,
+        loss_report.as_ref(),
+        epochs,
+        discarded,
+        now,
+    );
 
-    let total_rides = total_rides(console, sources, &total_messages, &books_view, now);
+    let total_rides = total_rides(console, collectors, &total_messages, &books_view, now);
     if let Some(rides) = total_rides.value {
-        backlogs.saw(now, rides);
+        backlogs.record(now, rides);
     }
-    let oldest_ms = oldest.look(
+    let oldest_ms = oldest.update(
         now,
         total_messages.value,
         registry.delivered_messages(),
-        oldest_held(registry, now).filter(|_| deaf.is_none()),
+        oldest_held(registry, now).filter(|_| disconnected.is_none()),
     );
     let stored_after = latency(
         registry
@@ -118,45 +127,45 @@ pub(super) fn view(
         at_ms: at.epoch_ms,
         engine: match console.config.engine {
             EngineKind::Servers => "RabbitMQ and Redis",
-            EngineKind::DataFolder => "data folder",
+            EngineKind::DataFolder => "data directory",
         }
         .to_owned(),
         paused: document.pause.as_ref().map(|pause| PauseView {
-            since_ms: pause.since_ms,
-            by: pause.by.clone(),
-            not_yet: still_consuming(registry),
+            paused_at_ms: pause.paused_at_ms,
+            paused_by: pause.paused_by.clone(),
+            nodes_pending: still_consuming(registry),
         }),
         ready_messages,
         unacked_messages,
         total_messages,
-        drain: drain_time(&total_rides, &rates.publish_per_s, &rates.ack_per_s),
-        total_rides,
+        time_to_drain: drain_time(&total_rides, &rates.publish_per_s, &rates.ack_per_s),
+        backlog_rides: total_rides,
         dead_letters: dead_letters(
-            console.letters.counts().dead,
-            &sources.depth.reading(now, |depth| depth.dead_messages),
-            kept_elsewhere(console),
+            console.dead_letters.counts().dead,
+            &collectors.depth.reading(now, |depth| depth.dead_messages),
+            stored_elsewhere(console),
         ),
         rates,
-        oldest_ms,
-        stored_after,
+        oldest_ride_age_ms: oldest_ms,
+        accept_to_stored_ms: stored_after,
         trend: backlogs.trend(now),
         utilisation: UtilisationView {
-            api: utilisation(registry, Role::Api, deaf.as_deref(), now),
-            worker: utilisation(registry, Role::Worker, deaf.as_deref(), now),
+            api: utilisation(registry, Role::Api, disconnected.as_deref(), now),
+            worker: utilisation(registry, Role::Worker, disconnected.as_deref(), now),
         },
-        consumers: consumers(registry, deaf.as_deref(), at),
-        books: books_view,
+        consumers: consumers(registry, disconnected.as_deref(), at),
+        reconciliation: books_view,
         management: console
             .management
             .as_ref()
             .map(|management| management.view()),
         alarms: Vec::new(),
     };
-    view.alarms = alarms::of(console, watched, sources, &view, now);
+    view.alarms = alarms::of(console, state, collectors, &view, now);
     view
 }
 
-/// The point of the history that a view makes.
+/// The history point of a view.
 pub(super) fn point(view: &QueueView) -> HistoryPoint {
     let workers = &view.utilisation.worker;
     let is_known = workers.rss_bytes.value.is_some();
@@ -165,9 +174,9 @@ pub(super) fn point(view: &QueueView) -> HistoryPoint {
         publish_per_s: view.rates.publish_per_s.value,
         ack_per_s: view.rates.ack_per_s.value,
         reads_per_s: view.rates.reads_per_s.value,
-        backlog_rides: view.total_rides.value,
-        stored_after_p99_ms: view.stored_after.p99_ms.value,
-        oldest_ms: view.oldest_ms.value,
+        backlog_rides: view.backlog_rides.value,
+        accept_to_stored_p99_ms: view.accept_to_stored_ms.p99.value,
+        oldest_ride_age_ms: view.oldest_ride_age_ms.value,
         dead_letters: view.dead_letters.value,
         workers: is_known.then_some(workers.nodes),
         threads: is_known.then_some(workers.threads),
@@ -182,17 +191,17 @@ fn sum(one: &Reading<u64>, other: &Reading<u64>) -> Reading<u64> {
     }
 }
 
-/// Rides that wait or are held. A data folder counts them. RabbitMQ counts messages: what the books say of those that are
-/// outstanding tells how many rides a message has.
+/// Rides that are ready or unacked. A data directory counts them. RabbitMQ counts messages; the rides per message follow
+/// from the outstanding rides and messages of the reconciliation.
 fn total_rides(
     console: &Console,
-    sources: &Sources,
+    collectors: &Collectors,
     total_messages: &Reading<u64>,
-    books: &BooksView,
+    books: &ReconciliationView,
     now: u64,
 ) -> Reading<u64> {
     if console.config.engine == EngineKind::DataFolder {
-        return sources
+        return collectors
             .books
             .reading(now, |books| books.own_queue.unwrap_or_default().waiting);
     }
@@ -208,29 +217,31 @@ fn total_rides(
     Reading::of(rides, total_messages.age_ms.unwrap_or(0))
 }
 
-/// Why this console does not know of all letters that were taken from their queue.
-fn kept_elsewhere(console: &Console) -> Option<&'static str> {
-    // A data folder has one console.
+/// Why this console does not know all dead letters that were read from their queue.
+fn stored_elsewhere(console: &Console) -> Option<&'static str> {
+    // A data directory has only one console.
     if console.config.engine == EngineKind::DataFolder {
         return None;
     }
     if console.config.read_only {
-        return Some("another console keeps them, for this one is read-only");
+        return Some(
+            "not available: this console is read-only and another one stores the dead letters",
+        );
     }
-    match console.letters.holder() {
-        Holder::Us => None,
-        Holder::Another => Some("another console keeps them"),
-        Holder::Unsure => Some("it is not known whether another console keeps some"),
+    match console.dead_letters.holder() {
+        LeaseHolder::Us => None,
+        LeaseHolder::Another => Some("another console stores them"),
+        LeaseHolder::Unsure => Some("unknown whether another console stores dead letters"),
     }
 }
 
-/// Dead letters that wait: `kept` by this console, those in their queue, and those of which another console may know.
-fn dead_letters(kept: u64, in_queue: &Reading<u64>, elsewhere: Option<&str>) -> Reading<u64> {
+/// Dead letters: `stored` by this console, those in their queue, and those that another console may store.
+fn dead_letters(stored: u64, in_queue: &Reading<u64>, elsewhere: Option<&str>) -> Reading<u64> {
     let in_queue_unknown = in_queue
-        .unknown
+        .error
         .as_ref()
-        .map(|why| format!("those in their queue are not known: {why}"));
-    let known = kept + in_queue.value.unwrap_or(0);
+        .map(|why| format!("dead letters in the queue unknown: {why}"));
+    let known = stored + in_queue.value.unwrap_or(0);
     let why: Vec<&str> = elsewhere
         .into_iter()
         .chain(in_queue_unknown.as_deref())
@@ -242,34 +253,37 @@ fn dead_letters(kept: u64, in_queue: &Reading<u64>, elsewhere: Option<&str>) -> 
     Reading::at_least(part, in_queue.age_ms.or(Some(0)), &why.join("; "))
 }
 
-/// How old the oldest ride was that any worker held when it said so, and how long ago that was.
-fn oldest_held(registry: &Registry, now: u64) -> Option<(u64, u64)> {
-    let workers = registry.heard(Role::Worker);
+/// Age of the oldest ride that any worker held at its last heartbeat, and the age of that heartbeat.
+fn oldest_held(registry: &NodeRegistry, now: u64) -> Option<(u64, u64)> {
+    let workers = registry.live(Role::Worker);
     let oldest = workers.filter_map(|node| match &node.last.report {
         Report::Worker(worker) => {
-            let accepted_at = worker.oldest_held_accepted_at_ms?;
-            // Not from now on: what it held then it may have stored since.
+            let accepted_at = worker.oldest_unacked_accepted_at_ms?;
+            // Not extrapolated: the worker may have stored it since.
             let age = node.last.sent_at_ms.saturating_sub(accepted_at);
-            Some((age, now.saturating_sub(node.heard_at)))
+            Some((age, now.saturating_sub(node.received_at)))
         }
         Report::Api(_) => None,
     });
     oldest.max()
 }
 
-fn still_consuming(registry: &Registry) -> Vec<String> {
-    let workers = registry.heard(Role::Worker);
+fn still_consuming(registry: &NodeRegistry) -> Vec<String> {
+    let workers = registry.live(Role::Worker);
     let consuming = workers.filter(|node| match &node.last.report {
-        Report::Worker(worker) => worker.lanes.iter().any(|lane| lane.prefetch_messages > 0),
+        Report::Worker(worker) => worker
+            .consumers
+            .iter()
+            .any(|lane| lane.prefetch_messages > 0),
         Report::Api(_) => false,
     });
     consuming.map(|node| node.last.node.to_string()).collect()
 }
 
 fn utilisation(
-    registry: &Registry,
+    registry: &NodeRegistry,
     role: Role,
-    deaf: Option<&str>,
+    disconnected: Option<&str>,
     now: u64,
 ) -> RoleUtilisationView {
     let of_role = |node: &&crate::registry::Node| node.last.role() == role;
@@ -279,15 +293,15 @@ fn utilisation(
         .filter(|node| node.is_lost());
     let lost = lost.count() as u64;
     let (mut nodes, mut threads, mut rss_bytes) = (0, 0, 0);
-    for node in registry.heard(role) {
+    for node in registry.live(role) {
         nodes += 1;
         rss_bytes += node.last.rss_bytes;
         threads += match &node.last.report {
-            Report::Api(api) => u64::from(api.lanes),
-            Report::Worker(worker) => worker.lanes.len() as u64,
+            Report::Api(api) => u64::from(api.channels),
+            Report::Worker(worker) => worker.consumers.len() as u64,
         };
     }
-    let why = match deaf {
+    let why = match disconnected {
         Some(why) => Some(why.to_owned()),
         None => (nodes == 0).then(|| no_node(role)),
     };
@@ -304,7 +318,7 @@ fn utilisation(
             per_s(|counts| counts.busy_ms),
             1_000.0 * threads.max(1) as f64,
         ),
-        Role::Api => Reading::unknown("the lanes of API nodes only wait"),
+        Role::Api => Reading::unknown("not measured for API nodes"),
     };
     RoleUtilisationView {
         nodes,
@@ -322,7 +336,11 @@ fn utilisation(
     }
 }
 
-fn consumers(registry: &Registry, deaf: Option<&str>, at: &At) -> Vec<ConsumerView> {
+fn consumers(
+    registry: &NodeRegistry,
+    disconnected: Option<&str>,
+    at: &Timestamps,
+) -> Vec<ConsumerView> {
     let mut rows = Vec::new();
     for node in registry.nodes() {
         let Report::Worker(worker) = &node.last.report else {
@@ -332,29 +350,29 @@ fn consumers(registry: &Registry, deaf: Option<&str>, at: &At) -> Vec<ConsumerVi
             continue;
         }
         let lost = node.is_lost();
-        for (number, lane) in worker.lanes.iter().enumerate() {
+        for (number, lane) in worker.consumers.iter().enumerate() {
             let acked = |counts: &Counts| counts.lanes.get(number).copied().unwrap_or(0);
-            let ack_per_s = match (deaf, lost, node.per_s(acked)) {
+            let ack_per_s = match (disconnected, lost, node.per_s(acked)) {
                 (Some(why), ..) => Reading::unknown(why),
-                (None, true, _) => Reading::unknown("its node is not heard any more"),
+                (None, true, _) => Reading::unknown("no recent heartbeat from its node"),
                 (None, false, Some(rate)) => {
-                    Reading::of(rate, at.now.saturating_sub(node.heard_at))
+                    Reading::of(rate, at.now.saturating_sub(node.received_at))
                 }
-                (None, false, None) => Reading::unknown("it was heard only once so far"),
+                (None, false, None) => Reading::unknown("only one heartbeat received so far"),
             };
-            // Both times are the node's own: its clock need not be right.
+            // Both times are from the node's clock, which may be wrong.
             let since = |ack: u64| node.last.sent_at_ms.saturating_sub(ack);
-            let heard_ms = at.now.saturating_sub(node.heard_at);
+            let heartbeat_age_ms = at.now.saturating_sub(node.received_at);
             rows.push(ConsumerView {
                 node: node.last.node.to_string(),
                 host: node.last.host.clone(),
-                instance: node.last.instance.clone(),
-                lane: lane.lane,
+                instance_id: node.last.instance_id.clone(),
+                thread: lane.thread,
                 prefetch_messages: lane.prefetch_messages,
-                held_messages: lane.held_messages,
+                unacked_messages: lane.unacked_messages,
                 ack_per_s,
-                last_ack_age_ms: lane.last_ack_at_ms.map(|ack| since(ack) + heard_ms),
-                hindrance: lane.hindrance.clone(),
+                last_ack_age_ms: lane.last_ack_at_ms.map(|ack| since(ack) + heartbeat_age_ms),
+                blocked_reason: lane.blocked_reason.clone(),
                 lost,
             });
         }
@@ -373,25 +391,25 @@ mod tests {
             dead_letters(5, &Reading::of(2, 300), None),
             Reading::of(7, 300)
         );
-        let elsewhere = dead_letters(0, &none, Some("another console keeps them"));
-        assert_eq!(elsewhere, Reading::unknown("another console keeps them"));
-        let part = dead_letters(0, &Reading::of(2, 300), Some("another console keeps them"));
+        let elsewhere = dead_letters(0, &none, Some("another console stores them"));
+        assert_eq!(elsewhere, Reading::unknown("another console stores them"));
+        let part = dead_letters(0, &Reading::of(2, 300), Some("another console stores them"));
         assert_eq!((part.value, part.age_ms), (Some(2), Some(300)));
-        // What is kept here is known without the broker.
-        let kept = dead_letters(5, &away, None);
-        assert_eq!(kept.value, Some(5));
-        assert!(kept.unknown.unwrap().contains("RabbitMQ is away"));
+        // What is stored here is known without the broker.
+        let stored = dead_letters(5, &away, None);
+        assert_eq!(stored.value, Some(5));
+        assert!(stored.error.unwrap().contains("RabbitMQ is away"));
         assert_eq!(dead_letters(0, &away, None).value, None);
     }
 
     #[test]
     fn the_oldest_ride_is_as_old_as_it_was_when_the_worker_said_so() {
         use crate::registry::tests::worker;
-        let mut registry = Registry::default();
+        let mut registry = NodeRegistry::default();
         let boot = skilift_core::control::BootId::random();
         // It holds a ride that was accepted 100 ms before. Its clock is an hour ahead.
-        registry.hear(worker(1, boot, 1, 3_600_000, 5), 1_000, 5_000);
-        registry.look(1_900);
+        registry.record(worker(1, boot, 1, 3_600_000, 5), 1_000, 5_000);
+        registry.check_liveness(1_900);
         assert_eq!(oldest_held(&registry, 1_900), Some((100, 900)));
     }
 }

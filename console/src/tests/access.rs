@@ -52,7 +52,7 @@ async fn ten_thousand_wrong_passwords_cost_a_few_hashes() {
     assert!(
         lines
             .iter()
-            .all(|line| line["outcome"] == "refused" && line["target"] == "heidi")
+            .all(|line| line["outcome"] == "denied" && line["target"] == "heidi")
     );
 }
 
@@ -84,11 +84,11 @@ async fn a_user_logs_in_until_his_password_or_role_changes() {
     assert_eq!(login.status, StatusCode::OK, "{login:?}");
     let token = login.body["token"].as_str().unwrap().to_owned();
     assert_eq!(
-        login.body["who"],
+        login.body["user"],
         json!({"name": "peter", "role": "operator", "read_only": false})
     );
     assert_eq!(console.get("/whoami", &token).await["name"], "peter");
-    assert!(console.get("/users", &admin).await["users"][1]["last_login_ms"].is_u64());
+    assert!(console.get("/users", &admin).await["users"][1]["last_login_at_ms"].is_u64());
     // It counts after a restart, and its text stands nowhere.
     let console = console.restart().await;
     let admin = console.local();
@@ -194,7 +194,7 @@ async fn a_login_code_counts_once() {
         .ask("POST", "/login", None, Some(shown.clone()))
         .await;
     assert_eq!(answer.status, StatusCode::OK);
-    assert_eq!(answer.body["who"]["role"], "admin");
+    assert_eq!(answer.body["user"]["role"], "admin");
     let again = console.ask("POST", "/login", None, Some(shown)).await;
     assert_eq!(again.status, StatusCode::UNAUTHORIZED);
     // And cannot be guessed for long.
@@ -275,7 +275,7 @@ async fn tokens_end_by_revocation_and_by_time() {
         console
             .console
             .access
-            .put_use(&console.console.state, &mut changes)
+            .put_last_used(&console.console.state, &mut changes)
     );
     assert_eq!(
         console.console.access.tokens().len(),
@@ -333,7 +333,7 @@ async fn the_last_key_closes_the_gates_and_opens_nothing() {
     let listed = console.get("/keys", &admin).await;
     assert_eq!(listed["ingest"], "keys");
     assert!(!listed.to_string().contains(secret));
-    let revoke = json!({"change": "revoke_key", "id": made["made"]});
+    let revoke = json!({"change": "revoke_key", "id": made["created_id"]});
     let plan = console.plan(&admin, revoke.clone()).await;
     assert_eq!(
         (&plan["danger"], &plan["confirm"]),

@@ -35,16 +35,16 @@ async fn the_audit_is_read_in_pages_and_by_who_and_what() {
     let line = &page["entries"][0];
     assert_eq!(
         (&line["outcome"], &line["target"]),
-        (&json!("done"), &json!("set worker"))
+        (&json!("succeeded"), &json!("set worker"))
     );
     assert_eq!(
         (&line["before"], &line["after"]),
         (
-            &json!("set worker threads, every worker: 21"),
-            &json!("set worker threads, every worker: 22")
+            &json!("set worker threads, all workers: 21"),
+            &json!("set worker threads, all workers: 22")
         )
     );
-    assert_eq!(page["entries"][1]["outcome"], "begun");
+    assert_eq!(page["entries"][1]["outcome"], "started");
     assert_eq!(
         console.get("/audit?who=nobody", &admin).await,
         json!({"entries": [], "next": null})

@@ -77,19 +77,19 @@ async fn what_became_severe_is_not_applied_as_moderate() {
         message: None,
         line_number: 1,
     };
-    let (letters, state) = (&console.console.letters, &console.console.state);
-    letters.keep(state, vec![letter(1)]).await.unwrap();
-    let beyond = json!({"change": "discard", "letters": {"through": 9_007_199_254_740_991u64}});
+    let (letters, state) = (&console.console.dead_letters, &console.console.state);
+    letters.store(state, vec![letter(1)]).await.unwrap();
+    let beyond = json!({"change": "discard", "dead_letters": {"up_to": 9_007_199_254_740_991u64}});
     let answer = console
         .ask("POST", "/plans", Some(&operator), Some(beyond))
         .await;
     assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{answer:?}");
 
-    let one = json!({"change": "discard", "letters": {"through": 1}});
+    let one = json!({"change": "discard", "dead_letters": {"up_to": 1}});
     let plan = console.plan(&operator, one).await;
     assert_eq!(plan["danger"], "moderate");
     letters
-        .keep(state, vec![letter(2), letter(3)])
+        .store(state, vec![letter(2), letter(3)])
         .await
         .unwrap();
     let answer = console
@@ -105,8 +105,8 @@ async fn two_drains_in_one_breath_do_not_pass_as_one() {
     let admin = console.local();
     let operator = console.token(&admin, UserRole::Operator).await;
     let (one, other) = (
-        console.hear(Role::Worker, 1).await,
-        console.hear(Role::Worker, 2).await,
+        console.start_heartbeats(Role::Worker, 1).await,
+        console.start_heartbeats(Role::Worker, 2).await,
     );
     let drain = |node: &str| json!({"change": "drain", "node": node});
     let plan = console.plan(&operator, drain(one.as_str())).await;
@@ -141,14 +141,16 @@ async fn refusals_fill_neither_the_audit_nor_the_disk() {
     assert!(answer.message().len() <= 1_000);
     let audit = console.get("/audit?limit=500", &admin).await;
     let lines = audit["entries"].as_array().unwrap().iter();
-    let refused: Vec<_> = lines.filter(|line| line["outcome"] == "refused").collect();
+    let refused: Vec<_> = lines
+        .filter(|line| line["outcome"] == "refused" || line["outcome"] == "denied")
+        .collect();
     let of = |action: &str| {
         refused
             .iter()
             .filter(|line| line["action"] == action)
             .count()
     };
-    assert!((10..=12).contains(&of("ask")), "{}", of("ask"));
+    assert!((10..=12).contains(&of("request")), "{}", of("ask"));
     assert_eq!(of("plan"), 1);
     let longest = refused.iter().map(|line| line.to_string().len()).max();
     assert!(longest < Some(1_000), "{longest:?}");

@@ -46,7 +46,7 @@ pub(super) const WORKER: WorkerSettings = WorkerSettings {
     linger_ms: 25,
 };
 pub(super) const API: ApiSettings = ApiSettings {
-    lanes: 1,
+    channels: 1,
     message_rides: 256,
     max_in_flight: 20_000,
 };
@@ -107,7 +107,7 @@ pub(super) struct TestConsole {
     pub(super) console: Arc<Console>,
     pub(super) plane: Arc<Plane>,
     router: Router,
-    life: Lifecycle,
+    lifecycle: Lifecycle,
     beating: std::sync::Mutex<JoinSet<()>>,
     pub(super) folder: TempDir,
 }
@@ -203,21 +203,21 @@ impl TestConsole {
         (reader, letters): (Arc<dyn Reader>, Arc<dyn DeadLetterOffice>),
         fleet: Option<Arc<dyn Fleet>>,
     ) -> Self {
-        let life = Lifecycle::new();
+        let lifecycle = Lifecycle::new();
         let sources = Sources {
             reader,
             depth: Arc::new(NothingWaits),
-            letters,
+            dead_letter_queue: letters,
             catalogue: Catalogue::default(),
             plane: Arc::clone(&plane) as Arc<dyn ControlPlane>,
             fleet,
         };
-        let console = console::start(config, sources, &life).await.unwrap();
+        let console = console::start(config, sources, &lifecycle).await.unwrap();
         Self {
             router: crate::admin::router(Arc::clone(&console)),
             console,
             plane,
-            life,
+            lifecycle,
             beating: std::sync::Mutex::default(),
             folder,
         }
@@ -235,13 +235,13 @@ impl TestConsole {
             console,
             plane,
             router,
-            life,
+            lifecycle,
             folder,
             beating: _,
         } = self;
-        life.drain();
+        lifecycle.drain();
         let signals = Signals::install().unwrap();
-        let ended = life
+        let ended = lifecycle
             .run_until_drained(signals, Duration::from_secs(60))
             .await;
         assert_eq!(format!("{ended:?}"), format!("{:?}", ExitCode::SUCCESS));
@@ -351,8 +351,8 @@ impl TestConsole {
         self.plane.document().await.unwrap().unwrap()
     }
 
-    /// Has a node be heard, until [`Self::silence`].
-    pub(super) async fn hear(&self, role: Role, port: u16) -> NodeId {
+    /// Sends heartbeats of a node, until [`Self::silence`].
+    pub(super) async fn start_heartbeats(&self, role: Role, port: u16) -> NodeId {
         let (plane, boot) = (Arc::clone(&self.plane), BootId::random());
         let began = epoch_ms();
         let beat = move || match role {
@@ -376,7 +376,7 @@ impl TestConsole {
         node
     }
 
-    /// Has all nodes fall silent.
+    /// Stops the heartbeats of all nodes.
     pub(super) async fn silence(&self) {
         self.beating.lock().unwrap().abort_all();
         self.until("lost", async || {

@@ -21,7 +21,7 @@ use tempfile::TempDir;
 
 use super::harness::{TestConsole, WORKER, config, database};
 use crate::console::Seeds;
-use crate::letters::Holder;
+use crate::dead_letters::LeaseHolder;
 
 const RIDE: &str = r#"{"resortID":1,"seasonID":"2025","dayID":2,"skierID":7,"time":3,"liftID":4}"#;
 const POISON: &str = "this is no ride";
@@ -70,8 +70,8 @@ impl Ground {
         let seen = std::cell::RefCell::new(Value::Null);
         let says = format!("letters are {wanted:?}");
         let listing = self.console.until(&says, async || {
-            let listed = self.console.get("/letters", &self.admin).await;
-            let letters = listed["letters"].as_array().unwrap();
+            let listed = self.console.get("/dead-letters", &self.admin).await;
+            let letters = listed["dead_letters"].as_array().unwrap();
             let has = letters.iter().map(|letter| {
                 let text = |name: &str| letter[name].as_str().unwrap();
                 (
@@ -105,13 +105,13 @@ impl Ground {
             i64::try_from(books.applied + books.dead).unwrap() + books.duplicate()
         );
         // Whatever the console sent is marked, and nothing that it did not.
-        for life in self.console.console.sources.letters.confirmed() {
+        for epoch in self.console.console.sources.dead_letter_queue.confirmed() {
             let is_it = |book: &&skilift_core::books::LaneBook| {
-                (book.epoch, book.lane) == (life.epoch, life.lane)
+                (book.epoch, book.lane) == (epoch.epoch, epoch.channel)
             };
             let book = books.lanes.iter().find(is_it).unwrap();
-            assert!(book.is_whole(life.through), "{book:?} {life:?}");
-            assert_eq!(book.rides, life.rides);
+            assert!(book.is_whole(epoch.high_watermark), "{book:?} {epoch:?}");
+            assert_eq!(book.rides, epoch.rides);
         }
     }
 }
@@ -126,25 +126,25 @@ async fn from_dead_to_discarded(ground: Ground) {
     ground.poisoner.resend(&[poison]).await.unwrap();
     let listed = ground.until_listed(&[("poison-1", "dead", 0)]).await;
     assert_eq!(listed["total"], 1);
-    let shown = console.get("/letters/poison-1", &admin).await;
+    let shown = console.get("/dead-letters/poison-1", &admin).await;
     assert_eq!(shown["line"], POISON);
     let reason = shown["reason"].as_str().unwrap();
     assert!(reason.contains("not JSON"), "{reason}");
     assert_eq!(
-        console.get("/letters?reason=NOT%20json", &admin).await["letters"][0]["id"],
+        console.get("/dead-letters?reason=NOT%20json", &admin).await["dead_letters"][0]["id"],
         "poison-1"
     );
     assert_eq!(
-        console.get("/letters?reason=other", &admin).await["letters"],
+        console.get("/dead-letters?reason=other", &admin).await["dead_letters"],
         json!([])
     );
     ground.until_booked(0, 1, 1).await;
 
     // It dies again, under the same id.
     for replays in 1..=2 {
-        let change = json!({"change": "replay", "letters": {"ids": ["poison-1"]}});
+        let change = json!({"change": "replay", "dead_letters": {"ids": ["poison-1"]}});
         let outcome = console.change(&admin, change).await;
-        assert_eq!(outcome["result"], "done", "{outcome}");
+        assert_eq!(outcome["result"], "succeeded", "{outcome}");
         ground.until_listed(&[("poison-1", "dead", replays)]).await;
     }
     ground.until_booked(0, 3, 3).await;
@@ -161,26 +161,26 @@ async fn from_dead_to_discarded(ground: Ground) {
         }),
         line_number: 1,
     };
-    let (letters, state) = (&console.console.letters, &console.console.state);
-    letters.keep(state, vec![odd]).await.unwrap();
+    let (letters, state) = (&console.console.dead_letters, &console.console.state);
+    letters.store(state, vec![odd]).await.unwrap();
     let both = [("was-odd-1", "dead", 0), ("poison-1", "dead", 2)];
     ground.until_listed(&both).await;
-    let all = json!({"change": "replay", "letters": "all", "per_s": 1000});
+    let all = json!({"change": "replay", "dead_letters": "all", "per_s": 1000});
     let outcome = console.change(&admin, all).await;
-    assert_eq!(outcome["result"], "done", "{outcome}");
+    assert_eq!(outcome["result"], "succeeded", "{outcome}");
     let after = [("was-odd-1", "replayed", 1), ("poison-1", "dead", 3)];
     ground.until_listed(&after).await;
     ground.until_booked(1, 4, 5).await;
 
     // Sent once more it is in the ledger already.
-    let again = json!({"change": "replay", "letters": {"ids": ["was-odd-1"]}});
+    let again = json!({"change": "replay", "dead_letters": {"ids": ["was-odd-1"]}});
     console.change(&admin, again).await;
     ground.until_booked(1, 4, 6).await;
     assert_eq!(ground.reader.books().await.unwrap().duplicate(), 1);
 
     // More than one is severe.
     let discard = console
-        .plan(&admin, json!({"change": "discard", "letters": "all"}))
+        .plan(&admin, json!({"change": "discard", "dead_letters": "all"}))
         .await;
     assert_eq!(
         (&discard["danger"], &discard["confirm"]),
@@ -188,20 +188,20 @@ async fn from_dead_to_discarded(ground: Ground) {
     );
     let refused = console.apply(&admin, &discard, json!({})).await;
     assert_eq!(refused.code(), "refused");
-    let one = json!({"change": "discard", "letters": {"ids": ["poison-1"]}});
+    let one = json!({"change": "discard", "dead_letters": {"ids": ["poison-1"]}});
     let one = console.plan(&admin, one).await;
     assert_eq!(one["danger"], "moderate");
     let outcome = console.apply(&admin, &one, json!({})).await;
     assert_eq!(outcome.body["steps"][0]["message"], "discarded 1");
     ground.until_listed(&[("was-odd-1", "replayed", 2)]).await;
-    let rest = json!({"change": "discard", "letters": "all"});
+    let rest = json!({"change": "discard", "dead_letters": "all"});
     console.change(&admin, rest).await;
     ground.until_listed(&[]).await;
     // What was sent again and stored was not thrown away.
-    let counts = console.console.letters.counts();
+    let counts = console.console.dead_letters.counts();
     assert_eq!((counts.dead, counts.replayed, counts.discarded), (0, 0, 1));
-    let nothing = json!({"change": "replay", "letters": "all"});
-    assert_eq!(console.change(&admin, nothing).await["result"], "already");
+    let nothing = json!({"change": "replay", "dead_letters": "all"});
+    assert_eq!(console.change(&admin, nothing).await["result"], "unchanged");
     ground.worker.drain();
     ground.console.stop().await;
 }
@@ -271,31 +271,31 @@ async fn of_two_consoles_of_a_stack_one_takes_its_letters_and_the_other_takes_ov
         .await
     };
     let first = start().await;
-    let count = |console: &TestConsole| console.console.letters.counts().dead;
+    let count = |console: &TestConsole| console.console.dead_letters.counts().dead;
     first
         .until("it has the letter", async || count(&first) == 1)
         .await;
     let second = start().await;
     let told = second.until("it is told", async || {
-        let why = second.console.letters.hindrance();
-        why.is_some_and(|why| why.contains("another reader"))
+        let why = second.console.dead_letters.hindrance();
+        why.is_some_and(|why| why.contains("already has a reader"))
     });
     told.await;
-    assert_eq!(second.console.letters.holder(), Holder::Another);
+    assert_eq!(second.console.dead_letters.holder(), LeaseHolder::Another);
     first
         .until("it waits for more", async || {
-            first.console.letters.holder() == Holder::Us
+            first.console.dead_letters.holder() == LeaseHolder::Us
         })
         .await;
     engine.put_away(&mut vec![letter("two")]).await.unwrap();
     // It is counted a moment before it is on the disk.
     first
         .until("it has both", async || {
-            let letter = first.console.letters.show("two");
+            let letter = first.console.dead_letters.show("two");
             count(&first) == 2 && letter.unwrap().is_some()
         })
         .await;
-    let shown = first.get("/letters/two", &first.local()).await;
+    let shown = first.get("/dead-letters/two", &first.local()).await;
     assert_eq!(shown["line"], "\u{fffd}\u{fffd}");
     first.stop().await;
     engine.put_away(&mut vec![letter("three")]).await.unwrap();

@@ -99,7 +99,7 @@ async fn console(folder: TempDir, plane: Arc<Plane>, office: &Arc<Memory>) -> Te
 async fn letters_that_were_stored_and_not_released_are_there_once() {
     let (killed, after) = (office(1200, true, 0), office(1201, false, 0));
     let first = console(tempfile::tempdir().unwrap(), Arc::default(), &killed).await;
-    let counts = || first.console.letters.counts();
+    let counts = || first.console.dead_letters.counts();
     first
         .until("some are stored", async || counts().dead == 500)
         .await;
@@ -109,7 +109,7 @@ async fn letters_that_were_stored_and_not_released_are_there_once() {
         after.waiting.lock().await.is_empty()
     });
     emptied.await;
-    let counts = second.console.letters.counts();
+    let counts = second.console.dead_letters.counts();
     assert_eq!((counts.dead, counts.last), (1201, 1201));
 
     // Page by page, newest first, each once.
@@ -117,9 +117,9 @@ async fn letters_that_were_stored_and_not_released_are_there_once() {
     for (filter, wanted) in [("", 1201), ("&reason=reason%201", 601)] {
         let (mut ids, mut before) = (Vec::new(), String::new());
         loop {
-            let page = format!("/letters?limit=97{filter}{before}");
+            let page = format!("/dead-letters?limit=97{filter}{before}");
             let page = second.get(&page, &admin).await;
-            let some = page["letters"].as_array().unwrap().clone();
+            let some = page["dead_letters"].as_array().unwrap().clone();
             ids.extend(
                 some.iter()
                     .map(|letter| letter["id"].as_str().unwrap().to_owned()),
@@ -141,14 +141,14 @@ async fn letters_that_were_stored_and_not_released_are_there_once() {
 async fn a_replay_tells_how_far_it_is_and_goes_on_after_the_console_ended() {
     let first_office = office(40, false, 25);
     let first = console(tempfile::tempdir().unwrap(), Arc::default(), &first_office).await;
-    let counts = || first.console.letters.counts();
+    let counts = || first.console.dead_letters.counts();
     first
         .until("all are stored", async || counts().dead == 40)
         .await;
     let admin = first.local();
-    let change = json!({"change": "replay", "letters": "all", "per_s": 100});
+    let change = json!({"change": "replay", "dead_letters": "all", "per_s": 100});
     let plan = first.plan(&admin, change).await;
-    assert_eq!(plan["change"]["letters"], json!({"through": 40}));
+    assert_eq!(plan["change"]["dead_letters"], json!({"up_to": 40}));
     let answer = first.apply(&admin, &plan, json!({})).await.body;
     assert_eq!(answer["result"], "running", "{answer}");
     assert_eq!(answer["steps"][0]["message"], "sent 20");
@@ -175,7 +175,7 @@ async fn a_replay_tells_how_far_it_is_and_goes_on_after_the_console_ended() {
     sent.sort_unstable();
     sent.dedup();
     assert_eq!(sent.len(), 40);
-    let counts = second.console.letters.counts();
+    let counts = second.console.dead_letters.counts();
     assert_eq!((counts.dead, counts.replayed), (0, 40));
     second.stop().await;
 }

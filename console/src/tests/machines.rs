@@ -134,7 +134,7 @@ impl TestMachines {
                 let mut beat = beat(role, port, boot, (began, sent), (stores, busy));
                 beat.number = number;
                 let knows_it = !is_nameless.lock().unwrap().contains(&id);
-                beat.instance = knows_it.then(|| id.clone());
+                beat.instance_id = knows_it.then(|| id.clone());
                 let document = plane.document().await.ok().flatten().unwrap_or_default();
                 beat.generation = match role {
                     Role::Api => document.api.map(|set| set.generation),

@@ -17,43 +17,43 @@ fn state(nodes: &Value, id: &str) -> String {
 #[tokio::test]
 async fn a_restarted_console_still_misses_who_was_lost() {
     let console = TestConsole::new().await;
-    let worker = console.hear(Role::Worker, 1).await.to_string();
+    let worker = console.start_heartbeats(Role::Worker, 1).await.to_string();
     console.silence().await;
     let console = console.restart().await;
     let admin = console.local();
     console
         .until("looked", async || {
-            console.console.observed.latest().is_some()
+            console.console.monitor.latest().is_some()
         })
         .await;
     assert_eq!(state(&console.get("/nodes", &admin).await, &worker), "lost");
     let queue = console.get("/queue", &admin).await;
     let alarms = queue["alarms"].to_string();
     assert!(
-        alarms.contains(&format!("not heard any more: {worker}")),
+        alarms.contains(&format!("no heartbeat from {worker}")),
         "{alarms}"
     );
-    // Who has only just begun to listen does not know that nobody speaks.
-    assert!(!alarms.contains("no worker is heard"), "{alarms}");
+    // Right after the subscription the console does not know yet that no worker sends heartbeats.
+    assert!(!alarms.contains("no worker is up"), "{alarms}");
 }
 
 #[tokio::test]
 async fn a_way_that_does_not_answer_makes_nobody_lost() {
     let console = TestConsole::new().await;
     let admin = console.local();
-    let worker = console.hear(Role::Worker, 1).await.to_string();
+    let worker = console.start_heartbeats(Role::Worker, 1).await.to_string();
     console.plane.is_away.store(true, Ordering::Relaxed);
     tokio::time::sleep(Duration::from_secs(7)).await;
     let nodes = console.get("/nodes", &admin).await;
-    assert_eq!(state(&nodes, &worker), "working", "{nodes}");
+    assert_eq!(state(&nodes, &worker), "ready", "{nodes}");
     let alarms = console.get("/queue", &admin).await["alarms"].to_string();
-    assert!(alarms.contains("heartbeats are not heard"), "{alarms}");
-    assert!(!alarms.contains("not heard any more"), "{alarms}");
+    assert!(alarms.contains("no heartbeats received"), "{alarms}");
+    assert!(!alarms.contains("no heartbeat from"), "{alarms}");
     console.plane.is_away.store(false, Ordering::Relaxed);
     console
         .until("heard again", async || {
             let alarms = console.get("/queue", &admin).await["alarms"].to_string();
-            !alarms.contains("not heard")
+            !alarms.contains("no heartbeats received")
         })
         .await;
 }
@@ -67,8 +67,7 @@ async fn a_console_that_takes_no_dead_letters_does_not_count_them() {
     };
     console
         .until("0 dead letters", async || {
-            console.console.observed.latest().is_some()
-                && dead(&console, &admin).await["value"] == 0
+            console.console.monitor.latest().is_some() && dead(&console, &admin).await["value"] == 0
         })
         .await;
     let (folder, plane) = console.stop().await;
@@ -76,12 +75,12 @@ async fn a_console_that_takes_no_dead_letters_does_not_count_them() {
     let admin = console.local();
     console
         .until("asked", async || {
-            console.console.observed.latest().is_some()
+            console.console.monitor.latest().is_some()
                 && dead(&console, &admin).await["age_ms"].is_null()
         })
         .await;
     let letters = dead(&console, &admin).await;
     assert!(letters["value"].is_null(), "{letters}");
-    let why = letters["unknown"].as_str().unwrap();
-    assert!(why.contains("another console keeps them"), "{why}");
+    let why = letters["error"].as_str().unwrap();
+    assert!(why.contains("another one stores the dead letters"), "{why}");
 }

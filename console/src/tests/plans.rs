@@ -38,7 +38,7 @@ async fn of_two_operators_at_once_one_is_told_that_his_plan_is_stale() {
     assert_eq!(lost["state"], "stale");
     let settings = console.get("/settings", &admin).await;
     assert_eq!(settings["sections"][0]["values"]["threads"], won);
-    assert_eq!(settings["sections"][0]["generation"]["number"], 2);
+    assert_eq!(settings["sections"][0]["generation"]["version"], 2);
     // A plan is applied once.
     let again = console.plan(&admin, set(9)).await;
     let (first, second) = tokio::join!(
@@ -47,7 +47,7 @@ async fn of_two_operators_at_once_one_is_told_that_his_plan_is_stale() {
     );
     assert!(first.status != second.status, "{first:?} {second:?}");
     // Compare and set, for who has no plan in between.
-    let stale = json!({"change": "set_worker", "threads": 4, "if_number": 2});
+    let stale = json!({"change": "set_worker", "threads": 4, "if_version": 2});
     let answer = console
         .ask("POST", "/plans", Some(&admin), Some(stale))
         .await;
@@ -62,7 +62,7 @@ async fn settings_have_history_and_go_back() {
     let published = |document: &skilift_core::control::Document| {
         let worker = document.worker.unwrap();
         (
-            worker.generation.number,
+            worker.generation.version,
             worker.value.threads,
             worker.value.batch,
         )
@@ -74,7 +74,7 @@ async fn settings_have_history_and_go_back() {
         .change(&admin, json!({"change": "set_worker", "batch": 500}))
         .await;
     assert_eq!(published(&console.until_published().await), (3, 8, 500));
-    let back = json!({"change": "rollback", "section": "worker", "number": 1});
+    let back = json!({"change": "rollback", "section": "worker", "version": 1});
     console.change(&admin, back).await;
     assert_eq!(published(&console.until_published().await), (4, 2, 1000));
     console
@@ -90,8 +90,8 @@ async fn settings_have_history_and_go_back() {
         .map(|version| version["values"]["threads"].clone())
         .collect();
     assert_eq!(threads, [8, 2, 8, 8, 2]);
-    assert_eq!(versions[4]["by"], "flags");
-    assert_eq!(versions[0]["by"], "local");
+    assert_eq!(versions[4]["updated_by"], "flags");
+    assert_eq!(versions[0]["updated_by"], "local");
     assert!(versions[0]["plan"].is_string());
     // The same setting has the same hash, whatever its number.
     assert_eq!(
@@ -102,7 +102,7 @@ async fn settings_have_history_and_go_back() {
     let outcome = console
         .change(&admin, json!({"change": "set_worker", "threads": 8}))
         .await;
-    assert_eq!(outcome["result"], "already");
+    assert_eq!(outcome["result"], "unchanged");
     assert_eq!(published(&console.until_published().await).0, 5);
     for (bad, status) in [
         (json!({"change": "set_worker", "threads": 0}), 400),
@@ -112,7 +112,7 @@ async fn settings_have_history_and_go_back() {
             400,
         ),
         (
-            json!({"change": "rollback", "section": "worker", "number": 77}),
+            json!({"change": "rollback", "section": "worker", "version": 77}),
             404,
         ),
         (json!({"change": "rollback", "section": "api"}), 404),
@@ -127,7 +127,10 @@ async fn settings_have_history_and_go_back() {
 #[tokio::test]
 async fn severe_plans_want_their_name_typed() {
     let console = TestConsole::new().await;
-    let (admin, node) = (console.local(), console.hear(Role::Worker, 1).await);
+    let (admin, node) = (
+        console.local(),
+        console.start_heartbeats(Role::Worker, 1).await,
+    );
     console.until_published().await;
     let drain = json!({"change": "drain", "node": node.as_str()});
     let plan = console.plan(&admin, drain.clone()).await;
@@ -140,24 +143,24 @@ async fn severe_plans_want_their_name_typed() {
         assert_eq!((answer.status.as_u16(), answer.code()), (422, "refused"));
     }
     // A second worker makes it moderate, and the plan another one.
-    console.hear(Role::Worker, 2).await;
+    console.start_heartbeats(Role::Worker, 2).await;
     let answer = console
         .apply(&admin, &plan, json!({"confirm": node.as_str()}))
         .await;
     assert_eq!(answer.code(), "conflict");
     let outcome = console.change(&admin, drain.clone()).await;
-    assert_eq!(outcome["result"], "done");
+    assert_eq!(outcome["result"], "succeeded");
     let document = console.until_published().await;
     let boot = console.console.roster.nodes()[0].boot;
     assert!(
         document
             .drain_of(&node, boot, 0)
-            .is_some_and(|mark| mark.until_ms.is_none())
+            .is_some_and(|mark| mark.expires_at_ms.is_none())
     );
-    assert_eq!(console.change(&admin, drain).await["result"], "already");
+    assert_eq!(console.change(&admin, drain).await["result"], "unchanged");
     let undrain = json!({"change": "undrain", "node": node.as_str()});
     console.change(&admin, undrain.clone()).await;
-    assert_eq!(console.change(&admin, undrain).await["result"], "already");
+    assert_eq!(console.change(&admin, undrain).await["result"], "unchanged");
     assert!(console.until_published().await.drains.is_empty());
     // One that is lost cannot be told.
     console.silence().await;
@@ -177,10 +180,13 @@ async fn pause_says_who_and_since_when() {
     let admin = console.local();
     console.until_published().await;
     console.change(&admin, json!({"change": "pause"})).await;
-    assert_eq!(console.until_published().await.pause.unwrap().by, "local");
+    assert_eq!(
+        console.until_published().await.pause.unwrap().paused_by,
+        "local"
+    );
     assert_eq!(
         console.change(&admin, json!({"change": "pause"})).await["result"],
-        "already"
+        "unchanged"
     );
     let console = console.restart().await;
     assert!(console.until_published().await.pause.is_some());
@@ -226,7 +232,7 @@ async fn a_plan_that_was_cut_off_is_gone_on_with_or_given_up() {
     let paused = state(&pause).await;
     assert_eq!(
         (&paused["state"], &paused["outcome"]["result"]),
-        (&json!("applied"), &json!("done"))
+        (&json!("applied"), &json!("succeeded"))
     );
     let document = console.until_published().await;
     assert!(document.pause.is_some());
@@ -245,7 +251,7 @@ async fn a_plan_that_was_cut_off_is_gone_on_with_or_given_up() {
     assert_eq!(console.get("/keys", &admin).await["keys"], json!([]));
     let audit = console.get("/audit?action=resume", &admin).await;
     assert_eq!(audit["entries"].as_array().unwrap().len(), 3);
-    assert_eq!(audit["entries"][0]["who"], "console");
+    assert_eq!(audit["entries"][0]["actor"], "console");
 }
 
 #[tokio::test]
@@ -271,6 +277,6 @@ async fn a_plan_grows_old() {
         .unwrap();
     let answer = console.apply(&admin, &plan, json!({})).await;
     assert_eq!(answer.status, StatusCode::CONFLICT);
-    assert!(answer.message().contains("too old"), "{answer:?}");
+    assert!(answer.message().contains("expired"), "{answer:?}");
     assert_eq!(console.console.desired.document().pause, None);
 }

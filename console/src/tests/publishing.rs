@@ -46,7 +46,9 @@ async fn without_redis_the_console_works_and_says_so() {
     assert_eq!(partial.code(), "refused");
     let plan = console.plan(&admin, full.clone()).await;
     assert!(
-        plan["effects"].to_string().contains("cannot be told now"),
+        plan["effects"]
+            .to_string()
+            .contains("cannot be reached now"),
         "{plan}"
     );
     console.change(&admin, full).await;
@@ -55,7 +57,7 @@ async fn without_redis_the_console_works_and_says_so() {
         settings["sections"][0]["note"]
             .as_str()
             .unwrap()
-            .contains("cannot be told"),
+            .contains("cannot be distributed"),
         "{settings}"
     );
     console.plane.is_away.store(false, Ordering::Relaxed);
@@ -105,7 +107,7 @@ async fn a_new_folder_takes_over_what_is_published() {
         1
     );
     let history = console.get("/settings/worker/history", &admin).await;
-    assert_eq!(history["versions"][0]["by"], "another console");
+    assert_eq!(history["versions"][0]["updated_by"], "another console");
 }
 
 #[tokio::test]

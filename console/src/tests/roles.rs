@@ -95,7 +95,11 @@ fn changes(node: &str) -> Vec<(Value, UserRole, UserRole)> {
             Operator,
             Operator,
         ),
-        (json!({"change": "set_api", "lanes": 2}), Operator, Operator),
+        (
+            json!({"change": "set_api", "channels": 2}),
+            Operator,
+            Operator,
+        ),
         (
             json!({"change": "set_ingest", "keys": true}),
             Operator,
@@ -103,12 +107,12 @@ fn changes(node: &str) -> Vec<(Value, UserRole, UserRole)> {
         ),
         (json!({"change": "pause"}), Operator, Operator),
         (
-            json!({"change": "replay", "letters": "all"}),
+            json!({"change": "replay", "dead_letters": "all"}),
             Operator,
             Operator,
         ),
         (
-            json!({"change": "discard", "letters": "all"}),
+            json!({"change": "discard", "dead_letters": "all"}),
             Operator,
             Operator,
         ),
@@ -137,7 +141,7 @@ fn changes(node: &str) -> Vec<(Value, UserRole, UserRole)> {
 async fn every_role_meets_every_change() {
     let console = TestConsole::new().await;
     let admin = console.local();
-    let node = console.hear(Role::Worker, 1).await;
+    let node = console.start_heartbeats(Role::Worker, 1).await;
     console.until_published().await;
     let mut tokens = Vec::new();
     for role in [Viewer, Operator, Admin] {
@@ -184,26 +188,24 @@ async fn every_role_meets_every_change() {
     // What was refused is in the audit, with who and from where.
     let audit = console.get("/audit?limit=500", &admin).await;
     let refused = audit["entries"].as_array().unwrap().iter();
-    let refused: Vec<_> = refused
-        .filter(|line| line["outcome"] == "refused")
-        .collect();
+    let refused: Vec<_> = refused.filter(|line| line["outcome"] == "denied").collect();
     assert!(
         refused
             .iter()
-            .any(|line| line["who"] == "a viewer" && line["action"] == "ask")
+            .any(|line| line["actor"] == "a viewer" && line["action"] == "request")
     );
     assert!(
         refused
             .iter()
-            .any(|line| line["who"] == "a operator" && line["action"] == "plan")
+            .any(|line| line["actor"] == "a operator" && line["action"] == "plan")
     );
-    assert!(refused.iter().any(|line| line["who"] == "a operator"
+    assert!(refused.iter().any(|line| line["actor"] == "a operator"
         && line["action"] == "apply"
         && line["plan"].is_string()));
     assert!(
         refused
             .iter()
-            .all(|line| line["from"] == "10.1.2.3" && line["agent"] == "tests")
+            .all(|line| line["source_ip"] == "10.1.2.3" && line["user_agent"] == "tests")
     );
 }
 

@@ -45,9 +45,9 @@ fn scale(count: Value) -> Value {
 /// Which machines a plan does something to.
 fn of(plan: &Value, does: &str) -> Vec<String> {
     let actions = plan["actions"].as_array().unwrap().iter();
-    let these = actions.filter(|action| action["does"] == does);
+    let these = actions.filter(|action| action["action"] == does);
     these
-        .map(|action| action["to"].as_str().unwrap().to_owned())
+        .map(|action| action["target"].as_str().unwrap().to_owned())
         .collect()
 }
 
@@ -75,11 +75,8 @@ async fn bounds_and_the_last_machine_and_more_than_half_are_guarded() {
     let (console, machines, admin) = with(6, 5).await;
     let operator = console.token(&admin, UserRole::Operator).await;
     let plan = console.plan(&admin, scale(json!({"to": 9}))).await;
-    assert!(refusals(&plan).contains("more than 8"), "{plan}");
-    assert!(
-        refusals(&plan).contains("6 are all that there are"),
-        "{plan}"
-    );
+    assert!(refusals(&plan).contains("maximum of 8"), "{plan}");
+    assert!(refusals(&plan).contains("at most 6 instances"), "{plan}");
     let answer = console
         .apply(&admin, &plan, json!({"override_reason": "please"}))
         .await;
@@ -89,7 +86,7 @@ async fn bounds_and_the_last_machine_and_more_than_half_are_guarded() {
         .change(&admin, json!({"change": "set_fleet", "worker_min": 3}))
         .await;
     let plan = console.plan(&admin, scale(json!({"to": 2}))).await;
-    assert!(refusals(&plan).contains("fewer than 3"), "{plan}");
+    assert!(refusals(&plan).contains("minimum of 3"), "{plan}");
     let bad = json!({"change": "set_fleet", "worker_min": 3, "worker_max": 2});
     let answer = console.ask("POST", "/plans", Some(&admin), Some(bad)).await;
     assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{answer:?}");
@@ -151,7 +148,7 @@ async fn what_was_never_listed_is_unknown_and_not_none() {
     let fleet = console.get("/fleet", &admin).await;
     let worker = &fleet["roles"][1];
     assert_eq!(
-        (&worker["up"], &worker["stopped"]),
+        (&worker["running"], &worker["stopped"]),
         (&Value::Null, &Value::Null),
         "{fleet}"
     );
@@ -230,10 +227,7 @@ async fn who_may_not_is_told_before_anything_is_done() {
         .await;
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE, "{answer:?}");
     let fleet = console.get("/fleet", &admin).await;
-    assert!(
-        fleet["unknown"].as_str().unwrap().contains("away"),
-        "{fleet}"
-    );
+    assert!(fleet["error"].as_str().unwrap().contains("away"), "{fleet}");
     assert_eq!(
         fleet["instances"].as_array().unwrap().len(),
         3,
@@ -261,7 +255,7 @@ async fn what_cannot_be_stopped_is_not_chosen_and_says_why() {
     let mut none = scale(json!({"to": 0}));
     none["allow_zero"] = json!(true);
     let none = console.plan(&admin, none).await;
-    assert!(refusals(&none).contains("cannot be stopped here"), "{none}");
+    assert!(refusals(&none).contains("cannot be stopped"), "{none}");
 }
 
 #[tokio::test]
@@ -280,7 +274,7 @@ async fn less_than_what_arrives_is_refused_with_the_margin() {
     fewer_threads["threads"] = json!(1);
     let plan = console.plan(&admin, fewer_threads).await;
     assert_eq!(plan["refusals"][0]["can_override"], true, "{plan}");
-    assert!(refusals(&plan).contains("too few"), "{plan}");
+    assert!(refusals(&plan).contains("rides/s short"), "{plan}");
     let confirm = json!({"confirm": plan["confirm"]});
     let answer = console.apply(&admin, &plan, confirm).await;
     assert_eq!(
@@ -293,7 +287,7 @@ async fn less_than_what_arrives_is_refused_with_the_margin() {
     assert_eq!(done["state"], "applied", "{done}");
     assert_eq!(machines.calls.lock().unwrap().len(), 1);
     let audit = console.get("/audit?action=apply&limit=1", &admin).await;
-    let said = audit["entries"][0]["message"].as_str().unwrap();
+    let said = audit["entries"][0]["reason"].as_str().unwrap();
     assert!(said.contains("the season is over"), "{audit}");
 }
 
@@ -315,22 +309,25 @@ async fn without_machines_it_says_why_and_settings_still_change() {
         StatusCode::UNPROCESSABLE_ENTITY,
         "{answer:?}"
     );
-    assert!(answer.message().contains("data folder"), "{answer:?}");
+    assert!(answer.message().contains("data directory"), "{answer:?}");
     let fleet = console.get("/fleet", &admin).await;
     assert_eq!(fleet["kind"], "none");
     let cost = console.get("/cost", &admin).await;
     assert!(
-        cost["usd_per_h"]["unknown"]
+        cost["usd_per_h"]["error"]
             .as_str()
             .unwrap()
-            .contains("data folder"),
+            .contains("data directory"),
         "{cost}"
     );
     let outcome = console
-        .change(&admin, json!({"change": "scale", "threads": 7, "lanes": 2}))
+        .change(
+            &admin,
+            json!({"change": "scale", "threads": 7, "channels": 2}),
+        )
         .await;
-    assert_eq!(outcome["result"], "done", "{outcome}");
+    assert_eq!(outcome["result"], "succeeded", "{outcome}");
     let document = console.until_published().await;
     assert_eq!(document.worker.unwrap().value.threads, 7);
-    assert_eq!(document.api.unwrap().value.lanes, 2);
+    assert_eq!(document.api.unwrap().value.channels, 2);
 }

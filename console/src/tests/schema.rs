@@ -119,12 +119,12 @@ fn what_does_not_fit_is_found() {
 async fn answers_are_as_they_are_described() {
     let console = TestConsole::new().await;
     let admin = console.local();
-    console.hear(Role::Api, 1).await;
-    console.hear(Role::Worker, 2).await;
+    console.start_heartbeats(Role::Api, 1).await;
+    console.start_heartbeats(Role::Worker, 2).await;
     // Until rates are known: numbers are checked as well as their absence.
     console
         .until("rates", async || {
-            let latest = console.console.observed.latest();
+            let latest = console.console.monitor.latest();
             latest.is_some_and(|seen| seen.queue.rates.ack_per_s.value.is_some())
         })
         .await;
@@ -132,7 +132,7 @@ async fn answers_are_as_they_are_described() {
     for (path, query) in [
         ("/queue", ""),
         ("/queue/history", "?step=1"),
-        ("/books", ""),
+        ("/reconciliation", ""),
         ("/nodes", ""),
         ("/settings", ""),
     ] {
@@ -145,8 +145,11 @@ async fn answers_are_as_they_are_described() {
         assert!(misfits.is_empty(), "{misfits:#?}");
     }
     let queue = console.get("/queue", &admin).await;
-    for reading in [&queue["oldest_ms"], &queue["utilisation"]["api"]["busy"]] {
-        for field in ["value", "age_ms", "at_most", "unknown"] {
+    for reading in [
+        &queue["oldest_ride_age_ms"],
+        &queue["utilisation"]["api"]["busy"],
+    ] {
+        for field in ["value", "age_ms", "is_upper_bound", "error"] {
             assert!(reading.get(field).is_some(), "{field}: {reading}");
         }
     }

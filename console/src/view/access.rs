@@ -1,17 +1,17 @@
-//! Who may do what: users, tokens and ingest keys. No secret stands in any of these but the one that was just made.
+//! Users, tokens and ingest keys. These contain no secrets, except for one that was just created.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// What somebody may do.
+/// Role of a user or token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum UserRole {
-    /// See everything but secrets.
+    /// May see everything except secrets.
     Viewer,
-    /// Besides, make plans, and apply those of moderate danger.
+    /// May also create plans, and apply those of moderate danger.
     Operator,
     /// Everything.
     Admin,
@@ -38,22 +38,22 @@ pub enum LoginRequest {
         /// The password.
         password: String,
     },
-    /// What `skictl up` printed.
+    /// The code printed by `skictl up`.
     Code {
         /// The code.
         code: String,
     },
 }
 
-/// What a login gives.
+/// Result of a login.
 #[derive(Clone, Serialize, Deserialize, ToSchema)]
 pub struct LoginView {
-    /// The token to show from now on, as `Authorization: Bearer`.
+    /// The token to send as `Authorization: Bearer`.
     pub token: String,
-    /// When it ends, in milliseconds since 1970.
+    /// When it expires, in milliseconds since 1970.
     pub expires_at_ms: u64,
-    /// Who logged in.
-    pub who: WhoView,
+    /// The user or token that logged in.
+    pub user: WhoView,
 }
 
 /// `GET /admin/v1/whoami`
@@ -61,9 +61,9 @@ pub struct LoginView {
 pub struct WhoView {
     /// The user or token.
     pub name: String,
-    /// What he may do.
+    /// The role.
     pub role: UserRole,
-    /// Whether this console changes nothing.
+    /// Whether this console is read-only.
     pub read_only: bool,
 }
 
@@ -79,12 +79,12 @@ pub struct UsersView {
 pub struct UserView {
     /// The name.
     pub name: String,
-    /// What he may do.
+    /// The role.
     pub role: UserRole,
-    /// Since when, in milliseconds since 1970.
-    pub since_ms: u64,
-    /// When he logged in last, in milliseconds since 1970.
-    pub last_login_ms: Option<u64>,
+    /// When the user was added, in milliseconds since 1970.
+    pub created_at_ms: u64,
+    /// Time of the last login, in milliseconds since 1970.
+    pub last_login_at_ms: Option<u64>,
 }
 
 /// `GET /admin/v1/tokens`
@@ -97,26 +97,26 @@ pub struct TokensView {
 /// An API token, or a login.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TokenView {
-    /// By what it is revoked.
+    /// Its id, needed to revoke it.
     pub id: String,
-    /// What it is for.
+    /// A label: what it is for.
     pub name: String,
-    /// What it may do.
+    /// Its role.
     pub role: UserRole,
-    /// Who made it.
-    pub by: String,
-    /// When, in milliseconds since 1970.
-    pub made_at_ms: u64,
-    /// When it ends, in milliseconds since 1970.
+    /// The user or token that created it.
+    pub created_by: String,
+    /// When it was created, in milliseconds since 1970.
+    pub created_at_ms: u64,
+    /// When it expires, in milliseconds since 1970.
     pub expires_at_ms: u64,
-    /// When it was shown last, in milliseconds since 1970, to the minute.
-    pub last_used_ms: Option<u64>,
+    /// When it was last used, in milliseconds since 1970, to the minute.
+    pub last_used_at_ms: Option<u64>,
 }
 
 /// `GET /admin/v1/keys`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct KeysView {
-    /// Whether keys are asked for: "open" or "keys"; "unset" while each API node's flags say.
+    /// The ingest policy: "open" or "keys"; "unset" while the flags of each API node apply.
     pub ingest: String,
     /// Newest first.
     pub keys: Vec<KeyView>,
@@ -125,14 +125,14 @@ pub struct KeysView {
 /// An ingest key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct KeyView {
-    /// By what it is revoked.
+    /// Its id, needed to revoke it.
     pub id: String,
-    /// What it is for.
+    /// A label: what it is for.
     pub name: String,
-    /// The resorts for which it counts; null for all.
+    /// The resorts for which it is valid; null for all.
     pub resorts: Option<Vec<u64>>,
-    /// Who made it.
-    pub by: String,
-    /// When, in milliseconds since 1970.
-    pub made_at_ms: u64,
+    /// The user or token that created it.
+    pub created_by: String,
+    /// When it was created, in milliseconds since 1970.
+    pub created_at_ms: u64,
 }

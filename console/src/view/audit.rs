@@ -1,4 +1,4 @@
-//! Who did what, and what came of it.
+//! The audit log: who did what, and the result.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -8,51 +8,55 @@ use utoipa::ToSchema;
 pub struct AuditView {
     /// Newest first.
     pub entries: Vec<AuditEntry>,
-    /// Pass it as `before` to see older ones; null where there are none.
+    /// Pass it as `before` to list older ones; null if there are none.
     pub next: Option<u64>,
 }
 
-/// One line of the audit.
+/// One entry of the audit log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AuditEntry {
-    /// Its number: 1, 2, 3 and so on without gaps.
+    /// Its number: 1, 2, 3, without gaps.
     pub number: u64,
     /// When, in milliseconds since 1970.
     pub at_ms: u64,
-    /// Who: the user or token, "console" for what it does by itself, "unknown" for who could not say.
-    pub who: String,
-    /// His role, where he has one.
+    /// The user or token; "console" for actions of the console itself, "unknown" for unauthenticated callers.
+    pub actor: String,
+    /// Role of the actor; null if it has none.
     pub role: Option<String>,
-    /// From where.
-    pub from: Option<String>,
-    /// With what: the user agent.
-    pub agent: Option<String>,
-    /// What, in a word: "login", "plan", "apply".
+    /// Source IP address.
+    pub source_ip: Option<String>,
+    /// User agent of the client.
+    pub user_agent: Option<String>,
+    /// The action: "login", "plan", "apply".
     pub action: String,
-    /// To what, in words.
+    /// The target of the action.
     pub target: Option<String>,
     /// The plan.
     pub plan: Option<String>,
-    /// What it was.
+    /// State before the action.
     pub before: Option<String>,
-    /// What it became.
+    /// State after the action.
     pub after: Option<String>,
-    /// What came of it.
+    /// Outcome of the action.
     pub outcome: AuditOutcome,
-    /// Why it was refused or failed, or for what reason it was overridden.
-    pub message: Option<String>,
+    /// Why it was refused or failed, or the reason given to override a guard.
+    pub reason: Option<String>,
 }
 
-/// What came of it.
+/// Outcome of the action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum AuditOutcome {
-    /// It was begun.
-    Begun,
-    /// It was done.
-    Done,
-    /// It was refused.
+    /// It was started.
+    Started,
+    /// It succeeded.
+    Succeeded,
+    /// It succeeded in part.
+    Partial,
+    /// The caller's role or login does not permit it.
+    Denied,
+    /// A guard or a precondition refused it.
     Refused,
-    /// It failed, wholly or in part.
+    /// It failed.
     Failed,
 }

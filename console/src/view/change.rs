@@ -1,4 +1,4 @@
-//! What operators may ask for. Every change is planned first, shown, and then applied.
+//! Changes that operators can request. Every change is planned first, shown, and then applied.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -6,226 +6,227 @@ use utoipa::ToSchema;
 use super::access::UserRole;
 use super::settings::Section;
 
-/// A change, as it is asked for.
+/// A requested change.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case", tag = "change", deny_unknown_fields)]
 pub enum Change {
-    /// Change how workers work. What is null stays.
+    /// Changes the worker settings. Null values are left unchanged.
     SetWorker {
-        /// Lanes of each worker.
+        /// Threads of each worker.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         threads: Option<u32>,
-        /// Rides that a lane may hold unacknowledged.
+        /// Maximum unacknowledged rides of a thread.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         prefetch: Option<u32>,
-        /// Rides at which a batch is full.
+        /// Rides per full batch.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         batch: Option<u32>,
-        /// How long a batch waits for more rides.
+        /// How long a batch waits for more rides, in milliseconds.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         linger_ms: Option<u32>,
-        /// Only if this number is what is set now.
+        /// Fails unless the section is still at this version.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        if_number: Option<u64>,
+        if_version: Option<u64>,
     },
-    /// Change how API nodes publish. What is null stays.
+    /// Changes the API settings. Null values are left unchanged.
     SetApi {
-        /// Lanes of each API node.
+        /// Publisher channels of each API node.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        lanes: Option<u32>,
-        /// Most rides in one message.
+        channels: Option<u32>,
+        /// Maximum rides per message.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         message_rides: Option<u32>,
-        /// Most rides that wait for their confirm at once.
+        /// Maximum rides in flight: published, but not yet confirmed.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         max_in_flight: Option<u32>,
-        /// Only if this number is what is set now.
+        /// Fails unless the section is still at this version.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        if_number: Option<u64>,
+        if_version: Option<u64>,
     },
-    /// Change who may post rides.
+    /// Changes the ingest policy.
     SetIngest {
-        /// Whether keys are asked for.
+        /// Whether ingest keys are required.
         keys: bool,
-        /// Only if this number is what is set now.
+        /// Fails unless the section is still at this version.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        if_number: Option<u64>,
+        if_version: Option<u64>,
     },
-    /// Change how many nodes may run. What is null stays.
+    /// Changes how many nodes may run. Null values are left unchanged.
     SetFleet {
-        /// The least workers.
+        /// Minimum number of workers.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         worker_min: Option<u32>,
-        /// The most workers.
+        /// Maximum number of workers.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         worker_max: Option<u32>,
-        /// The least API nodes.
+        /// Minimum number of API nodes.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         api_min: Option<u32>,
-        /// The most API nodes.
+        /// Maximum number of API nodes.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         api_max: Option<u32>,
-        /// Only if this number is what is set now.
+        /// Fails unless the section is still at this version.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        if_number: Option<u64>,
+        if_version: Option<u64>,
     },
-    /// Start and stop machines, and change how their nodes work.
+    /// Starts and stops instances, and changes the settings of their nodes.
     Scale(Scale),
-    /// Set a section to what it was.
+    /// Rolls a settings section back to an earlier version.
     Rollback {
-        /// Which.
+        /// The section.
         section: Section,
-        /// The number of the version; null for the one before.
+        /// The version to restore; null for the previous one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        number: Option<u64>,
+        version: Option<u64>,
     },
-    /// Stop consuming, on every worker.
+    /// Pauses consumption on all workers.
     Pause,
-    /// Consume again.
+    /// Resumes consumption.
     Resume,
-    /// Let a node finish what it has and take no more.
+    /// Drains a node: it finishes its messages and receives no more.
     Drain {
         /// The node.
         node: String,
     },
-    /// Let a drained node work again.
+    /// Lets a drained node resume work.
     Undrain {
         /// The node.
         node: String,
     },
-    /// Send dead letters again.
+    /// Replays dead letters.
     Replay {
-        /// Which.
-        letters: LetterChoice,
-        /// At most so many a second; null for 100.
+        /// Which dead letters.
+        dead_letters: DeadLetterSelection,
+        /// Maximum dead letters per second; null for 100.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         per_s: Option<f64>,
     },
-    /// Throw dead letters away for ever.
+    /// Permanently discards dead letters.
     Discard {
-        /// Which.
-        letters: LetterChoice,
+        /// Which dead letters.
+        dead_letters: DeadLetterSelection,
     },
-    /// Write the counters and indexes of a day anew, from its ledger.
+    /// Rebuilds a day's counters and indexes from the ledger.
     Repair {
         /// The resort.
         resort: u64,
-        /// The season, as "2025".
+        /// The season, for example "2025".
         season: String,
         /// The day of the season.
         day: u64,
     },
-    /// Let somebody in by name and password; the password comes with the apply.
+    /// Adds a user; the password is sent with the apply.
     AddUser {
         /// The name.
         name: String,
-        /// What he may do.
+        /// The user's role.
         role: UserRole,
     },
-    /// Give a user another password, which comes with the apply. It ends his logins.
+    /// Changes a user's password, which is sent with the apply. Logs the user out everywhere.
     SetPassword {
         /// The name.
         name: String,
     },
-    /// Let a user do more or less. It ends his logins.
+    /// Changes a user's role. Logs the user out everywhere.
     SetRole {
         /// The name.
         name: String,
-        /// What he may do.
+        /// The user's role.
         role: UserRole,
     },
-    /// Let a user in no more.
+    /// Removes a user.
     RemoveUser {
         /// The name.
         name: String,
     },
-    /// Make an API token; it comes with the outcome, once.
+    /// Creates an API token; the outcome contains it, once.
     AddToken {
-        /// What it is for.
+        /// A label: what it is for.
         name: String,
-        /// What it may do, at most what its maker may.
+        /// Its role, at most that of its creator.
         role: UserRole,
-        /// How long it counts, in seconds.
+        /// Lifetime, in seconds.
         expires_in_s: u64,
     },
-    /// Let a token count no more.
+    /// Revokes a token.
     RevokeToken {
         /// Its id.
         id: String,
     },
-    /// Make an ingest key; it comes with the outcome, once.
+    /// Creates an ingest key; the outcome contains it, once.
     AddKey {
-        /// What it is for.
+        /// A label: what it is for.
         name: String,
-        /// The resorts for which it counts; null for all.
+        /// The resorts for which it is valid; null for all.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         resorts: Option<Vec<u64>>,
     },
-    /// Let an ingest key count no more.
+    /// Revokes an ingest key.
     RevokeKey {
         /// Its id.
         id: String,
     },
 }
 
-/// How many nodes shall run, or which machines; and how they shall work. What is null stays.
+/// How many nodes or which instances should run, and their settings. Null values are left unchanged.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Scale {
-    /// How many machines of each role shall run. Which of them is chosen by the plan.
+    /// Number of running instances per role. The plan chooses which ones.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub roles: Vec<RoleCount>,
-    /// Machines to start, by id: those that are named, or those that a plan chose.
+    /// Ids of instances to start: the named ones, or those that a plan chose.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub start: Vec<String>,
-    /// Machines to stop, likewise. Their nodes are drained first.
+    /// Ids of instances to stop. Their nodes are drained first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stop: Vec<String>,
-    /// Lanes of each worker.
+    /// Threads of each worker.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub threads: Option<u32>,
-    /// Rides that a worker's lane may hold unacknowledged.
+    /// Maximum unacknowledged rides of a worker thread.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prefetch: Option<u32>,
-    /// Rides at which a worker's batch is full.
+    /// Rides per full batch of a worker.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub batch: Option<u32>,
-    /// Lanes of each API node.
+    /// Publisher channels of each API node.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub lanes: Option<u32>,
-    /// Only if so many machines of the one role run or start now.
+    pub channels: Option<u32>,
+    /// Fails unless this many instances of the one role are running or starting now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expect_running: Option<u32>,
-    /// Whether the last machine of a role may be stopped.
+    /// Whether the last instance of a role may be stopped.
     #[serde(default)]
     pub allow_zero: bool,
-    /// How long a node may take to finish what it has before its machine is stopped, in seconds; null for two minutes.
+    /// Drain timeout: how long a node may take to finish its messages before its instance is stopped, in seconds; null for
+    /// two minutes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drain_timeout_s: Option<u32>,
-    /// Whether a machine is stopped although its node has not finished by then. Otherwise it goes on working.
+    /// Whether an instance is stopped even if its node has not drained in time. Otherwise it keeps working.
     #[serde(default)]
     pub stop_anyway: bool,
 }
 
 impl Scale {
-    /// Whether it is about machines, and not only about how nodes work.
+    /// Whether it starts or stops instances, and does not only change settings.
     #[must_use]
     pub fn is_of_machines(&self) -> bool {
         !(self.roles.is_empty() && self.start.is_empty() && self.stop.is_empty())
     }
 }
 
-/// How many machines of a role shall run.
+/// Number of running instances of a role.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RoleCount {
-    /// Which.
+    /// The role.
     pub role: ScaledRole,
-    /// How many.
+    /// The number, absolute or relative.
     pub count: Count,
 }
 
-/// A role whose machines can be started and stopped.
+/// A role whose instances can be started and stopped.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
 )]
@@ -246,24 +247,24 @@ impl std::fmt::Display for ScaledRole {
     }
 }
 
-/// How many.
+/// A number of instances.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Count {
-    /// So many.
+    /// This many.
     To(u32),
-    /// So many more, or fewer.
+    /// This many more, or fewer.
     By(i32),
 }
 
-/// Which dead letters.
+/// A selection of dead letters.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum LetterChoice {
-    /// All that there are when the plan is made.
+pub enum DeadLetterSelection {
+    /// All that exist when the plan is created.
     All,
     /// These.
     Ids(Vec<String>),
-    /// All up to this number: what a plan keeps of [`Self::All`], so that letters that come later are not among them.
-    Through(u64),
+    /// All up to this number: what a plan stores for [`Self::All`], so that dead letters that arrive later are not included.
+    UpTo(u64),
 }

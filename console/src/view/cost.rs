@@ -1,4 +1,4 @@
-//! What the machines cost.
+//! Cost of the instances.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -8,55 +8,55 @@ use super::Reading;
 /// `GET /admin/v1/cost`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct CostView {
-    /// When this was put together, in milliseconds since 1970.
+    /// When this was collected, in milliseconds since 1970.
     pub at_ms: u64,
-    /// What the prices are and from when.
+    /// Source and date of the prices.
     pub prices: PricesView,
-    /// By role, those with machines that run.
+    /// Cost per role with running instances.
     pub roles: Vec<RoleCostView>,
-    /// All of them together, in USD an hour. Where a part is not known it is at least so much.
+    /// Total, in USD per hour. If a part is unknown, this is a lower bound.
     pub usd_per_h: Reading<f64>,
-    /// Rides that are stored each second, over the last ten seconds.
+    /// Rides stored per second, over the last ten seconds.
     pub stored_per_s: Reading<f64>,
-    /// USD for a million stored rides, at that rate.
+    /// USD per million stored rides, at that rate.
     pub usd_per_million_stored: Reading<f64>,
-    /// Whether RabbitMQ's machines are in it; null while no machine was ever listed.
+    /// Whether RabbitMQ's instances are included; null if instances were never listed.
     pub has_broker: Option<bool>,
-    /// Whether Redis' machines are in it, likewise.
+    /// Whether Redis' instances are included; null if instances were never listed.
     pub has_redis: Option<bool>,
-    /// What else to know of these figures.
+    /// Notes on these figures.
     pub notes: Vec<String>,
 }
 
-/// What the machines of a role cost.
+/// Cost of the instances of a role.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct RoleCostView {
     /// The role.
     pub role: String,
-    /// Its machines that run or start.
-    pub up: u64,
-    /// What they cost, in USD an hour.
+    /// Instances running or starting.
+    pub running: u64,
+    /// Their cost, in USD per hour.
     pub usd_per_h: Reading<f64>,
 }
 
-/// Where prices are from.
+/// Origin of the prices.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PricesView {
-    /// The day on which they were so, as "2026-01-31".
+    /// Date of the prices, for example "2026-01-31".
     pub date: String,
-    /// In whose words.
+    /// Source of the prices.
     pub source: String,
 }
 
-/// What a plan changes of the cost.
+/// Effect of a plan on the cost.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct CostChangeView {
-    /// USD an hour now, of API nodes and workers.
+    /// Current cost of API nodes and workers, in USD per hour.
     pub before_usd_per_h: Reading<f64>,
-    /// USD an hour afterwards.
+    /// Cost afterwards, in USD per hour.
     pub after_usd_per_h: Reading<f64>,
-    /// What the starts cost at least, in USD: each is billed for a minute or more.
+    /// Minimum cost of the starts, in USD: each is billed for at least one minute.
     pub starts_usd: Reading<f64>,
-    /// The day of the prices.
+    /// Date of the prices.
     pub prices_date: String,
 }

@@ -1,4 +1,4 @@
-//! The machines that nodes run on.
+//! The instances that nodes run on.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -6,66 +6,66 @@ use utoipa::ToSchema;
 /// `GET /admin/v1/fleet`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct FleetView {
-    /// When this was put together, in milliseconds since 1970.
+    /// When this was collected, in milliseconds since 1970.
     pub at_ms: u64,
-    /// What kind of machines they are: "ec2", "local" (child processes), or "none".
+    /// Kind of fleet: "ec2", "local" (child processes), or "none".
     pub kind: String,
-    /// The region, where it is known.
+    /// The region; null if unknown.
     pub region: Option<String>,
-    /// How long ago they were listed, in milliseconds; null when they never were.
+    /// Age of the list, in milliseconds; null if it was never read.
     pub age_ms: Option<u64>,
-    /// Why they are not known as they are now, where they are not; `instances` is then what was listed last.
-    pub unknown: Option<String>,
-    /// How many of each role there are and may be.
+    /// Why the current list is unknown; `instances` is then the last known list.
+    pub error: Option<String>,
+    /// Current and permitted numbers per role.
     pub roles: Vec<FleetRoleView>,
-    /// By role, zone and id.
+    /// Sorted by role, zone and id.
     pub instances: Vec<InstanceView>,
-    /// The plan that starts or stops some of them now.
+    /// The plan that is starting or stopping instances now.
     pub plan: Option<String>,
 }
 
-/// How many machines of a role there are and may be.
+/// Current and permitted numbers of instances of a role.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FleetRoleView {
     /// "api" or "worker".
     pub role: String,
-    /// How many run or start; null while they were never listed.
-    pub up: Option<u64>,
-    /// How many are stopped and could be started, likewise.
+    /// Number running or starting; null if never listed.
+    pub running: Option<u64>,
+    /// Number stopped that can be started; null if never listed.
     pub stopped: Option<u64>,
-    /// The least that shall run.
+    /// Configured minimum.
     pub min: u64,
-    /// The most that may run.
+    /// Configured maximum.
     pub max: u64,
 }
 
-/// A machine.
+/// An instance.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct InstanceView {
     /// Its id.
     pub id: String,
-    /// What it does: "api", "worker", or what else its tag says.
+    /// Its role: "api", "worker", or another value of its tag.
     pub role: String,
-    /// What people call it.
+    /// Its name tag.
     pub name: Option<String>,
-    /// Its type, as "c7g.large"; "process" for a child process.
+    /// Its type, for example "c7g.large"; "process" for a child process.
     pub instance_type: String,
-    /// Where it stands.
+    /// Its availability zone.
     pub zone: String,
     /// "pending", "running", "stopping", "stopped", "shutting-down" or "terminated".
     pub state: String,
-    /// Why it is so, where that is told.
+    /// Reason of the state; null if none is given.
     pub reason: Option<String>,
-    /// When it was started last, in milliseconds since 1970.
+    /// When it was last started, in milliseconds since 1970.
     pub started_at_ms: Option<u64>,
-    /// Its address within the network.
+    /// Its private IP address.
     pub address: Option<String>,
-    /// What it costs while it runs, in USD an hour.
+    /// Price while it runs, in USD per hour.
     pub usd_per_h: Option<f64>,
-    /// Why that is not known, where it is not.
-    pub price_unknown: Option<String>,
-    /// The nodes that run on it and are heard.
+    /// Why the price is unknown; null if it is known.
+    pub price_error: Option<String>,
+    /// Nodes on it that send heartbeats.
     pub nodes: Vec<String>,
-    /// What keeps it from being started and stopped here.
+    /// Why it cannot be started or stopped here; null if it can.
     pub obstacle: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! The nodes: what they shall do beside what they do.
+//! The nodes: actual and desired state of each.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -10,7 +10,7 @@ use super::settings::GenerationView;
 /// `GET /admin/v1/nodes`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct NodesView {
-    /// When this was put together, in milliseconds since 1970.
+    /// When this was collected, in milliseconds since 1970.
     pub at_ms: u64,
     /// By role, then by name.
     pub nodes: Vec<NodeView>,
@@ -23,66 +23,77 @@ pub struct NodeView {
     pub id: String,
     /// "api" or "worker".
     pub role: String,
-    /// Its life.
-    pub boot: String,
+    /// Its process instance: a new one after each start.
+    pub boot_id: String,
     /// Its host.
     pub host: String,
-    /// Its EC2 instance, where that is known.
-    pub instance: Option<String>,
+    /// Its EC2 instance; null if unknown.
+    pub instance_id: Option<String>,
     /// Skilift's version.
     pub version: String,
-    /// How it is.
+    /// Its state.
     pub state: NodeState,
-    /// What is wrong with it, when something is.
+    /// What is wrong with it; null if nothing is.
     pub message: Option<String>,
-    /// How long ago it was heard, in milliseconds.
-    pub heard_ms: u64,
-    /// How long it runs, in seconds.
-    pub up_s: u64,
-    /// The generation that it shall run; null where nobody said anything.
+    /// Time since its last heartbeat, in milliseconds.
+    pub last_heartbeat_age_ms: u64,
+    /// Uptime, in seconds.
+    pub uptime_s: u64,
+    /// The desired generation; null if none is set.
     pub desired: Option<GenerationView>,
-    /// The generation that it runs; null while its flags rule.
+    /// The generation that it runs; null while its command-line flags apply.
     pub actual: Option<GenerationView>,
-    /// The settings that it runs, by name.
+    /// Its current settings, by name.
     pub settings: std::collections::BTreeMap<String, u64>,
-    /// Lanes that run.
+    /// Running worker threads or publisher channels.
     pub threads: u64,
-    /// The part of their time that a worker's lanes are busy, from 0 to 1.
+    /// Fraction of time that a worker's threads are busy, from 0 to 1.
     pub busy: Reading<f64>,
-    /// Rides a second that it accepted or acknowledged, over the last ten seconds.
+    /// Rides/s that it accepted or acknowledged, over the last ten seconds.
     pub rides_per_s: Reading<f64>,
-    /// A worker: messages that it holds. An API node: rides that wait for their confirm.
-    pub held: u64,
+    /// Unacked messages of a worker; null for an API node.
+    pub unacked_messages: Option<u64>,
+    /// Rides of an API node whose confirm is outstanding; null for a worker.
+    pub in_flight_rides: Option<u64>,
     /// A worker: from acceptance to storage. An API node: duration of POSTs.
     pub latency: LatencyView,
-    /// Cores used, over the last ten seconds.
+    /// CPU cores used, over the last ten seconds.
     pub cpu_cores: Reading<f64>,
-    /// Memory that it holds.
+    /// Resident memory, in bytes.
     pub rss_bytes: u64,
-    /// How far its clock is ahead of the console's, in milliseconds; transport included.
+    /// How far its clock is ahead of the console's, in milliseconds, including transport time.
     pub clock_skew_ms: i64,
 }
 
-/// How a node is.
+impl NodeView {
+    /// Unacked messages of a worker, rides in flight of an API node.
+    #[must_use]
+    pub fn outstanding(&self) -> u64 {
+        let outstanding = self.unacked_messages.or(self.in_flight_rides);
+        outstanding.unwrap_or_default()
+    }
+}
+
+/// State of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum NodeState {
-    /// It works.
-    Working,
-    /// It works, but not as well as it should.
+    /// It works without problems.
+    Ready,
+    /// It works, but with problems.
     Degraded,
-    /// It has only just started, and does not work yet.
+    /// It has just started and does not work yet.
     Starting,
     /// It cannot work.
     Unavailable,
-    /// It was told to pause.
+    /// Consumption is paused.
     Paused,
-    /// It finishes what it has.
+    /// It is finishing its messages.
     Draining,
-    /// It has finished, and stays.
+    /// It has finished its messages, and keeps running idle.
     Drained,
-    /// It ended, as it was asked to.
-    Ended,
-    /// It was not heard for five seconds.
+    /// Its process ended after a shutdown request.
+    Stopped,
+    /// No heartbeat for five seconds.
     Lost,
 }

@@ -1,4 +1,4 @@
-//! A plan: what a change would do, before it does it; and what came of it.
+//! A plan: what a change would do, and its outcome after it is applied.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -9,89 +9,89 @@ use super::cost::CostChangeView;
 /// `POST /admin/v1/plans` and `GET /admin/v1/plans/{id}`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct PlanView {
-    /// By what it is applied.
+    /// Its id.
     pub id: String,
-    /// What was asked for.
+    /// The requested change.
     pub change: Change,
-    /// Who asked for it.
-    pub by: String,
-    /// When it was made, in milliseconds since 1970.
-    pub made_at_ms: u64,
-    /// When it can no longer be applied, in milliseconds since 1970.
+    /// The user or token that requested it.
+    pub created_by: String,
+    /// When it was created, in milliseconds since 1970.
+    pub created_at_ms: u64,
+    /// When it expires, in milliseconds since 1970.
     pub expires_at_ms: u64,
-    /// What it stands on; it is refused as stale when that changed.
+    /// Hash of the state it depends on; if that state changes, the plan is stale.
     pub fingerprint: String,
-    /// What would happen, in the order in which it would. Empty when all is so already.
+    /// The actions, in order. Empty if everything is already in the requested state.
     pub actions: Vec<ActionView>,
-    /// What would happen besides, to backlog, drain time or gates.
+    /// Side effects, for example on the backlog, the time to drain or gates.
     pub effects: Vec<String>,
-    /// What would change of the cost, where machines are started or stopped.
+    /// Change of the cost, if instances are started or stopped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost: Option<CostChangeView>,
-    /// How dangerous it is.
+    /// The danger of the plan.
     pub danger: Danger,
-    /// What is to be typed before a severe plan is applied.
+    /// Confirmation text, required to apply a severe plan.
     pub confirm: Option<String>,
-    /// Why it would be refused, when it would be.
+    /// Reasons why it would be refused.
     pub refusals: Vec<RefusalView>,
-    /// Where it is.
+    /// Its state.
     pub state: PlanState,
-    /// What came of it, once it was applied.
+    /// Its outcome, after it was applied.
     pub outcome: Option<OutcomeView>,
 }
 
-/// One thing that a plan does.
+/// One action of a plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ActionView {
-    /// What, in words: "set worker threads".
-    pub does: String,
-    /// To what.
-    pub to: String,
-    /// What it is now.
+    /// The action, for example "set worker threads".
+    pub action: String,
+    /// The target.
+    pub target: String,
+    /// The current state.
     pub before: Option<String>,
-    /// What it will be.
+    /// The state afterwards.
     pub after: Option<String>,
-    /// The machine, where it is one.
+    /// The instance, if the target is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub machine: Option<MachineView>,
+    pub instance: Option<MachineView>,
 }
 
-/// A machine that something is done to.
+/// The instance of an action.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct MachineView {
-    /// What it does.
+    /// Its role.
     pub role: String,
     /// Its type.
     pub instance_type: String,
-    /// Where it stands.
+    /// Its availability zone.
     pub zone: String,
 }
 
-/// How dangerous a plan is.
+/// Danger of a plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Danger {
     /// Nothing would change.
     None,
-    /// It can be undone, and nothing is lost.
+    /// It can be reverted, and nothing is lost.
     Moderate,
-    /// Something is lost or opened: the name is to be typed.
+    /// Data is lost or access is opened: it requires a confirmation text.
     Severe,
 }
 
-/// Why a plan would be refused.
+/// Reason why a plan would be refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RefusalView {
-    /// Why, and what to do.
-    pub why: String,
-    /// Whether an admin may apply it all the same, with a reason.
+    /// The reason, and what to do about it.
+    pub reason: String,
+    /// Whether an admin can override it with a reason.
     pub can_override: bool,
-    /// Of what kind it is, where a script may want to know: "denied" when whoever owns the machines refuses.
+    /// Kind of refusal, for scripts: "denied" if EC2 denies permission.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<StepCode>,
 }
 
-/// Where a plan is.
+/// State of a plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum PlanState {
@@ -101,9 +101,9 @@ pub enum PlanState {
     Applying,
     /// It was applied.
     Applied,
-    /// It failed, wholly or in part.
+    /// It failed, completely or partly.
     Failed,
-    /// What it stands on has changed, or it is too old.
+    /// The state it depends on has changed, or it has expired.
     Stale,
 }
 
@@ -111,67 +111,67 @@ pub enum PlanState {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ApplyRequest {
-    /// What [`PlanView::confirm`] asks for.
+    /// The confirmation text of [`PlanView::confirm`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confirm: Option<String>,
-    /// Why an admin overrides a refusal.
+    /// Reason of an admin to override a refusal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub override_reason: Option<String>,
-    /// The password that the change needs.
+    /// The password, if the change requires one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password: Option<String>,
 }
 
-/// What came of a plan.
+/// Outcome of a plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct OutcomeView {
-    /// Whether all of it was done.
+    /// Overall result.
     pub result: OutcomeResult,
-    /// What came of each action.
+    /// Outcome of each action.
     pub steps: Vec<StepView>,
-    /// The token or key that was made. It is shown this once.
+    /// The created token or key. It is shown only once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret: Option<String>,
-    /// The id of what was made.
+    /// Id of the created item.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub made: Option<String>,
+    pub created_id: Option<String>,
 }
 
-/// Whether all of it was done.
+/// Overall result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum OutcomeResult {
-    /// All of it.
-    Done,
-    /// It was so already.
-    Already,
-    /// Some of it.
+    /// All actions succeeded.
+    Succeeded,
+    /// It was already in the requested state.
+    Unchanged,
+    /// Some actions failed.
     Partial,
-    /// Nothing of it.
+    /// All actions failed.
     Failed,
-    /// It goes on: the steps tell how far it is, and the plan tells what came of it.
+    /// It is still running: the steps show its progress, and the plan shows the outcome later.
     Running,
 }
 
-/// What came of one action.
+/// Outcome of one action.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct StepView {
     /// The action.
     pub action: ActionView,
     /// Whether it was done.
     pub done: bool,
-    /// What to know of it, why it failed above all; while it goes on, how far it is.
+    /// Details, such as the reason of a failure; the progress while it is running.
     pub message: Option<String>,
-    /// What came of a machine, for scripts.
+    /// Result of an instance, for scripts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<StepCode>,
-    /// The machine that was started in its place, where one was.
+    /// The instance that was started in its place, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub instead: Option<String>,
+    pub started_instead: Option<String>,
 }
 
 impl StepView {
-    /// An action to which nothing was done yet.
+    /// A step for an action that has not started.
     #[must_use]
     pub fn of(action: ActionView) -> Self {
         Self {
@@ -179,55 +179,55 @@ impl StepView {
             done: false,
             message: None,
             code: None,
-            instead: None,
+            started_instead: None,
         }
     }
 }
 
-/// What came of a machine.
+/// Result of an instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum StepCode {
-    /// It was done, and is seen to be so.
-    Done,
-    /// It was so already.
-    Already,
-    /// Nothing was done to it yet.
+    /// It was done and verified.
+    Succeeded,
+    /// It was already in the requested state.
+    Unchanged,
+    /// It has not started yet.
     Waiting,
-    /// It is under way.
+    /// It is in progress.
     UnderWay,
     /// Its state does not allow it.
     WrongState,
-    /// There is no such machine.
+    /// There is no such instance.
     NotFound,
-    /// What was asked for is no id.
+    /// The given id is not an instance id.
     BadId,
     /// It is not one of the stack's API nodes or workers.
     NotOurs,
-    /// It can be neither started nor stopped here.
+    /// It cannot be started or stopped here.
     Obstacle,
-    /// It is protected from being stopped.
+    /// It has stop protection.
     Protected,
-    /// The console may not.
+    /// The console has no permission.
     Denied,
-    /// The console's credentials do not count.
+    /// The console's credentials are not valid.
     Credentials,
-    /// There is no room for it now.
+    /// EC2 has no capacity for it now.
     NoCapacity,
-    /// The account's limit is reached.
+    /// The account's quota is reached.
     Quota,
-    /// Asked too often.
+    /// Throttled: too many requests.
     Throttled,
-    /// It began to start, and fell back.
+    /// It began to start, then stopped again.
     FellBack,
-    /// It was not seen to be done in time.
+    /// It was not confirmed in time.
     TimedOut,
-    /// Nobody answers, so that it is not known.
+    /// The API is unreachable, so the result is unknown.
     Unreachable,
     /// Refused for another reason.
     Refused,
-    /// It runs, and no node on it is heard.
+    /// It runs, but its node sends no heartbeats.
     NoNode,
-    /// Its node did not finish in time, and goes on working.
+    /// Its node did not drain in time, and keeps working.
     NotDrained,
 }

@@ -1,131 +1,131 @@
-//! The queue: how much waits, how fast it moves, how late rides are stored.
+//! The queue: backlog, throughput, and how late rides are stored.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::Reading;
-use super::books::BooksView;
+use super::reconciliation::ReconciliationView;
 
 /// `GET /admin/v1/queue`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct QueueView {
     /// The stack.
     pub stack: String,
-    /// When this was put together, in milliseconds since 1970.
+    /// When this was collected, in milliseconds since 1970.
     pub at_ms: u64,
-    /// "RabbitMQ and Redis" or "data folder".
+    /// "RabbitMQ and Redis" or "data directory".
     pub engine: String,
     /// Set while consumption is paused.
     pub paused: Option<PauseView>,
-    /// Messages that wait for a worker.
+    /// Messages in the queue that are ready for delivery.
     pub ready_messages: Reading<u64>,
-    /// Messages that workers hold.
+    /// Messages delivered to workers and not yet acknowledged.
     pub unacked_messages: Reading<u64>,
-    /// Messages that wait or are held.
+    /// Ready and unacked messages.
     pub total_messages: Reading<u64>,
-    /// Rides that were accepted and are not settled.
-    pub total_rides: Reading<u64>,
-    /// Dead letters: in the console's store and still in their queue.
+    /// Rides accepted and not yet settled.
+    pub backlog_rides: Reading<u64>,
+    /// Dead letters in the console's store and still in their queue.
     pub dead_letters: Reading<u64>,
-    /// Rides a second.
+    /// Rates in rides/s.
     pub rates: RatesView,
-    /// Age of the oldest ride that is not stored, in milliseconds, at the time that `age_ms` tells. 0 says that none waits: a
-    /// ride that does is at least 1 ms old.
-    pub oldest_ms: Reading<u64>,
-    /// Time from acceptance to storage over the last ten seconds.
-    pub stored_after: LatencyView,
-    /// Where the backlog is going.
+    /// Age of the oldest ride not yet stored, in milliseconds, as of `age_ms` ago. 0 means that none is waiting: a waiting
+    /// ride is at least 1 ms old.
+    pub oldest_ride_age_ms: Reading<u64>,
+    /// Time from acceptance to storage, in milliseconds, over the last ten seconds.
+    pub accept_to_stored_ms: LatencyView,
+    /// Trend of the backlog.
     pub trend: Trend,
-    /// When the backlog is gone.
-    pub drain: DrainTime,
-    /// How much of what there is is used.
+    /// Time until the backlog is drained.
+    pub time_to_drain: DrainTime,
+    /// Utilisation of API nodes and workers.
     pub utilisation: UtilisationView,
-    /// A row for each consumer.
+    /// One row per consumer.
     pub consumers: Vec<ConsumerView>,
-    /// The proof.
-    pub books: BooksView,
-    /// What RabbitMQ's management API says; null where its URL is not given.
+    /// The proof that no accepted ride was lost.
+    pub reconciliation: ReconciliationView,
+    /// Figures of RabbitMQ's management API; null if its URL is not configured.
     pub management: Option<ManagementView>,
     /// What an operator should know now, the gravest first.
     pub alarms: Vec<String>,
 }
 
-/// That consumption is paused.
+/// A pause of consumption.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PauseView {
     /// Since when, in milliseconds since 1970.
-    pub since_ms: u64,
-    /// By whom.
-    pub by: String,
-    /// Nodes that still consume.
-    pub not_yet: Vec<String>,
+    pub paused_at_ms: u64,
+    /// The user or token that paused it.
+    pub paused_by: String,
+    /// Nodes that are still consuming.
+    pub nodes_pending: Vec<String>,
 }
 
-/// Rides a second, over the last ten seconds.
+/// Rates over the last ten seconds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct RatesView {
-    /// Rides that were accepted.
+    /// Rides accepted by API nodes, per second.
     pub publish_per_s: Reading<f64>,
-    /// Rides that workers took.
+    /// Rides delivered to workers, per second.
     pub deliver_per_s: Reading<f64>,
-    /// Rides that workers settled and acknowledged.
+    /// Rides settled and acknowledged by workers, per second.
     pub ack_per_s: Reading<f64>,
-    /// Messages that came back.
+    /// Messages redelivered, per second.
     pub redelivered_per_s: Reading<f64>,
-    /// Questions that were answered.
+    /// Reads answered by API nodes, per second.
     pub reads_per_s: Reading<f64>,
 }
 
 /// Quantiles, in milliseconds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct LatencyView {
-    /// Half of all rides were faster.
-    pub p50_ms: Reading<u64>,
-    /// 95 of 100 were.
-    pub p95_ms: Reading<u64>,
-    /// 99 of 100 were.
-    pub p99_ms: Reading<u64>,
+    /// 50th percentile.
+    pub p50: Reading<u64>,
+    /// 95th percentile.
+    pub p95: Reading<u64>,
+    /// 99th percentile.
+    pub p99: Reading<u64>,
 }
 
-/// Where the backlog is going, over the last 30 seconds.
+/// Trend of the backlog over the last 30 seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Trend {
-    /// More rides wait.
+    /// It is growing.
     Growing,
-    /// As many wait, or none.
+    /// It is unchanged, or empty.
     Steady,
-    /// Fewer wait.
+    /// It is shrinking.
     Falling,
-    /// It cannot be told yet.
+    /// Not enough data yet.
     Unknown,
 }
 
-/// When the backlog is gone: `backlog / (ack - publish)`, where that means something
+/// Time to drain: `backlog / (ack - publish)`, where that is meaningful
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case", tag = "is")]
+#[serde(rename_all = "snake_case", tag = "state")]
 pub enum DrainTime {
-    /// Nothing waits.
+    /// The backlog is empty.
     Empty,
-    /// No more waits than arrives within about a second: rides are on their way, and none is kept waiting.
-    KeepsUp,
-    /// As much is stored as arrives: the backlog stays.
-    Level,
-    /// It is gone after so long.
-    In {
+    /// The backlog is at most about one second of arrivals: rides are in flight, and none is delayed.
+    KeepingUp,
+    /// Rides are stored as fast as they arrive: the backlog is stable.
+    Stable,
+    /// It is drained after this time.
+    Eta {
         /// Seconds.
-        seconds: f64,
+        eta_s: f64,
     },
-    /// Less is stored than arrives, or nothing.
-    Never,
-    /// A number that it needs is unknown.
+    /// Rides are stored more slowly than they arrive, or not at all.
+    Growing,
+    /// A required number is unknown.
     Unknown {
-        /// Which, and why.
-        why: String,
+        /// Which number, and why.
+        reason: String,
     },
 }
 
-/// How much of what there is is used.
+/// Utilisation of API nodes and workers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct UtilisationView {
     /// Of the API nodes.
@@ -134,70 +134,70 @@ pub struct UtilisationView {
     pub worker: RoleUtilisationView,
 }
 
-/// How much of a role is used.
+/// Utilisation of a role.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct RoleUtilisationView {
-    /// Nodes that are heard.
+    /// Nodes that send heartbeats.
     pub nodes: u64,
-    /// Nodes that are not heard any more.
+    /// Nodes whose heartbeats have stopped.
     pub lost: u64,
-    /// Lanes that run.
+    /// Running worker threads or publisher channels.
     pub threads: u64,
-    /// The part of their time that workers' lanes are busy, from 0 to 1; unknown for API nodes, whose lanes only wait.
+    /// Fraction of time that worker threads are busy, from 0 to 1; not measured for API nodes.
     pub busy: Reading<f64>,
-    /// Cores used.
+    /// CPU cores used.
     pub cpu_cores: Reading<f64>,
-    /// Memory of all.
+    /// Resident memory of all nodes, in bytes.
     pub rss_bytes: Reading<u64>,
 }
 
-/// A consumer: one lane of a worker.
+/// A consumer: one thread of a worker.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ConsumerView {
     /// The node.
     pub node: String,
     /// The host.
     pub host: String,
-    /// The EC2 instance, where it is known.
-    pub instance: Option<String>,
-    /// The lane, from 0.
-    pub lane: u32,
-    /// Messages that it may hold.
+    /// The EC2 instance; null if unknown.
+    pub instance_id: Option<String>,
+    /// The thread, from 0.
+    pub thread: u32,
+    /// Maximum unacknowledged messages of this consumer.
     pub prefetch_messages: u32,
-    /// Messages that it holds.
-    pub held_messages: u32,
-    /// Rides a second that it acknowledged, over the last ten seconds.
+    /// Unacknowledged messages held by this consumer.
+    pub unacked_messages: u32,
+    /// Rides/s that it acknowledged, over the last ten seconds.
     pub ack_per_s: Reading<f64>,
-    /// How long ago it acknowledged last, in milliseconds.
+    /// Time since its last acknowledgement, in milliseconds.
     pub last_ack_age_ms: Option<u64>,
-    /// What keeps it from working, when something does.
-    pub hindrance: Option<String>,
-    /// Whether its node is not heard any more.
+    /// Why it makes no progress; null if it does.
+    pub blocked_reason: Option<String>,
+    /// Whether the heartbeats of its node have stopped.
     pub lost: bool,
 }
 
-/// What RabbitMQ's management API says of the ride queue. A figure that it does not give is null.
+/// Figures of RabbitMQ's management API for the ride queue. A missing figure is null.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ManagementView {
-    /// How long ago it was asked, in milliseconds.
+    /// Age of these figures, in milliseconds.
     pub age_ms: Option<u64>,
-    /// Why it could not be asked.
-    pub unknown: Option<String>,
-    /// Messages that wait.
+    /// Why it could not be queried.
+    pub error: Option<String>,
+    /// Ready messages.
     pub ready_messages: Option<u64>,
-    /// Messages that consumers hold.
+    /// Unacked messages.
     pub unacked_messages: Option<u64>,
-    /// Messages a second that were published.
+    /// Messages published per second.
     pub publish_per_s: Option<f64>,
-    /// Messages a second that were delivered.
+    /// Messages delivered per second.
     pub deliver_per_s: Option<f64>,
-    /// Messages a second that were acknowledged.
+    /// Messages acknowledged per second.
     pub ack_per_s: Option<f64>,
-    /// Messages a second that came back.
+    /// Messages redelivered per second.
     pub redeliver_per_s: Option<f64>,
     /// Consumers.
     pub consumers: Option<u64>,
-    /// Bytes of the bodies of all messages.
+    /// Total size of all message bodies, in bytes.
     pub message_bytes: Option<u64>,
 }
 
@@ -206,42 +206,42 @@ pub struct ManagementView {
 pub struct HistoryView {
     /// Seconds between two points: 1 or 60.
     pub step_s: u64,
-    /// The points, oldest first. Where nothing was known there is none.
+    /// The points, oldest first. There is no point where no data was available.
     pub points: Vec<HistoryPoint>,
 }
 
-/// One point of the history: means over its step, of which every one may be unknown. Counts are rounded.
+/// One point of the history: means over its step, each of which may be unknown. Counts are rounded.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct HistoryPoint {
-    /// When its step began, in milliseconds since 1970.
+    /// Start of its step, in milliseconds since 1970.
     pub at_ms: u64,
-    /// Rides a second that were accepted.
+    /// Rides accepted per second.
     pub publish_per_s: Option<f64>,
-    /// Rides a second that were acknowledged.
+    /// Rides acknowledged per second.
     pub ack_per_s: Option<f64>,
-    /// Questions a second that were answered.
+    /// Reads answered per second.
     pub reads_per_s: Option<f64>,
-    /// Rides that waited.
+    /// Rides in the backlog.
     #[serde(default, deserialize_with = "whole")]
     pub backlog_rides: Option<u64>,
-    /// 99 of 100 rides were stored after at most so many milliseconds.
+    /// 99th percentile of the time from acceptance to storage, in milliseconds.
     #[serde(default, deserialize_with = "whole")]
-    pub stored_after_p99_ms: Option<u64>,
-    /// Age of the oldest ride that was not stored, in milliseconds.
+    pub accept_to_stored_p99_ms: Option<u64>,
+    /// Age of the oldest ride not yet stored, in milliseconds.
     #[serde(default, deserialize_with = "whole")]
-    pub oldest_ms: Option<u64>,
+    pub oldest_ride_age_ms: Option<u64>,
     /// Dead letters.
     #[serde(default, deserialize_with = "whole")]
     pub dead_letters: Option<u64>,
-    /// Worker nodes that were heard.
+    /// Worker nodes that sent heartbeats.
     #[serde(default, deserialize_with = "whole")]
     pub workers: Option<u64>,
-    /// Worker lanes that ran.
+    /// Running worker threads.
     #[serde(default, deserialize_with = "whole")]
     pub threads: Option<u64>,
 }
 
-/// A whole number, also where it is written as 3.0 or is a mean: so earlier versions wrote them.
+/// Accepts a whole number also when written as 3.0 or as a mean, as earlier versions did.
 fn whole<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
     let number: Option<f64> = Option::deserialize(from)?;
     Ok(number.map(|number| number.round() as u64))

@@ -5,27 +5,27 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// What can be set.
+/// A section of settings.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
 )]
 #[serde(rename_all = "lowercase")]
 pub enum Section {
-    /// How workers work.
+    /// Settings of workers.
     Worker,
-    /// How API nodes publish.
+    /// Settings of API nodes.
     Api,
-    /// Who may post rides.
+    /// Ingest policy: who may post rides.
     Ingest,
-    /// How many nodes may run.
+    /// Bounds: how many nodes may run.
     Fleet,
 }
 
-/// By what a setting is known.
+/// Version and hash of a section.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct GenerationView {
-    /// 1 is what the flags said; each change adds 1.
-    pub number: u64,
+    /// Version 1 comes from the command-line flags; each change adds 1.
+    pub version: u64,
     /// A hash of its content.
     pub hash: u32,
 }
@@ -33,28 +33,28 @@ pub struct GenerationView {
 /// `GET /admin/v1/settings`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SettingsView {
-    /// Each section as it shall be.
+    /// All sections with their desired settings.
     pub sections: Vec<SectionView>,
 }
 
-/// One section as it shall be.
+/// Desired settings of one section.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SectionView {
-    /// Which.
+    /// Name of the section.
     pub section: Section,
-    /// Its generation; null while each node's flags rule.
+    /// Its generation; null while the flags of each node apply.
     pub generation: Option<GenerationView>,
     /// Its values: numbers, or "open" and "keys".
     pub values: BTreeMap<String, SettingValue>,
-    /// Since when, in milliseconds since 1970.
-    pub since_ms: Option<u64>,
-    /// Who set it.
-    pub by: Option<String>,
-    /// Nodes that run this generation; null for "ingest" and "fleet", of which nodes say nothing.
-    pub nodes_following: Option<u64>,
-    /// Nodes that are heard and do not.
-    pub nodes_behind: Vec<String>,
-    /// What the engine makes of it, where that differs: "a data folder has one lane".
+    /// When it was set, in milliseconds since 1970.
+    pub updated_at_ms: Option<u64>,
+    /// The user or token that set it.
+    pub updated_by: Option<String>,
+    /// Nodes that run this generation; null for "ingest" and "fleet", which nodes do not report.
+    pub nodes_up_to_date: Option<u64>,
+    /// Nodes that send heartbeats but do not run this generation yet.
+    pub nodes_pending: Vec<String>,
+    /// A note if the section is not applied as set: for example, the embedded engine always runs one consumer.
     pub note: Option<String>,
 }
 
@@ -71,7 +71,7 @@ pub enum SettingValue {
 /// `GET /admin/v1/settings/{section}/history`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SettingsHistoryView {
-    /// Which.
+    /// Name of the section.
     pub section: Section,
     /// Newest first.
     pub versions: Vec<VersionView>,
@@ -85,9 +85,9 @@ pub struct VersionView {
     /// Its values.
     pub values: BTreeMap<String, SettingValue>,
     /// When it was set, in milliseconds since 1970.
-    pub at_ms: u64,
-    /// Who set it.
-    pub by: String,
-    /// The plan by which it was set; null where flags seeded it.
+    pub updated_at_ms: u64,
+    /// The user or token that set it.
+    pub updated_by: String,
+    /// The plan that set it; null if it came from the flags.
     pub plan: Option<String>,
 }

@@ -1,21 +1,79 @@
-//! What is known of skiers and resorts. Metres are vertical metres.
+//! Statistics of skiers and resorts. Metres are vertical metres.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+
+/// `GET /admin/v1/stats/resorts`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ResortList {
+    /// Resorts by ID.
+    pub resorts: Vec<ResortRow>,
+}
+
+/// A resort.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ResortRow {
+    /// The resort.
+    pub resort: u64,
+    /// Its name.
+    pub resort_name: String,
+    /// Number of seasons.
+    pub seasons: u64,
+    /// The latest season; null if there is none.
+    pub latest_season: Option<String>,
+}
+
+/// `GET /admin/v1/stats/resorts/{resort}/seasons`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SeasonList {
+    /// Seasons, oldest first.
+    pub seasons: Vec<SeasonRow>,
+}
+
+/// A season of a resort.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SeasonRow {
+    /// The season.
+    pub season: String,
+    /// Number of days with rides.
+    pub days: u64,
+    /// The first of them; null if there is none.
+    pub first_day: Option<u64>,
+    /// The last of them; null if there is none.
+    pub last_day: Option<u64>,
+}
+
+/// `GET /admin/v1/stats/resorts/{resort}/seasons/{season}/days`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DayList {
+    /// Days with rides, in order.
+    pub days: Vec<DayRow>,
+}
+
+/// A day of a season.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DayRow {
+    /// The day.
+    pub day: u64,
+    /// Skiers with rides.
+    pub skiers: u64,
+    /// Rides.
+    pub rides: u64,
+}
 
 /// `GET /admin/v1/stats/skiers/{skier}`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SkierStats {
     /// The skier.
     pub skier: u64,
-    /// His days, newest first.
+    /// The skier's days, newest first.
     pub days: Vec<SkierDay>,
     /// Over all these days.
     pub rides: u64,
     /// Over all these days, in metres.
     pub vertical_m: u64,
-    /// How fresh this is: the age of the oldest ride that is not stored, in milliseconds; null while it is not known.
-    pub behind_ms: Option<u64>,
+    /// Age of the oldest ride not yet stored, in milliseconds: how stale this may be; null if unknown.
+    pub oldest_ride_age_ms: Option<u64>,
 }
 
 /// A skier's day.
@@ -50,12 +108,12 @@ pub struct ResortStats {
     pub skiers: u64,
     /// Rides.
     pub rides: u64,
-    /// Rides that came again.
+    /// Duplicate rides.
     pub duplicates: u64,
-    /// Metres, of all rides.
+    /// Metres of all rides.
     pub vertical_m: u64,
-    /// How fresh this is: the age of the oldest ride that is not stored, in milliseconds; null while it is not known.
-    pub behind_ms: Option<u64>,
+    /// Age of the oldest ride not yet stored, in milliseconds: how stale this may be; null if unknown.
+    pub oldest_ride_age_ms: Option<u64>,
 }
 
 /// `.../lifts`
@@ -70,7 +128,7 @@ pub struct LiftStats {
 pub struct LiftRow {
     /// The lift.
     pub lift: u64,
-    /// Its name, where the catalogue has one.
+    /// Its name; null if the catalogue has none.
     pub name: Option<String>,
     /// Rides.
     pub rides: u64,
@@ -97,15 +155,15 @@ pub struct HourRow {
 /// `.../top`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TopStats {
-    /// The most metres first.
+    /// Most metres first.
     pub skiers: Vec<TopRow>,
 }
 
-/// A leader of the day.
+/// A skier in the day's ranking.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TopRow {
-    /// From 1.
-    pub place: u64,
+    /// Rank, from 1.
+    pub rank: u64,
     /// The skier.
     pub skier: u64,
     /// Rides.

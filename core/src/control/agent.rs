@@ -1,4 +1,4 @@
-//! A node's side of the control plane: it says each second how the node is, and follows what the console says.
+//! A node's side of the control plane: it sends a heartbeat each second, and follows the console's desired state.
 
 use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,28 +22,28 @@ use crate::clock::epoch_ms;
 use crate::health::Health;
 use crate::lifecycle::chain;
 
-/// How often a node says how it is.
+/// Heartbeat interval.
 const BEAT: Duration = Duration::from_secs(1);
-/// How often it looks what it shall do.
+/// Polling interval of the desired state.
 const POLL: Duration = Duration::from_millis(500);
 
-/// What a node shall do.
+/// The desired state of a node.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Orders {
-    /// Whether it is known what the console says, be it nothing: it could be asked in this life, or what it said in a former
-    /// one is kept. While it is not, that nothing stands below means nothing.
+    /// Whether the desired state is known, even if it is empty: it was read since the start, or a cached one was loaded. If
+    /// not, empty fields below mean nothing.
     pub is_known: bool,
-    /// What was said to all nodes; `None` where no console has said anything.
+    /// The document for all nodes; `None` if no console has published one.
     pub document: Option<Arc<Document>>,
-    /// Who may post rides; `None` where no console has said anything, and in a worker. While the document names newer keys
-    /// ([`Document::keys_serial`]), they could not be read.
+    /// The ingest keys; `None` if no console has published any, and in a worker. If the document refers to newer keys
+    /// ([`Document::keys_serial`]), those could not be read.
     pub keys: Option<Arc<IngestKeys>>,
-    /// The plan that asks this node to drain, while one does.
+    /// The plan that drains this node, if any.
     pub drain: Option<String>,
 }
 
 impl Orders {
-    /// The orders of a node to which nobody ever says anything.
+    /// The desired state of a node without a console.
     #[must_use]
     pub fn none() -> watch::Receiver<Self> {
         let nothing = Self {
@@ -53,13 +53,13 @@ impl Orders {
         watch::channel(nothing).1
     }
 
-    /// The serial of the ingest keys that are known; 0 while none are.
+    /// The serial of the known ingest keys; 0 if there are none.
     #[must_use]
     pub fn keys_serial(&self) -> u64 {
         self.keys.as_ref().map_or(0, |keys| keys.serial)
     }
 
-    /// What is to be kept; `None` where it is not known what was told.
+    /// The state to cache; `None` while the desired state is unknown.
     fn told(&self) -> Option<Told> {
         self.is_known.then(|| Told {
             document: self.document.as_deref().cloned(),
@@ -68,25 +68,25 @@ impl Orders {
     }
 }
 
-/// By what a node is known, in this life.
+/// Identity of a node process.
 #[derive(Debug, Clone)]
 pub struct Identity {
-    /// What it does.
+    /// Its role.
     pub role: Role,
     /// The node.
     pub node: NodeId,
-    /// Its life.
+    /// Its process instance.
     pub boot: BootId,
     /// The host that it runs on.
     pub host: String,
-    /// The instance that it runs on: its name may be found while the node works, and then goes with each heartbeat.
+    /// The instance that it runs on: its id may be found after the start, and is then sent with each heartbeat.
     pub instance: Arc<OnceLock<String>>,
     /// When it started, in milliseconds since 1970.
     pub started_at_ms: u64,
 }
 
 impl Identity {
-    /// A new life of the node of this role and private port on this host, on an instance of which nothing is known.
+    /// A new process of the node with this role and private port on this host, with an unknown instance.
     #[must_use]
     pub fn new(role: Role, private_port: u16) -> Self {
         let host = gethostname().ok().and_then(|name| name.into_string().ok());
@@ -102,20 +102,20 @@ impl Identity {
     }
 }
 
-/// How a node is, as it says itself.
+/// Status of a node for its heartbeat.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Status {
-    /// The generation that it runs; `None` while its flags rule.
+    /// The generation that it runs; `None` while its command-line flags apply.
     pub generation: Option<Generation>,
-    /// Whether it works.
+    /// Its activity.
     pub activity: Activity,
-    /// How it is.
+    /// Its health.
     pub health: Health,
-    /// What its role has to say, counted since the last call where it says so.
+    /// The report of its role; some counters are since the last call.
     pub report: Report,
 }
 
-/// Speaks for one node.
+/// The control agent of one node.
 pub struct Agent {
     identity: Identity,
     plane: Arc<dyn ControlPlane>,
@@ -126,11 +126,11 @@ pub struct Agent {
 }
 
 impl Agent {
-    /// An agent that has looked once what the node shall do, so that it starts with that. Where the console cannot be heard
-    /// what stands in `memory` counts, until it is.
+    /// An agent that has polled the desired state once, so that the node starts with it. If it cannot be read, the cached
+    /// state in `memory` applies until it can.
     ///
     /// # Errors
-    /// When what stands in `memory` cannot be read.
+    /// If the cached state in `memory` cannot be read.
     pub async fn begin(
         identity: Identity,
         plane: Arc<dyn ControlPlane>,
@@ -156,19 +156,19 @@ impl Agent {
         Ok(agent)
     }
 
-    /// What the node shall do.
+    /// The desired state of the node.
     #[must_use]
     pub fn orders(&self) -> watch::Receiver<Orders> {
         self.orders.subscribe()
     }
 
-    /// Beats and listens until `end`, and says at last that the node has ended. `end` is the very end of the process, so
-    /// that its drain is seen.
+    /// Sends heartbeats and polls until `end`, then sends a final heartbeat that the node has stopped. `end` is the very end
+    /// of the process, so that its drain is visible.
     pub async fn run(self, end: CancellationToken, status: impl Fn() -> Status + Send + Sync) {
         let living = async { tokio::join!(self.beat(&status), self.poll(), self.remember()) };
         end.run_until_cancelled(living).await;
         let ended = Status {
-            activity: Activity::Ended,
+            activity: Activity::Stopped,
             ..status()
         };
         if let Err(error) = self.plane.beat(&self.heartbeat(ended)).await {
@@ -186,8 +186,8 @@ impl Agent {
             .await;
     }
 
-    /// Looks what the node shall do. Keys that are newer than those that are known are read before the document that names
-    /// them counts; where they cannot be read it counts without them, for who was turned out must not come in.
+    /// Polls the desired state. Newer keys are read before the document that refers to them is applied; if they cannot be
+    /// read, it is applied without them, so that revoked keys are not accepted.
     async fn look(&self) -> Result<(), ControlError> {
         let document = self.plane.document().await?;
         let named = document.as_ref().map_or(0, |document| document.keys_serial);
@@ -205,7 +205,7 @@ impl Agent {
         outcome
     }
 
-    /// Writes down what the node was told whenever that is news, for its next life; also that it was told nothing.
+    /// Caches the desired state on every change, for the next start; also that it is empty.
     async fn remember(&self) {
         let Some(memory) = &self.memory else { return };
         let mut orders = self.orders.subscribe();
@@ -224,8 +224,7 @@ impl Agent {
                         if !std::mem::replace(&mut is_failing, true) {
                             tracing::warn!(
                                 node = %self.identity.node,
-                                "cannot keep what the console says in {}: a restart while Redis is away would go back to what \
-                                 was kept before: {error}",
+                                "cannot cache the console settings in {}: a restart while Redis is unavailable would use older settings: {error}",
                                 memory.path().display()
                             );
                         }
@@ -239,14 +238,14 @@ impl Agent {
                 tokio::time::sleep(BEAT).await;
             };
             tokio::select! {
-                // The sender is this agent's own.
+                // The agent itself holds the sender.
                 _ = orders.changed() => {}
                 () = again => {}
             }
         }
     }
 
-    /// Makes a call again and again, and says so when it begins to fail or to succeed.
+    /// Repeats a call, and logs when it starts to fail or to succeed.
     async fn repeat<T, F: Future<Output = Result<T, ControlError>>>(
         &self,
         every: Duration,
@@ -277,10 +276,10 @@ impl Agent {
 
     fn lost(&self, doing: &'static str, error: &ControlError) {
         let why = chain(error);
-        tracing::warn!(node = %self.identity.node, "cannot {doing}, goes on with what it knows: {why}");
+        tracing::warn!(node = %self.identity.node, "cannot {doing}, continuing with last known settings: {why}");
     }
 
-    /// Takes up what was found. What is absent, or older than what is known, changes nothing; a drain may end by itself.
+    /// Applies the state that was read. A missing or older state changes nothing; a drain may expire.
     fn follow(&self, found: Told) {
         self.orders.send_if_modified(|orders| {
             let known = orders.document.as_deref();
@@ -314,9 +313,9 @@ impl Agent {
         let identity = self.identity.clone();
         Heartbeat {
             node: identity.node,
-            boot: identity.boot,
+            boot_id: identity.boot,
             host: identity.host,
-            instance: identity.instance.get().cloned(),
+            instance_id: identity.instance.get().cloned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             number: self.beats.fetch_add(1, Ordering::Relaxed),
             started_at_ms: identity.started_at_ms,

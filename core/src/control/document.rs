@@ -1,4 +1,4 @@
-//! All that a node follows, in one document: whoever has the newer one has all of it.
+//! The desired state of nodes, in one document: the newer document replaces the older one completely.
 
 use std::time::Duration;
 
@@ -8,71 +8,71 @@ use super::identity::{BootId, NodeId};
 use super::settings::{ApiSettings, FleetBounds, Ingest, Versioned, WorkerSettings};
 use crate::clock::epoch_ms;
 
-/// How long an API node that drains still takes rides: until its balancer has seen that it is not ready and sends it none. Two
-/// checks, five seconds apart, are the least that AWS's needs for that.
+/// How long a draining API node still accepts rides: until the load balancer has detected that it is not ready and stops
+/// sending requests. AWS's load balancer needs at least two checks, five seconds apart.
 pub const STILL_WELCOME: Duration = Duration::from_secs(12);
 
-/// What the nodes of a stack shall do. A part that is `None` was never said: each node's flags rule there.
+/// Desired state of the nodes of a stack. A part that is `None` was never set: the flags of each node apply there.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Document {
-    /// Grows with every change, so that an older document never replaces a newer one.
+    /// Increases with every change, so that an older document never replaces a newer one.
     pub serial: u64,
-    /// How workers work.
+    /// Settings of workers.
     pub worker: Option<Versioned<WorkerSettings>>,
-    /// How API nodes publish.
+    /// Settings of API nodes.
     pub api: Option<Versioned<ApiSettings>>,
-    /// Who may post rides.
+    /// Ingest policy.
     pub ingest: Option<Versioned<Ingest>>,
-    /// How many nodes may run; `None` where nobody said so, which is [`FleetBounds::default`].
+    /// How many nodes may run; `None` if never set, which means [`FleetBounds::default`].
     #[serde(default)]
     pub fleet: Option<Versioned<FleetBounds>>,
-    /// Set while no worker shall consume.
+    /// Set while consumption is paused.
     pub pause: Option<Pause>,
-    /// The nodes that shall drain.
+    /// Drain requests.
     pub drains: Vec<DrainMark>,
-    /// [`IngestKeys::serial`](super::ingest_key::IngestKeys::serial) of the keys that count.
+    /// [`IngestKeys::serial`](super::ingest_key::IngestKeys::serial) of the valid keys.
     pub keys_serial: u64,
 }
 
-/// That consumption is paused.
+/// A pause of consumption.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pause {
     /// Since when, in milliseconds since 1970.
-    pub since_ms: u64,
+    pub paused_at_ms: u64,
     /// Who paused it.
-    pub by: String,
+    pub paused_by: String,
 }
 
-/// That one life of a node shall drain. A mark for another life of it says nothing.
+/// A drain request for one boot of a node. It does not apply to other boots.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DrainMark {
     /// The node.
     pub node: NodeId,
-    /// Its life.
-    pub boot: BootId,
-    /// The plan that asks for it.
+    /// Its process instance.
+    pub boot_id: BootId,
+    /// The plan that set it.
     pub plan: String,
-    /// When the mark ends unless it is renewed, in milliseconds since 1970; `None` where an operator asked for it, and
-    /// only he ends it.
-    pub until_ms: Option<u64>,
+    /// When the request expires unless it is renewed, in milliseconds since 1970; `None` if an operator set it, and must end
+    /// it.
+    pub expires_at_ms: Option<u64>,
 }
 
 impl Document {
-    /// The serial of the document after this one. It is a time, too: nodes follow a console that lost its folder together
-    /// with what Redis had, although they remember what it said before.
+    /// The serial of the next document. It is also a timestamp, so that nodes follow a console that lost its data directory
+    /// and the Redis data, even though they have cached older documents.
     #[must_use]
     pub fn next_serial(&self) -> u64 {
         epoch_ms().max(self.serial.saturating_add(1))
     }
 
-    /// The serial of the keys after those that it names, a time likewise.
+    /// The serial of the next keys, also a timestamp.
     #[must_use]
     pub fn next_keys_serial(&self) -> u64 {
         epoch_ms().max(self.keys_serial.saturating_add(1))
     }
 
-    /// This document after `before`, of which stays what this one does not say: to start anew neither opens the doors nor
-    /// takes settings back.
+    /// This document merged over `before`: parts that are not set here are kept, so that a new console neither opens ingest
+    /// nor reverts settings.
     #[must_use]
     pub(super) fn after(self, before: Option<&Self>) -> Self {
         Self {
@@ -84,13 +84,13 @@ impl Document {
         }
     }
 
-    /// The mark that makes this life of the node drain now, if one does.
+    /// The drain request that applies to this boot of the node now, if any.
     #[must_use]
     pub fn drain_of(&self, node: &NodeId, boot: BootId, now_ms: u64) -> Option<&DrainMark> {
         self.drains.iter().find(|mark| {
             mark.node == *node
-                && mark.boot == boot
-                && mark.until_ms.is_none_or(|until| now_ms < until)
+                && mark.boot_id == boot
+                && mark.expires_at_ms.is_none_or(|until| now_ms < until)
         })
     }
 }
@@ -106,8 +106,8 @@ mod tests {
             ingest: Some(Versioned::new(3, Ingest::Keys)),
             keys_serial: 5,
             pause: Some(Pause {
-                since_ms: 1,
-                by: "ann".to_owned(),
+                paused_at_ms: 1,
+                paused_by: "ann".to_owned(),
             }),
             ..Document::default()
         };

@@ -1,4 +1,4 @@
-//! Durations between two heartbeats, in the form in which a heartbeat carries them.
+//! Durations recorded between two heartbeats, in the format of a heartbeat.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -7,20 +7,20 @@ use base64::engine::general_purpose::STANDARD;
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Deserializer, Serializer, V2Serializer};
 
-/// Digits to which a duration is exact.
+/// Significant digits of a duration.
 const DIGITS: u8 = 3;
 
-/// Gathers durations until they are taken.
+/// Collects durations until they are taken.
 #[derive(Debug)]
 pub struct Durations(Mutex<Histogram<u64>>);
 
-/// Text that holds no histogram.
+/// Text that is not a histogram.
 #[derive(Debug, thiserror::Error)]
 #[error("not an HdrHistogram in its V2 form as base64")]
 pub struct UnreadableDurations;
 
 impl Durations {
-    /// Room for durations from 1 to `most`, in whatever unit; what is longer counts as `most`, and 0 stays 0.
+    /// A histogram for durations from 1 to `most`, in any unit; longer ones count as `most`, and 0 stays 0.
     ///
     /// # Panics
     /// When `most` is below 2.
@@ -30,13 +30,13 @@ impl Durations {
         Self(Mutex::new(empty.expect("`most` is at least 2")))
     }
 
-    /// Counts a duration so many times.
+    /// Records a duration `times` times.
     pub fn record(&self, duration: u64, times: u64) {
         let mut histogram = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         histogram.saturating_record_n(duration, times);
     }
 
-    /// What was recorded since the last call: an `HdrHistogram` in its V2 form, base64. `None` when that is nothing.
+    /// What was recorded since the last call: an `HdrHistogram` in its V2 form, base64. `None` if nothing was recorded.
     #[must_use]
     pub fn take(&self) -> Option<String> {
         let mut histogram = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -46,14 +46,14 @@ impl Durations {
         let mut bytes = Vec::new();
         let written = V2Serializer::new().serialize(&*histogram, &mut bytes);
         histogram.reset();
-        // Memory takes whatever is written to it.
+        // Writing to memory cannot fail.
         written.ok().map(|_| STANDARD.encode(bytes))
     }
 
-    /// Reads what [`Self::take`] gave.
+    /// Parses the output of [`Self::take`].
     ///
     /// # Errors
-    /// When the text is something else.
+    /// If the text is not a histogram.
     pub fn read(text: &str) -> Result<Histogram<u64>, UnreadableDurations> {
         let bytes = STANDARD.decode(text).map_err(|_| UnreadableDurations)?;
         let read = Deserializer::new().deserialize(&mut &bytes[..]);

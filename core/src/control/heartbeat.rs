@@ -1,7 +1,7 @@
-//! What a node says of itself each second.
+//! The status that a node sends each second.
 //!
-//! Counts only grow, from 0 at the node's start: a rate is the difference of two heartbeats by the time between them, and a
-//! heartbeat that was lost changes nothing.
+//! Counters only increase, from 0 at the node's start: a rate is the difference of two heartbeats divided by the time
+//! between them, and a lost heartbeat does no harm.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,31 +14,31 @@ use crate::health::Health;
 pub struct Heartbeat {
     /// The node.
     pub node: NodeId,
-    /// Its life.
-    pub boot: BootId,
+    /// Its process instance.
+    pub boot_id: BootId,
     /// The host that it runs on.
     pub host: String,
-    /// The EC2 instance that it runs on, where that is known.
-    pub instance: Option<String>,
+    /// The EC2 instance that it runs on, if known.
+    pub instance_id: Option<String>,
     /// Skilift's version.
     pub version: String,
-    /// The number of this heartbeat in this life, which only grows: clocks may be set back.
+    /// The number of this heartbeat in this boot, which only increases: clocks may be set back.
     pub number: u64,
     /// When it started, in milliseconds since 1970, by its own clock.
     pub started_at_ms: u64,
     /// When it sent this, in milliseconds since 1970, by its own clock.
     pub sent_at_ms: u64,
-    /// The generation that it runs; `None` while its flags rule.
+    /// The generation that it runs; `None` while its command-line flags apply.
     pub generation: Option<Generation>,
-    /// Whether it works.
+    /// Its activity.
     pub activity: Activity,
-    /// How it is.
+    /// Its health.
     pub health: Health,
     /// CPU time that it has used, in milliseconds, of all threads.
     pub cpu_ms: u64,
-    /// Memory that it holds.
+    /// Resident memory, in bytes.
     pub rss_bytes: u64,
-    /// What its role has to say.
+    /// The report of its role.
     pub report: Report,
 }
 
@@ -53,29 +53,29 @@ impl Heartbeat {
     }
 }
 
-/// Whether a node works.
+/// Activity of a node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "is")]
+#[serde(rename_all = "snake_case", tag = "state")]
 pub enum Activity {
-    /// It takes work.
-    Working,
-    /// It was told to pause: a worker that consumes nothing and holds nothing.
+    /// It accepts work.
+    Active,
+    /// It is paused: a worker that neither consumes nor holds messages.
     Paused,
-    /// It finishes what it has.
+    /// It is finishing its messages.
     Draining {
-        /// The plan that asked for it; `None` when the process ends.
+        /// The plan that drained it; `None` if the process is stopping.
         plan: Option<String>,
     },
-    /// It has finished, and stays.
+    /// It has finished its messages, and keeps running.
     Drained {
-        /// The plan that asked for it.
+        /// The plan that drained it.
         plan: String,
     },
-    /// Its process ends now, having finished what it could. This is its last heartbeat.
-    Ended,
+    /// Its process is exiting after its drain. This is its last heartbeat.
+    Stopped,
 }
 
-/// What a role has to say.
+/// Report of a role.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", tag = "role")]
 pub enum Report {
@@ -85,62 +85,62 @@ pub enum Report {
     Worker(WorkerReport),
 }
 
-/// What an API node has to say.
+/// Report of an API node.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ApiReport {
-    /// How it publishes.
+    /// Its settings.
     pub settings: ApiSettings,
-    /// Lanes that run.
-    pub lanes: u32,
+    /// Running publisher channels.
+    pub channels: u32,
     /// Rides that were answered 201.
     pub accepted_rides: u64,
-    /// Requests for rides that were refused with 503.
+    /// Requests with rides that were rejected with 503.
     pub refused_requests: u64,
-    /// Questions that were answered.
+    /// Reads that were answered.
     pub reads: u64,
-    /// Rides that wait for their confirm.
+    /// Rides in flight.
     pub in_flight_rides: u64,
-    /// Rides in the queue, as this node estimates them; `None` while it does not know.
+    /// This node's estimate of the rides in the queue; `None` while unknown.
     pub backlog_rides: Option<f64>,
-    /// Why it refuses rides now.
+    /// Why it is rejecting rides now.
     pub shedding: Vec<String>,
-    /// How far each life of each lane is confirmed, of those that ended only the last ones.
+    /// Confirmed high-water mark of each epoch of each channel; of ended epochs only the last ones.
     pub confirmed: Vec<LaneConfirmed>,
     /// Durations of POSTs of a ride that were answered 201 since the last heartbeat, in microseconds: an `HdrHistogram` in its V2 form, base64.
     pub post_us: Option<String>,
-    /// The serial of the ingest keys that it checks by.
+    /// The serial of the ingest keys that it uses.
     pub keys_serial: u64,
 }
 
-/// How far one life of a publisher lane is confirmed.
+/// Confirmed high-water mark of one epoch of a publisher channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LaneConfirmed {
     /// [`MessageId::epoch`](crate::message::MessageId::epoch).
     pub epoch: u64,
     /// [`MessageId::lane`](crate::message::MessageId::lane).
-    pub lane: u16,
+    pub channel: u16,
     /// Every message up to this number was confirmed.
-    pub through: u64,
+    pub high_watermark: u64,
     /// The rides in them.
     pub rides: u64,
-    /// Whether nothing more comes of it.
+    /// Whether the epoch has ended.
     pub ended: bool,
 }
 
-/// What a worker has to say.
+/// Report of a worker.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct WorkerReport {
-    /// How it works.
+    /// Its settings.
     pub settings: WorkerSettings,
-    /// Time that its lanes spent on storing and not on waiting for messages, in milliseconds, summed over the lanes.
+    /// Time that its threads spent storing, not waiting for messages, in milliseconds, summed over the threads.
     pub busy_ms: u64,
-    /// Rides that were new in the ledger.
+    /// Rides added to the ledger.
     pub applied_rides: u64,
-    /// Rides that were there already.
+    /// Duplicate rides.
     pub duplicate_rides: u64,
     /// Lines that could not be applied.
     pub dead_lines: u64,
-    /// Messages that it took.
+    /// Messages delivered to it.
     pub delivered_messages: u64,
     /// Rides in them.
     pub delivered_rides: u64,
@@ -148,34 +148,34 @@ pub struct WorkerReport {
     pub acked_messages: u64,
     /// Rides in them.
     pub acked_rides: u64,
-    /// Messages that came back from another life of some lane.
+    /// Messages redelivered to it.
     pub redelivered_messages: u64,
-    /// When the oldest ride that it holds was accepted, in milliseconds since 1970; `None` while it holds none.
-    pub oldest_held_accepted_at_ms: Option<u64>,
-    /// How long it has held the message that it holds longest, in milliseconds; `None` while it holds none.
-    pub longest_held_ms: Option<u64>,
-    /// Times from acceptance to storage since the last heartbeat, in milliseconds, each counted by its message's rides: an
+    /// When its oldest unacked ride was accepted, in milliseconds since 1970; `None` if there is none.
+    pub oldest_unacked_accepted_at_ms: Option<u64>,
+    /// How long it has held its oldest unacked message, in milliseconds; `None` if there is none.
+    pub longest_unacked_ms: Option<u64>,
+    /// Times from acceptance to storage since the last heartbeat, in milliseconds, weighted by the rides of the message: an
     /// `HdrHistogram` in its V2 form, base64.
-    pub stored_after_ms: Option<String>,
-    /// Its lanes.
-    pub lanes: Vec<ConsumerReport>,
+    pub accept_to_stored_ms: Option<String>,
+    /// Its consumers.
+    pub consumers: Vec<ConsumerReport>,
 }
 
-/// What one lane of a worker is doing.
+/// State of one consumer of a worker.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConsumerReport {
-    /// The lane within its worker, from 0.
-    pub lane: u32,
-    /// Messages that it may hold; 0 while it does not consume.
+    /// The thread within its worker, from 0.
+    pub thread: u32,
+    /// Maximum unacknowledged messages; 0 while it does not consume.
     pub prefetch_messages: u32,
-    /// Messages that it holds.
-    pub held_messages: u32,
+    /// Unacknowledged messages.
+    pub unacked_messages: u32,
     /// Messages that it acknowledged.
     pub acked_messages: u64,
     /// Rides in them.
     pub acked_rides: u64,
-    /// When it acknowledged last, in milliseconds since 1970.
+    /// Time of its last acknowledgement, in milliseconds since 1970.
     pub last_ack_at_ms: Option<u64>,
-    /// What keeps it from working, when something does.
-    pub hindrance: Option<String>,
+    /// Why it makes no progress; `None` if it does.
+    pub blocked_reason: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! By what name a node is known.
+//! Names of nodes.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
-    /// Accepts rides and answers questions.
+    /// Accepts rides and answers reads.
     Api,
     /// Stores rides.
     Worker,
@@ -24,7 +24,7 @@ impl fmt::Display for Role {
     }
 }
 
-/// Longest name of a node, in bytes.
+/// Maximum length of a node name, in bytes.
 const MOST_BYTES: usize = 128;
 
 /// A node's name, the same after each restart: role, host, and the port of its health and metrics, which no other process
@@ -33,13 +33,13 @@ const MOST_BYTES: usize = 128;
 #[serde(try_from = "String", into = "String")]
 pub struct NodeId(String);
 
-/// Text that names no node.
+/// Text that is not a node name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("a node is named by 1 to {MOST_BYTES} letters, digits, dots, dashes and underscores")]
+#[error("a node name must be 1 to {MOST_BYTES} letters, digits, dots, dashes or underscores")]
 pub struct InvalidNodeId;
 
 impl NodeId {
-    /// The name of a process of this role. What of `host` cannot stand in a name becomes a dash.
+    /// The name of a process of this role. Characters of `host` that are not allowed become dashes.
     #[must_use]
     pub fn new(role: Role, host: &str, private_port: u16) -> Self {
         let host: String = host
@@ -94,13 +94,13 @@ impl fmt::Display for NodeId {
     }
 }
 
-/// One life of a node: another one after each restart.
+/// The process instance of a node: a new one after each restart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct BootId(u64);
 
 impl BootId {
-    /// A life that no other node has.
+    /// A unique boot id.
     #[must_use]
     pub fn random() -> Self {
         Self(rand::random())

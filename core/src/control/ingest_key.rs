@@ -1,31 +1,31 @@
-//! Ingest keys: who may post rides for which resorts.
+//! Ingest keys: which clients may post rides for which resorts.
 //!
-//! A key is `ski_ingest_` and 256 random bits as 64 hexadecimal digits. Only its SHA-256 is kept and passed on: from 256
-//! random bits nobody guesses, so that a slow hash would protect nothing.
+//! A key is `ski_ingest_` and 256 random bits as 64 hexadecimal digits. Only its SHA-256 is stored and published: 256 random
+//! bits cannot be guessed, so a slow hash would not add protection.
 
 use serde::{Deserialize, Serialize};
 
 use crate::ride::ResortId;
 
-/// What every ingest key begins with, so that a leaked one is recognised.
+/// Prefix of every ingest key, so that a leaked one is recognised.
 pub const PREFIX: &str = "ski_ingest_";
 
-/// All keys that count.
+/// All valid keys.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct IngestKeys {
-    /// Grows with every change.
+    /// Increases with every change.
     pub serial: u64,
     /// The keys.
     pub keys: Vec<IngestKey>,
 }
 
-/// What an API node knows of a key.
+/// An ingest key as known to API nodes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IngestKey {
-    /// By what operators know it.
+    /// Its id, as shown to operators.
     pub id: String,
     /// The SHA-256 of the key's text, as 64 hexadecimal digits.
     pub sha256: String,
-    /// The resorts for which it counts; `None` for all.
+    /// The resorts for which it is valid; `None` for all.
     pub resorts: Option<Vec<ResortId>>,
 }

@@ -1,4 +1,4 @@
-//! The way between nodes and console where they are one process.
+//! Control channel between nodes and console within one process.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -11,7 +11,7 @@ use super::heartbeat::Heartbeat;
 use super::ingest_key::IngestKeys;
 use super::plane::{ControlError, ControlPlane, HEARD_AT_ONCE};
 
-/// A control plane within one process. What is published lasts as long as it does.
+/// A control channel within one process. Published state is kept in memory.
 #[derive(Default)]
 pub struct LocalPlane(Mutex<Published>);
 
@@ -24,7 +24,7 @@ struct Published {
 
 impl LocalPlane {
     fn published(&self) -> MutexGuard<'_, Published> {
-        // Nothing that holds the lock can panic half-way through a change.
+        // A holder of the lock cannot panic in the middle of a change.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,5 +1,5 @@
-//! What a node was told last, kept on disk. After a restart it counts until the console is heard again, so that a door that
-//! was closed stays closed though Redis is away, or was emptied.
+//! On-disk cache of the desired state. After a restart it applies until the console's state is read again, so that
+//! ingest-key enforcement fails closed when Redis is unavailable or empty.
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, ErrorKind, Write};
@@ -13,39 +13,38 @@ use super::document::Document;
 use super::ingest_key::IngestKeys;
 use crate::stack::StackName;
 
-/// Owner only: it says which keys count.
+/// Owner only: it contains the valid keys.
 const FOLDER_MODE: u32 = 0o700;
 
-/// What a node was told.
+/// The desired state as known to a node.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Told {
-    /// What all nodes shall do; `None` where no console has said anything.
+    /// The document for all nodes; `None` if no console has published one.
     pub document: Option<Document>,
-    /// Who may post rides; `None` where no console has said anything.
+    /// The ingest keys; `None` if no console has published any.
     pub keys: Option<IngestKeys>,
 }
 
-/// The file in which it is kept.
+/// The cache file.
 #[derive(Debug, Clone)]
 pub struct Memory {
     path: PathBuf,
 }
 
-/// What was kept cannot be used.
+/// The cache cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum MemoryError {
     /// It cannot be read.
-    #[error("cannot read what the console said last, in {}", path.display())]
+    #[error("cannot read the cached console settings in {}", path.display())]
     Read {
         /// The file.
         path: PathBuf,
         /// Why.
         source: io::Error,
     },
-    /// It is not what this version writes.
+    /// It has an unknown format.
     #[error(
-        "{} is not what this version keeps of what the console said last; who may post rides stood in it: delete it only \
-         where the console is there to say so again",
+        "{} is not a valid cache of the console settings. It contains the ingest policy: delete it only if the console is available to publish it again",
         path.display()
     )]
     Unreadable {
@@ -57,18 +56,19 @@ pub enum MemoryError {
 }
 
 impl Memory {
-    /// The memory of a stack's nodes in a data folder. Nodes that share the folder share it: they are told the same.
+    /// The cache of a stack's nodes in a data directory. Nodes that share the directory share it: they have the same desired
+    /// state.
     #[must_use]
     pub fn new(folder: &Path, stack: &StackName) -> Self {
         Self {
-            path: folder.join(format!("told-{stack}.json")),
+            path: folder.join(format!("desired-state-{stack}.json")),
         }
     }
 
-    /// What is kept; `None` where nothing ever was.
+    /// Reads the cache; `None` if there is none.
     ///
     /// # Errors
-    /// When there is something that cannot be read: it may close a door, so that a guess would be wrong.
+    /// If the cache exists and cannot be read: it may require ingest keys, so it must not be ignored.
     pub fn read(&self) -> Result<Option<Told>, MemoryError> {
         let path = || self.path.clone();
         match fs::read(&self.path) {
@@ -88,17 +88,17 @@ impl Memory {
         }
     }
 
-    /// Keeps it, and returns when it is on the disk. Only the owner can read it.
+    /// Writes the cache, and returns when it is on disk. Only the owner can read it.
     ///
     /// # Errors
-    /// When it cannot be written. What was kept before is kept.
+    /// If it cannot be written. The previous cache is kept.
     pub fn keep(&self, told: &Told) -> io::Result<()> {
         let folder = self.path.parent().unwrap_or(Path::new("."));
         DirBuilder::new()
             .recursive(true)
             .mode(FOLDER_MODE)
             .create(folder)?;
-        // Made with the rights of its owner alone.
+        // Created with permissions for the owner only.
         let mut file = NamedTempFile::new_in(folder)?;
         file.write_all(&serde_json::to_vec(told)?)?;
         file.as_file().sync_all()?;
@@ -143,7 +143,7 @@ mod tests {
         let memory = Memory::new(folder.path(), &StackName::default());
         fs::write(memory.path(), "{\"document\": 7}").unwrap();
         let error = memory.read().unwrap_err().to_string();
-        assert!(error.contains("told-skilift.json"), "{error}");
+        assert!(error.contains("desired-state-skilift.json"), "{error}");
         assert!(error.contains("delete it only"), "{error}");
     }
 }

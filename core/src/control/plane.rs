@@ -1,4 +1,4 @@
-//! The way between nodes and console.
+//! Control channel between nodes and console.
 
 use async_trait::async_trait;
 use tokio::sync::mpsc;
@@ -7,13 +7,13 @@ use super::document::Document;
 use super::heartbeat::Heartbeat;
 use super::ingest_key::IngestKeys;
 
-/// Heartbeats that may wait for a listener; more are dropped.
+/// Maximum buffered heartbeats; more are dropped.
 pub(super) const HEARD_AT_ONCE: usize = 4096;
 
-/// Why nodes and console could not hear each other.
+/// Errors of the control channel.
 #[derive(Debug, thiserror::Error)]
 pub enum ControlError {
-    /// Redis could not be asked.
+    /// Redis could not be reached or failed.
     #[error("cannot {doing} in Redis")]
     Redis {
         /// What was tried.
@@ -22,8 +22,8 @@ pub enum ControlError {
         #[source]
         source: redis::RedisError,
     },
-    /// Somebody wrote what is not ours, or a newer version did.
-    #[error("what stands under {key} in Redis is not what this version writes")]
+    /// The value was written by another program or a newer version.
+    #[error("the value of {key} in Redis has an unknown format")]
     Unreadable {
         /// The key.
         key: String,
@@ -33,24 +33,25 @@ pub enum ControlError {
     },
 }
 
-/// The way between nodes and console. Heartbeats that nobody hears are gone: the next one says as much.
+/// Control channel between nodes and console. Heartbeats without a subscriber are dropped: the next one carries the same
+/// counters.
 #[async_trait]
 pub trait ControlPlane: Send + Sync {
     /// Sends a heartbeat.
     async fn beat(&self, heartbeat: &Heartbeat) -> Result<(), ControlError>;
 
-    /// What the nodes shall do; `None` where no console has said anything.
+    /// The desired state of the nodes; `None` if no console has published one.
     async fn document(&self) -> Result<Option<Document>, ControlError>;
 
-    /// Who may post rides; `None` where no console has said anything.
+    /// The ingest keys; `None` if no console has published any.
     async fn ingest_keys(&self) -> Result<Option<IngestKeys>, ControlError>;
 
-    /// Publishes what the nodes shall do, unless a newer document stands there. Returns the serial that stands there now.
+    /// Publishes the desired state, unless a newer document is already published. Returns the serial of the published one.
     async fn publish(&self, document: &Document) -> Result<u64, ControlError>;
 
-    /// Publishes who may post rides, unless newer keys stand there. Returns the serial that stands there now.
+    /// Publishes the ingest keys, unless newer ones are already published. Returns the serial of the published ones.
     async fn publish_ingest_keys(&self, keys: &IngestKeys) -> Result<u64, ControlError>;
 
-    /// Listens to heartbeats until the receiver is dropped or the way is lost, which closes it.
+    /// Subscribes to heartbeats until the receiver is dropped, or the connection is lost, which closes the receiver.
     async fn heartbeats(&self) -> Result<mpsc::Receiver<Heartbeat>, ControlError>;
 }

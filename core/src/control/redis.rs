@@ -1,5 +1,5 @@
-//! The way between nodes and console by Redis: documents are keys; heartbeats are messages on a channel, which cost no write
-//! to disk and leave nothing behind.
+//! Control channel between nodes and console over Redis: documents are keys; heartbeats are pub/sub messages, which need no
+//! disk write and are not stored.
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -22,12 +22,12 @@ use crate::stack::StackName;
 
 static PUBLISH: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("publish.lua")));
 
-/// How long a call may take: less than the time after which a silent node counts as lost.
+/// Timeout of a call: less than the heartbeat age at which a node counts as lost.
 const TIMEOUT: Duration = Duration::from_secs(2);
-/// How often a listener makes sure that its connection still lives: nothing else tells, where no node speaks.
+/// How often a subscriber checks its connection: without heartbeats nothing else would show that it is lost.
 const LISTENER_CHECK: Duration = Duration::from_secs(1);
 
-/// A stack's control plane in its Redis.
+/// A stack's control channel in its Redis.
 pub struct RedisPlane {
     client: Client,
     calls: ConnectionManager,
@@ -38,10 +38,10 @@ pub struct RedisPlane {
 }
 
 impl RedisPlane {
-    /// A plane that is not connected to yet. It connects by itself whenever it must.
+    /// A control channel that is not connected yet. It connects automatically when needed.
     ///
     /// # Errors
-    /// When the URL has a part that Redis does not know.
+    /// If the URL has a part that is unknown to Redis.
     pub fn new(url: &ServiceUrl, stack: &StackName) -> Result<Self, ControlError> {
         let client = Client::open(url.reveal()).map_err(failed("use the URL"))?;
         let config = ConnectionManagerConfig::new()
@@ -142,14 +142,14 @@ impl ControlPlane for RedisPlane {
 
     async fn heartbeats(&self) -> Result<mpsc::Receiver<Heartbeat>, ControlError> {
         let listening = self.subscribe().await;
-        let listening = listening.map_err(failed("listen to heartbeats"))?;
+        let listening = listening.map_err(failed("subscribe to heartbeats"))?;
         let (hears, heard) = mpsc::channel(HEARD_AT_ONCE);
         self.listeners.spawn(listen(listening, hears));
         Ok(heard)
     }
 }
 
-/// Passes heartbeats on until nobody wants them or the connection is lost.
+/// Forwards heartbeats until the receiver is dropped or the connection is lost.
 async fn listen(listening: PubSub, hears: mpsc::Sender<Heartbeat>) {
     let (mut connection, mut messages) = listening.split();
     let mut check = tokio::time::interval(LISTENER_CHECK);
@@ -167,15 +167,15 @@ async fn listen(listening: PubSub, hears: mpsc::Sender<Heartbeat>) {
         };
         let Some(message) = message else { return };
         match serde_json::from_slice(message.get_payload_bytes()) {
-            // Whoever cannot keep up misses some: the next one says as much.
+            // A slow receiver misses some: the next one carries the same counters.
             Ok(heartbeat) => drop(hears.try_send(heartbeat)),
-            Err(error) => tracing::debug!("a heartbeat that this version cannot read: {error}"),
+            Err(error) => tracing::debug!("cannot parse a heartbeat: {error}"),
         }
     }
 }
 
 fn to_json(document: &impl Serialize) -> Vec<u8> {
-    // Structs of numbers, texts and lists of them become JSON without fail.
+    // Structs of numbers, text and lists can always be serialised.
     serde_json::to_vec(document).unwrap_or_default()
 }
 

@@ -1,58 +1,58 @@
-//! How each role works: what operators may change while rides flow.
+//! Settings of each role, which operators can change at runtime.
 
 use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
-/// How a worker works.
+/// Settings of a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WorkerSettings {
-    /// Lanes, each one AMQP channel and one Redis connection. A data folder has one lane, whatever is said here.
+    /// Threads, each with one AMQP channel and one Redis connection. The embedded engine always runs one consumer.
     pub threads: u32,
-    /// Rides that a lane may hold unacknowledged.
+    /// Maximum unacknowledged rides of a thread.
     pub prefetch: u32,
-    /// Rides at which a batch is full.
+    /// Rides per full batch.
     pub batch: u32,
-    /// How long a batch waits for more rides.
+    /// How long a batch waits for more rides, in milliseconds.
     pub linger_ms: u32,
 }
 
-/// How an API node publishes.
+/// Settings of an API node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ApiSettings {
-    /// Publisher lanes, each one AMQP channel. A data folder has one lane, whatever is said here.
-    pub lanes: u32,
-    /// Most rides in one message.
+    /// Publisher channels, each with one AMQP channel. The embedded engine always has one.
+    pub channels: u32,
+    /// Maximum rides in one message.
     pub message_rides: u32,
-    /// Most rides that wait for their confirm at once; more are refused.
+    /// Maximum rides in flight; further rides are rejected with 503.
     pub max_in_flight: u32,
 }
 
-/// Who may post rides.
+/// Ingest policy: who may post rides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Ingest {
-    /// Everybody who can reach the API.
+    /// Any client that reaches the API.
     #[default]
     Open,
-    /// Who shows an ingest key that covers the ride's resort.
+    /// Only clients with an ingest key for the resort of the ride.
     Keys,
 }
 
-/// How many nodes of each role may run. Nodes do not follow it: whoever starts and stops machines does.
+/// How many nodes of each role may run. Nodes ignore it; plans that start and stop instances follow it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FleetBounds {
-    /// The least workers.
+    /// Minimum number of workers.
     pub worker_min: u32,
-    /// The most workers.
+    /// Maximum number of workers.
     pub worker_max: u32,
-    /// The least API nodes.
+    /// Minimum number of API nodes.
     pub api_min: u32,
-    /// The most API nodes.
+    /// Maximum number of API nodes.
     pub api_max: u32,
 }
 
@@ -67,35 +67,35 @@ impl Default for FleetBounds {
     }
 }
 
-/// A setting that is out of its range.
+/// An invalid setting.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidSettings {
-    /// One value is.
+    /// A value is out of range.
     #[error("{name} must be from {} to {}, not {got}", .range.start(), .range.end())]
     Range {
         /// The setting.
         name: &'static str,
-        /// What it may be.
+        /// The valid range.
         range: RangeInclusive<u32>,
-        /// What it was.
+        /// The given value.
         got: u32,
     },
-    /// A message would never leave.
+    /// A full message would exceed the limit of rides in flight.
     #[error("message_rides ({message_rides}) must not be above max_in_flight ({max_in_flight})")]
     MessageTooLarge {
-        /// Most rides in one message.
+        /// Maximum rides in one message.
         message_rides: u32,
-        /// Most rides that may wait.
+        /// Maximum rides in flight.
         max_in_flight: u32,
     },
-    /// No number of nodes would do.
+    /// No number of nodes is within the bounds.
     #[error("{role}_min ({min}) must not be above {role}_max ({max})")]
     NoRoom {
         /// The role.
         role: &'static str,
-        /// The least.
+        /// The minimum.
         min: u32,
-        /// The most.
+        /// The maximum.
         max: u32,
     },
 }
@@ -112,7 +112,7 @@ impl WorkerSettings {
     /// Checks every value against its range.
     ///
     /// # Errors
-    /// Names the first value that is out of its range.
+    /// The first value that is out of range.
     pub fn check(&self) -> Result<(), InvalidSettings> {
         within("threads", self.threads, 1..=256)?;
         within("prefetch", self.prefetch, 1..=1_000_000)?;
@@ -125,9 +125,9 @@ impl ApiSettings {
     /// Checks every value against its range.
     ///
     /// # Errors
-    /// Names the first value that is out of its range.
+    /// The first value that is out of range.
     pub fn check(&self) -> Result<(), InvalidSettings> {
-        within("lanes", self.lanes, 1..=64)?;
+        within("lanes", self.channels, 1..=64)?;
         within("message_rides", self.message_rides, 1..=10_000)?;
         within("max_in_flight", self.max_in_flight, 1..=1_000_000)?;
         if self.message_rides > self.max_in_flight {
@@ -144,7 +144,7 @@ impl FleetBounds {
     /// Checks every value against its range.
     ///
     /// # Errors
-    /// Names the first value that is out of its range.
+    /// The first value that is out of range.
     pub fn check(&self) -> Result<(), InvalidSettings> {
         within("worker_min", self.worker_min, 0..=256)?;
         within("worker_max", self.worker_max, 1..=256)?;
@@ -162,11 +162,11 @@ impl FleetBounds {
     }
 }
 
-/// By what a setting is known: two consoles that both wrote number 7 are told apart by the hash.
+/// Version and hash of a setting: the hash distinguishes two consoles that both wrote version 7.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Generation {
-    /// 1 is what the flags said; each change adds 1.
-    pub number: u64,
+    /// Version 1 comes from the command-line flags; each change adds 1.
+    pub version: u64,
     /// The first 32 bits of the XXH3 of the setting's JSON.
     pub hash: u32,
 }
@@ -174,7 +174,7 @@ pub struct Generation {
 /// A setting with its generation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Versioned<T> {
-    /// By what it is known.
+    /// Its version and hash.
     pub generation: Generation,
     /// The setting.
     pub value: T,
@@ -184,11 +184,14 @@ impl<T: Serialize> Versioned<T> {
     /// The setting as version `number`.
     #[must_use]
     pub fn new(number: u64, value: T) -> Self {
-        // Numbers and fixed names become JSON without fail.
+        // Numbers and fixed names can always be serialised.
         let json = serde_json::to_vec(&value).unwrap_or_default();
         let hash = (xxh3_64(&json) >> 32) as u32;
         Self {
-            generation: Generation { number, hash },
+            generation: Generation {
+                version: number,
+                hash,
+            },
             value,
         }
     }
@@ -217,7 +220,7 @@ mod tests {
         );
         assert_eq!(WORKER.check(), Ok(()));
         let api = ApiSettings {
-            lanes: 1,
+            channels: 1,
             message_rides: 300,
             max_in_flight: 200,
         };

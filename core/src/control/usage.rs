@@ -1,20 +1,20 @@
-//! What this process has used of its machine.
+//! Resources used by this process.
 
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
 use procfs::process::Process;
 
-/// What a process has used.
+/// Resources used by a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Usage {
     /// CPU time of all its threads since its start, of user and system, in milliseconds.
     pub cpu_ms: u64,
-    /// Memory that it holds now.
+    /// Current resident memory, in bytes.
     pub rss_bytes: u64,
 }
 
 impl Usage {
-    /// What this process has used. On a system without `/proc` its memory reads as 0.
+    /// The resources used by this process. On a system without `/proc` its memory reads as 0.
     #[must_use]
     pub fn now() -> Self {
         let cpu_ms = getrusage(UsageWho::RUSAGE_SELF).map_or(0, |usage| {

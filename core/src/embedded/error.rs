@@ -1,50 +1,50 @@
-//! What goes wrong with a data folder.
+//! Errors of a data directory.
 
 use std::error::Error;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-/// What went wrong with a data folder, and with which.
+/// An error of a data directory.
 #[derive(Debug, thiserror::Error)]
 pub enum DiskError {
     /// Another process has it open.
     #[error(
-        "the data folder {} is in use by another process; stop that one, or choose another folder with --data", .0.display()
+        "the data directory {} is in use by another process; stop that process, or choose another directory with --data", .0.display()
     )]
     InUse(PathBuf),
     /// It cannot be written.
     #[error(
-        "the data folder {} cannot be written ({reason}); make it writable for this user, or choose another with --data", folder.display()
+        "the data directory {} cannot be written ({reason}); make it writable for this user, or choose another with --data", folder.display()
     )]
     NotWritable {
-        /// The folder.
+        /// The directory.
         folder: PathBuf,
-        /// The system's own words.
+        /// The system error.
         reason: io::Error,
     },
     /// The disk is full.
-    #[error("the disk of the data folder {} is full: make room on it and start again; nothing that was accepted is lost", .0.display())]
+    #[error("the disk of the data directory {} is full: free some space and start again; no accepted ride is lost", .0.display())]
     Full(PathBuf),
     /// It was written by a newer version of Skilift.
-    #[error("the data folder {} was written by a newer version of Skilift; run that one, or choose another folder with --data", folder.display())]
+    #[error("the data directory {} was written by a newer version of Skilift; run that version, or choose another directory with --data", folder.display())]
     NewerFormat {
-        /// The folder.
+        /// The directory.
         folder: PathBuf,
     },
-    /// It holds what we did not write.
-    #[error("the data folder {} is damaged: {what}; restore it from a copy, or choose another with --data", folder.display())]
+    /// It contains unexpected data.
+    #[error("the data directory {} is damaged: {what}; restore it from a backup, or choose another with --data", folder.display())]
     Damaged {
-        /// The folder.
+        /// The directory.
         folder: PathBuf,
         /// What is wrong.
         what: String,
     },
     /// Reading or writing failed.
-    #[error("the data folder {} did not {doing}", folder.display())]
+    #[error("the data directory {} failed to {doing}", folder.display())]
     Failed {
-        /// The folder.
+        /// The directory.
         folder: PathBuf,
-        /// What was asked, as a verb: "store a batch".
+        /// The failed operation, as a verb phrase: "store a batch".
         doing: &'static str,
         /// Why.
         source: fjall::Error,
@@ -87,7 +87,7 @@ impl DiskError {
     }
 }
 
-/// Whether the database found what it did not write, or misses what it did.
+/// Whether the database found unexpected data, or data is missing.
 fn is_damage(error: &fjall::Error) -> bool {
     use fjall::{Error, LsmError};
     match error {
@@ -105,7 +105,7 @@ fn is_damage(error: &fjall::Error) -> bool {
     }
 }
 
-/// The system's error at the bottom of a database's error.
+/// The system error that caused a database error.
 fn io_error(error: &fjall::Error) -> Option<&io::Error> {
     let mut cause: Option<&(dyn Error + 'static)> = Some(error);
     while let Some(error) = cause {

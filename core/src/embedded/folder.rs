@@ -1,4 +1,4 @@
-//! Makes a data folder, keeps a second process out of it, and opens its database.
+//! Creates a data directory, locks it against a second process, and opens its database.
 
 use std::fs::{DirBuilder, File, TryLockError};
 use std::io::{self, ErrorKind};
@@ -10,18 +10,18 @@ use fjall::CompressionType;
 use super::error::DiskError;
 use super::journal::{self, Finding, Synced};
 
-/// The file by which one process keeps others out.
+/// The lock file of the process that uses the directory.
 const LOCK_FILE: &str = "lock";
-/// Owner only: rides say where somebody was.
+/// Owner only: rides are personal data.
 const FOLDER_MODE: u32 = 0o700;
-/// Memory for blocks of tables that were read.
+/// Memory of the block cache.
 const CACHE_BYTES: u64 = 32 << 20;
-/// Size of the journals that are read again at start, the least that the database allows.
+/// Size of the journals that are replayed at start: the minimum of the database.
 const JOURNALS_BYTES: u64 = 64 << 20;
-/// Threads that write tables out and merge them: one does the first while the other does the second.
+/// Threads that flush and merge tables: one for each.
 const MAINTENANCE_THREADS: usize = 2;
 
-/// Creates the folder if it is not there, and locks it; `None` when another process has.
+/// Creates the directory if necessary, and locks it; `None` if another process holds the lock.
 pub(super) fn make_and_lock(folder: &Path) -> io::Result<Option<File>> {
     make_folder(folder)?;
     let mut options = File::options();
@@ -34,7 +34,7 @@ pub(super) fn make_and_lock(folder: &Path) -> io::Result<Option<File>> {
     }
 }
 
-/// Creates the folder, and those above it, so that a power cut does not take them away again.
+/// Creates the directory and its parents durably, so that they survive a power failure.
 fn make_folder(folder: &Path) -> io::Result<()> {
     let folder = std::path::absolute(folder)?;
     let above = folder.ancestors();
@@ -48,7 +48,7 @@ fn make_folder(folder: &Path) -> io::Result<()> {
     changed.try_for_each(sync_folder)
 }
 
-/// Opens the database `name` of a locked folder, which is made when it is not there. A torn end of its journal is cut off.
+/// Opens the database `name` of a locked directory, and creates it if necessary. A torn end of its journal is truncated.
 pub(super) fn open_database(
     folder: &Path,
     name: &str,
@@ -60,8 +60,7 @@ pub(super) fn open_database(
     match journal::check(&database, synced).map_err(|error| failed(error.into()))? {
         Finding::Whole => {}
         Finding::Cut { bytes, kept } => tracing::warn!(
-            "the journal's end is torn, as after a power cut: its last {bytes} bytes are dropped. What was synced is not in \
-             them, unless the disk itself lost it. They are kept in {}; delete it when nothing is missing",
+            "the end of the journal is torn, as after a power failure: its last {bytes} bytes are dropped. They contain no synced data, unless the disk itself lost it. They are kept in {}; delete that file if nothing is missing",
             kept.display()
         ),
         Finding::Damaged { journal, at } => {
@@ -74,8 +73,8 @@ pub(super) fn open_database(
     open(&database).map_err(failed)
 }
 
-/// Makes an empty database if there is none. It is made under another name: one that was half made when a process ended
-/// cannot be opened, and is made anew.
+/// Creates an empty database if there is none. It is created under a temporary name: an incomplete one left by a process
+/// that ended cannot be opened, and is created again.
 fn make_database(folder: &Path, name: &str) -> fjall::Result<()> {
     let (making, made) = (folder.join(format!("{name}.new")), folder.join(name));
     if made.try_exists()? {
@@ -95,7 +94,7 @@ fn open(path: &Path) -> fjall::Result<fjall::Database> {
         .cache_size(CACHE_BYTES)
         .max_journaling_size(JOURNALS_BYTES)
         .worker_threads(MAINTENANCE_THREADS)
-        // Recovery compresses a journal's values again to check them: another version of the library may do it differently.
+        // Recovery recompresses a journal's values to check them: another version of the library may compress differently.
         .journal_compression(CompressionType::None)
         .open()
 }

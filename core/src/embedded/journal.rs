@@ -1,14 +1,14 @@
-//! Tells a journal's torn end from damage, before the database opens it.
+//! Distinguishes a torn end of a journal from damage, before the database opens it.
 //!
-//! The last writes before a crash were not synced: of these the disk may have all, a part, or one page and not the page
-//! before it. The database refuses a batch that is complete and fails its checksum, fails an assertion of its own (in a debug
-//! build) at one that is cut short, and where bytes are no batch at all it drops everything that follows, synced or not. So
-//! each journal is read here first, and the database never sees a torn end. What
-//! follows a bad place tells the two apart: a batch that appends messages is synced before anything is written after it, so
-//! that an intact one with another one behind it proves that the bad place had been synced too. Then it is damage, and for a
-//! person to decide on; else it is a torn end, and cut off. Where every batch is synced, one that follows is proof enough.
+//! The last writes before a crash were not synced: the disk may have all of them, some, or one page but not the page before
+//! it. The database rejects a complete batch with a wrong checksum, panics (in a debug build) at a truncated one, and where
+//! bytes are not a batch at all it drops everything that follows, synced or not. So each journal is read here first, and the
+//! database never sees a torn end. The bytes after a bad position distinguish the two cases: a batch that appends messages
+//! is synced before anything is written after it, so an intact one followed by another one proves that the bad position had
+//! been synced too. Then it is damage, which an operator must handle; otherwise it is a torn end, which is truncated. Where
+//! every batch is synced, one following batch is proof enough.
 //!
-//! The form of a journal: <https://docs.rs/crate/fjall/3.1.13/source/src/journal/entry.rs>.
+//! The format of a journal: <https://docs.rs/crate/fjall/3.1.13/source/src/journal/entry.rs>.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -36,28 +36,28 @@ pub(super) enum Synced {
     All,
 }
 
-/// What the journals of a database are like.
+/// The state of the journals of a database.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Finding {
     /// The database can open them.
     Whole,
-    /// The end of the newest one was torn, and was cut off.
+    /// The end of the newest one was torn, and was truncated.
     Cut {
         /// Bytes that were dropped.
         bytes: usize,
         /// The file that keeps them.
         kept: PathBuf,
     },
-    /// Something that had been synced is not as it was written.
+    /// Synced data is corrupt.
     Damaged {
-        /// Where.
+        /// The damaged journal.
         journal: PathBuf,
         /// The first bad batch in it, in bytes.
         at: usize,
     },
 }
 
-/// Reads all journals of a database, and cuts a torn end off the newest one, which is kept in a file beside it.
+/// Checks all journals of a database, and truncates a torn end of the newest one, which is kept in a separate file.
 pub(super) fn check(database: &Path, synced: Synced) -> io::Result<Finding> {
     let mut journals = Vec::new();
     for entry in fs::read_dir(database)? {
@@ -72,7 +72,7 @@ pub(super) fn check(database: &Path, synced: Synced) -> io::Result<Finding> {
     }
     journals.sort_unstable();
     let newest = journals.pop();
-    // These were synced before the next one was begun.
+    // These were synced before the next one was started.
     for (_, journal) in journals {
         let bytes = read(&journal)?;
         if let Some(bad) = first_bad(&bytes, synced) {
@@ -94,7 +94,7 @@ pub(super) fn check(database: &Path, synced: Synced) -> io::Result<Finding> {
     }
 }
 
-/// A journal as the disk has it. After a failed sync the system's cache may hold what the disk does not.
+/// Reads a journal from disk. After a failed sync the page cache may contain data that the disk does not.
 fn read(journal: &Path) -> io::Result<Vec<u8>> {
     let mut file = File::open(journal)?;
     posix_fadvise(&file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED)?;
@@ -118,7 +118,7 @@ fn cut(journal: &Path, bytes: &[u8], at: usize) -> io::Result<Finding> {
     })
 }
 
-/// Where the zeros begin that a journal is made of.
+/// Position of the trailing zeros with which a journal is preallocated.
 fn written(bytes: &[u8]) -> usize {
     bytes
         .iter()
@@ -126,10 +126,10 @@ fn written(bytes: &[u8]) -> usize {
         .map_or(0, |last| last + 1)
 }
 
-/// The first place in a journal that is no intact batch.
+/// The first position in a journal that is not an intact batch.
 struct Bad {
     at: usize,
-    /// Whether what follows proves that it had been synced.
+    /// Whether the following bytes prove that it had been synced.
     was_synced: bool,
 }
 
@@ -149,7 +149,7 @@ fn first_bad(bytes: &[u8], synced: Synced) -> Option<Bad> {
     let mut appended =
         synced == Synced::All || complete.as_ref().is_some_and(|batch| batch.is_append);
     let mut was_synced = false;
-    // Behind each trailer another batch may begin.
+    // Another batch may start after each trailer.
     for trailer in memmem::find_iter(&bytes[at..], TRAILER) {
         let start = at + trailer + TRAILER.len();
         let mut following = Batches { bytes, at: start };
@@ -161,14 +161,14 @@ fn first_bad(bytes: &[u8], synced: Synced) -> Option<Bad> {
     Some(Bad { at, was_synced })
 }
 
-/// A batch that has its end.
+/// A complete batch.
 struct Batch {
     is_intact: bool,
     /// Whether it appends messages. Such a batch is synced before anything is written after it.
     is_append: bool,
 }
 
-/// The batches of a journal, up to the first bytes that are none.
+/// The batches of a journal, up to the first bytes that are not a batch.
 struct Batches<'a> {
     bytes: &'a [u8],
     at: usize,
@@ -188,7 +188,7 @@ impl Iterator for Batches<'_> {
         loop {
             match *self.bytes.get(self.at)? {
                 2 => is_append |= self.item()?,
-                // A whole table is emptied; that is none of our writes.
+                // Clears a whole table, which Skilift never does.
                 4 => drop(self.take(9)?),
                 3 => break,
                 _ => return None,
@@ -208,7 +208,7 @@ impl Iterator for Batches<'_> {
 }
 
 impl<'a> Batches<'a> {
-    /// Passes over an item and says whether it is a message that is appended.
+    /// Skips an item and returns whether it is an appended message.
     fn item(&mut self) -> Option<bool> {
         let head = self.take(ITEM_HEAD_BYTES)?;
         let kind = head[1];

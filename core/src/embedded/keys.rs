@@ -1,4 +1,4 @@
-//! What stands under which key. Numbers are big endian, so that keys sort as numbers do.
+//! The key layout. Numbers are big endian, so that keys sort like numbers.
 //!
 //! | table | key | value |
 //! |---|---|---|
@@ -9,15 +9,17 @@
 //! | days | `f` | version of this layout (4) |
 //! | queue | `m`, number (8) | a message |
 //! | queue | `c` | number of the oldest message (8), number that the next one gets (8) |
-//! | queue | `h` | number of the first message that was not handed out yet (8) |
-//! | queue | `r`, number (8) | how often this message came back (4) |
-//! | dead | epoch (8), lane (2) and sequence (8) of the message, line in it (4) | a dead letter known by these |
+//! | queue | `h` | number of the first message that was not delivered yet (8) |
+//! | queue | `r`, number (8) | how often this message was redelivered (4) |
+//! | dead | epoch (8), channel (2) and sequence (8) of the message, line in it (4) | a dead letter identified by these |
 //! | dead | 255 (1), its id | any other dead letter |
 //! | books | `a`, `d`, `s`, `r`, `f` | rides or lines applied, dead, settled, replayed, foreign (8) |
 //! | books | `q` | rides that ever entered the queue (8) |
-//! | books | `x` | those of them that are dead letters sent again (8) |
+//! | books | `x` | those of them that are replayed dead letters (8) |
 //! | books | `w` | those of `q` that left it (8) |
-//! | books | `l`, epoch (8), lane (2) | rides of this lane life (8), then ranges of its marked numbers: first (8), last (8) |
+//! | books | `l`, epoch (8), channel (2) | rides of this channel epoch (8), then ranges of its settled numbers: first (8), last (8) |
+
+use std::ops::RangeInclusive;
 
 use crate::ride::{ResortDay, ResortId, Season, SkierId};
 
@@ -25,32 +27,32 @@ use crate::ride::{ResortDay, ResortId, Season, SkierId};
 pub(crate) const FORMAT: [u8; 1] = *b"f";
 /// The oldest message and the next number, in `queue`.
 pub(crate) const CURSOR: [u8; 1] = *b"c";
-/// How far messages were handed out, in `queue`.
+/// The delivery position, in `queue`.
 pub(crate) const HANDED_OUT: [u8; 1] = *b"h";
-/// Begins the keys of messages in `queue`.
+/// Prefix of the keys of messages in `queue`.
 pub(crate) const MESSAGE: u8 = b'm';
-/// Begins the keys of messages' returns in `queue`.
+/// Prefix of the keys of redelivery counts in `queue`.
 pub(crate) const RETURNS: u8 = b'r';
-/// Begins the keys of seasons in `days`.
+/// Prefix of the keys of seasons in `days`.
 const SEASON: u8 = b's';
 
-/// Rides that were new in the ledger, in `books`.
+/// Rides added to the ledger, in `books`.
 pub(crate) const APPLIED: [u8; 1] = *b"a";
 /// Lines that could not be applied, in `books`.
 pub(crate) const DEAD: [u8; 1] = *b"d";
-/// Lines of our publishers' messages, in `books`.
+/// Lines of messages of Skilift's publishers, in `books`.
 pub(crate) const SETTLED: [u8; 1] = *b"s";
-/// Lines of dead letters that were sent again, in `books`.
+/// Lines of replayed dead letters, in `books`.
 pub(crate) const REPLAYED: [u8; 1] = *b"r";
-/// Lines of messages of nobody of ours, in `books`.
+/// Lines of foreign messages, in `books`.
 pub(crate) const FOREIGN: [u8; 1] = *b"f";
 /// Rides that ever entered the queue, in `books`.
 pub(crate) const ENTERED: [u8; 1] = *b"q";
-/// Those of them that are dead letters sent again, in `books`.
+/// Those of them that are replayed dead letters, in `books`.
 pub(crate) const RESENT: [u8; 1] = *b"x";
 /// Rides that left the queue, in `books`.
 pub(crate) const LEFT: [u8; 1] = *b"w";
-/// Begins the keys of lane lives in `books`.
+/// Prefix of the keys of channel epochs in `books`.
 const LANE: u8 = b'l';
 
 /// Bytes of a resort day: its index has 36 bits.
@@ -58,13 +60,13 @@ pub(crate) const DAY_BYTES: usize = 5;
 /// Bytes of a skier.
 pub(crate) const SKIER_BYTES: usize = 4;
 
-/// A resort day, as it begins the keys of its rides.
+/// A resort day, the prefix of the keys of its rides.
 pub(crate) fn day(day: ResortDay) -> [u8; DAY_BYTES] {
     let [_, _, _, key @ ..] = day.to_index().to_be_bytes();
     key
 }
 
-/// Reads back what [`day`] wrote; `None` where it is no day.
+/// Parses the output of [`day`]; `None` if it is not a day.
 pub(crate) fn read_day(key: [u8; DAY_BYTES]) -> Option<ResortDay> {
     let mut index = [0; 8];
     index[8 - DAY_BYTES..].copy_from_slice(&key);
@@ -81,9 +83,14 @@ pub(crate) fn skier_day(skier: SkierId, on: ResortDay) -> [u8; SKIER_BYTES + DAY
     joined(skier.get().to_be_bytes(), day(on))
 }
 
-/// What is known of a day.
+/// The key of a day's counters.
 pub(crate) fn day_counters(on: ResortDay) -> [u8; 1 + DAY_BYTES] {
     joined(*b"d", day(on))
+}
+
+/// The range of keys of a season's days.
+pub(crate) fn days_of(resort: ResortId, season: Season) -> RangeInclusive<[u8; 1 + DAY_BYTES]> {
+    day_counters(ResortDay::first(resort, season))..=day_counters(ResortDay::last(resort, season))
 }
 
 /// A season of a resort.
@@ -91,29 +98,29 @@ pub(crate) fn season(resort: ResortId, season: Season) -> [u8; 5] {
     joined(seasons_of(resort), season.get().to_be_bytes())
 }
 
-/// Begins the keys of a resort's seasons.
+/// Prefix of the keys of a resort's seasons.
 pub(crate) fn seasons_of(resort: ResortId) -> [u8; 3] {
     joined([SEASON], resort.get().to_be_bytes())
 }
 
-/// Begins the keys of all seasons.
+/// Prefix of the keys of all seasons.
 pub(crate) fn seasons() -> [u8; 1] {
     [SEASON]
 }
 
-/// The book of a lane life.
+/// The key of a channel epoch's settled ranges.
 pub(crate) fn lane_book((epoch, lane): (u64, u16)) -> [u8; 11] {
     joined::<9, 2, 11>(numbered(LANE, epoch), lane.to_be_bytes())
 }
 
-/// Reads back what [`lane_book`] wrote; `None` where it is none.
+/// Parses the output of [`lane_book`]; `None` for other keys.
 pub(crate) fn read_lane_book(key: &[u8]) -> Option<(u64, u16)> {
     let (epoch, lane) = key.strip_prefix(&[LANE])?.split_at_checked(8)?;
     let epoch = epoch.try_into().map(u64::from_be_bytes).ok()?;
     Some((epoch, lane.try_into().map(u16::from_be_bytes).ok()?))
 }
 
-/// A message, or its returns.
+/// The key of a message, or of its redelivery count.
 pub(crate) fn numbered(kind: u8, number: u64) -> [u8; 9] {
     joined([kind], number.to_be_bytes())
 }

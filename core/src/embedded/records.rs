@@ -1,7 +1,7 @@
-//! A folder of JSON records in named tables, for who has little to keep and must not lose it.
+//! A directory of JSON records in named tables, for small amounts of data that must not be lost.
 //!
-//! Every write is a batch that happens as a whole or not at all, and is on the disk when it returns. Reads come from memory or
-//! from the system's cache, and take microseconds.
+//! Every write is an atomic batch, and is on disk when the call returns. Reads are served from memory or the page cache, and
+//! take microseconds.
 
 use std::fs::File;
 use std::marker::PhantomData;
@@ -17,25 +17,25 @@ use super::error::DiskError;
 use super::folder;
 use super::journal::Synced;
 
-/// The version of the layout. A folder of a newer one is refused.
+/// The version of the layout. A directory with a newer version is rejected.
 pub const FORMAT: u32 = 1;
 
-/// The folder of the database within the folder.
+/// The subdirectory of the database.
 const SUBFOLDER: &str = "records";
-/// The table that holds the format, which nobody else can name.
+/// The table of the format, whose name is reserved.
 const FORMAT_TABLE: &str = "format";
 /// Its one key.
 const FORMAT_KEY: &[u8] = b"format";
-/// Longest key. The database's own bound is higher.
+/// Maximum key length. The limit of the database is higher.
 const MOST_KEY_BYTES: usize = 1024;
-/// Size at which the records in memory of one table are written out.
+/// Memtable size at which the records of one table are flushed.
 const MEMTABLE_BYTES: u64 = 1 << 20;
 
-/// An open folder of records. It is this process' alone until it and its tables are dropped.
+/// An open directory of records. It is locked by this process until it and its tables are dropped.
 pub struct Records {
     folder: PathBuf,
     database: fjall::Database,
-    /// Keeps other processes out; let go last.
+    /// Locks out other processes; dropped last.
     _lock: File,
 }
 
@@ -46,15 +46,15 @@ pub struct Table<T> {
     form: PhantomData<fn(T) -> T>,
 }
 
-/// A batch of changes to any tables of one folder.
+/// A batch of changes to any tables of one directory.
 #[derive(Default)]
 pub struct Changes(Vec<(Keyspace, Vec<u8>, Option<Vec<u8>>)>);
 
 impl Records {
-    /// Opens a folder, which is created when it is not there.
+    /// Opens a directory, and creates it if necessary.
     ///
     /// # Errors
-    /// When another process has it open, it cannot be written, it is damaged, or its layout is newer.
+    /// If another process has it open, it cannot be written, it is damaged, or its layout is newer.
     pub fn open(folder: &Path) -> Result<Arc<Self>, DiskError> {
         let failed = |error: fjall::Error| DiskError::open(folder, error);
         let lock = folder::make_and_lock(folder).map_err(|error| failed(error.into()))?;
@@ -83,10 +83,10 @@ impl Records {
         }
     }
 
-    /// A table, which is made when it is not there. Its form must be the same each time.
+    /// Opens a table, and creates it if necessary. Its record type must be the same each time.
     ///
     /// # Errors
-    /// When it cannot be made or opened.
+    /// If it cannot be created or opened.
     pub fn table<T>(self: &Arc<Self>, name: &str) -> Result<Table<T>, DiskError> {
         let options = || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES);
         let opened = self.database.keyspace(name, options);
@@ -97,11 +97,11 @@ impl Records {
         })
     }
 
-    /// Writes all changes or none, and returns when they are on the disk. Once begun it is finished, also when nobody waits for
-    /// it any more. `doing` says what for, as a verb.
+    /// Writes all changes atomically, and returns when they are on disk. The write completes even if the caller is
+    /// cancelled. `doing` describes the purpose in error messages, as a verb phrase.
     ///
     /// # Errors
-    /// When the disk did not take them. What it has of them is known after the next start, so that the process should end.
+    /// If the write failed. What is on disk is only certain after the next start, so the process should end.
     pub async fn commit(
         self: &Arc<Self>,
         doing: &'static str,
@@ -139,7 +139,7 @@ impl Records {
 }
 
 impl Changes {
-    /// Adds other changes behind these.
+    /// Appends other changes.
     pub fn append(&mut self, mut others: Self) {
         self.0.append(&mut others.0);
     }
@@ -155,9 +155,9 @@ impl<T: Serialize + DeserializeOwned> Table<T> {
     /// The record under a key.
     ///
     /// # Errors
-    /// When the disk cannot be read, or holds what is no such record.
+    /// If the disk cannot be read, or the record cannot be parsed.
     pub fn get(&self, key: &[u8]) -> Result<Option<T>, DiskError> {
-        // What a stranger asks for may be anything.
+        // Keys may come from unauthenticated requests.
         if !(1..=MOST_KEY_BYTES).contains(&key.len()) {
             return Ok(None);
         }
@@ -177,7 +177,7 @@ impl<T: Serialize + DeserializeOwned> Table<T> {
         self.collect(self.keyspace.range(keys).take(limit))
     }
 
-    /// At most `limit` records of a range of keys, the last one first.
+    /// At most `limit` records of a range of keys, in reverse order.
     ///
     /// # Errors
     /// As [`Self::get`].
@@ -189,7 +189,7 @@ impl<T: Serialize + DeserializeOwned> Table<T> {
         self.collect(self.keyspace.range(keys).rev().take(limit))
     }
 
-    /// How many records there are. It looks at every key.
+    /// The number of records. It iterates over all keys.
     ///
     /// # Errors
     /// When the disk cannot be read.
@@ -212,7 +212,7 @@ impl<T: Serialize + DeserializeOwned> Table<T> {
         serde_json::from_slice(value).map_err(|error| DiskError::Damaged {
             folder: self.records.folder.clone(),
             what: format!(
-                "the record {:?} of table {} is not what this version writes ({error})",
+                "the record {:?} of table {} has an unknown format ({error})",
                 String::from_utf8_lossy(key),
                 self.keyspace.name()
             ),
@@ -223,15 +223,15 @@ impl<T: Serialize + DeserializeOwned> Table<T> {
         DiskError::failed(&self.records.folder, "read a record", error)
     }
 
-    /// Adds to `changes` that this record stands under this key.
+    /// Adds this record to `changes`.
     pub fn put(&self, changes: &mut Changes, key: &[u8], record: &T) {
-        // Our forms have text as keys and no numbers that JSON lacks, so that they become JSON without fail.
+        // The record types have text keys and only JSON numbers, so they can always be serialised.
         let value = serde_json::to_vec(record).unwrap_or_default();
         let change = (self.keyspace.clone(), key.to_vec(), Some(value));
         changes.0.push(change);
     }
 
-    /// Adds to `changes` that nothing stands under this key.
+    /// Adds the removal of this key to `changes`.
     pub fn remove(&self, changes: &mut Changes, key: &[u8]) {
         changes.0.push((self.keyspace.clone(), key.to_vec(), None));
     }

@@ -1,8 +1,8 @@
-//! A data folder: what a batch stores, the letters it puts away and the messages that leave are one atomic write, and the
-//! acknowledgement is what writes it.
+//! A data directory: the rides of a batch, its dead letters and the removal of its messages are one atomic write, which the
+//! acknowledgement performs.
 //!
-//! There is one intake at a time. It reads the ledger before it writes, and two would overwrite each other; and one feeds
-//! the disk as fast as many, which has one journal.
+//! There is one intake at a time. It reads the ledger before it writes, so two would overwrite each other; and one is as
+//! fast as many, because the disk has one journal.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -19,14 +19,14 @@ use crate::store::batch::Batch;
 use crate::store::embedded::{books, ledger};
 use crate::store::{Applied, StoreError};
 
-/// A data folder's queue and store.
+/// Queue and store of a data directory.
 pub struct Embedded {
     database: Arc<Database>,
     queue: Arc<EmbeddedQueue>,
 }
 
 impl Embedded {
-    /// The engine of an open folder.
+    /// The engine of an open data directory.
     #[must_use]
     pub fn new(database: Arc<Database>, queue: Arc<EmbeddedQueue>) -> Self {
         Self { database, queue }
@@ -38,12 +38,12 @@ impl Engine for Embedded {
 
     const MOST_INTAKES: usize = 1;
 
-    /// Opening the folder has found out all.
+    /// Opening the data directory has already checked everything.
     async fn check(&self) -> Result<(), EngineError> {
         Ok(())
     }
 
-    /// Waits until no other intake is open, and takes back what that one, or the process before, did not acknowledge.
+    /// Waits until no other intake is open, and requeues what that one, or the previous process, did not acknowledge.
     async fn open(&self, prefetch: u16) -> Result<EmbeddedIntake, EngineError> {
         let seat = Arc::new(Arc::clone(&self.queue.seat).lock_owned().await);
         let queue = Arc::clone(&self.queue);
@@ -65,7 +65,7 @@ impl Engine for Embedded {
         })
     }
 
-    /// There is always room for the one.
+    /// There is always capacity for the one intake.
     fn make_room(&self, _intakes: usize) {}
 
     async fn apply(&self, batch: &Batch) -> Result<(), StoreError> {
@@ -90,7 +90,7 @@ impl Engine for Embedded {
             let _pen = queue.letter_pen();
             let mut batch = database.batch();
             let new = queue.add_letters(&put, &mut batch)?;
-            database.commit("put letters away", batch)?;
+            database.commit("store dead letters", batch)?;
             queue.has_put_away(new);
             Ok(())
         };
@@ -101,28 +101,28 @@ impl Engine for Embedded {
     }
 }
 
-/// The one intake of a data folder.
+/// The one intake of a data directory.
 pub struct EmbeddedIntake {
     database: Arc<Database>,
     queue: Arc<EmbeddedQueue>,
     prefetch: u16,
     cancelled: bool,
-    /// Messages that were taken from the queue and not handed out yet.
+    /// Messages taken from the queue and not returned yet.
     delivered: VecDeque<Delivery>,
-    /// Messages on their way from the disk: kept here, so that none is lost when nobody waits for them any more.
+    /// A pending read of messages: kept here, so that no message is lost if the caller is cancelled.
     taking: Option<JoinHandle<Result<Vec<Delivery>, DiskError>>>,
-    /// What the next acknowledgement writes.
+    /// The write of the next acknowledgement.
     staged: Staged,
-    /// Whatever still writes for this intake holds it too.
+    /// Any task that still writes for this intake also holds it.
     seat: Arc<OwnedMutexGuard<()>>,
 }
 
-/// What is to be written with the acknowledgement.
+/// Changes to be written with the acknowledgement.
 #[derive(Default)]
 struct Staged {
-    /// A batch's changes, once it was applied.
+    /// Changes of an applied batch.
     changes: Option<fjall::OwnedWriteBatch>,
-    /// While there are changes: they follow from what the ledger was.
+    /// Held while there are changes, because they depend on the ledger that was read.
     turn: Option<OwnedMutexGuard<()>>,
     letters: Vec<DeadLetter>,
     settlements: Vec<Settlement>,
@@ -229,7 +229,7 @@ impl Intake for EmbeddedIntake {
         Ok(())
     }
 
-    /// The next intake takes back what this one leaves.
+    /// The next intake requeues what this one leaves unacknowledged.
     async fn close(mut self) {
         let _ = self.taken().await;
     }

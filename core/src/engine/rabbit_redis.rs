@@ -14,21 +14,21 @@ use crate::store::redis::Store;
 use crate::store::redis::writer::{ToIndex, Writer};
 use crate::store::{Applied, StoreError};
 
-/// Dead letters that are on their way at once.
+/// Maximum dead letters in flight.
 const LETTERS_AT_ONCE: usize = 64;
 
-/// A stack's queues on RabbitMQ and its place in Redis.
+/// A stack's queues on RabbitMQ and its keys in Redis.
 pub struct RabbitRedis {
     broker: Arc<Broker>,
-    /// RabbitMQ blocks a connection that publishes while it is short of memory or disk, and then hears no acknowledgement on
-    /// it either: dead letters have a connection of their own.
+    /// While RabbitMQ is short of memory or disk it blocks connections that publish, and then does not process
+    /// acknowledgements on them either: so dead letters have a separate connection.
     letter_broker: Arc<Broker>,
     store: Store,
     stack: StackName,
 }
 
 impl RabbitRedis {
-    /// An engine that is not connected to yet.
+    /// An engine that is not connected yet.
     #[must_use]
     pub fn new(broker: Arc<Broker>, store: Store, stack: StackName) -> Self {
         Self {
@@ -74,7 +74,7 @@ impl Engine for RabbitRedis {
     }
 
     fn make_room(&self, intakes: usize) {
-        // One writer for each, and as many to look whether Redis is back.
+        // One writer for each, and as many to check whether Redis is available again.
         self.store.make_room(intakes * 2);
     }
 
@@ -96,7 +96,7 @@ pub struct RabbitRedisIntake {
     stack: StackName,
     store: Store,
     writer: Option<Writer>,
-    /// What the last batch left to be indexed.
+    /// Index entries of the last batch that are still to be written.
     to_index: ToIndex,
     letter_box: LetterBox,
 }
@@ -120,7 +120,7 @@ impl Intake for RabbitRedisIntake {
         Some(delivered.map_err(QueueError::Broker))
     }
 
-    /// A writer that failed is not used again: the next attempt looks anew whether Redis is as it must be.
+    /// A writer that failed is not used again: the next attempt checks Redis again.
     async fn apply(&mut self, batch: &Batch) -> Result<Applied, StoreError> {
         let mut writer = self.take_writer().await?;
         let applied = writer.store(batch).await?;
@@ -134,7 +134,7 @@ impl Intake for RabbitRedisIntake {
         self.letter_box.put_away(letters).await
     }
 
-    /// The indexes are written in the same call: what is indexed late is found late, and the acknowledgement waits for it.
+    /// The indexes are written in the same call: the acknowledgement waits for them.
     async fn settle(&mut self, settlements: &[Settlement]) -> Result<(), StoreError> {
         let mut writer = self.take_writer().await?;
         writer.settle(&self.to_index, settlements).await?;
@@ -162,7 +162,7 @@ impl Intake for RabbitRedisIntake {
     }
 }
 
-/// The way to the dead letters, opened when the first one comes.
+/// Publisher of dead letters, opened with the first one.
 struct LetterBox {
     broker: Arc<Broker>,
     stack: StackName,
@@ -170,7 +170,8 @@ struct LetterBox {
 }
 
 impl LetterBox {
-    /// Puts letters away. Those that are safe leave the list, so that the next attempt goes on where this one ended.
+    /// Publishes dead letters. Those that are safe are removed from the list, so that the next attempt continues where this
+    /// one stopped.
     async fn put_away(&mut self, letters: &mut Vec<DeadLetter>) -> Result<(), DeadLetterError> {
         let queue = match self.open.take() {
             Some(queue) => queue,

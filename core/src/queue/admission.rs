@@ -1,18 +1,18 @@
-//! Whether new rides are welcome: the reasons to shed load, each set and cleared by whoever watches it.
+//! Whether new rides are accepted: the reasons to shed load, each set and cleared by the component that monitors it.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
-/// A reason to refuse new rides for a while.
+/// A reason to reject new rides temporarily.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Shed {
     /// RabbitMQ is short of memory or disk and has blocked publishers.
     BrokerBlocked = 1,
-    /// More rides wait in the queue than the high-water mark allows.
+    /// The backlog is above the high-water mark.
     Backlog = 2,
-    /// Redis has nearly used the memory that it may use.
+    /// Redis has almost reached its memory limit.
     StoreMemory = 4,
-    /// The data folder has nearly used the disk that it may use.
+    /// The disk of the data directory is almost full.
     DiskSpace = 8,
     /// An operator has drained this node.
     Drained = 16,
@@ -27,7 +27,7 @@ impl Shed {
         Self::Drained,
     ];
 
-    /// What to tell a client.
+    /// The message for a client.
     #[must_use]
     pub fn message(self) -> &'static str {
         match self {
@@ -35,21 +35,19 @@ impl Shed {
             Self::Backlog => {
                 "too many rides are waiting to be stored; the workers must catch up first"
             }
-            Self::StoreMemory => "Redis has nearly used the memory that it may use (maxmemory)",
-            Self::DiskSpace => {
-                "the disk that holds the data folder is nearly full; make room on it"
-            }
-            Self::Drained => "this node was drained and accepts no rides; send them to another one",
+            Self::StoreMemory => "Redis has almost reached its memory limit (maxmemory)",
+            Self::DiskSpace => "the disk of the data directory is almost full; free some space",
+            Self::Drained => "this node is drained and accepts no rides; send them to another node",
         }
     }
 }
 
-/// The set of reasons that hold now. Reading it is one atomic load, as it happens for every ride.
+/// The set of active reasons. Reading it is one atomic load, because it happens for every ride.
 #[derive(Debug, Default)]
 pub struct Admission(AtomicU8);
 
 impl Admission {
-    /// Says whether a reason holds, and logs it when that is news.
+    /// Sets or clears a reason, and logs a change.
     pub fn set(&self, reason: Shed, holds: bool) {
         let bit = reason as u8;
         let before = if holds {
@@ -65,19 +63,19 @@ impl Admission {
         }
     }
 
-    /// Whether this reason holds.
+    /// Whether this reason is active.
     #[must_use]
     pub fn holds(&self, reason: Shed) -> bool {
         self.0.load(Ordering::Relaxed) & reason as u8 != 0
     }
 
-    /// The first reason that holds.
+    /// The first active reason.
     #[must_use]
     pub fn shedding(&self) -> Option<Shed> {
         self.reasons().next()
     }
 
-    /// Every reason that holds.
+    /// All active reasons.
     pub fn reasons(&self) -> impl Iterator<Item = Shed> {
         let held = self.0.load(Ordering::Relaxed);
         let holds = move |reason: &Shed| held & *reason as u8 != 0;

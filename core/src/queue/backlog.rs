@@ -1,24 +1,24 @@
-//! How many rides wait to be stored, and whether they are too many.
+//! The backlog of rides, and whether it is above the high-water mark.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::admission::{Admission, Shed};
 
-/// Rides are accepted again when the backlog has fallen to this share of the mark.
+/// Rides are accepted again when the backlog has fallen to this fraction of the mark.
 const REOPEN_SHARE: f64 = 0.9;
 
-/// The rides that wait, as far as is known, and the mark above which no more are taken.
+/// The known backlog, and the high-water mark above which rides are rejected.
 #[derive(Debug)]
 pub struct Backlog {
-    /// The bits of an `f64`; not a number while the backlog is not known.
+    /// The bits of an `f64`; NaN while the backlog is unknown.
     rides: AtomicU64,
     high_water_rides: u64,
     admission: Arc<Admission>,
 }
 
 impl Backlog {
-    /// A backlog that is not known yet.
+    /// A backlog that is still unknown.
     #[must_use]
     pub fn new(high_water_rides: u64, admission: Arc<Admission>) -> Self {
         Self {
@@ -28,7 +28,7 @@ impl Backlog {
         }
     }
 
-    /// Remembers what was seen, and sets or clears [`Shed::Backlog`]. While nothing is known, what was decided stands.
+    /// Records the backlog, and sets or clears [`Shed::Backlog`]. While the backlog is unknown, the last decision is kept.
     pub fn saw(&self, rides: Option<f64>) {
         let seen = rides.unwrap_or(f64::NAN);
         self.rides.store(seen.to_bits(), Ordering::Relaxed);
@@ -40,7 +40,7 @@ impl Backlog {
         self.admission.set(Shed::Backlog, rides > mark);
     }
 
-    /// The rides that wait; `None` while that is not known.
+    /// The backlog in rides; `None` while unknown.
     #[must_use]
     pub fn rides(&self) -> Option<f64> {
         let rides = f64::from_bits(self.rides.load(Ordering::Relaxed));

@@ -1,4 +1,4 @@
-//! A line that cannot be applied: it is put away beside the queue, with the reason.
+//! A line that cannot be applied: it is stored separately as a dead letter, with the reason.
 
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -8,25 +8,25 @@ use crate::message::MessageId;
 /// A line that could not be applied.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeadLetter {
-    /// By what it is known, however often it is put away: its message's id and its line, `foreign-` and a hash of a line that
-    /// no publisher of ours sent, or, where it had been sent again and died again, what it was known by before.
+    /// Its id, which is stable: message id and line number, or `foreign-` and a hash for a foreign line; a line that was
+    /// replayed and failed again keeps its id.
     pub id: String,
-    /// The line alone.
+    /// The line.
     pub line: Vec<u8>,
-    /// Why, for a person to read.
+    /// The reason, for people.
     pub reason: String,
-    /// The message that held it; `None` on a message that no publisher of ours sent.
+    /// The message that contained it; `None` for a foreign message.
     pub message: Option<MessageId>,
     /// The line's number in it, from 1.
     pub line_number: usize,
 }
 
 impl DeadLetter {
-    /// The letter for a line of a message.
+    /// The dead letter for a line of a message.
     #[must_use]
     pub fn of_line(delivery: &Delivery, line_number: usize, line: &[u8], reason: String) -> Self {
         let id = match (&delivery.replay_of, delivery.id) {
-            // Only one line is sent again in one message.
+            // A replayed message has only one line.
             (Some(replayed), _) if line_number == 1 => replayed.clone(),
             (Some(replayed), _) => format!("{replayed}-{line_number}"),
             (None, Some(message)) => format!("{message}-{line_number}"),
@@ -42,21 +42,21 @@ impl DeadLetter {
     }
 }
 
-/// The id of a line that no publisher of ours sent: the same line is the same letter.
+/// The id of a foreign line: the same line is the same dead letter.
 pub(super) fn foreign_id(line: &[u8]) -> String {
     format!("foreign-{:016x}", xxh3_64(line))
 }
 
-/// Why dead letters could not be put away. Nothing may be acknowledged then.
+/// Why dead letters could not be stored. Nothing may be acknowledged then.
 #[derive(Debug, thiserror::Error)]
 pub enum DeadLetterError {
-    /// There are as many as there may be.
-    #[error("{0} is full: nothing is stored until there is room for more dead letters")]
+    /// The limit is reached.
+    #[error("{0} is full: nothing is stored until dead letters are replayed or discarded")]
     Full(String),
-    /// RabbitMQ has no such queue.
-    #[error("the queue {0} is gone")]
+    /// RabbitMQ does not have the queue.
+    #[error("the queue {0} does not exist")]
     NoQueue(String),
-    /// The queue of dead letters could not be asked.
+    /// The dead-letter queue could not be reached.
     #[error(transparent)]
     Queue(#[from] QueueError),
 }

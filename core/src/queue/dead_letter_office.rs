@@ -1,4 +1,4 @@
-//! Where dead letters go from their queue: to one who keeps them, and back into the queue of rides when they are sent again.
+//! Reading dead letters from their queue, and republishing them to the queue of rides.
 
 use std::sync::Arc;
 
@@ -9,29 +9,29 @@ use super::dead_letter::DeadLetter;
 use crate::control::heartbeat::LaneConfirmed;
 use crate::message::lines;
 
-/// A dead letter that is to be sent again.
+/// A dead letter to be republished.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Resent {
-    /// By what it is known: [`DeadLetter::id`]. It goes with the line, so that it is the same letter when it dies again.
+    /// Its id: [`DeadLetter::id`]. It is sent with the line, so that the dead letter keeps its id if it fails again.
     pub id: String,
     /// The line.
     pub line: Vec<u8>,
 }
 
 impl Resent {
-    /// Rides in it: one, but for what somebody else put among the dead letters.
+    /// The number of rides: one, except for dead letters of other publishers.
     pub(super) fn rides(&self) -> u32 {
         u32::try_from(lines(&self.line).count()).unwrap_or(u32::MAX)
     }
 }
 
-/// Why letters were not sent again.
+/// Why dead letters were not republished.
 #[derive(Debug, thiserror::Error)]
 pub enum ResendError {
-    /// The queue of rides does not take them.
+    /// The queue of rides rejects them.
     #[error("{0}")]
     Refused(Arc<str>),
-    /// The queue could not be asked.
+    /// The queue could not be reached.
     #[error(transparent)]
     Queue(#[from] QueueError),
 }
@@ -44,31 +44,31 @@ impl ResendError {
     }
 }
 
-/// The dead letters of a stack. Of all who ask, in all processes, one is handed letters at a time.
+/// The dead-letter queue of a stack. Only one process at a time can receive from it.
 #[async_trait]
 pub trait DeadLetterOffice: Send + Sync {
-    /// Waits for letters, and hands out at most `most` of them, oldest first. They stay where they are until
-    /// [`Self::release`], and are handed out again when that does not come. No letter is lost when it is dropped half-way.
+    /// Waits for dead letters, and returns at most `most` of them, oldest first. They stay in the queue until
+    /// [`Self::release`], and are redelivered without it. Cancel-safe: no dead letter is lost if the future is dropped.
     ///
     /// # Errors
-    /// When the queue cannot be reached, or hands its letters to somebody else. It may be tried again.
+    /// If the queue cannot be reached, or another process is the reader. It can be retried.
     async fn take(&self, most: usize) -> Result<Vec<DeadLetter>, QueueError>;
 
-    /// What was handed out is safe elsewhere: it leaves its place.
+    /// Acknowledges the received dead letters, after they are stored elsewhere.
     ///
     /// # Errors
-    /// When it may be handed out again.
+    /// If they may be redelivered.
     async fn release(&self) -> Result<(), QueueError>;
 
-    /// Sends letters again, each as a message of its own in their order, and returns when the queue has all of them safe.
+    /// Republishes dead letters, each as a separate message, in order, and returns when the queue has confirmed all of them.
     ///
     /// # Errors
-    /// When nothing is known of some. Sending all again is harmless: what was stored is not stored twice.
+    /// If the result of some is unknown. Sending all again is safe: a ride is never stored twice.
     async fn resend(&self, letters: &[Resent]) -> Result<(), ResendError>;
 
-    /// How far what was sent again is confirmed, for the books: as [`super::Publisher::confirmed`].
+    /// Confirmed high-water marks of republished messages, for reconciliation; see [`super::Publisher::confirmed`].
     fn confirmed(&self) -> Vec<LaneConfirmed>;
 
-    /// Lets go of everything. What was handed out and not released is free for others at once.
+    /// Closes the connections. Received and unacknowledged dead letters are requeued at once.
     async fn close(&self);
 }

@@ -1,24 +1,24 @@
-//! How much waits in a queue, as whoever neither publishes nor consumes sees it.
+//! Depth of a queue, for observers that neither publish nor consume.
 
 use async_trait::async_trait;
 
 use super::QueueError;
 
-/// What waits.
+/// Depth of the queues.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Depth {
-    /// Messages that wait for a worker, those that workers hold not counted.
+    /// Ready messages, without unacked ones.
     pub ready_messages: u64,
-    /// Dead letters that nobody has taken.
+    /// Dead letters in their queue.
     pub dead_messages: u64,
 }
 
-/// Looks at the queues of a stack.
+/// Reads the depth of the queues of a stack.
 #[async_trait]
 pub trait DepthGauge: Send + Sync {
-    /// How much waits now.
+    /// The current depth.
     ///
     /// # Errors
-    /// When the queues cannot be looked at, or are not there.
+    /// If the queues cannot be read, or do not exist.
     async fn depth(&self) -> Result<Depth, QueueError>;
 }

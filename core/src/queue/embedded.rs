@@ -1,12 +1,11 @@
-//! The queue in a data folder: messages by ascending number, taken from the head.
+//! The queue in a data directory: messages by ascending number, consumed from the head.
 //!
 //! - `lane` appends messages, many at once under one `fdatasync`; [`publish`] starts it.
-//! - `office` hands dead letters over, and sends them again.
-//! - `positions`: where the head is, how far messages were handed out, and how much waits. `stored`: the form of a message and
-//!   of a dead letter.
+//! - `office` provides dead letters to the console, and republishes them.
+//! - `positions`: head, delivery position and depth. `stored`: the format of messages and dead letters.
 //!
-//! One consumer takes messages in order and acknowledges them by prefix, so that a cursor says all: nothing searches through
-//! messages that are gone.
+//! One consumer receives messages in order and acknowledges them by prefix, so a cursor is enough: removed messages are
+//! never scanned.
 
 mod lane;
 mod office;
@@ -35,39 +34,43 @@ pub use office::EmbeddedOffice;
 use positions::{Positions, Size};
 use stored::StoredMessage;
 
-/// Bytes of messages that may wait; more are refused. RabbitMQ's queue has the same bound.
+/// Maximum bytes of messages in the queue; more are rejected. RabbitMQ's queue has the same limit.
 const MOST_BYTES: u64 = 1 << 30;
-/// Dead letters that are kept; with more the worker waits.
+/// Maximum stored dead letters; beyond it the worker waits.
 const MOST_LETTERS: u64 = 1_000_000;
-/// How often the backlog is looked at, and whether the disk still takes what is written.
+/// How often the backlog and the health of the disk are checked.
 const BACKLOG_INTERVAL: Duration = Duration::from_millis(500);
 
-/// The queue of a data folder.
+/// The queue of a data directory.
 pub struct EmbeddedQueue {
     database: Arc<Database>,
     positions: Mutex<Positions>,
     letters: AtomicU64,
-    /// Held while letters are put away or handed over: a letter that dies again at that moment must not go with the old one.
+    /// Held while dead letters are stored or removed: one that fails again at that moment must not be removed with the old
+    /// one.
     letter_pen: Mutex<()>,
-    /// Told when there is a letter to hand over.
+    /// Notified when there is a dead letter.
     letter_arrived: Notify,
     appending: Mutex<()>,
-    /// Told when there is a message to take.
+    /// Notified when there is a message.
     arrived: Notify,
-    /// Held by the one consumer that there may be.
+    /// Held by the single consumer.
     pub(crate) seat: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl EmbeddedQueue {
-    /// Reads what waits in the folder.
+    /// Loads the queue from the data directory.
     ///
     /// # Errors
-    /// When the folder cannot be read or written, or messages are missing.
+    /// If the data directory cannot be read or written, or messages are missing.
     pub fn open(database: Arc<Database>) -> Result<Arc<Self>, DiskError> {
         let positions = Positions::read(&database)?;
         let letters = database.dead.iter().count() as u64;
         if positions.waiting_messages() > 0 {
-            tracing::info!("{} rides wait to be stored", positions.waiting_rides());
+            tracing::info!(
+                "{} rides are waiting to be stored",
+                positions.waiting_rides()
+            );
         }
         open_books(&database, positions.waiting_rides())?;
         Ok(Arc::new(Self {
@@ -88,22 +91,22 @@ impl EmbeddedQueue {
         self.positions().waiting_rides()
     }
 
-    /// Messages that were not handed out.
+    /// Messages that are ready for delivery.
     #[must_use]
     pub fn ready_messages(&self) -> u64 {
         self.positions().ready_messages()
     }
 
-    /// Dead letters that are kept and were not handed over to a console.
+    /// Stored dead letters that no console has taken over.
     #[must_use]
     pub fn dead_letters(&self) -> u64 {
         self.letters.load(Ordering::Relaxed)
     }
 
-    /// Waits until there is a message that was not handed out.
+    /// Waits until a message is ready.
     pub(crate) async fn arrived(&self) {
         loop {
-            // Taken before the look, so that a message between the two is not missed.
+            // Registered before the check, so that a message in between is not missed.
             let arrived = self.arrived.notified();
             if self.positions().has_more() {
                 return;
@@ -112,7 +115,7 @@ impl EmbeddedQueue {
         }
     }
 
-    /// Hands out messages, so that at most `prefetch` are not acknowledged.
+    /// Delivers messages, so that at most `prefetch` are unacknowledged.
     pub(crate) fn take(&self, prefetch: usize) -> Result<Vec<Delivery>, DiskError> {
         let taken = self.positions().hand_out(prefetch);
         if taken.is_empty() {
@@ -139,7 +142,7 @@ impl EmbeddedQueue {
         Ok(message.into_delivery(number, returns))
     }
 
-    /// Takes back what was handed out and not acknowledged, and counts that it came back.
+    /// Requeues unacknowledged messages, and counts the redelivery.
     pub(crate) fn give_back(&self) -> Result<(), DiskError> {
         let mut batch = self.database.batch();
         for (number, returns) in self.positions().give_back() {
@@ -150,13 +153,13 @@ impl EmbeddedQueue {
             return Ok(());
         }
         batch.remove(&self.database.queue, keys::HANDED_OUT);
-        self.database.commit("take messages back", batch)
+        self.database.commit("requeue messages", batch)
     }
 
-    /// Adds to `batch` what makes the messages through `last` leave the queue.
+    /// Adds to `batch` the removal of the messages up to `last`.
     ///
     /// # Errors
-    /// When the folder cannot be read.
+    /// If the data directory cannot be read.
     pub(crate) fn remove_through(
         &self,
         last: u64,
@@ -176,27 +179,27 @@ impl EmbeddedQueue {
         books::count(&self.database, keys::LEFT, left, batch)
     }
 
-    /// Forgets the messages through `last`, once they have left.
+    /// Removes the messages up to `last` from memory, after they were removed on disk.
     pub(crate) fn removed_through(&self, last: u64) {
         self.positions().remove_through(last);
     }
 
-    /// Whether so many more letters may be put away.
+    /// Checks that this many more dead letters can be stored.
     ///
     /// # Errors
-    /// When there are as many as may be kept.
+    /// If the limit is reached.
     pub(crate) fn check_room(&self, letters: usize) -> Result<(), DeadLetterError> {
         if self.dead_letters() + letters as u64 > MOST_LETTERS {
             let folder = self.database.folder().display();
             return Err(DeadLetterError::Full(format!(
-                "the store of dead letters in {folder}"
+                "the dead-letter store in {folder}"
             )));
         }
         Ok(())
     }
 
-    /// Adds letters to `batch` and says how many of them are new. A letter is known by its id, so that it stands there
-    /// once, however often it is put away.
+    /// Adds dead letters to `batch` and returns how many are new. They are keyed by id, so storing one again does not
+    /// duplicate it.
     pub(crate) fn add_letters(
         &self,
         letters: &[DeadLetter],
@@ -208,7 +211,7 @@ impl EmbeddedQueue {
             let (key, value) = stored::letter(letter);
             let is_there = dead.contains_key(&key);
             let is_there =
-                is_there.map_err(|error| self.database.failed("look for a dead letter", error))?;
+                is_there.map_err(|error| self.database.failed("find a dead letter", error))?;
             if !is_there {
                 new.insert(key.clone());
             }
@@ -217,7 +220,7 @@ impl EmbeddedQueue {
         Ok(new.len() as u64)
     }
 
-    /// Remembers letters that were put away.
+    /// Counts dead letters that were stored.
     pub(crate) fn has_put_away(&self, letters: u64) {
         if letters > 0 {
             self.letters.fetch_add(letters, Ordering::Relaxed);
@@ -229,17 +232,17 @@ impl EmbeddedQueue {
         self.letters.fetch_sub(letters, Ordering::Relaxed);
     }
 
-    /// To be held from [`Self::add_letters`] until they are written.
+    /// The lock to hold from [`Self::add_letters`] until they are written.
     pub(crate) fn letter_pen(&self) -> MutexGuard<'_, ()> {
         self.letter_pen
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The dead letters: first those that are known by message and line, oldest first.
+    /// The dead letters: first those identified by message and line, oldest first.
     ///
     /// # Errors
-    /// When the folder cannot be read.
+    /// If the data directory cannot be read.
     pub fn letters(&self) -> Result<Vec<DeadLetter>, DiskError> {
         let failed = |error| self.database.failed("list the dead letters", error);
         let values = self.database.dead.iter().map(|entry| entry.value());
@@ -282,7 +285,7 @@ impl EmbeddedQueue {
         Ok(())
     }
 
-    /// Held while messages are appended: they are numbered by what was there before.
+    /// Held while messages are appended: their numbers depend on the previous ones.
     fn appending(&self) -> MutexGuard<'_, ()> {
         self.appending
             .lock()
@@ -301,23 +304,25 @@ impl EmbeddedQueue {
     }
 
     fn positions(&self) -> MutexGuard<'_, Positions> {
-        // Nothing that holds the lock can panic half-way through a change.
+        // A holder of the lock cannot panic in the middle of a change.
         self.positions
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Begins the books of a folder that has messages and none: what waits in it is all that is known of what was accepted.
+/// Creates the reconciliation counters of a directory that has messages but no counters: waiting rides are all that is known
+/// to be accepted.
 fn open_books(database: &Database, waiting_rides: u64) -> Result<(), DiskError> {
     let has_books = database.books.contains_key(keys::ENTERED);
-    let has_books = has_books.map_err(|error| database.failed("read its books", error))?;
+    let has_books =
+        has_books.map_err(|error| database.failed("read its reconciliation counters", error))?;
     if has_books || waiting_rides == 0 {
         return Ok(());
     }
     let mut batch = database.batch();
     books::count(database, keys::ENTERED, waiting_rides, &mut batch)?;
-    database.commit_synced("begin its books", batch)
+    database.commit_synced("create its reconciliation counters", batch)
 }
 
 #[async_trait]
@@ -330,7 +335,7 @@ impl DepthGauge for EmbeddedQueue {
     }
 }
 
-/// Starts a publisher that appends to the queue. It has one lane: one `fdatasync` at a time serves everybody who waits.
+/// Starts a publisher that appends to the queue. It has one channel: one `fdatasync` at a time serves all waiting requests.
 pub fn publish(
     config: &PublisherConfig,
     queue: &Arc<EmbeddedQueue>,
@@ -340,7 +345,7 @@ pub fn publish(
     let publisher = Publisher::new(config, admission);
     for lane in publisher.set_lanes(1) {
         let appending = lane::run(Arc::clone(queue), lane.room, publisher.closing());
-        life.spawn("publisher lane", appending);
+        life.spawn("publisher channel", appending);
     }
     let watching = watch_backlog(Arc::clone(queue), publisher.clone(), life.draining());
     life.spawn("backlog watch", watching);

@@ -1,4 +1,4 @@
-//! The lives of a publisher's lanes: each numbers its messages from 1, and remembers how far they are confirmed.
+//! The epochs of a publisher's channels: each numbers its messages from 1, and records its confirmed high-water mark.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -6,33 +6,33 @@ use crate::clock::epoch_ms;
 use crate::control::heartbeat::LaneConfirmed;
 use crate::message::MessageId;
 
-/// Lives that ended and are still told of.
+/// Maximum ended epochs that are still reported.
 const MOST_ENDED: usize = 64;
 
-/// All lives of a publisher's lanes, oldest first.
+/// All epochs of a publisher's channels, oldest first.
 #[derive(Debug, Default)]
 pub(super) struct Lives(Mutex<Vec<LaneConfirmed>>);
 
 impl Lives {
-    /// How far each is confirmed.
+    /// The confirmed high-water mark of each.
     pub(super) fn confirmed(&self) -> Vec<LaneConfirmed> {
         let lives = self.lock();
-        let told = lives.iter().filter(|life| life.through > 0);
+        let told = lives.iter().filter(|life| life.high_watermark > 0);
         told.copied().collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<LaneConfirmed>> {
-        // Nothing that holds the lock can panic half-way through a change.
+        // A holder of the lock cannot panic in the middle of a change.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn end(&self, ended: MessageId) {
         let mut lives = self.lock();
-        let is_it = |life: &LaneConfirmed| (life.epoch, life.lane) == (ended.epoch, ended.lane);
+        let is_it = |life: &LaneConfirmed| (life.epoch, life.channel) == (ended.epoch, ended.lane);
         for life in lives.iter_mut().filter(|life| is_it(life)) {
             life.ended = true;
         }
-        lives.retain(|life| !life.ended || life.through > 0);
+        lives.retain(|life| !life.ended || life.high_watermark > 0);
         let count = lives.iter().filter(|life| life.ended).count();
         if count > MOST_ENDED
             && let Some(oldest) = lives.iter().position(|life| life.ended)
@@ -42,7 +42,7 @@ impl Lives {
     }
 }
 
-/// One life of a lane. It ends when it is dropped.
+/// One epoch of a publisher channel. It ends when it is dropped.
 #[derive(Debug)]
 pub(super) struct LaneLife {
     lives: Arc<Lives>,
@@ -50,13 +50,13 @@ pub(super) struct LaneLife {
 }
 
 impl LaneLife {
-    /// A life that no other has the epoch of.
+    /// A new, unique epoch.
     pub(super) fn begin(lives: &Arc<Lives>, lane: u16) -> Self {
         let epoch = MessageId::new_epoch(epoch_ms());
         lives.lock().push(LaneConfirmed {
             epoch,
-            lane,
-            through: 0,
+            channel: lane,
+            high_watermark: 0,
             rides: 0,
             ended: false,
         });
@@ -76,16 +76,16 @@ impl LaneLife {
         self.last
     }
 
-    /// The next message in the order of their numbers is confirmed, with so many rides. One that is not confirmed is the last
-    /// one of which anything is known: after it nothing may be confirmed any more.
+    /// Records the confirm of the next message in order, with this number of rides. After a message that is not confirmed,
+    /// nothing may be confirmed any more.
     pub(super) fn confirm(&self, rides: usize) {
         let mut lives = self.lives.lock();
-        // The latest are the last ones.
+        // The latest epochs are last.
         let life = lives
             .iter_mut()
-            .rfind(|life| (life.epoch, life.lane) == (self.last.epoch, self.last.lane));
+            .rfind(|life| (life.epoch, life.channel) == (self.last.epoch, self.last.lane));
         if let Some(life) = life {
-            life.through += 1;
+            life.high_watermark += 1;
             life.rides += rides as u64;
         }
     }
@@ -111,8 +111,8 @@ mod tests {
         first.confirm(7);
         let told = |ended| LaneConfirmed {
             epoch: first.last.epoch,
-            lane: 3,
-            through: 1,
+            channel: 3,
+            high_watermark: 1,
             rides: 7,
             ended,
         };
@@ -136,7 +136,7 @@ mod tests {
         }
         let told = lives.confirmed();
         assert_eq!(told.len(), 1 + MOST_ENDED);
-        assert_eq!((told[0].lane, told[0].ended), (0, false));
+        assert_eq!((told[0].channel, told[0].ended), (0, false));
         assert_eq!((told[1].rides, told[64].rides), (37, 100));
         assert_eq!(lives.lock().len(), told.len());
     }

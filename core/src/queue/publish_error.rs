@@ -5,22 +5,22 @@ use std::time::Duration;
 
 use super::admission::Shed;
 
-/// Why a ride was not accepted. It may be stored all the same, where a confirm was lost; sending it again is safe.
+/// Why a ride was not accepted. It may still be stored if only the confirm was lost; sending it again is safe.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PublishError {
     /// Load is shed.
     #[error("{}", .0.message())]
     Shed(Shed),
-    /// As many rides wait for their confirm as may.
-    #[error("too many rides are waiting until the queue has them safe")]
+    /// The limit of rides in flight is reached.
+    #[error("too many rides are waiting for a confirm of the queue")]
     TooManyInFlight,
-    /// The queue did not take the message, or could not be asked.
+    /// The queue rejected the message, or could not be reached.
     #[error("{0}")]
     Unavailable(Arc<str>),
 }
 
 impl PublishError {
-    /// After how long it is worth trying again.
+    /// When a retry makes sense.
     #[must_use]
     pub fn retry_after(&self) -> Duration {
         match self {

@@ -1,4 +1,4 @@
-//! Accepts rides for the queue. A ride is accepted when the queue has the message that it is in safe.
+//! Accepts rides for the queue. A ride is accepted when the queue has confirmed its message.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -10,30 +10,31 @@ use super::admission::Admission;
 use super::backlog::Backlog;
 use super::publish_error::PublishError;
 use super::waiting_room::{Shared, WaitingRoom};
+use crate::clock::epoch_ms;
 use crate::control::ApiSettings;
 use crate::control::heartbeat::LaneConfirmed;
 use crate::message::MessageBody;
 use crate::ride::Ride;
 
-/// How a publisher works.
+/// Settings of a publisher.
 #[derive(Debug, Clone)]
 pub struct PublisherConfig {
-    /// Lanes, each one AMQP channel. The embedded queue has one, whatever is said here.
+    /// Publisher channels, each with one AMQP channel. The embedded queue always has one.
     pub lanes: u16,
-    /// Most rides in one message.
+    /// Maximum rides in one message.
     pub message_rides: usize,
-    /// Most rides that wait for their confirm at once; more are refused.
+    /// Maximum rides in flight; further rides are rejected.
     pub max_in_flight: usize,
-    /// Rides in the queue above which new ones are refused.
+    /// Rides in the queue above which new ones are rejected.
     pub high_water_rides: u64,
 }
 
-/// The way into the queue. Clones share its lanes.
+/// Publishes rides to the queue. Clones share its channels.
 #[derive(Debug, Clone)]
 pub struct Publisher {
     shared: Arc<Shared>,
     lanes: Arc<RwLock<Vec<Lane>>>,
-    /// How many lanes there shall be.
+    /// The desired number of channels.
     wanted_lanes: watch::Sender<usize>,
     next_lane: Arc<AtomicUsize>,
     admission: Arc<Admission>,
@@ -42,19 +43,19 @@ pub struct Publisher {
     closing: CancellationToken,
 }
 
-/// What sends the rides of one room.
+/// A publisher channel: sends the rides of one buffer.
 #[derive(Debug, Clone)]
 pub(super) struct Lane {
-    /// Its number within the process, from 0. It is given again once the lane takes no more rides.
+    /// Its number within the process, from 0. It is reused when the channel accepts no more rides.
     pub(super) number: u16,
-    /// Where its rides wait.
+    /// The buffer of its rides.
     pub(super) room: Arc<WaitingRoom>,
-    /// Ready when no more rides will come.
+    /// Cancelled when no more rides will come.
     pub(super) closing: CancellationToken,
 }
 
 impl Publisher {
-    /// A publisher without lanes.
+    /// A publisher without channels.
     pub(super) fn new(config: &PublisherConfig, admission: Arc<Admission>) -> Self {
         let backlog = Backlog::new(config.high_water_rides, Arc::clone(&admission));
         Self {
@@ -69,19 +70,19 @@ impl Publisher {
         }
     }
 
-    /// How many lanes there shall be, where the queue allows more than one.
+    /// The desired number of channels, if the queue supports more than one.
     pub(super) fn wanted_lanes(&self) -> watch::Receiver<usize> {
         self.wanted_lanes.subscribe()
     }
 
-    /// Makes it `count` lanes, and returns the new ones: their rooms are closed until what sends from them opens them. A lane
-    /// that is too many takes no more rides from now on, and is asked to send what it has and end.
+    /// Sets the number of channels to `count`, and returns the new ones: their buffers are closed until their task opens
+    /// them. Surplus channels accept no more rides, and are closed after they have sent theirs.
     pub(super) fn set_lanes(&self, count: usize) -> Vec<Lane> {
         let mut lanes = self.lanes.write().unwrap_or_else(PoisonError::into_inner);
         if lanes.len() > count {
-            // Of those that take no rides now anyway, fewer are missed.
+            // Closed channels are removed first.
             lanes.sort_by_key(|lane| lane.room.check_open().is_err());
-            // Rides are put into a room under the lock: none comes to one that has left.
+            // Rides are added to a buffer under the lock: none is added to a removed one.
             lanes.drain(count..).for_each(|lane| lane.closing.cancel());
         }
         let is_free = |number: &u16| lanes.iter().all(|lane| lane.number != *number);
@@ -96,10 +97,10 @@ impl Publisher {
         new
     }
 
-    /// Works by other settings from now on. No ride is refused because of it, but for those above a lower `max_in_flight`.
+    /// Applies other settings. No ride is rejected because of it, except those above a lower `max_in_flight`.
     pub fn change(&self, settings: ApiSettings) {
         let ApiSettings {
-            lanes,
+            channels: lanes,
             message_rides,
             max_in_flight,
         } = settings;
@@ -117,31 +118,31 @@ impl Publisher {
         self.wanted_lanes.send_replace((lanes as usize).max(1));
     }
 
-    /// How it works now. The embedded queue has one lane, whatever is said here.
+    /// The current settings. The embedded queue always has one channel.
     #[must_use]
     pub fn settings(&self) -> ApiSettings {
         let number = |setting: usize| u32::try_from(setting).unwrap_or(u32::MAX);
         ApiSettings {
-            lanes: number(*self.wanted_lanes.borrow()),
+            channels: number(*self.wanted_lanes.borrow()),
             message_rides: number(self.message_rides()),
             max_in_flight: number(self.max_in_flight()),
         }
     }
 
-    /// Lanes that take rides.
+    /// Channels that accept rides.
     #[must_use]
     pub fn lanes(&self) -> usize {
         let lanes = self.lanes.read().unwrap_or_else(PoisonError::into_inner);
         lanes.len()
     }
 
-    /// Rides that wait for their confirm.
+    /// Rides in flight.
     #[must_use]
     pub fn in_flight(&self) -> usize {
         self.shared.in_flight.load(Ordering::Relaxed)
     }
 
-    /// The mean rides of the messages of late, of all lanes that sent any; `None` while nothing is known.
+    /// The mean rides of recent messages, over all channels that sent any; `None` while unknown.
     pub(super) fn mean_rides(&self) -> Option<f64> {
         let lanes = self.lanes.read().unwrap_or_else(PoisonError::into_inner);
         let means: Vec<f64> = lanes
@@ -151,18 +152,18 @@ impl Publisher {
         (!means.is_empty()).then(|| means.iter().sum::<f64>() / means.len() as f64)
     }
 
-    /// Ready when no more rides will come.
+    /// Cancelled when no more rides will come.
     pub(super) fn closing(&self) -> CancellationToken {
         self.closing.clone()
     }
 
-    /// Why rides are refused now, if they are.
+    /// Why rides are rejected now, if they are.
     #[must_use]
     pub fn admission(&self) -> &Admission {
         &self.admission
     }
 
-    /// How many rides wait.
+    /// The backlog.
     #[must_use]
     pub fn backlog(&self) -> &Backlog {
         &self.backlog
@@ -174,40 +175,49 @@ impl Publisher {
         self.shared.accepted.load(Ordering::Relaxed)
     }
 
-    /// How far each life of each lane is confirmed: the lives that go on and the last 64 that ended, oldest first. One of
-    /// which no message was confirmed is left out.
+    /// Whether rides may still be in flight to the store: the queue holds some, or this publisher accepted one within the
+    /// last second, which is longer than the polling interval of the queue depth.
+    #[must_use]
+    pub fn may_be_storing(&self) -> bool {
+        let last_accepted_at_ms = self.shared.last_accepted_at_ms.load(Ordering::Relaxed);
+        self.backlog.rides().is_some_and(|rides| rides > 0.0)
+            || epoch_ms().saturating_sub(last_accepted_at_ms) < 1_000
+    }
+
+    /// Confirmed high-water mark of each epoch of each channel: current epochs and the last 64 that ended, oldest first.
+    /// Epochs without a confirmed message are left out.
     #[must_use]
     pub fn confirmed(&self) -> Vec<LaneConfirmed> {
         self.shared.lives.confirmed()
     }
 
-    /// Most rides that wait for their confirm at once.
+    /// Maximum rides in flight.
     #[must_use]
     pub fn max_in_flight(&self) -> usize {
         self.max_in_flight.load(Ordering::Relaxed)
     }
 
-    /// Sends one ride together with those that arrive meanwhile, and waits until the queue has it safe.
+    /// Sends one ride together with those that arrive meanwhile, and waits for the queue's confirm.
     ///
     /// # Errors
-    /// When it was refused, or nothing is known of its fate.
+    /// If it was rejected, or its state is unknown.
     pub async fn publish(&self, ride: &Ride) -> Result<(), PublishError> {
         self.admit(1)?;
         let outcome = self.in_a_room(|room| room.add(ride));
         outcome.wait().await
     }
 
-    /// Sends rides as one message of their own.
+    /// Sends rides as one separate message.
     ///
     /// # Errors
-    /// When they were refused, or nothing is known of their fate.
+    /// If they were rejected, or their state is unknown.
     pub async fn publish_message(&self, body: MessageBody) -> Result<(), PublishError> {
         self.admit(body.rides())?;
         let outcome = self.in_a_room(|room| room.add_message(body));
         outcome.wait().await
     }
 
-    /// Most rides that a message of [`Self::publish_message`] should hold.
+    /// Maximum rides of a message for [`Self::publish_message`].
     #[must_use]
     pub fn message_rides(&self) -> usize {
         self.shared.message_rides()
@@ -216,7 +226,7 @@ impl Publisher {
     /// Whether a ride would be sent now.
     ///
     /// # Errors
-    /// Says why not.
+    /// The reason why not.
     pub fn check_open(&self) -> Result<(), PublishError> {
         if let Some(reason) = self.admission.shedding() {
             return Err(PublishError::Shed(reason));
@@ -224,7 +234,7 @@ impl Publisher {
         self.in_a_room(WaitingRoom::check_open)
     }
 
-    /// Sends what was accepted and ends the lanes. Call it when no more rides will come.
+    /// Sends pending rides and closes the channels. Call it when no more rides will come.
     pub fn close(&self) {
         self.closing.cancel();
     }
@@ -239,9 +249,9 @@ impl Publisher {
         Ok(())
     }
 
-    /// Does something with the next lane's room in turn that is open, or with any when none is.
+    /// Calls `act` with the buffer of the next open channel (round robin), or of any if none is open.
     fn in_a_room<T>(&self, act: impl FnOnce(&WaitingRoom) -> T) -> T {
-        // Held while it acts: a lane that leaves must have every ride that it will get.
+        // Held during the call: a channel that is removed must not receive rides afterwards.
         let lanes = self.lanes.read().unwrap_or_else(PoisonError::into_inner);
         if let [only] = &lanes[..] {
             return act(&only.room);

@@ -1,21 +1,21 @@
 //! The queue on RabbitMQ: one quorum queue of rides and one of dead letters for each stack.
 //!
-//! - [`broker`]: one connection, whose loss is noticed and never papered over.
+//! - [`broker`]: one connection, whose loss is detected and always reported.
 //! - [`topology`]: the queues and their arguments.
-//! - [`publish`]: starts a publisher; its `lane`s send messages and wait for their confirms, `backlog` watches how much is
-//!   waiting.
-//! - [`consumer`]: messages in the order of their tags, acknowledged by prefix.
-//! - `depth`: how much waits. [`probe`]: how the broker is.
-//! - [`dead_letters`]: where a line goes that cannot be applied. [`office`]: takes such lines out again, and sends them again.
+//! - [`publish`]: starts a publisher; its `lane`s send messages and wait for their confirms, `backlog` polls the backlog.
+//! - [`consumer`]: messages in the order of their tags, acknowledged by prefix; `deliveries`: the channel they arrive on.
+//! - `depth`: queue depth. [`probe`]: diagnosis of the broker.
+//! - [`dead_letters`]: publishes lines that cannot be applied. [`office`]: reads them, and republishes them.
 //!
-//! lapin's automatic recovery stays off: a lost connection ends channel, buffer and batch alike, because a tag of the
-//! old channel must never acknowledge a message of the new one.
+//! lapin's automatic recovery stays off: a lost connection ends channel, buffer and batch, because a tag of the old channel
+//! must never acknowledge a message of the new one.
 
 mod backlog;
 pub mod broker;
 mod confirmed;
 pub mod consumer;
 pub mod dead_letters;
+mod deliveries;
 mod depth;
 mod lane;
 pub mod office;
@@ -38,10 +38,10 @@ use tokio::sync::watch;
 
 /// Declares the queues and starts a publisher that sends to them.
 ///
-/// A broker that is merely absent is waited for by the lanes; until it is there every ride is refused.
+/// If the broker is only unreachable, the channels wait for it; until it is available every ride is rejected.
 ///
 /// # Errors
-/// When RabbitMQ refuses us or has the queues with other arguments: waiting would not help.
+/// If RabbitMQ denies access or has the queues with other arguments: waiting would not help.
 pub async fn publish(
     config: &PublisherConfig,
     broker: Arc<Broker>,
@@ -53,7 +53,7 @@ pub async fn publish(
         if error.is_permanent() {
             return Err(error);
         }
-        tracing::warn!("{}; trying again", chain(&error));
+        tracing::warn!("{}; retrying", chain(&error));
     }
     let publisher = Publisher::new(config, admission);
     let lanes = Lanes {
@@ -64,9 +64,9 @@ pub async fn publish(
     };
     let mut wanted = publisher.wanted_lanes();
     lanes.set(*wanted.borrow_and_update());
-    life.spawn("publisher lanes", lanes.keep(wanted));
+    life.spawn("publisher channels", lanes.keep(wanted));
     let watching = backlog::watch(
-        // A connection of its own: RabbitMQ does not listen to one that it has blocked.
+        // A separate connection: RabbitMQ does not read from a blocked one.
         broker.another("backlog"),
         broker,
         stack.ride_queue(),
@@ -77,7 +77,7 @@ pub async fn publish(
     Ok(publisher)
 }
 
-/// What starts lanes.
+/// Starts and stops publisher channels.
 struct Lanes {
     publisher: Publisher,
     broker: Arc<Broker>,
@@ -86,10 +86,10 @@ struct Lanes {
 }
 
 impl Lanes {
-    /// Keeps as many lanes as are wanted, until the process drains.
+    /// Keeps the configured number of channels running, until the process drains.
     async fn keep(self, mut wanted: watch::Receiver<usize>) -> Result<(), TaskError> {
         let draining = self.life.draining();
-        // The sender lives as long as this publisher.
+        // The sender exists as long as this publisher.
         while let Some(Ok(())) = draining.run_until_cancelled(wanted.changed()).await {
             self.set(*wanted.borrow_and_update());
         }
@@ -106,7 +106,8 @@ impl Lanes {
                 stack: self.stack.clone(),
                 closing: lane.closing,
             };
-            self.life.spawn_until(closing, "publisher lane", lane.run());
+            self.life
+                .spawn_until(closing, "publisher channel", lane.run());
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Where rides wait for the message that they leave in.
+//! Buffer in which rides collect until they are sent as a message.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -12,28 +12,30 @@ use crate::clock::epoch_ms;
 use crate::message::MessageBody;
 use crate::ride::Ride;
 
-/// Messages that may wait for their confirm at once. With one alone the broker idles while we work; more make smaller
-/// messages, which cost it more.
+/// Maximum messages in flight. With only one, the broker idles while this process works; more make smaller messages, which
+/// cost it more.
 const MESSAGES_IN_FLIGHT: usize = 2;
-/// The second message leaves when it is at least this part of a full one. Until then it gathers: a message costs the
-/// broker as much as dozens of rides in it do, so that nearly empty ones are dear.
+/// The second message is sent when it has at least this fraction of a full one. A message costs the broker as much as dozens
+/// of rides in it, so nearly empty ones are expensive.
 const WORTH_SENDING: usize = 4;
 /// Weight of one more message in the mean size of messages.
 const WEIGHT: f64 = 1.0 / 64.0;
-/// What a client learns when nothing is known of its ride's fate.
+/// Error text for a ride whose state is unknown.
 const UNCONFIRMED: &str =
-    "the queue did not confirm the ride: it may be stored or not, and sending it again is safe";
+    "the queue did not confirm the ride: it may or may not be stored; sending it again is safe";
 
-/// What the rooms of a publisher share.
+/// State shared by the buffers of a publisher.
 #[derive(Debug)]
 pub(super) struct Shared {
-    /// Most rides in one message.
+    /// Maximum rides in one message.
     pub(super) message_rides: AtomicUsize,
     /// Rides without an answer.
     pub(super) in_flight: AtomicUsize,
     /// Rides that were confirmed.
     pub(super) accepted: AtomicU64,
-    /// How far each life of each lane is confirmed.
+    /// Time of the last confirm, in milliseconds since 1970; 0 before the first.
+    pub(super) last_accepted_at_ms: AtomicU64,
+    /// Confirmed high-water mark of each epoch of each channel.
     pub(super) lives: Arc<Lives>,
 }
 
@@ -43,36 +45,37 @@ impl Shared {
             message_rides: AtomicUsize::new(message_rides.max(1)),
             in_flight: AtomicUsize::new(0),
             accepted: AtomicU64::new(0),
+            last_accepted_at_ms: AtomicU64::new(0),
             lives: Arc::default(),
         }
     }
 
-    /// Most rides in one message.
+    /// Maximum rides in one message.
     pub(super) fn message_rides(&self) -> usize {
         self.message_rides.load(Ordering::Relaxed)
     }
 
-    /// Rides from which on a message leaves although another is in flight.
+    /// Rides at which a message is sent even if another is in flight.
     fn worth_sending(&self) -> usize {
         self.message_rides().div_ceil(WORTH_SENDING)
     }
 }
 
-/// The rides of one lane that are not on their way yet.
+/// Rides of one channel that are not sent yet.
 #[derive(Debug)]
 pub(super) struct WaitingRoom {
     shared: Arc<Shared>,
     waiting: Mutex<Waiting>,
     arrived: Notify,
     messages_sent: AtomicU64,
-    /// The bits of an `f64`: the mean rides of the messages of late, 0 before the first.
+    /// The bits of an `f64`: the mean rides of recent messages, 0 before the first.
     mean_rides: AtomicU64,
 }
 
 #[derive(Debug)]
 struct Waiting {
     messages: VecDeque<Pending>,
-    /// Why nothing is taken, while the lane has no channel.
+    /// Why rides are rejected, while there is no AMQP channel.
     closed: Option<Arc<str>>,
 }
 
@@ -87,7 +90,7 @@ pub(super) struct Pending {
     shared: Arc<Shared>,
 }
 
-/// The answer that all rides of one message wait for.
+/// The publish result that all rides of one message wait for.
 #[derive(Debug, Default)]
 pub(super) struct Outcome {
     answer: OnceLock<Result<(), PublishError>>,
@@ -101,17 +104,17 @@ impl Outcome {
         Arc::new(outcome)
     }
 
-    /// Gives the answer; the first one stands.
+    /// Sets the result; only the first call has an effect.
     fn settle(&self, answer: Result<(), PublishError>) {
         if self.answer.set(answer).is_ok() {
             self.answered.notify_waiters();
         }
     }
 
-    /// Waits for the answer.
+    /// Waits for the result.
     pub(super) async fn wait(&self) -> Result<(), PublishError> {
         loop {
-            // Taken before the look, so that an answer between the two is not missed.
+            // Registered before the check, so that a result in between is not missed.
             let answered = self.answered.notified();
             if let Some(answer) = self.answer.get() {
                 return answer.clone();
@@ -122,7 +125,7 @@ impl Outcome {
 }
 
 impl Pending {
-    /// The rides are not accepted.
+    /// Reports that the rides were not accepted.
     pub(super) fn refuse(self, why: &Arc<str>) {
         let refusal = PublishError::Unavailable(Arc::clone(why));
         self.outcome.settle(Err(refusal));
@@ -130,7 +133,7 @@ impl Pending {
 }
 
 impl Drop for Pending {
-    /// Whatever happens to a message, nobody waits for it in vain.
+    /// The waiters of a message always get a result, even if it is dropped.
     fn drop(&mut self) {
         let rides = self.body.rides();
         self.shared.in_flight.fetch_sub(rides, Ordering::Relaxed);
@@ -140,7 +143,7 @@ impl Drop for Pending {
 }
 
 impl WaitingRoom {
-    /// An empty room, closed until its lane opens it.
+    /// An empty buffer, closed until its channel opens it.
     pub(super) fn new(shared: Arc<Shared>) -> Self {
         let closed = Some("the server is still connecting to its queue".into());
         Self {
@@ -155,12 +158,12 @@ impl WaitingRoom {
         }
     }
 
-    /// Where the lane writes how far it is confirmed.
+    /// The epochs in which the channel records its confirms.
     pub(super) fn lives(&self) -> &Arc<Lives> {
         &self.shared.lives
     }
 
-    /// Puts a ride into the message that leaves next.
+    /// Adds a ride to the next message.
     pub(super) fn add(&self, ride: &Ride) -> Arc<Outcome> {
         let mut waiting = self.waiting();
         if let Some(why) = &waiting.closed {
@@ -182,7 +185,7 @@ impl WaitingRoom {
         self.enqueue(&mut waiting, body, true)
     }
 
-    /// Queues a message of its own.
+    /// Queues a separate message.
     pub(super) fn add_message(&self, body: MessageBody) -> Arc<Outcome> {
         let mut waiting = self.waiting();
         if let Some(why) = &waiting.closed {
@@ -193,7 +196,7 @@ impl WaitingRoom {
         self.enqueue(&mut waiting, body, false)
     }
 
-    /// Looks again whether there is a message to send: what a full one is has changed.
+    /// Checks again whether there is a message to send, after the size of a full message changed.
     pub(super) fn look(&self) {
         self.arrived.notify_one();
     }
@@ -203,7 +206,7 @@ impl WaitingRoom {
         self.arrived.notified().await;
     }
 
-    /// The message to send now, when so many are in flight.
+    /// The message to send now, with this many in flight.
     pub(super) fn next_message(&self, in_flight: usize) -> Option<Pending> {
         let mut waiting = self.waiting();
         let is_worth_sending =
@@ -216,12 +219,12 @@ impl WaitingRoom {
         }
     }
 
-    /// Lets rides in.
+    /// Opens the buffer.
     pub(super) fn open(&self) {
         self.waiting().closed = None;
     }
 
-    /// Refuses what waits and what comes, until the room opens again.
+    /// Rejects waiting and new rides, until the buffer is opened again.
     pub(super) fn close(&self, why: &Arc<str>) {
         let refused = {
             let mut waiting = self.waiting();
@@ -233,7 +236,7 @@ impl WaitingRoom {
         }
     }
 
-    /// Whether a ride would be taken now.
+    /// Whether a ride would be accepted now.
     pub(super) fn check_open(&self) -> Result<(), PublishError> {
         match &self.waiting().closed {
             Some(why) => Err(PublishError::Unavailable(Arc::clone(why))),
@@ -241,7 +244,7 @@ impl WaitingRoom {
         }
     }
 
-    /// Tells everybody who waits for it that the queue has this message safe.
+    /// Reports to all waiters that the queue has confirmed this message.
     pub(super) fn confirm(&self, message: Pending) {
         let rides = message.body.rides();
         self.count_sent(rides);
@@ -254,7 +257,10 @@ impl WaitingRoom {
         self.shared
             .accepted
             .fetch_add(rides as u64, Ordering::Relaxed);
-        // Only the lane's own task counts.
+        self.shared
+            .last_accepted_at_ms
+            .store(epoch_ms(), Ordering::Relaxed);
+        // Only the channel's own task increments it.
         let first = self.messages_sent.fetch_add(1, Ordering::Relaxed) == 0;
         let rides = rides as f64;
         let mean = f64::from_bits(self.mean_rides.load(Ordering::Relaxed));
@@ -271,7 +277,7 @@ impl WaitingRoom {
         self.messages_sent.load(Ordering::Relaxed)
     }
 
-    /// The mean rides of the messages of late; `None` before the first.
+    /// The mean rides of recent messages; `None` before the first.
     pub(super) fn mean_rides(&self) -> Option<f64> {
         let mean = f64::from_bits(self.mean_rides.load(Ordering::Relaxed));
         (mean > 0.0).then_some(mean)
@@ -291,7 +297,7 @@ impl WaitingRoom {
     }
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
-        // Nothing that holds the lock can panic half-way through a change.
+        // A holder of the lock cannot panic in the middle of a change.
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

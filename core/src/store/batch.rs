@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::ride::{ResortDay, Ride};
 
-/// Most skiers in one call: what the script may hand to one Redis command at once.
+/// Maximum skiers in one call: the script passes them to one Redis command.
 pub const MAX_SKIERS_PER_CALL: usize = 1000;
 
 /// Rides in the order in which they are stored.
@@ -58,7 +58,7 @@ impl Batch {
         })
     }
 
-    /// How many calls store it.
+    /// Number of calls to store it.
     #[must_use]
     pub fn call_count(&self) -> usize {
         self.calls.len()

@@ -34,7 +34,7 @@ pub fn hour_of(minute: Minute) -> usize {
 pub struct DayCounters {
     /// Distinct rides.
     pub rides: u32,
-    /// Rides that came again: sent twice, or delivered twice.
+    /// Duplicate rides: sent twice, or delivered twice.
     pub duplicates: u32,
     /// Rides in each hour of the day.
     pub hours: [u32; HOURS],
@@ -60,7 +60,7 @@ impl DayCounters {
     }
 }
 
-/// A day's counters on their way to being written.
+/// A day's counters to be written.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CounterBytes(Vec<u8>);
 
@@ -71,14 +71,14 @@ impl From<&[u8]> for CounterBytes {
 }
 
 impl CounterBytes {
-    /// Counts a ride that was not there before.
+    /// Counts a new ride.
     pub fn count_ride(&mut self, ride: Boarding) {
         self.add(RIDES, 1);
         self.add(FIRST_HOUR + hour_of(ride.minute), 1);
         self.add(lift_position(ride.lift), 1);
     }
 
-    /// Counts rides that came again.
+    /// Counts duplicate rides.
     pub fn count_duplicates(&mut self, rides: u32) {
         if rides > 0 {
             self.add(DUPLICATES, rides);
@@ -91,7 +91,7 @@ impl CounterBytes {
         &self.0
     }
 
-    /// A counter stops at its end instead of beginning anew.
+    /// A counter saturates instead of wrapping.
     fn add(&mut self, position: usize, by: u32) {
         let start = position * COUNTER_BYTES;
         let end = start + COUNTER_BYTES;

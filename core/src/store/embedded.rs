@@ -1,8 +1,9 @@
-//! The store in a data folder: the same ledger, counters and indexes as in Redis, as tables of one database.
+//! The store in a data directory: the same ledger, counters and indexes as in Redis, as tables of one database.
 //!
-//! - `ledger`: what a batch changes, as one atomic write. `books`: what is counted of it. [`reader`]: answers questions.
+//! - `ledger`: the changes of a batch, as one atomic write. `books`: reconciliation. [`reader`]: queries.
 //!
-//! The ledger is the data here too; but counters and indexes change with it in one write, so that no crash parts them.
+//! The ledger is the data here as well; but counters and indexes change with it in one write, so a crash cannot make them
+//! differ.
 
 pub(crate) mod books;
 pub(crate) mod ledger;

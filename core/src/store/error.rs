@@ -1,79 +1,77 @@
-//! What goes wrong with a store.
+//! Errors of a store.
 
 use super::redis::FORMAT;
 use super::redis::durability::{self, Weakness};
 use crate::embedded::DiskError;
 
-/// What went wrong with the store, and with what.
+/// An error of the store.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The URL has a part that Redis does not know.
-    #[error("the Redis URL cannot be used")]
+    /// The URL has a part that is unknown to Redis.
+    #[error("invalid Redis URL")]
     Url(#[source] redis::RedisError),
     /// No connection.
     #[error("cannot reach Redis at {url}")]
     Connect {
-        /// Where, without the password.
+        /// The URL, without the password.
         url: String,
         /// Why.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// Redis does not want us.
-    #[error("Redis at {url} refused user or password; check --redis-url")]
+    /// Redis denied access.
+    #[error("Redis at {url} denied access: wrong user or password; check --redis-url")]
     Refused {
-        /// Where, without the password.
+        /// The URL, without the password.
         url: String,
-        /// Redis' own words.
+        /// The error of Redis.
         source: redis::RedisError,
     },
     /// A call failed.
     #[error("Redis did not {doing}")]
     Call {
-        /// What was asked, as a verb: "store a batch".
+        /// The failed operation, as a verb phrase: "store a batch".
         doing: &'static str,
         /// Why.
         source: redis::RedisError,
     },
-    /// Redis would forget rides that it acknowledged.
+    /// Redis would lose acknowledged rides.
     #[error(
-        "Redis at {url} would lose acknowledged rides: {}. Set this right (in redis.conf, or by CONFIG SET), \
-         or accept the loss with --accept-loss-window",
+        "Redis at {url} would lose acknowledged rides: {}. Fix these settings (in redis.conf, or with CONFIG SET), or accept the loss with --accept-loss-window",
         durability::list(.weaknesses)
     )]
     NotDurable {
-        /// Where, without the password.
+        /// The URL, without the password.
         url: String,
-        /// What would have to change.
+        /// The settings that must be changed.
         weaknesses: Vec<Weakness>,
     },
     /// The data was written by a newer version of Skilift.
     #[error(
-        "the data in Redis has format {found}, which is newer than this version's {FORMAT}; \
-         run a version that knows it, or use another --stack"
+        "the data in Redis has format {found}, which is newer than this version's {FORMAT}; run a newer version, or use another --stack"
     )]
     NewerFormat {
-        /// What the store says.
+        /// The format of the store.
         found: String,
     },
-    /// The script's answer does not speak of every ride: nothing may be acknowledged on its word.
-    #[error("Redis' answer does not account for every ride of {key}")]
+    /// The script's response does not account for every ride: nothing may be acknowledged.
+    #[error("Redis' response does not account for every ride of {key}")]
     Unaccounted {
         /// The resort day.
         key: String,
     },
-    /// The data folder failed.
+    /// The data directory failed.
     #[error(transparent)]
     Disk(#[from] DiskError),
-    /// Marks in the books that no worker of ours wrote.
-    #[error("the field {field} of the key {key} holds something that Skilift did not write")]
+    /// Unexpected data in the settled ranges.
+    #[error("the field {field} of the key {key} contains data that Skilift did not write")]
     CorruptBooks {
         /// The key.
         key: String,
         /// The field.
         field: String,
     },
-    /// Bytes in the ledger that no worker of ours wrote.
-    #[error("the key {key} holds something that Skilift did not write")]
+    /// Unexpected data in the ledger.
+    #[error("the key {key} contains data that Skilift did not write")]
     Corrupt {
         /// The key.
         key: String,
@@ -83,7 +81,7 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Whether trying again is useless until somebody changes something.
+    /// Whether a retry is useless until an operator changes something.
     #[must_use]
     pub fn is_permanent(&self) -> bool {
         matches!(
@@ -96,16 +94,16 @@ impl StoreError {
         )
     }
 
-    /// What the store is called in messages.
+    /// Name of the store in messages.
     #[must_use]
     pub fn store(&self) -> &'static str {
         match self {
-            Self::Disk(_) => "the data folder",
+            Self::Disk(_) => "the data directory",
             _ => "Redis",
         }
     }
 
-    /// Whether the process must end, because nothing that it wrote lately is certain to be on disk.
+    /// Whether the process must end, because its recent writes may not be on disk.
     #[must_use]
     pub fn is_fatal(&self) -> bool {
         matches!(self, Self::Disk(_))

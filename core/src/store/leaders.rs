@@ -1,4 +1,4 @@
-//! The leaders of a day: found by a scan of its ledger, kept for seconds, one scan at a time.
+//! The ranking of a day: computed by a scan of its ledger, cached for seconds, one scan at a time.
 
 use std::cmp::Reverse;
 use std::sync::Arc;
@@ -12,23 +12,23 @@ use crate::catalogue::Catalogue;
 use crate::packed::Boarding;
 use crate::ride::{ResortDay, SkierId};
 
-/// Most leaders that are kept of a day.
+/// Maximum skiers in a cached ranking.
 pub const MOST: usize = 100;
-/// How long an answer is kept.
+/// How long a ranking is cached.
 pub const KEPT: Duration = Duration::from_secs(5);
-/// Days that are kept at once.
+/// Maximum cached days.
 const DAYS: u64 = 256;
-/// How long a request waits for the scans before its own.
+/// How long a request waits for earlier scans.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// One skier among the leaders.
+/// One skier of the ranking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Leader {
     /// The skier.
     pub skier: SkierId,
-    /// His vertical that day, in metres.
+    /// The vertical of that day, in metres.
     pub vertical_m: u64,
-    /// His rides.
+    /// The number of rides.
     pub rides: usize,
 }
 
@@ -39,29 +39,29 @@ impl Leader {
     }
 }
 
-/// The leaders of days that were asked for lately.
+/// Cached rankings of recently queried days.
 pub struct Leaders {
     kept: Cache<ResortDay, Arc<[Leader]>>,
-    /// A scan costs the store as much as thousands of short questions: one at a time.
+    /// A scan costs the store as much as thousands of short queries: one at a time.
     turn: Semaphore,
 }
 
-/// Why leaders cannot be told.
+/// Why a ranking is not available.
 #[derive(Debug, thiserror::Error)]
 pub enum LeadersError {
-    /// Too many scans wait.
-    #[error("too many days are being searched for their leaders")]
+    /// Too many scans are waiting.
+    #[error("too many rankings are being computed")]
     Busy,
-    /// The scan failed, for everybody who waited for it.
+    /// The scan failed, for all waiting requests.
     #[error(transparent)]
     Store(Arc<StoreError>),
 }
 
-/// Why there is no answer.
+/// Why there is no ranking.
 enum NoAnswer {
-    /// The day has no rides. It is not kept, so that the first ride shows at once.
+    /// The day has no rides. This is not cached, so that the first ride is visible at once.
     NoRides,
-    /// Too many scans wait.
+    /// Too many scans are waiting.
     Busy,
     /// The scan failed.
     Store(Arc<StoreError>),
@@ -80,10 +80,10 @@ impl Default for Leaders {
 }
 
 impl Leaders {
-    /// At most [`MOST`] leaders of a day by vertical, then by rides, then by number; none when it has no rides.
+    /// At most [`MOST`] skiers of a day by vertical, then by rides, then by number; empty if it has no rides.
     ///
     /// # Errors
-    /// When the store fails, or too many days are asked for at once.
+    /// If the store fails, or too many rankings are requested at once.
     pub async fn of(
         &self,
         reader: &dyn Reader,
@@ -127,7 +127,7 @@ impl Leaders {
     }
 }
 
-/// The best so far, in order. A scan may bring a skier twice, the second time with more rides: the last word stands.
+/// The best so far, in order. A scan may return a skier twice, the second time with more rides: the last value wins.
 #[derive(Default)]
 struct Top(Vec<Leader>);
 

@@ -1,4 +1,4 @@
-//! How questions are asked of a store.
+//! Queries of a store.
 
 use async_trait::async_trait;
 
@@ -8,36 +8,36 @@ use crate::books::Books;
 use crate::control::heartbeat::LaneConfirmed;
 use crate::packed::Boarding;
 use crate::queue::Shed;
-use crate::ride::{LiftId, ResortDay, ResortId, Season, SkierId};
+use crate::ride::{Day, LiftId, ResortDay, ResortId, Season, SkierId};
 
-/// How much of its room a store uses.
+/// Used and maximum capacity of a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Capacity {
     /// Bytes in use.
     pub used_bytes: u64,
-    /// Bytes that it may use at most; `None` where there is no limit.
+    /// Maximum bytes; `None` if there is no limit.
     pub limit_bytes: Option<u64>,
-    /// Why rides are refused when the room is nearly used up.
+    /// The reason to shed load when the capacity is almost used up.
     pub when_full: Shed,
 }
 
-/// What a day's repair found and left.
+/// Result of a day's repair.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Repaired {
-    /// The counters as they were.
+    /// The counters before.
     pub before: DayCounters,
-    /// As they are now: what the ledger says. The duplicates are as they were, for no ledger tells them.
+    /// The counters after, from the ledger. Duplicates are unchanged, because they cannot be derived from the ledger.
     pub after: DayCounters,
-    /// Skiers of the day, all of whom are in its indexes now.
+    /// Skiers of the day, all of which are indexed now.
     pub skiers: u64,
 }
 
-/// Answers questions from the ledger, the counters and the indexes.
+/// Queries of the ledger, the counters and the indexes.
 ///
-/// Every question fails with [`StoreError`] when the store cannot be asked or holds what no worker of ours wrote.
+/// Every query fails with [`StoreError`] if the store cannot be reached or contains unexpected data.
 #[async_trait]
 pub trait Reader: Send + Sync {
-    /// What the store is called in messages: "Redis".
+    /// Name of the store in messages: "Redis".
     fn name(&self) -> &'static str;
 
     /// A skier's rides of one day by time; `None` when there are none.
@@ -54,7 +54,7 @@ pub trait Reader: Send + Sync {
         days: &[ResortDay],
     ) -> Result<Vec<Vec<Boarding>>, StoreError>;
 
-    /// The days on which a skier was anywhere, in order.
+    /// The days of a skier at all resorts, in order.
     async fn days_of_skier(&self, skier: SkierId) -> Result<Vec<ResortDay>, StoreError>;
 
     /// How many skiers were at the resort that day.
@@ -72,27 +72,31 @@ pub trait Reader: Send + Sync {
     /// The seasons of a resort, in order.
     async fn seasons(&self, resort: ResortId) -> Result<Vec<Season>, StoreError>;
 
-    /// Adds a season to a resort; nothing happens when it is there. After an error, adding it again is safe.
+    /// The days of a resort's season with rides, in order.
+    async fn days(&self, resort: ResortId, season: Season) -> Result<Vec<Day>, StoreError>;
+
+    /// Adds a season to a resort; does nothing if it exists. Can be repeated after an error.
     async fn add_season(&self, resort: ResortId, season: Season) -> Result<(), StoreError>;
 
-    /// Hands every skier's rides of a day to `visit`; a skier may come twice, the second time with more rides.
+    /// Calls `visit` with every skier's rides of a day; a skier may be visited twice, the second time with more rides.
     async fn scan_day(
         &self,
         day: ResortDay,
         visit: &mut (dyn FnMut(SkierId, Vec<Boarding>) + Send),
     ) -> Result<(), StoreError>;
 
-    /// Counts a day anew from its ledger, and adds what is missing in the indexes, while rides are stored as ever. A day of
-    /// an index on which a skier has no rides is not looked for. Done again it changes nothing.
+    /// Recounts a day from its ledger, and adds missing index entries, while rides are still being stored. Superfluous index
+    /// entries are not removed. Idempotent.
     async fn repair_day(&self, day: ResortDay) -> Result<Repaired, StoreError>;
 
-    /// The books as they are at one moment.
+    /// A consistent snapshot of the reconciliation counters.
     async fn books(&self) -> Result<Books, StoreError>;
 
-    /// Removes the books of lane lives that ended and of which every number up to their `through` is marked; those with a gap
-    /// stay. Says how many are gone now, those that had none included. No message of theirs may be in the queue any more: it would be counted again.
+    /// Removes ended channel epochs whose numbers are all settled up to their high-water mark; those with a gap are kept.
+    /// Returns how many are removed, including those already removed. None of their messages may be in the queue any more:
+    /// it would be counted again.
     async fn forget_lanes(&self, ended: &[LaneConfirmed]) -> Result<u64, StoreError>;
 
-    /// How much of its room the store uses.
+    /// Used and maximum capacity of the store.
     async fn capacity(&self) -> Result<Capacity, StoreError>;
 }

@@ -1,10 +1,10 @@
-//! The data model in Redis, whose one thread is the narrowest place of the system: a batch costs it few, large commands.
+//! The data model in Redis, whose single thread is the bottleneck of the system: a batch needs few, large commands.
 //!
 //! - [`keys`]: the names of the keys.
-//! - [`durability`]: whether Redis keeps what it was told. [`probe`]: how it is.
-//! - `books`: the scripts of the books, and how they are read.
-//! - [`writer`]: stores batches by `apply.lua` and keeps the indexes; [`reader`] answers questions. `repair`: a day
-//!   counted and indexed anew.
+//! - [`durability`]: whether Redis keeps acknowledged writes. [`probe`]: diagnosis.
+//! - `books`: scripts and queries of the reconciliation.
+//! - [`writer`]: stores batches by `apply.lua` and maintains the indexes; [`reader`]: queries. `repair`: recounts and
+//!   reindexes a day.
 //!
 //! The ledger (`rides:{R:S:D}`) is the data. Counters and indexes follow from it, and everything else is derived on read.
 
@@ -28,20 +28,20 @@ use super::StoreError;
 use crate::service_url::ServiceUrl;
 use crate::stack::StackName;
 
-/// The version of this data model. A store of a newer one is refused.
+/// The version of this data model. A store with a newer version is rejected.
 pub const FORMAT: u32 = 1;
 
-/// How long a write may take before its connection is given up.
+/// Timeout of a write, after which its connection is closed.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a connection attempt may take.
+/// Timeout of a connection attempt.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Names the call that failed.
+/// Creates the error of a failed call.
 fn failed(doing: &'static str) -> impl FnOnce(redis::RedisError) -> StoreError {
     move |source| StoreError::Call { doing, source }
 }
 
-/// A Redis server and the stack's place in it.
+/// A Redis server and the stack's keys in it.
 #[derive(Debug, Clone)]
 pub struct Store {
     url: ServiceUrl,
@@ -52,12 +52,12 @@ pub struct Store {
 }
 
 impl Store {
-    /// A store that is not connected to yet, for at most `writers` writers at once.
+    /// A store that is not connected yet, for at most `writers` writers at once.
     ///
-    /// With `accept_loss_window` a Redis is good enough that may forget the last rides it acknowledged.
+    /// `accept_loss_window` accepts a Redis configuration that can lose the most recently acknowledged rides.
     ///
     /// # Errors
-    /// When the URL has a part that Redis does not know.
+    /// If the URL has a part that is unknown to Redis.
     pub fn new(
         url: ServiceUrl,
         stack: &StackName,
@@ -83,15 +83,15 @@ impl Store {
         })
     }
 
-    /// From now on so many writers may be at work at once. Connections that are idle beyond that are closed.
+    /// Sets the maximum number of writers. Idle connections above it are closed.
     pub fn make_room(&self, writers: usize) {
         self.pool.resize(writers.max(1));
     }
 
-    /// Takes a connection and makes sure that what is written through it will last.
+    /// Takes a connection and checks that writes through it are durable.
     ///
     /// # Errors
-    /// When Redis cannot be reached, refuses us, would forget what it acknowledges, or holds a newer format.
+    /// If Redis cannot be reached, denies access, is not durable, or has a newer format.
     pub async fn writer(&self) -> Result<Writer, StoreError> {
         let mut connection = self.pool.get().await.map_err(|error| self.explain(error))?;
         durability::check(&mut connection, &self.url, self.accept_loss_window).await?;
@@ -99,18 +99,18 @@ impl Store {
         Ok(Writer::new(connection, self.keys.clone()))
     }
 
-    /// A reader, which connects by itself whenever it must.
+    /// A reader, which connects automatically when needed.
     ///
     /// # Errors
-    /// When the client cannot be set up.
+    /// If the client cannot be created.
     pub fn reader(&self) -> Result<RedisReader, StoreError> {
         RedisReader::new(self.client.clone(), self.keys.clone())
     }
 
-    /// Makes sure that a reader understands what is stored. A store that cannot be asked now is taken for one that does.
+    /// Checks that this version can read the stored data. An unreachable store passes the check.
     ///
     /// # Errors
-    /// When the data was written by a newer version, or Redis refuses us.
+    /// If the data was written by a newer version, or Redis denies access.
     pub async fn check_readable(&self) -> Result<(), StoreError> {
         let found = async {
             let mut connection = self.pool.get().await.map_err(|error| self.explain(error))?;
@@ -118,7 +118,7 @@ impl Store {
                 .arg(self.keys.format())
                 .query_async(&mut connection)
                 .await;
-            asked.map_err(failed("tell the format of its data"))
+            asked.map_err(failed("report the format of its data"))
         };
         match found.await {
             Ok(found) => understand(found),
@@ -132,7 +132,7 @@ impl Store {
         connection: &mut deadpool_redis::Connection,
     ) -> Result<(), StoreError> {
         let key = self.keys.format();
-        let doing = "tell the format of its data";
+        let doing = "report the format of its data";
         let found: Option<String> = redis::cmd("SET")
             .arg(&key)
             .arg(FORMAT)
@@ -162,7 +162,7 @@ impl Store {
     }
 }
 
-/// Whether data of this format can be read. None has been written where nothing is said.
+/// Checks that data of this format can be read. Without a format there is no data yet.
 fn understand(found: Option<String>) -> Result<(), StoreError> {
     match found {
         Some(found) if found.parse::<u32>().is_ok_and(|version| version <= FORMAT) => Ok(()),

@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 fn status(like: &Heartbeat) -> Status {
     Status {
         generation: None,
-        activity: Activity::Working,
+        activity: Activity::Active,
         health: like.health.clone(),
         report: like.report.clone(),
     }
@@ -35,9 +35,9 @@ fn drained(serial: u64, identity: &Identity, boot: BootId, until_ms: Option<u64>
         serial,
         drains: vec![DrainMark {
             node: identity.node.clone(),
-            boot,
+            boot_id: boot,
             plan: "p1".to_owned(),
-            until_ms,
+            expires_at_ms: until_ms,
         }],
         ..Document::default()
     }
@@ -60,15 +60,21 @@ async fn a_node_beats_each_second_with_what_it_uses() {
     let end = CancellationToken::new();
     running.spawn(agent.run(end.clone(), move || status(&like)));
     let first = heard.recv().await.unwrap();
-    assert_eq!(first.instance, None, "nothing is known of it yet");
+    assert_eq!(first.instance_id, None, "nothing is known of it yet");
     identity
         .instance
         .set("i-0123456789abcdef0".to_owned())
         .unwrap();
     let second = heard.recv().await.unwrap();
-    assert_eq!(second.instance.as_deref(), Some("i-0123456789abcdef0"));
-    assert_eq!((&first.node, first.boot), (&identity.node, identity.boot));
-    assert_eq!((second.boot, &second.host), (first.boot, &identity.host));
+    assert_eq!(second.instance_id.as_deref(), Some("i-0123456789abcdef0"));
+    assert_eq!(
+        (&first.node, first.boot_id),
+        (&identity.node, identity.boot)
+    );
+    assert_eq!(
+        (second.boot_id, &second.host),
+        (first.boot_id, &identity.host)
+    );
     let apart = second.sent_at_ms - first.sent_at_ms;
     assert!((900..1500).contains(&apart), "{apart} ms");
     assert!(first.rss_bytes > 1 << 20, "{}", first.rss_bytes);

@@ -255,6 +255,8 @@ pub(crate) async fn check_against(reader: &dyn Reader, expected: &BTreeSet<Ride>
                 .unwrap()
                 .contains(&day.season)
         );
+        let days = reader.days(day.resort, day.season).await.unwrap();
+        assert!(days.contains(&day.day) && days.is_sorted(), "{days:?}");
         assert!(reader.resorts().await.unwrap().contains(&day.resort));
     }
     for (skier, days) in days_of {

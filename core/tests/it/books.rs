@@ -82,9 +82,9 @@ async fn what_comes_again_is_settled_once_and_what_was_confirmed_is_marked<G: Gr
     };
     assert_eq!(
         (book.epoch, book.lane, book.rides),
-        (confirmed.epoch, confirmed.lane, 90)
+        (confirmed.epoch, confirmed.channel, 90)
     );
-    assert_eq!(book.marked, [(1, confirmed.through)]);
+    assert_eq!(book.marked, [(1, confirmed.high_watermark)]);
     if let Some(own_queue) = books.own_queue {
         let settled = OwnQueue {
             accepted: 90,

@@ -218,8 +218,8 @@ async fn a_finished_life_is_forgotten_and_one_with_a_gap_is_not<S: TestStore>() 
     let before = store.reader().books().await.unwrap();
     let life = |lane, through, ended| LaneConfirmed {
         epoch: EPOCH,
-        lane,
-        through,
+        channel: lane,
+        high_watermark: through,
         rides: 0,
         ended,
     };

@@ -27,8 +27,8 @@ fn planes() -> [Box<dyn ControlPlane>; 2] {
 
 fn document(serial: u64, plan: &str) -> Document {
     let pause = skilift_core::control::Pause {
-        since_ms: 7,
-        by: plan.to_owned(),
+        paused_at_ms: 7,
+        paused_by: plan.to_owned(),
     };
     Document {
         serial,
@@ -46,9 +46,9 @@ pub(crate) fn heartbeat(host: &str) -> Heartbeat {
     };
     Heartbeat {
         node: NodeId::new(Role::Worker, host, 9464),
-        boot: BootId::random(),
+        boot_id: BootId::random(),
         host: host.to_owned(),
-        instance: None,
+        instance_id: None,
         version: "0.1.0".to_owned(),
         started_at_ms: 1,
         number: 1,
@@ -71,10 +71,10 @@ pub(crate) fn heartbeat(host: &str) -> Heartbeat {
             acked_messages: 11,
             acked_rides: 12,
             redelivered_messages: 13,
-            oldest_held_accepted_at_ms: Some(14),
-            longest_held_ms: None,
-            stored_after_ms: Some("HISTFAAA".to_owned()),
-            lanes: Vec::new(),
+            oldest_unacked_accepted_at_ms: Some(14),
+            longest_unacked_ms: None,
+            accept_to_stored_ms: Some("HISTFAAA".to_owned()),
+            consumers: Vec::new(),
         }),
     }
 }

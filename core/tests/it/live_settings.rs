@@ -41,7 +41,7 @@ async fn no_ride_is_refused_while_lanes_come_and_go<G: Ground>() {
     let several = G::MOST_LANES;
     for (lanes, message_rides) in [(4, 20), (1, 1), (8, 5), (2, 100), (1, 10), (3, 10)] {
         setup.publisher.change(ApiSettings {
-            lanes,
+            channels: lanes,
             message_rides,
             max_in_flight: 1000,
         });
@@ -86,9 +86,9 @@ async fn no_ride_is_refused_while_lanes_come_and_go<G: Ground>() {
     }
     assert_eq!(rides, accepted);
     for life in setup.publisher.confirmed() {
-        let mut numbers = lives.remove(&(life.epoch, life.lane)).unwrap();
+        let mut numbers = lives.remove(&(life.epoch, life.channel)).unwrap();
         numbers.sort_unstable();
-        assert!(numbers.into_iter().eq(1..=life.through), "{life:?}");
+        assert!(numbers.into_iter().eq(1..=life.high_watermark), "{life:?}");
     }
     assert!(lives.is_empty(), "{lives:?}");
 }
@@ -100,7 +100,7 @@ async fn a_lower_bound_in_flight_counts_at_once<G: Ground>() {
     })
     .await;
     let settings = |max_in_flight| ApiSettings {
-        lanes: 1,
+        channels: 1,
         message_rides: 2,
         max_in_flight,
     };

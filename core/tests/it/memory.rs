@@ -48,7 +48,7 @@ fn status() -> Status {
     };
     Status {
         generation: None,
-        activity: Activity::Working,
+        activity: Activity::Active,
         health: Health::plain(Readiness::Ready),
         report: Report::Worker(WorkerReport {
             settings,
@@ -61,10 +61,10 @@ fn status() -> Status {
             acked_messages: 0,
             acked_rides: 0,
             redelivered_messages: 0,
-            oldest_held_accepted_at_ms: None,
-            longest_held_ms: None,
-            stored_after_ms: None,
-            lanes: Vec::new(),
+            oldest_unacked_accepted_at_ms: None,
+            longest_unacked_ms: None,
+            accept_to_stored_ms: None,
+            consumers: Vec::new(),
         }),
     }
 }

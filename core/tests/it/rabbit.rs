@@ -1,8 +1,11 @@
 //! What only RabbitMQ can do to a publisher and a worker.
 
+use std::task::Poll;
+
 use skilift_core::queue::DeadLetter;
 use skilift_core::queue::rabbit::{Broker, Consumer, DeadLetters};
 use skilift_core::service_url::ServiceUrl;
+use skilift_core::stack::StackName;
 use skilift_servers::shared_amqp_url;
 
 use crate::engines::{CONFIG, Servers, Setup, connect, eventually, take};
@@ -36,7 +39,7 @@ async fn a_deleted_queue_refuses_the_ride_and_is_there_again_for_the_next() {
     let [life] = setup.publisher.confirmed()[..] else {
         panic!("{:?}", setup.publisher.confirmed())
     };
-    assert_eq!((life.through, life.rides, life.ended), (1, 1, false));
+    assert_eq!((life.high_watermark, life.rides, life.ended), (1, 1, false));
 }
 
 #[tokio::test]
@@ -62,7 +65,50 @@ async fn a_life_that_a_refusal_ends_keeps_what_was_confirmed_before() {
     let [life] = setup.publisher.confirmed()[..] else {
         panic!("{:?}", setup.publisher.confirmed())
     };
-    assert_eq!((life.through, life.rides), (3, 3));
+    assert_eq!((life.high_watermark, life.rides), (3, 3));
+}
+
+/// Polls an attempt so often, then drops it; returns whether the consumer was open by then.
+async fn open_with(polls: u32, broker: &Broker, stack: &StackName) -> bool {
+    let mut opening = std::pin::pin!(Consumer::open(broker, stack, 1));
+    let mut left = polls;
+    std::future::poll_fn(|context| {
+        left -= 1;
+        match opening.as_mut().poll(context) {
+            Poll::Ready(opened) => Poll::Ready(opened.is_ok()),
+            Poll::Pending if left == 0 => Poll::Ready(false),
+            Poll::Pending => Poll::Pending,
+        }
+    })
+    .await
+}
+
+/// A worker thread whose settings change while it connects abandons the attempt wherever it is.
+#[tokio::test]
+async fn a_consumer_that_is_abandoned_while_it_opens_holds_no_message() {
+    const MESSAGES: u64 = 20;
+    let setup = Setup::<Servers>::new(CONFIG).await;
+    let (broker, stack) = (&setup.ground.broker, &setup.ground.stack);
+    for minute in 1..=MESSAGES {
+        let ride = ride(1, 1, 1, minute, 1);
+        setup.publisher.publish(&ride).await.unwrap();
+    }
+    // Each attempt gets one poll more than the one before it, until several have opened a consumer.
+    let (mut polls, mut opened) = (0, 0);
+    while opened < 5 {
+        polls += 1;
+        opened += usize::from(open_with(polls, broker, stack).await);
+    }
+    let mut consumer = Consumer::open(broker, stack, 100).await.unwrap();
+    let mut messages = std::collections::BTreeSet::new();
+    eventually("every message is delivered", || {
+        while let Some(Some(delivered)) = futures_util::FutureExt::now_or_never(consumer.next()) {
+            messages.insert(delivered.unwrap().id.unwrap().to_string());
+        }
+        messages.len() as u64 == MESSAGES
+    })
+    .await;
+    consumer.close().await;
 }
 
 #[tokio::test]

@@ -86,7 +86,7 @@ impl InRedis {
         ])
         .await;
         self.run(&["DEL", &format!("{stack}:resorts")]).await;
-        self.run(&["DEL", &format!("{stack}:days:{{1:2025}}")])
+        self.run(&["SREM", &format!("{stack}:days:{{1:2025}}"), "1"])
             .await;
         self.run(&["DEL", &format!("{stack}:seasons:{{1}}")]).await;
     }

@@ -139,10 +139,10 @@ fn files_that_cannot_be_used_are_refused_in_words() {
     let text = says(&nowhere, key);
     assert!(text.contains("cannot read the certificate") && text.contains("nowhere.pem"));
     assert!(says(certificate, &nowhere).contains("cannot read the private key"));
-    assert!(says(certificate, &other.key).contains("does not belong to the certificate"));
-    assert!(says(key, certificate).contains("server.key holds no certificate"));
-    assert!(says(certificate, certificate).contains("server.pem holds no private key"));
-    assert!(says(&put(""), key).contains("bad.pem holds no certificate"));
+    assert!(says(certificate, &other.key).contains("does not match the certificate"));
+    assert!(says(key, certificate).contains("server.key contains no certificate"));
+    assert!(says(certificate, certificate).contains("server.pem contains no private key"));
+    assert!(says(&put(""), key).contains("bad.pem contains no certificate"));
     let cut = std::fs::read_to_string(key).unwrap();
     let cut = put(&cut[..cut.len() / 2]);
     assert!(

@@ -1,6 +1,6 @@
-//! The calls that are made to EC2, and what their errors mean.
+//! The calls to EC2, and the meaning of their errors.
 //!
-//! EC2's model declares no error types, so that they are told by their codes
+//! EC2's model declares no error types, so they are identified by their codes
 //! (<https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-errors.html>).
 
 use async_trait::async_trait;
@@ -8,91 +8,91 @@ use async_trait::async_trait;
 use skilift_fleet::instance::{Instance, InstanceId};
 use skilift_fleet::outcome::{OutcomeCode, Verb};
 
-/// EC2, as far as it is needed here: the real one, or one that follows a script.
+/// The EC2 operations that are needed here: of the real EC2, or of a simulated one.
 #[async_trait]
 pub(super) trait Ec2: Send + Sync {
-    /// All machines that carry the tag of the stack.
+    /// All instances with the tag of the stack.
     async fn describe_stack(&self) -> Result<Vec<Seen>, CallError>;
 
-    /// These machines, those of them that there are.
+    /// Those of these instances that exist.
     async fn describe(&self, ids: &[InstanceId]) -> Result<Vec<Seen>, CallError>;
 
-    /// Whether these running machines are well. One that is not told of is not known yet.
+    /// Status checks of running instances. Missing ones are not known yet.
     async fn statuses(&self, ids: &[InstanceId]) -> Result<Vec<(InstanceId, Checks)>, CallError>;
 
-    /// Starts or stops; with `dry_run` it is only asked whether that would be permitted.
+    /// Starts or stops; with `dry_run` only the permission is checked.
     async fn change(&self, verb: Verb, ids: &[InstanceId], dry_run: bool) -> Result<(), CallError>;
 }
 
-/// A machine as EC2 describes it.
+/// An instance as described by EC2.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Seen {
     pub(super) instance: Instance,
-    /// The stack that its tag names.
+    /// The stack in its tag.
     pub(super) stack: Option<String>,
 }
 
-/// EC2's own checks of a machine that runs (`DescribeInstanceStatus`).
+/// EC2's status checks of a running instance (`DescribeInstanceStatus`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Checks {
     /// Both passed.
     Ok,
-    /// They are not done yet.
+    /// They are not complete yet.
     Initializing,
-    /// One failed. That may pass.
+    /// One failed, possibly temporarily.
     Impaired,
 }
 
-/// Why a call was not answered as it wished.
+/// Why a call failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum CallError {
     /// EC2 refused it.
     #[error("{message} ({code})")]
     Refused { code: String, message: String },
-    /// There is nobody to ask, or nothing to show him: it was never sent.
+    /// It was never sent: no connection or no credentials.
     #[error("{0}")]
     NotSent(String),
-    /// It is not known where EC2 is, or as whom to ask.
+    /// Region or credentials are not configured.
     #[error("{0}")]
     Unconfigured(String),
-    /// It may have been done, or not.
+    /// It may or may not have been done.
     #[error("{0}")]
     Unknown(String),
 }
 
-/// What an error asks for.
+/// Class of an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Class {
-    /// The answer to a dry run that means yes.
+    /// The response to a dry run that would succeed.
     WouldSucceed,
-    /// The machine's state was another one: look again.
+    /// The state of the instance has changed: describe it again.
     WrongState,
-    /// There is no such machine, or not everywhere yet.
+    /// There is no such instance, or it is not visible everywhere yet.
     NotFound,
-    /// It is no id.
+    /// It is not an instance id.
     BadId,
-    /// Who asks may not.
+    /// The caller has no permission.
     Denied,
-    /// Who asks is not known.
+    /// The credentials are invalid.
     Credentials,
-    /// It is protected.
+    /// It has stop protection.
     Protected,
-    /// There is no room now.
+    /// There is no capacity now.
     NoCapacity,
-    /// The account's limit is reached.
+    /// The account's quota is reached.
     Quota,
-    /// Asked too often.
+    /// Throttled: too many requests.
     Throttled,
-    /// A Spot request has not noticed yet that its machine stopped, or EC2 took it back.
+    /// A Spot request has not yet registered that its instance stopped, or EC2 interrupted it.
     SpotRequest,
-    /// EC2 failed, or the answer never came: it may have been done.
+    /// EC2 failed, or the response was lost: it may have been done.
     Unknown,
     /// Anything else that EC2 refuses.
     Refused,
 }
 
 impl CallError {
-    /// What this error asks for.
+    /// The class of this error.
     pub(super) fn class(&self) -> Class {
         let code = match self {
             Self::Refused { code, .. } => code.as_str(),
@@ -118,7 +118,7 @@ impl CallError {
             | "SignatureDoesNotMatch"
             | "UnrecognizedClientException" => Class::Credentials,
             "OperationNotPermitted" => Class::Protected,
-            // Some of these come with status 500, which says "try again" to whoever looks at that alone.
+            // Some of these have status 500, which alone would suggest a retry.
             "InsufficientInstanceCapacity"
             | "InsufficientHostCapacity"
             | "InsufficientReservedInstanceCapacity"
@@ -141,13 +141,13 @@ impl CallError {
         }
     }
 
-    /// Whether EC2 answered that it cannot now.
+    /// Whether EC2 responded that it is busy.
     pub(super) fn is_busy(&self) -> bool {
         matches!(self, Self::Refused { .. })
             && matches!(self.class(), Class::Throttled | Class::Unknown)
     }
 
-    /// What comes of a machine for which nothing more is tried after this error.
+    /// The outcome of an instance if nothing is retried after this error.
     pub(super) fn outcome(&self) -> OutcomeCode {
         match self.class() {
             Class::WrongState => OutcomeCode::WrongState,
@@ -164,7 +164,7 @@ impl CallError {
         }
     }
 
-    /// What happened to a call that was to do `doing`, and what to do about it.
+    /// The error of a call to do `doing`, and what to do about it.
     pub(super) fn advice(&self, doing: &str) -> String {
         let advice = match self.class() {
             Class::Denied => {
@@ -174,24 +174,21 @@ impl CallError {
                     other => other,
                 };
                 return format!(
-                    "the console's AWS identity may not {action}: allow it in its IAM policy, for instances with the stack's tags \
-                     ({})",
+                    "the console's AWS identity has no permission for {action}: allow it in its IAM policy, for instances with the stack's tags ({})",
                     self.code()
                 );
             }
             Class::Credentials => match self {
                 Self::Unconfigured(_) => {
-                    "give the console an instance role, or credentials where AWS's tools look for them"
+                    "give the console an instance role, or credentials in a standard AWS location"
                 }
                 _ => "check the console's AWS credentials and its clock",
             },
-            Class::Protected => {
-                "it has stop protection, which is not removed here: remove it first"
-            }
-            Class::NoCapacity => "try later, another zone or another instance type",
-            Class::Quota => "ask AWS to raise the limit, or stop something else first",
-            Class::Throttled => "EC2 is asked too often from this account: try again in a minute",
-            Class::BadId => "an instance id is i- and 8 or 17 hexadecimal digits",
+            Class::Protected => "it has stop protection; remove that first",
+            Class::NoCapacity => "retry later, or use another zone or instance type",
+            Class::Quota => "request a quota increase from AWS, or stop other instances first",
+            Class::Throttled => "EC2 throttles requests of this account; retry in a minute",
+            Class::BadId => "an instance id consists of i- and 8 or 17 hexadecimal digits",
             _ => return self.to_string(),
         };
         format!("{self}; {advice}")
@@ -200,7 +197,7 @@ impl CallError {
     fn code(&self) -> &str {
         match self {
             Self::Refused { code, .. } => code,
-            _ => "no answer",
+            _ => "no response",
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The real EC2, through its SDK. Nothing is tried twice here: the engine looks before it does.
+//! The real EC2, through its SDK. Nothing is retried here: the engine reads the state before each retry.
 
 use std::error::Error as StdError;
 use std::sync::OnceLock;
@@ -19,18 +19,18 @@ use super::{ROLE_TAG, STACK_TAG};
 use skilift_fleet::instance::{Instance, InstanceId, InstanceState, Obstacle, StateReason};
 use skilift_fleet::outcome::Verb;
 
-/// How long a call may take.
+/// Timeout of a call.
 const CALL_LIMIT: Duration = Duration::from_secs(20);
-/// Most ids that a filter takes.
+/// Maximum ids in a filter.
 const FILTER_VALUES: usize = 200;
-/// Most instances on a page of a description.
+/// Maximum instances per page of a description.
 const PAGE: i32 = 1000;
 /// The tag by which Auto Scaling marks its members.
 const GROUP_TAG: &str = "aws:autoscaling:groupName";
-/// The tag that people give names by.
+/// The tag with the name of an instance.
 const NAME_TAG: &str = "Name";
 
-/// EC2, once it is known where and as whom.
+/// EC2 client, connected on first use with region and credentials.
 pub(super) struct Client {
     stack: String,
     endpoint: Option<String>,
@@ -50,12 +50,12 @@ impl Client {
         }
     }
 
-    /// Asks for smaller pages of descriptions.
+    /// Sets a smaller page size of descriptions.
     pub(super) fn set_page(&mut self, page: i32) {
         self.page = page;
     }
 
-    /// The region, once it is known.
+    /// The region, when it is known.
     pub(super) fn region(&self) -> Option<String> {
         self.region.get().cloned()
     }
@@ -64,7 +64,7 @@ impl Client {
         self.sdk.get_or_try_init(|| self.connect()).await
     }
 
-    /// Finds region and credentials as AWS's own tools do.
+    /// Finds region and credentials like AWS's own tools.
     async fn connect(&self) -> Result<aws_sdk_ec2::Client, CallError> {
         let tls = Provider::Rustls(CryptoMode::Ring);
         let http = aws_smithy_http_client::Builder::new()
@@ -81,7 +81,8 @@ impl Client {
             .await;
         let Some(region) = found.region() else {
             return Err(CallError::Unconfigured(
-                "no AWS region is known: set AWS_REGION, or region in AWS's config file".to_owned(),
+                "no AWS region configured; set AWS_REGION, or region in the AWS config file"
+                    .to_owned(),
             ));
         };
         self.region.get_or_init(|| region.to_string());
@@ -112,7 +113,7 @@ impl Client {
         Ok(seen)
     }
 
-    /// Marks those whose Spot request is a one-time one. Who may not ask that hears it from EC2 when he tries.
+    /// Marks instances of one-time Spot requests. Without this permission EC2 reports the error at the start or stop.
     async fn find_one_time_spots(&self, sdk: &aws_sdk_ec2::Client, seen: &mut [Seen]) {
         let spots: Vec<String> = seen
             .iter()
@@ -129,7 +130,7 @@ impl Client {
             let requests = match asked {
                 Ok(requests) => requests,
                 Err(error) => {
-                    tracing::debug!("Spot requests cannot be read: {}", call_error(&error));
+                    tracing::debug!("cannot read Spot requests: {}", call_error(&error));
                     return;
                 }
             };
@@ -154,7 +155,7 @@ impl Ec2 for Client {
 
     async fn describe(&self, ids: &[InstanceId]) -> Result<Vec<Seen>, CallError> {
         let mut seen = Vec::new();
-        // By a filter: one unknown id would have the whole question refused.
+        // With a filter: otherwise one unknown id would fail the whole request.
         for ids in ids.chunks(FILTER_VALUES) {
             let ids = ids.iter().map(ToString::to_string).collect();
             seen.extend(self.described(filter("instance-id", ids)).await?);
@@ -208,7 +209,7 @@ fn read(described: &Described) -> Option<Seen> {
     let code = described.state()?.code()?;
     let Some(state) = InstanceState::from_code(code) else {
         tracing::warn!(
-            "EC2 tells of a state with code {code}, which is not known here: the instance is left out"
+            "EC2 reported an unknown instance state with code {code}; the instance is skipped"
         );
         return None;
     };
@@ -294,29 +295,31 @@ where
                 message: refusal
                     .err()
                     .message()
-                    .unwrap_or("EC2 says no more about it")
+                    .unwrap_or("EC2 gave no details")
                     .to_owned(),
             },
-            None => CallError::Unknown("EC2's answer has no error code".to_owned()),
+            None => CallError::Unknown("the response of EC2 has no error code".to_owned()),
         },
         SdkError::ConstructionFailure(_) => match credentials_error(error) {
             Some(why) => CallError::Unconfigured(why),
             None => CallError::NotSent(DisplayErrorContext(error).to_string()),
         },
         SdkError::TimeoutError(_) => CallError::Unknown(format!(
-            "EC2 did not answer within {} seconds",
+            "EC2 did not respond within {} seconds",
             CALL_LIMIT.as_secs()
         )),
         SdkError::DispatchFailure(_) => match credentials_error(error) {
             Some(why) => CallError::Unconfigured(why),
-            None => CallError::Unknown(format!("EC2 cannot be reached: {}", innermost(error))),
+            None => CallError::Unknown(format!("cannot reach EC2: {}", innermost(error))),
         },
-        SdkError::ResponseError(_) => CallError::Unknown("EC2's answer cannot be read".to_owned()),
+        SdkError::ResponseError(_) => {
+            CallError::Unknown("cannot parse the response of EC2".to_owned())
+        }
         _ => CallError::Unknown(DisplayErrorContext(error).to_string()),
     }
 }
 
-/// Why there are no credentials, where it is that.
+/// Why there are no credentials, if that is the error.
 fn credentials_error(error: &(dyn StdError + 'static)) -> Option<String> {
     let mut cause = Some(error);
     while let Some(error) = cause {
@@ -328,7 +331,7 @@ fn credentials_error(error: &(dyn StdError + 'static)) -> Option<String> {
     None
 }
 
-/// What lies at the bottom of an error.
+/// The root cause of an error.
 fn innermost(error: &(dyn StdError + 'static)) -> String {
     let mut innermost = error;
     while let Some(cause) = innermost.source() {

@@ -1,8 +1,8 @@
-//! Starting and stopping machines on EC2, until there is exactly one outcome for each.
+//! Starts and stops EC2 instances, until there is exactly one outcome for each.
 //!
-//! Every round looks at all machines that have no outcome yet, and only then calls for those whose state asks for it. So
-//! whatever a call did or did not do, its traces are seen before anything is sent again. EC2 refuses a whole batch for the
-//! sake of one id: a batch that is refused is halved until single ones are.
+//! Every round describes all instances that have no outcome yet, and only then sends calls for those whose state requires
+//! it. So the effects of a call are always observed before anything is sent again. EC2 refuses a whole batch because of one
+//! id: a refused batch is halved until single ids are refused.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -19,10 +19,10 @@ use skilift_fleet::Progress;
 use skilift_fleet::instance::InstanceId;
 use skilift_fleet::outcome::{Outcome, OutcomeCode, Verb};
 
-/// Most machines in one call.
+/// Maximum instances in one call.
 const BATCH: usize = 50;
 
-/// Starts or stops machines. One outcome for each id, in the order of `ids`.
+/// Starts or stops instances. Returns one outcome for each id, in the order of `ids`.
 pub(super) async fn carry_out(
     ec2: &dyn Ec2,
     pace: &Pace,
@@ -45,7 +45,7 @@ pub(super) async fn carry_out(
     let mut ended = run.cases;
     ids.iter()
         .filter_map(|id| {
-            // An id that was named twice is one machine.
+            // An id that was given twice is one instance.
             let (code, message) = ended.remove(id)?.ended?;
             Some(Outcome {
                 id: id.clone(),
@@ -65,18 +65,18 @@ struct Run<'a> {
     cases: BTreeMap<InstanceId, Case>,
     /// Parts of batches that were refused as a whole.
     batches: VecDeque<Vec<InstanceId>>,
-    /// Looks that failed, one after the other.
+    /// Consecutive failed descriptions.
     failed_looks: u32,
 }
 
-/// One machine.
+/// State of one instance.
 struct Case {
     known: Known,
     tries: Tries,
-    /// It is not called before.
+    /// No call for it before this time.
     not_before: Instant,
     deadline: Instant,
-    /// Type and zone: what EC2 has room for or not.
+    /// Type and zone: the pool of EC2's capacity.
     pool: Option<(String, String)>,
     told: String,
     ended: Option<(OutcomeCode, String)>,
@@ -113,7 +113,7 @@ impl Case {
     }
 }
 
-/// What a round found to be done.
+/// Work found in a round.
 #[derive(Default)]
 struct Found {
     to_call: Vec<InstanceId>,
@@ -127,7 +127,7 @@ impl Run<'_> {
             if !is_well_formed(id) {
                 case.end(
                     OutcomeCode::BadId,
-                    "it is no instance id: that is i- and 8 or 17 hexadecimal digits",
+                    "not an instance id: i- and 8 or 17 hexadecimal digits are required",
                 );
             }
         }
@@ -169,7 +169,7 @@ impl Run<'_> {
         open.map(|(id, _)| id.clone()).collect()
     }
 
-    /// Waits, but not beyond what is due: a call that was put off, or a deadline. Not at all when nothing more comes.
+    /// Waits, but not beyond a postponed call or a deadline. Does not wait if nothing is left to do.
     async fn pause(&self, time: Duration) {
         let now = Instant::now();
         let open = self.cases.values().filter(|case| case.ended.is_none());
@@ -194,13 +194,13 @@ impl Run<'_> {
             };
             let minutes = limit.as_secs() / 60;
             if failed_looks > 0 {
-                let why = format!("it could not be looked at any more: {}", case.told);
+                let why = format!("its state could not be read any more: {}", case.told);
                 case.end(OutcomeCode::Unreachable, why);
                 continue;
             }
             let advice = match verb {
-                Verb::Start => "look at its console output in EC2",
-                Verb::Stop => "EC2 can be told to force it: aws ec2 stop-instances --force",
+                Verb::Start => "check its console output in EC2",
+                Verb::Stop => "EC2 can force it: aws ec2 stop-instances --force",
             };
             let why = format!("not done within {minutes} minutes: {}; {advice}", case.told);
             case.end(OutcomeCode::TimedOut, why);
@@ -220,7 +220,7 @@ impl Run<'_> {
             .filter(|(_, case)| case.ended.is_none())
         {
             let message = error.advice("ec2:DescribeInstances");
-            // What was called goes on, and is looked for as long as it may take, unless that is refused again and again.
+            // An instance with a sent call continues, and is described until its deadline, unless descriptions keep failing.
             let is_over = match case.known.called {
                 Called::Not => is_final || is_long,
                 _ => is_final && is_long,
@@ -245,7 +245,7 @@ impl Run<'_> {
                 if case.tries.state >= STATE_TRIES {
                     case.end(
                         OutcomeCode::NotFound,
-                        "there is no such instance in this account and region",
+                        "instance does not exist in this account and region",
                     );
                 }
                 continue;
@@ -266,7 +266,7 @@ impl Run<'_> {
         found
     }
 
-    /// Asks EC2 whether machines that run are well.
+    /// Reads EC2's status checks of running instances.
     async fn check(&mut self, ids: &[InstanceId]) {
         if ids.is_empty() {
             return;
@@ -285,27 +285,29 @@ impl Run<'_> {
                     let why = error.advice("ec2:DescribeInstanceStatus");
                     case.end(
                         OutcomeCode::Done,
-                        format!("running; EC2's checks of it cannot be read: {why}"),
+                        format!("running; cannot read its EC2 status checks: {why}"),
                     );
                     continue;
                 }
                 Err(_) => None,
             };
             match of_this {
-                Some(Checks::Ok) => case.end(OutcomeCode::Done, "running, and EC2's checks passed"),
+                Some(Checks::Ok) => {
+                    case.end(OutcomeCode::Done, "running, EC2 status checks passed")
+                }
                 Some(Checks::Impaired) => {
-                    let how = "running, but EC2's checks of it fail";
+                    let how = "running, but its EC2 status checks fail";
                     tell(self.progress, id, case, how.to_owned());
                 }
                 Some(Checks::Initializing) | None => {
-                    let how = "running, EC2's checks are under way";
+                    let how = "running, EC2 status checks in progress";
                     tell(self.progress, id, case, how.to_owned());
                 }
             }
         }
     }
 
-    /// The next machines to call for, of those whose state asks for it.
+    /// The next instances to call for, of those whose state requires it.
     fn next_batch(&mut self, to_call: Vec<InstanceId>) -> Vec<InstanceId> {
         while let Some(mut batch) = self.batches.pop_front() {
             batch.retain(|id| to_call.contains(id));
@@ -316,7 +318,7 @@ impl Run<'_> {
         let Some(first) = to_call.first() else {
             return Vec::new();
         };
-        // There is room or not by type and zone, so that each such pool is a batch of its own.
+        // Capacity depends on type and zone, so each such pool is a separate batch.
         let pool = |id: &InstanceId| self.cases.get(id).and_then(|case| case.pool.as_ref());
         let is_alike = |id: &&InstanceId| self.verb == Verb::Stop || pool(id) == pool(first);
         to_call
@@ -327,7 +329,7 @@ impl Run<'_> {
             .collect()
     }
 
-    /// Makes the call. Whether EC2 accepted it.
+    /// Sends the call. Returns whether EC2 accepted it.
     async fn call(&mut self, batch: Vec<InstanceId>) -> bool {
         let called = self.ec2.change(self.verb, &batch, false).await;
         let now = Instant::now();
@@ -343,7 +345,7 @@ impl Run<'_> {
                     if let Some(case) = self.cases.get_mut(id) {
                         case.known.called = Called::Accepted(now);
                         case.tries = Tries::default();
-                        tell(self.progress, id, case, "EC2 accepted it".to_owned());
+                        tell(self.progress, id, case, "accepted by EC2".to_owned());
                     }
                 }
                 true
@@ -381,7 +383,7 @@ impl Run<'_> {
                     if case.tries.call >= CALL_TRIES {
                         self.end(id, error);
                     } else {
-                        tell(self.progress, id, case, format!("{error}; tried again"));
+                        tell(self.progress, id, case, format!("{error}; retrying"));
                     }
                 }
                 self.batches.push_front(batch);
@@ -400,7 +402,7 @@ impl Run<'_> {
         }
     }
 
-    /// One machine alone was refused.
+    /// Handles the refusal of a single instance.
     fn note_single_refusal(
         &mut self,
         id: &InstanceId,
@@ -424,7 +426,7 @@ impl Run<'_> {
             return self.end(id, error);
         }
         case.not_before = now + self.pace.about(pause);
-        let how = format!("{error}; tried again");
+        let how = format!("{error}; retrying");
         tell(self.progress, id, case, how);
     }
 
@@ -436,7 +438,7 @@ impl Run<'_> {
     }
 }
 
-/// Tells how far a machine is, where that is news.
+/// Reports the progress of an instance, if it changed.
 fn tell(progress: Progress<'_>, id: &InstanceId, case: &mut Case, how: String) -> bool {
     let is_news = case.told != how;
     if is_news {
@@ -446,7 +448,7 @@ fn tell(progress: Progress<'_>, id: &InstanceId, case: &mut Case, how: String) -
     is_news
 }
 
-/// Whether EC2 could know an id.
+/// Whether an id has the format of EC2.
 fn is_well_formed(id: &InstanceId) -> bool {
     let digits = id.as_str().strip_prefix("i-");
     digits.is_some_and(|digits| {

@@ -1,4 +1,4 @@
-//! What a description of a machine says about what was asked of it.
+//! Evaluates a description of an instance against the requested action.
 
 use tokio::time::Instant;
 
@@ -7,27 +7,27 @@ use super::pace::GRACE;
 use skilift_fleet::instance::{Instance, InstanceState, StateReason};
 use skilift_fleet::outcome::{OutcomeCode, Verb};
 
-/// What is known of a machine beside its description.
+/// State of an instance in addition to its description.
 #[derive(Debug, Default)]
 pub(super) struct Known {
-    /// Whether a call that named it was sent, be it that EC2 refused that.
+    /// Whether a call with it was sent, even if EC2 refused it.
     pub(super) was_named: bool,
     pub(super) called: Called,
-    /// Why it was in its state when the call was made.
+    /// The reason of its state when the call was sent.
     pub(super) reason_before: Option<StateReason>,
-    /// Whether it was seen on its way since.
+    /// Whether a transition was observed since.
     pub(super) was_moving: bool,
 }
 
-/// What became of the last call for a machine.
+/// Result of the last call for an instance.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum Called {
-    /// There was none that could have had an effect.
+    /// There was no call that could have had an effect.
     #[default]
     Not,
     /// EC2 accepted it.
     Accepted(Instant),
-    /// Nobody knows: no answer came, or that EC2 failed.
+    /// Unknown: no response, or EC2 failed.
     Unsure(Instant),
 }
 
@@ -40,20 +40,20 @@ impl Called {
     }
 }
 
-/// What follows from a description.
+/// Result of a description.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// It is to be called.
+    /// Send a call for it.
     Call,
-    /// It is to be looked at again; how far it is.
+    /// Describe it again; its progress.
     Wait(String),
-    /// It runs as it shall, and is to be asked whether it is well.
+    /// It runs as requested; read its status checks.
     Check,
-    /// Nothing more comes.
+    /// The final outcome.
     End(OutcomeCode, String),
 }
 
-/// Judges one machine that was described.
+/// Evaluates one described instance.
 pub(super) fn judge(
     verb: Verb,
     stack: &str,
@@ -73,36 +73,37 @@ pub(super) fn judge(
     match (verb, instance.state) {
         (Verb::Start, InstanceState::Running) if known.was_named => Verdict::Check,
         (Verb::Start, InstanceState::Running) => {
-            Verdict::End(OutcomeCode::Already, "it runs already".to_owned())
+            Verdict::End(OutcomeCode::Already, "already running".to_owned())
         }
         (Verb::Stop, InstanceState::Stopped) if known.was_named => {
             Verdict::End(OutcomeCode::Done, "stopped".to_owned())
         }
         (Verb::Stop, InstanceState::Stopped) => {
-            Verdict::End(OutcomeCode::Already, "it is stopped already".to_owned())
+            Verdict::End(OutcomeCode::Already, "already stopped".to_owned())
         }
         (_, state) if state.is_gone() => gone(verb, instance, known),
         (Verb::Start, InstanceState::Pending) => Verdict::Wait("pending".to_owned()),
         (Verb::Stop, InstanceState::Stopping) => Verdict::Wait("stopping".to_owned()),
         (Verb::Start, InstanceState::Stopping) => match known.called {
-            Called::Not => Verdict::Wait("it is still stopping, and is started then".to_owned()),
+            Called::Not => Verdict::Wait("still stopping; will be started afterwards".to_owned()),
             _ => Verdict::Wait("stopping".to_owned()),
         },
         (Verb::Stop, InstanceState::Pending) => {
-            Verdict::Wait("it is still starting, and is stopped then".to_owned())
+            Verdict::Wait("still starting; will be stopped afterwards".to_owned())
         }
         (Verb::Start, _) => startable(instance, known, now),
         (Verb::Stop, _) => stoppable(instance, known, now),
     }
 }
 
-/// Whose it is, where it is not ours to start and stop: the tags are asked here too, not only in the IAM policy.
+/// Why an instance must not be started or stopped by this stack: the tags are checked here as well, not only in the IAM
+/// policy.
 pub(super) fn not_ours(stack: &str, seen: &Seen) -> Option<String> {
     match &seen.stack {
-        None => Some("it has no tag skilift:stack: it is not one of this stack".to_owned()),
+        None => Some("it has no tag skilift:stack and does not belong to this stack".to_owned()),
         Some(other) if other != stack => Some(format!("it belongs to the stack {other}")),
         Some(_) if !seen.instance.is_scaled() => Some(format!(
-            "its role is {:?}: only api and worker are started and stopped here",
+            "its role is {:?}; only api and worker instances can be started and stopped",
             seen.instance.role
         )),
         Some(_) => None,
@@ -114,10 +115,10 @@ fn startable(instance: &Instance, known: &mut Known, now: Instant) -> Verdict {
     match known.called {
         Called::Not => call(instance, known),
         _ if is_news => fell_back(instance),
-        called if called.is_recent(now) => Verdict::Wait("not seen to start yet".to_owned()),
+        called if called.is_recent(now) => Verdict::Wait("start not visible yet".to_owned()),
         Called::Accepted(_) => fell_back(instance),
         Called::Unsure(_) if known.was_moving => fell_back(instance),
-        // It never arrived.
+        // The call never arrived.
         Called::Unsure(_) => call(instance, known),
     }
 }
@@ -125,12 +126,12 @@ fn startable(instance: &Instance, known: &mut Known, now: Instant) -> Verdict {
 fn stoppable(instance: &Instance, known: &mut Known, now: Instant) -> Verdict {
     match known.called {
         Called::Not => call(instance, known),
-        called if called.is_recent(now) => Verdict::Wait("not seen to stop yet".to_owned()),
+        called if called.is_recent(now) => Verdict::Wait("stop not visible yet".to_owned()),
         _ if known.was_moving => Verdict::End(
             OutcomeCode::WrongState,
-            "it runs again: somebody has started it meanwhile".to_owned(),
+            "running again: it was started from outside in the meantime".to_owned(),
         ),
-        Called::Accepted(_) => Verdict::Wait("EC2 accepted the stop; it still runs".to_owned()),
+        Called::Accepted(_) => Verdict::Wait("EC2 accepted the stop; still running".to_owned()),
         Called::Unsure(_) => call(instance, known),
     }
 }
@@ -144,11 +145,11 @@ fn call(instance: &Instance, known: &mut Known) -> Verdict {
     Verdict::Call
 }
 
-/// A start that EC2 accepted and that came to nothing. It says why in `StateReason`, where its own waiters do not look.
+/// A start that EC2 accepted but that failed. The reason is in `StateReason`, which EC2's waiters ignore.
 fn fell_back(instance: &Instance) -> Verdict {
     let Some(reason) = &instance.reason else {
         let why = format!(
-            "EC2 accepted the start, and it is {} again without a reason: start it once more, or look at its console output",
+            "EC2 accepted the start, but it is {} again without a reason; start it again, or check its console output",
             instance.state
         );
         return Verdict::End(OutcomeCode::FellBack, why);
@@ -161,7 +162,7 @@ fn fell_back(instance: &Instance) -> Verdict {
         OutcomeCode::FellBack
     };
     let why = format!(
-        "it began to start and is {} again: {reason}",
+        "it began to start but is {} again: {reason}",
         instance.state
     );
     Verdict::End(code, why)
@@ -171,6 +172,6 @@ fn gone(verb: Verb, instance: &Instance, known: &Known) -> Verdict {
     if verb == Verb::Start && known.called != Called::Not {
         return fell_back(instance);
     }
-    let why = format!("it is {}: it is gone for ever", instance.state);
+    let why = format!("it is {} and cannot be used again", instance.state);
     Verdict::End(OutcomeCode::WrongState, why)
 }

@@ -1,7 +1,7 @@
 //! EC2 instances, by their tags `skilift:stack` and `skilift:role`.
 //!
-//! - `call`: what is asked of EC2, and what its errors mean. `client`: the real one, through its SDK.
-//! - `engine`: one outcome for each machine, whatever happens. `judge`: what a description says. `pace`: when, and how long.
+//! - `call`: calls to EC2, and the meaning of its errors. `client`: the real one, through its SDK.
+//! - `engine`: exactly one outcome for each instance. `judge`: evaluation of a description. `pace`: intervals and timeouts.
 
 mod call;
 mod client;
@@ -23,9 +23,9 @@ use skilift_fleet::instance::{Instance, InstanceId};
 use skilift_fleet::outcome::{FleetError, Outcome, Verb};
 use skilift_fleet::{Fleet, FleetKind, Progress};
 
-/// The tag that names the stack of an instance.
+/// The tag with the stack of an instance.
 pub const STACK_TAG: &str = "skilift:stack";
-/// The tag that names what an instance does.
+/// The tag with the role of an instance.
 pub const ROLE_TAG: &str = "skilift:role";
 
 /// The instances of a stack.
@@ -36,8 +36,8 @@ pub struct Ec2Fleet {
 }
 
 impl Ec2Fleet {
-    /// The instances that carry the tag of `stack`. Credentials and region are found as AWS's own tools find them, when they
-    /// are needed first. `endpoint` is asked instead of the region's own, where it is given.
+    /// The instances with the tag of `stack`. Credentials and region are found like in AWS's own tools, on first use.
+    /// `endpoint`, if given, replaces the endpoint of the region.
     #[must_use]
     pub fn new(stack: impl Into<String>, endpoint: Option<String>) -> Self {
         let stack = stack.into();
@@ -48,7 +48,7 @@ impl Ec2Fleet {
         }
     }
 
-    /// The same with at most `page` instances or reservations in one answer of EC2, 5 to 1000 instead of 1000: for tests.
+    /// The same with at most `page` instances or reservations per response of EC2, 5 to 1000 instead of 1000: for tests.
     #[must_use]
     pub fn with_page(mut self, page: i32) -> Self {
         self.client.set_page(page);
@@ -113,7 +113,7 @@ async fn preflight(
     verb: Verb,
     ids: &[InstanceId],
 ) -> Result<(), FleetError> {
-    // EC2 has no answer to an empty list.
+    // EC2 rejects an empty list.
     if ids.is_empty() {
         return Ok(());
     }
@@ -131,8 +131,8 @@ async fn preflight(
     }
 }
 
-/// Whether to ask once more what changes nothing, after a pause: where EC2 is too busy, not where it is silent, as somebody
-/// waits for this answer.
+/// Whether to retry a read after a pause: if EC2 is busy, but not if it does not respond, because a request is waiting for
+/// the result.
 async fn ask_again<T: Sync>(pace: &Pace, tries: &mut u32, answer: &Result<T, CallError>) -> bool {
     *tries += 1;
     let is_busy = answer.as_ref().is_err_and(CallError::is_busy);

@@ -1,4 +1,4 @@
-//! An EC2 that follows a script, on tokio's clock: what the real one does slowly, late, in part or not at all.
+//! A simulated EC2 that follows a script, on tokio's clock: slow, delayed, partial or missing effects of the real one.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -11,43 +11,43 @@ use super::call::{CallError, Checks, Ec2, Seen};
 use skilift_fleet::instance::{Instance, InstanceId, InstanceState, Obstacle, StateReason};
 use skilift_fleet::outcome::Verb;
 
-/// The stack of the machines.
+/// The stack of the instances.
 pub(super) const STACK: &str = "test";
 
-/// What happens at one call, in the order of the script.
+/// The behaviour of one call, in the order of the script.
 #[derive(Debug, Clone)]
 pub(super) enum Turn {
-    /// What the machines' states ask for.
+    /// According to the states of the instances.
     Natural,
     /// The error of this code, with no effect.
     Refuse(&'static str),
-    /// It is done, and the answer never comes.
+    /// It is done, but the response is lost.
     CutAfter,
-    /// It is not done, and the answer never comes.
+    /// It is not done, and the response is lost.
     CutBefore,
     /// The connection could not be made.
     NotSent,
-    /// It is done after so long.
+    /// It is done after this delay.
     Delay(Duration),
 }
 
-/// A machine and its nature.
+/// An instance and its behaviour.
 #[derive(Debug, Clone)]
 pub(super) struct Machine {
     pub(super) seen: Seen,
-    /// How long it is on its way.
+    /// How long a state transition takes.
     pub(super) moves_for: Duration,
-    /// How long descriptions show how it was before.
+    /// How long descriptions show the previous state.
     pub(super) stale_for: Duration,
-    /// How long EC2's checks take; `None` when they fail for ever.
+    /// How long EC2's status checks take; `None` if they never pass.
     pub(super) checks_for: Option<Duration>,
-    /// What a start comes to instead of running.
+    /// The state after a failed start.
     pub(super) falls_back: Option<(InstanceState, &'static str)>,
-    /// The error that every call for it alone gets, so many times.
+    /// The error of every single call for it, and how many times.
     pub(super) refusals: (&'static str, u32),
-    /// Whether it is protected from being stopped.
+    /// Whether it has stop protection.
     pub(super) is_protected: bool,
-    /// When somebody else removes it for ever.
+    /// When it is terminated from outside.
     pub(super) removed_after: Option<Duration>,
     /// Starts and stops that had an effect.
     pub(super) effects: Vec<Verb>,
@@ -113,7 +113,7 @@ impl Machine {
         self
     }
 
-    /// On its way to another state, as if somebody else had asked for it.
+    /// In transition to another state, as if requested from outside.
     pub(super) fn on_its_way(mut self, to: InstanceState) -> Self {
         self.due = Some((Instant::now() + self.moves_for, to, None));
         self
@@ -144,7 +144,7 @@ impl Machine {
         self.seen.instance.reason = why;
     }
 
-    /// Does what was asked for; nothing where it is so already.
+    /// Performs the action; does nothing if already in that state.
     fn act(&mut self, verb: Verb, now: Instant) {
         let (from, on_its_way) = match verb {
             Verb::Start => (InstanceState::Stopped, InstanceState::Pending),
@@ -167,7 +167,7 @@ impl Machine {
         self.due = Some((now + self.moves_for, to, why));
     }
 
-    /// What EC2 has against doing this in its state.
+    /// EC2's error for this action in its state.
     fn objection(&mut self, verb: Verb) -> Option<CallError> {
         if self.refusals.1 > 0 {
             self.refusals.1 -= 1;
@@ -181,33 +181,33 @@ impl Machine {
     }
 }
 
-/// An EC2 that follows a script.
+/// A simulated EC2 that follows a script.
 pub(super) struct Scripted {
     pub(super) world: Mutex<World>,
 }
 
-/// All that there is, and what was asked.
+/// All instances, and the recorded calls.
 #[derive(Default)]
 pub(super) struct World {
     pub(super) machines: BTreeMap<InstanceId, Machine>,
-    /// What happens at the next calls that change something; afterwards all is natural.
+    /// The behaviour of the next calls that change something; later ones are natural.
     pub(super) turns: Vec<Turn>,
-    /// What happens at the next descriptions.
+    /// The behaviour of the next descriptions.
     pub(super) looks: Vec<Turn>,
     /// Calls that change something.
     pub(super) calls: Vec<Sent>,
-    /// How many descriptions were asked for.
+    /// Number of description calls.
     looks_taken: usize,
 }
 
-/// A call that is to change something.
+/// A call that changes something.
 #[derive(Debug, Clone)]
 pub(super) struct Sent {
     pub(super) verb: Verb,
     pub(super) ids: Vec<InstanceId>,
-    /// Whether EC2 said so.
+    /// Whether EC2 accepted it.
     pub(super) is_accepted: bool,
-    /// How many descriptions had been asked for before.
+    /// Number of description calls before it.
     pub(super) looks_before: usize,
 }
 
@@ -231,7 +231,7 @@ impl Scripted {
         match turn {
             Some(Turn::Refuse(code)) => Err(refused(code)),
             Some(Turn::CutAfter | Turn::CutBefore) => Err(cut()),
-            Some(Turn::NotSent) => Err(CallError::NotSent("nobody listens".to_owned())),
+            Some(Turn::NotSent) => Err(CallError::NotSent("connection refused".to_owned())),
             Some(Turn::Delay(time)) => {
                 sleep(time).await;
                 Ok(())
@@ -302,7 +302,7 @@ impl Ec2 for Scripted {
         self.with(|world| {
             let outcome = match turn {
                 Turn::Refuse(code) => Err(refused(code)),
-                Turn::NotSent => Err(CallError::NotSent("nobody listens".to_owned())),
+                Turn::NotSent => Err(CallError::NotSent("connection refused".to_owned())),
                 Turn::CutBefore => Err(cut()),
                 _ if dry_run => Err(refused("DryRunOperation")),
                 Turn::CutAfter => world.change(verb, ids, now).and(Err(cut())),
@@ -323,7 +323,8 @@ impl Ec2 for Scripted {
 }
 
 impl World {
-    /// What EC2 does: nothing for any of them when something is wrong with one, but protection, which it notices on its way.
+    /// EC2's behaviour: it does nothing for the whole batch if one id is invalid, except for stop protection, which it
+    /// detects while processing.
     fn change(&mut self, verb: Verb, ids: &[InstanceId], now: Instant) -> Result<(), CallError> {
         for id in ids {
             let machine = self.machines.get_mut(id);

@@ -1,21 +1,21 @@
-//! One machine, as it was seen.
+//! One instance, as listed.
 
 use std::fmt;
 
 use crate::SCALED_ROLES;
 
-/// The id of a machine: EC2's, as `i-0123456789abcdef0`, or that of a child process, as `local-worker-1`.
+/// The id of an instance: of EC2, such as `i-0123456789abcdef0`, or of a child process, such as `local-worker-1`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct InstanceId(String);
 
 impl InstanceId {
-    /// The id as it is written. Whether there is such a machine is another matter.
+    /// An id, which is not checked for existence.
     #[must_use]
     pub fn new(id: impl Into<String>) -> Self {
         Self(id.into())
     }
 
-    /// As it is written.
+    /// The id as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -28,53 +28,53 @@ impl fmt::Display for InstanceId {
     }
 }
 
-/// A machine of the stack.
+/// An instance of the stack.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Instance {
     /// Its id.
     pub id: InstanceId,
-    /// What it does, as its tag `skilift:role` says: "api" and "worker" are ours to start and stop, any other is not.
+    /// Its role, from its tag `skilift:role`: only "api" and "worker" can be started and stopped.
     pub role: String,
-    /// What people call it, where it has a name.
+    /// Its name, if it has one.
     pub name: Option<String>,
-    /// Its type, as "c7g.large"; "process" for a child process.
+    /// Its type, for example "c7g.large"; "process" for a child process.
     pub instance_type: String,
-    /// Where it stands, as "eu-central-1a"; the host for a child process.
+    /// Its zone, for example "eu-central-1a"; the host for a child process.
     pub zone: String,
-    /// How it is.
+    /// Its state.
     pub state: InstanceState,
-    /// Why it is so, where that is told: EC2's `StateReason`, or how a child process ended.
+    /// Reason of the state, if given: EC2's `StateReason`, or how a child process ended.
     pub reason: Option<StateReason>,
-    /// When it was started last, in milliseconds since 1970.
+    /// When it was last started, in milliseconds since 1970.
     pub started_at_ms: Option<u64>,
-    /// Its address within the network. It is another one after a start.
+    /// Its private IP address. It may change after a start.
     pub address: Option<String>,
-    /// Whether it is a Spot instance, whose price is another one each hour.
+    /// Whether it is a Spot instance, whose price varies.
     pub is_spot: bool,
-    /// What keeps it from being started and stopped here, when something does.
+    /// Why it cannot be started or stopped here, if so.
     pub obstacle: Option<Obstacle>,
 }
 
 impl Instance {
-    /// Whether its role is one whose machines are started and stopped.
+    /// Whether its role can be started and stopped.
     #[must_use]
     pub fn is_scaled(&self) -> bool {
         SCALED_ROLES.contains(&self.role.as_str())
     }
 }
 
-/// How a machine is (`InstanceState`, of whose code only the low byte counts).
+/// State of an instance (`InstanceState`, of whose code only the low byte is used).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum InstanceState {
-    /// It starts.
+    /// It is starting.
     Pending,
-    /// It runs.
+    /// It is running.
     Running,
     /// It is being removed.
     ShuttingDown,
-    /// It is gone for ever.
+    /// It is terminated.
     Terminated,
-    /// It stops.
+    /// It is stopping.
     Stopping,
     /// It can be started.
     Stopped,
@@ -95,13 +95,13 @@ impl InstanceState {
         }
     }
 
-    /// Whether it is or is about to be at work.
+    /// Whether it is running or starting.
     #[must_use]
     pub fn is_up(self) -> bool {
         matches!(self, Self::Pending | Self::Running)
     }
 
-    /// Whether there is nothing left of it to start or stop.
+    /// Whether it is terminated or terminating.
     #[must_use]
     pub fn is_gone(self) -> bool {
         matches!(self, Self::ShuttingDown | Self::Terminated)
@@ -121,10 +121,10 @@ impl fmt::Display for InstanceState {
     }
 }
 
-/// Why a machine is in its state.
+/// Why an instance is in its state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StateReason {
-    /// For programs, as "Server.InsufficientInstanceCapacity".
+    /// For programs, for example "Server.InsufficientInstanceCapacity".
     pub code: String,
     /// For people.
     pub message: String,
@@ -132,7 +132,7 @@ pub struct StateReason {
 
 impl fmt::Display for StateReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // EC2's messages begin with the code, most of them.
+        // Most messages of EC2 start with the code.
         if self.message.starts_with(&self.code) {
             f.write_str(&self.message)
         } else {
@@ -141,7 +141,7 @@ impl fmt::Display for StateReason {
     }
 }
 
-/// What keeps a machine from being started and stopped here.
+/// Why an instance cannot be started or stopped here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Obstacle {
     /// It belongs to an Auto Scaling group, which replaces what is stopped.
@@ -149,13 +149,13 @@ pub enum Obstacle {
         /// The group.
         group: String,
     },
-    /// A one-time Spot instance: it can be neither stopped nor started.
+    /// A one-time Spot instance: it cannot be stopped or started.
     OneTimeSpot,
-    /// EC2 took a Spot instance back: EC2 alone starts it again.
+    /// EC2 interrupted a Spot instance: only EC2 can restart it.
     InterruptedSpot,
     /// Its root volume is an instance store, which a stop would lose.
     InstanceStore,
-    /// It is this very process.
+    /// It runs inside this process.
     ThisProcess,
 }
 
@@ -164,20 +164,19 @@ impl fmt::Display for Obstacle {
         match self {
             Self::AutoScaling { group } => write!(
                 f,
-                "it belongs to the Auto Scaling group {group}, which would replace it: change the group's desired capacity, or put \
-                 it in standby first"
+                "it belongs to the Auto Scaling group {group}, which would replace it; change the group's desired capacity, or put it in standby first"
             ),
             Self::OneTimeSpot => f.write_str(
-                "it is a one-time Spot instance, which can be neither stopped nor started: use a persistent request",
+                "it is a one-time Spot instance, which cannot be stopped or started; use a persistent request",
             ),
             Self::InterruptedSpot => f.write_str(
-                "EC2 took this Spot instance back and alone starts it again, when there is room",
+                "EC2 interrupted this Spot instance, and only EC2 can restart it when capacity is available",
             ),
             Self::InstanceStore => f.write_str(
-                "its root volume is an instance store, so that it cannot be stopped",
+                "its root volume is an instance store, so it cannot be stopped",
             ),
             Self::ThisProcess => {
-                f.write_str("it is part of skictl up itself, and ends with it")
+                f.write_str("it runs inside the skictl up process and stops with it")
             }
         }
     }

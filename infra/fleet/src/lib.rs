@@ -1,8 +1,8 @@
-//! The machines that nodes run on, behind one port ([`Fleet`]): [child processes](local) of one machine here, EC2 instances in the
-//! crate `skilift-ec2`.
+//! The instances that nodes run on, behind one trait ([`Fleet`]): [child processes](local) on one host here, EC2 instances
+//! in the crate `skilift-ec2`.
 //!
-//! [`Fleet`] is what a console needs of either: which there are, start these, stop those. Draining a node before its machine
-//! stops, and choosing which machine, is the business of the console.
+//! [`Fleet`] lists, starts and stops instances. Draining a node before its instance is stopped, and choosing the instance,
+//! is the task of the console.
 
 pub mod instance;
 pub mod local;
@@ -13,43 +13,44 @@ use async_trait::async_trait;
 use crate::instance::{Instance, InstanceId};
 use crate::outcome::{FleetError, Outcome, Verb};
 
-/// The roles whose machines may be started and stopped: never the broker, the store or the console.
+/// The roles whose instances can be started and stopped: never the broker, the store or the console.
 pub const SCALED_ROLES: [&str; 2] = ["api", "worker"];
 
-/// Hears, while something is done, how far each machine is.
+/// Callback for the progress of each instance.
 pub type Progress<'a> = &'a (dyn Fn(&InstanceId, String) + Send + Sync);
 
-/// The machines of a stack.
+/// The instances of a stack.
 #[async_trait]
 pub trait Fleet: Send + Sync {
-    /// What kind of machines they are, in a word or two.
+    /// The kind of instances.
     fn kind(&self) -> FleetKind;
 
-    /// All machines of the stack, of whatever role, by role, zone and id. Those that are gone for ever are left out.
+    /// All instances of the stack, of any role, sorted by role, zone and id. Terminated ones are left out.
     ///
     /// # Errors
-    /// When they cannot be listed.
+    /// If they cannot be listed.
     async fn list(&self) -> Result<Vec<Instance>, FleetError>;
 
-    /// Asks whether starting or stopping these would be permitted. It proves that, and nothing else.
+    /// Checks whether starting or stopping these would be permitted. It checks permissions only.
     ///
     /// # Errors
-    /// When it would not be, or nobody answers.
+    /// If it would be denied, or the API is unreachable.
     async fn preflight(&self, verb: Verb, ids: &[InstanceId]) -> Result<(), FleetError>;
 
-    /// Has machines run, and waits until they do and are well. Exactly one outcome for each id, in the order of `ids`.
+    /// Starts instances, and waits until they run and are healthy. Returns exactly one outcome for each id, in the order of
+    /// `ids`.
     async fn start(&self, ids: &[InstanceId], progress: Progress<'_>) -> Vec<Outcome>;
 
-    /// Has machines stopped, and waits until they are. Exactly one outcome for each id, in the order of `ids`.
+    /// Stops instances, and waits until they are stopped. Returns exactly one outcome for each id, in the order of `ids`.
     async fn stop(&self, ids: &[InstanceId], progress: Progress<'_>) -> Vec<Outcome>;
 }
 
-/// What kind of machines a fleet has.
+/// Kind of a fleet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FleetKind {
     /// EC2 instances.
     Ec2 {
-        /// The region, where it is known.
+        /// The region, if known.
         region: Option<String>,
     },
     /// Child processes.

@@ -1,12 +1,12 @@
-//! Child processes of one machine: nodes that are started, drained and stopped for real, where there is no EC2.
+//! Child processes on one host: real nodes that are started, drained and stopped without EC2.
 //!
-//! - [`LocalFleet`]: the places, each with an id that stays: a child process, or a "stopped instance" until one is started.
-//! - `slot`: the ids. `supervisor`: what happens to one place. `child`: one process; `output`: what it says; `ended`: how it
-//!   ended. `memory`: which children are wanted, in a file.
-//! - [`Announcement`]: what a child says on stdout once it is up.
+//! - [`LocalFleet`]: the slots, each with a fixed id: a child process, or a "stopped instance" until one is started.
+//! - `slot`: the ids. `supervisor`: the lifecycle of one slot. `child`: one process; `output`: its output; `ended`: how it
+//!   ended. `memory`: which children should run, in a file.
+//! - [`Announcement`]: what a child prints on stdout when it is up.
 //!
-//! A child is never orphaned: its standard input is a pipe that only this process holds, and whose end it takes as a signal,
-//! so that it drains and ends also when this process was killed.
+//! A child is never orphaned: its standard input is a pipe that only this process holds. The child handles the end of the
+//! pipe like a signal, so it drains and exits even if this process was killed.
 
 mod announcement;
 mod child;
@@ -39,28 +39,29 @@ use crate::instance::{Instance, InstanceId, InstanceState, Obstacle};
 use crate::outcome::{FleetError, Outcome, OutcomeCode, Verb};
 use crate::{Fleet, FleetKind, Progress};
 
-/// Most children of a role, where nobody says otherwise.
+/// Default maximum of children per role.
 pub const MOST_OF_ROLE: u16 = 8;
 
-/// Orders that may wait at one place.
+/// Maximum queued commands per slot.
 const ORDERS: usize = 16;
 
-/// Hears each line that a child writes to stderr, without its end. It must return at once, for the child waits meanwhile.
+/// Receives each line that a child writes to stderr, without the line end. It must return at once, because it blocks the
+/// child.
 pub type Lines = Arc<dyn Fn(&InstanceId, &[u8]) + Send + Sync>;
 
-/// Says how the child of a place is started.
+/// Returns how the child of a slot is started.
 pub type Launcher = Box<dyn Fn(&Place<'_>) -> Launch + Send + Sync>;
 
-/// The place of a child that is about to be started.
+/// The slot of a child that is about to be started.
 #[derive(Debug, Clone, Copy)]
 pub struct Place<'a> {
     /// Its id.
     pub id: &'a InstanceId,
-    /// What the child shall do: "api" or "worker".
+    /// The role of the child: "api" or "worker".
     pub role: &'a str,
     /// The port for its health and metrics, which is part of a node's name; 0 for any.
     pub private_port: u16,
-    /// The port for the public API, if it serves that; 0 for any.
+    /// The port for the public API, if it serves one; 0 for any.
     pub public_port: u16,
 }
 
@@ -69,61 +70,61 @@ pub struct Place<'a> {
 pub struct Launch {
     /// The program.
     pub program: PathBuf,
-    /// What it is told that it is called, where that is not its path.
+    /// Its `argv[0]`, if different from its path.
     pub called: Option<OsString>,
-    /// Its arguments. Others can see them: they hold no secret.
+    /// Its arguments. They are visible to other users and must not contain secrets.
     pub arguments: Vec<OsString>,
-    /// Variables that it gets beside those of this process.
+    /// Environment variables in addition to those of this process.
     pub environment: Vec<(OsString, OsString)>,
-    /// Variables of this process that it does not get.
+    /// Environment variables of this process that it does not inherit.
     pub without: Vec<OsString>,
 }
 
-/// A node that runs within this very process: it is listed, and can be neither started nor stopped.
+/// A node within this process: it is listed, but cannot be started or stopped.
 #[derive(Debug, Clone)]
 pub struct Inner {
     /// Its id.
     pub id: InstanceId,
-    /// What it does.
+    /// Its role.
     pub role: String,
-    /// Where it serves the public API.
+    /// Address of its public API.
     pub address: Option<SocketAddr>,
     /// When it was started, in milliseconds since 1970.
     pub started_at_ms: u64,
 }
 
-/// How long a child may take, and how often it may die.
+/// Timeouts and restart limits of children.
 #[derive(Debug, Clone, Copy)]
 pub struct Patience {
-    /// From its start until it says that it is up, before whoever waits for it is told that it takes long.
+    /// From its start until it reports that it is up; then the start command returns that it is still starting.
     pub up: Duration,
-    /// Beyond the drain deadline, which it keeps itself, before it is killed.
+    /// Time after its own drain deadline until it is killed.
     pub margin: Duration,
-    /// From an unasked end to the next start, the first time; each further one in a row takes twice as long, and a bit.
+    /// From an unexpected end to the first restart; each further pause in a row is twice as long, with jitter.
     pub first_pause: Duration,
     /// The longest of those pauses.
     pub longest_pause: Duration,
-    /// Starts after unasked ends in a row, before it is given up.
+    /// Maximum restarts in a row after unexpected ends.
     pub tries: u32,
-    /// A child that was up and lived so long ends such a row.
+    /// A child that stays up this long resets the count.
     pub settled: Duration,
 }
 
-/// What a local fleet is made of.
+/// Configuration of a local fleet.
 pub struct LocalConfig {
-    /// This machine's name, the zone of its children.
+    /// The name of this host, the zone of its children.
     pub host: String,
-    /// The file that says which children are wanted.
+    /// The file with the children that should run.
     pub file: PathBuf,
-    /// Most children of each role.
+    /// Maximum children of each role.
     pub most: u16,
-    /// Those that are wanted while there is no such file.
+    /// Children to run if there is no such file.
     pub first: Vec<InstanceId>,
     /// The nodes within this process.
     pub inner: Vec<Inner>,
     /// How long a child may take to finish its work.
     pub drain_deadline: Duration,
-    /// How long it may take for anything else.
+    /// Other timeouts and limits.
     pub patience: Patience,
     /// How a child is started.
     pub launch: Launcher,
@@ -131,20 +132,20 @@ pub struct LocalConfig {
     pub lines: Lines,
 }
 
-/// Why a local fleet cannot begin.
+/// Why a local fleet cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum LocalError {
-    /// It cannot be read which children are wanted.
-    #[error("cannot read which child processes shall run, in {}", file.display())]
+    /// The file of children cannot be read.
+    #[error("cannot read the list of child processes in {}", file.display())]
     Read {
         /// The file.
         file: PathBuf,
         /// Why.
         source: std::io::Error,
     },
-    /// It is not what this version writes.
+    /// The file has an unknown format.
     #[error(
-        "{} does not say which child processes shall run, as this version writes it; delete it to begin with one worker",
+        "{} is not a valid list of child processes; delete it to start with one worker",
         file.display()
     )]
     Unreadable {
@@ -155,7 +156,7 @@ pub enum LocalError {
     },
 }
 
-/// The children of this process. They end when its life drains.
+/// The children of this process. They end when its lifecycle drains.
 pub struct LocalFleet {
     config: Arc<LocalConfig>,
     slots: BTreeMap<InstanceId, Slot>,
@@ -169,10 +170,10 @@ struct Slot {
 }
 
 impl LocalFleet {
-    /// A fleet of which nothing runs yet.
+    /// A fleet without running children.
     ///
     /// # Errors
-    /// When it cannot be known which children are wanted.
+    /// If the file of children cannot be read.
     pub fn new(config: LocalConfig, life: &Lifecycle) -> Result<Self, LocalError> {
         let memory = Arc::new(Memory::read(config.file.clone(), &config.first)?);
         let config = Arc::new(config);
@@ -210,9 +211,9 @@ impl LocalFleet {
         })
     }
 
-    /// Starts the children that were wanted when this process' predecessor ended; at the very first start those of
-    /// [`LocalConfig::first`]. One outcome for each, when it is up or has fallen back; one that has is started again and
-    /// again nevertheless, as any that dies.
+    /// Starts the children that were running when the previous process ended; at the first start those of
+    /// [`LocalConfig::first`]. Returns one outcome for each when it is up or has failed; a failed one is still restarted,
+    /// like any child that dies.
     pub async fn resume(&self) -> Vec<Outcome> {
         let resuming = self.slots.iter().map(async |(id, slot)| {
             let (code, message) = ask(slot, Order::Resume, &|_| {}).await;
@@ -227,7 +228,7 @@ impl LocalFleet {
             .collect()
     }
 
-    /// How many children of a role run, and how many shall.
+    /// Running and desired number of children of a role.
     #[must_use]
     pub fn running(&self, role: &str) -> (usize, usize) {
         let of_role = self.slots.values().filter(|slot| slot.role == role);
@@ -241,13 +242,12 @@ impl LocalFleet {
         })
     }
 
-    /// Kills the children that still live, and waits until they are gone. For the very end of the process, after its life
-    /// was drained.
+    /// Kills the remaining children and waits for them. For the end of the process, after the drain.
     pub async fn end(&self) {
         self.force.cancel();
         let ends = self.slots.values().map(async |slot| {
             let mut view = slot.view.clone();
-            // A place that is gone has no child any more.
+            // A removed slot has no child.
             let _ = view.wait_for(|view| view.pid.is_none()).await;
         });
         join_all(ends).await;
@@ -274,14 +274,14 @@ impl LocalFleet {
     }
 }
 
-/// Gives an order and waits for what comes of it.
+/// Sends a command and waits for its outcome.
 async fn ask(
     slot: &Slot,
     order: fn(oneshot::Sender<(OutcomeCode, String)>) -> Order,
     progress: &(dyn Fn(String) + Send + Sync),
 ) -> (OutcomeCode, String) {
     let ending = || {
-        let text = "skictl up ends, and its child processes with it";
+        let text = "skictl up is shutting down, together with its child processes";
         (OutcomeCode::Refused, text.to_owned())
     };
     let mut view = slot.view.clone();
@@ -346,7 +346,7 @@ impl Fleet for LocalFleet {
     }
 
     async fn preflight(&self, _verb: Verb, _ids: &[InstanceId]) -> Result<(), FleetError> {
-        // Who runs this process may start and stop its children.
+        // The user of this process may start and stop its children.
         Ok(())
     }
 

@@ -1,15 +1,15 @@
-//! What came of starting or stopping a machine: exactly one outcome for each that was asked for.
+//! Outcome of starting or stopping an instance: exactly one for each requested id.
 
 use std::fmt;
 
 use crate::instance::InstanceId;
 
-/// What is done to a machine.
+/// Action on an instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Verb {
-    /// Have it run.
+    /// Start it.
     Start,
-    /// Have it stopped.
+    /// Stop it.
     Stop,
 }
 
@@ -22,69 +22,69 @@ impl fmt::Display for Verb {
     }
 }
 
-/// What came of one machine.
+/// Outcome for one instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome {
-    /// The machine.
+    /// The instance.
     pub id: InstanceId,
-    /// What came of it, for programs.
+    /// The result, for programs.
     pub code: OutcomeCode,
-    /// What came of it, for people: what happened, and what to do.
+    /// The result, for people: what happened, and what to do.
     pub message: String,
 }
 
-/// What came of a machine. Each has its own text in scripts, which stays.
+/// Result for an instance. Each has a stable name for scripts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum OutcomeCode {
-    /// It was done, and is seen to be so.
+    /// It was done and verified.
     Done,
-    /// It was so before.
+    /// It was already in that state.
     Already,
-    /// Its state allows it no more: it is gone, or on its way to be.
+    /// Its state does not allow it: it is terminated or terminating.
     WrongState,
-    /// There is no such machine.
+    /// There is no such instance.
     NotFound,
-    /// What was asked for is no id.
+    /// The given id is not an instance id.
     BadId,
     /// It is not one of this stack's API nodes or workers.
     NotOurs,
-    /// An [`Obstacle`](crate::instance::Obstacle) is in the way.
+    /// An [`Obstacle`](crate::instance::Obstacle) prevents it.
     Obstacle,
-    /// It is protected from being stopped.
+    /// It has stop protection.
     Protected,
-    /// Whoever asks may not.
+    /// The caller has no permission.
     Denied,
-    /// Who asks is not known: credentials are missing, wrong or too old.
+    /// Credentials are missing, invalid or expired.
     Credentials,
-    /// There is no room for it now.
+    /// EC2 has no capacity for it now.
     NoCapacity,
-    /// The account's limit is reached.
+    /// The account's quota is reached.
     Quota,
-    /// Asked too often, and not answered in time.
+    /// Throttled: too many requests.
     Throttled,
-    /// It began to start, and fell back.
+    /// It began to start, then stopped again.
     FellBack,
-    /// It was accepted, and not seen to be so in time.
+    /// It was accepted, but not confirmed in time.
     TimedOut,
-    /// Nobody answers, so that it is not known.
+    /// The API is unreachable, so the result is unknown.
     Unreachable,
     /// Refused for another reason.
     Refused,
 }
 
 impl OutcomeCode {
-    /// Whether it is as it was to be.
+    /// Whether the requested state was reached.
     #[must_use]
     pub fn is_good(self) -> bool {
         matches!(self, Self::Done | Self::Already)
     }
 }
 
-/// Why the machines cannot be listed, or nothing be asked of them.
+/// Why instances cannot be listed, started or stopped.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct FleetError {
-    /// Of what kind it is.
+    /// The kind of error.
     pub code: OutcomeCode,
     /// What happened, and what to do.
     pub message: String,

@@ -1,20 +1,20 @@
-//! The frame of every picture: the root element with its names for those who cannot see it, and how text and coordinates are written.
+//! The frame of every chart: the root element with its accessible names, and the rendering of text and coordinates.
 
 use svg::Node;
 use svg::node::element::Element;
 
 use super::STYLESHEET;
 
-/// Space around a picture, in px.
+/// Margin around a chart, in px.
 pub(super) const MARGIN: f64 = 16.0;
-/// Size of all text but the title, in px.
+/// Size of all text except the title, in px.
 pub(super) const TEXT_SIZE: f64 = 13.0;
 /// Size of the title, in px.
 const TITLE_SIZE: f64 = 18.0;
 
-/// What stands above a picture, and what is read aloud instead of it.
+/// Title, subtitle and accessible description of a chart.
 pub(super) struct Heading<'a> {
-    /// Begins the ids within the picture: of letters, digits and hyphens, unique on its page.
+    /// Prefix of the IDs within the chart: letters, digits and hyphens, unique on its page.
     pub(super) id: &'a str,
     pub(super) title: &'a str,
     pub(super) subtitle: &'a str,
@@ -22,13 +22,13 @@ pub(super) struct Heading<'a> {
 }
 
 impl Heading<'_> {
-    /// Where the picture may begin below title and subtitle, in px.
+    /// Top of the drawing below title and subtitle, in px.
     pub(super) fn bottom(&self) -> f64 {
         if self.subtitle.is_empty() { 40.0 } else { 58.0 }
     }
 }
 
-/// The picture as an `svg` element. It stands alone with a stylesheet and a ground, or is part of a page that has both.
+/// The chart as an `svg` element: standalone with a stylesheet and a background, or as part of a page that has both.
 pub(super) fn picture(
     heading: &Heading,
     (width, height): (f64, f64),
@@ -101,7 +101,7 @@ pub(super) fn element<const N: usize>(name: &str, attributes: [(&str, String); N
     element
 }
 
-/// A group whose children inherit the colours of a class; where no stylesheet reaches it, those of the text around.
+/// A group whose children inherit the colours of a class, or without a stylesheet those of the surrounding text.
 pub(super) fn group(class: &str, children: impl IntoIterator<Item = Element>) -> Element {
     let mut group = element(
         "g",
@@ -117,7 +117,7 @@ pub(super) fn group(class: &str, children: impl IntoIterator<Item = Element>) ->
     group
 }
 
-/// A text whose baseline begins, ends or is centred (`anchor`) at a point.
+/// A text whose baseline starts, ends or is centred (`anchor`) at a point.
 pub(super) fn text(x: f64, y: f64, anchor: &str, class: &str, content: &str) -> Element {
     let mut text = element(
         "text",
@@ -158,7 +158,7 @@ pub(super) fn px(value: f64) -> String {
     }
 }
 
-/// About how wide a text is, in px; rather too much than too little, because the reader's font is not known.
+/// Estimated width of a text in px; rather too large than too small, because the reader's font is unknown.
 pub(super) fn width_of(content: &str, size: f64) -> f64 {
     let letter = |letter: char| match letter {
         ' ' | ',' | '.' | ':' | 'i' | 'l' | 'j' | 't' | 'f' | 'r' | '(' | ')' => 0.4,
@@ -169,7 +169,7 @@ pub(super) fn width_of(content: &str, size: f64) -> f64 {
     content.chars().map(letter).sum::<f64>() * size
 }
 
-/// As much of a text as fits, with an ellipsis where it was cut.
+/// The text, cut to a width with an ellipsis.
 pub(super) fn fitted(content: &str, size: f64, room: f64) -> String {
     if width_of(content, size) <= room {
         return content.to_owned();
@@ -186,7 +186,7 @@ pub(super) fn fitted(content: &str, size: f64, room: f64) -> String {
     kept
 }
 
-/// The text without what XML 1.0 cannot hold, even escaped: U+FFFD stands for it.
+/// The text with U+FFFD for characters that XML 1.0 does not allow, even escaped.
 fn legible(content: &str) -> String {
     let holds = |letter: char| {
         matches!(letter, '\t' | '\n' | '\r')

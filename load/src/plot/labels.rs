@@ -1,16 +1,16 @@
-//! Names at the ends of lines, which make way for each other.
+//! Placement of names at the ends of lines without overlaps.
 
-/// The least distance between two names, baseline to baseline, in px.
+/// Minimum distance between two names, baseline to baseline, in px.
 const APART: f64 = 17.0;
 
-/// Heights for labels that would stand at `wished` heights: all between `top` and `bottom`, in the same order, and apart as far as there is room.
+/// Heights for labels with `wished` heights: all between `top` and `bottom`, in the same order, and without overlaps if there is enough space.
 pub(super) fn spread(wished: &[f64], top: f64, bottom: f64) -> Vec<f64> {
     let mut order: Vec<usize> = (0..wished.len()).collect();
     order.sort_by(|one, other| wished[*one].total_cmp(&wished[*other]));
     let gaps = wished.len().saturating_sub(1).max(1) as f64;
     let apart = APART.min((bottom - top) / gaps);
 
-    // Labels that would overlap move as one block, centred on what its members wish: (first, last, height of the first).
+    // Overlapping labels move as one block, centred on the wishes of its members: (first, last, height of the first).
     let mut blocks: Vec<(usize, usize, f64)> = Vec::new();
     for at in 0..order.len() {
         let mut block = (at, at, wished[order[at]]);

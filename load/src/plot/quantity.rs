@@ -1,24 +1,24 @@
-//! How values of each kind are written, on axes and in tables.
+//! Formatting of values by kind, on axes and in tables.
 
-/// What a value measures, and in which unit it is given.
+/// The kind and unit of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Quantity {
-    /// A number of things.
+    /// A count.
     Count,
     /// A time span in milliseconds.
     Milliseconds,
-    /// A part of a whole, 0 to 1.
+    /// A share, 0 to 1.
     Share,
 }
 
-/// A unit as it is written, and how much of the given unit it holds.
+/// A displayed unit and its size in the given unit.
 struct Written {
     divisor: f64,
     suffix: &'static str,
 }
 
 impl Quantity {
-    /// The label of a tick, in a unit that suits a scale that ends at `top`, with the decimals that a distance of `step` needs.
+    /// The label of a tick, in a suitable unit for a scale up to `top`, with the decimals for a distance of `step`.
     pub(super) fn tick(self, value: f64, top: f64, step: f64) -> String {
         let unit = self.unit(top);
         if value == 0.0 {
@@ -28,7 +28,7 @@ impl Quantity {
         written(value / unit.divisor, decimals) + unit.suffix
     }
 
-    /// The value with its unit, to three significant digits where it is no whole number.
+    /// The value with its unit, to three significant digits if it is not a whole number.
     pub fn say(self, value: f64) -> String {
         let unit = self.unit(value);
         let value = value / unit.divisor;
@@ -43,7 +43,7 @@ impl Quantity {
         written(value, decimals) + unit.suffix
     }
 
-    /// The smallest step between ticks that means something.
+    /// The smallest meaningful step between ticks.
     pub(super) fn least_step(self) -> f64 {
         match self {
             Quantity::Count => 1.0,
@@ -67,7 +67,7 @@ impl Quantity {
     }
 }
 
-/// How many decimals it takes to tell values apart that differ by `step`.
+/// Number of decimals needed to distinguish values that differ by `step`.
 fn decimals_of(step: f64) -> usize {
     let digits = -step.abs().log10().floor();
     if digits.is_finite() {
@@ -77,7 +77,7 @@ fn decimals_of(step: f64) -> usize {
     }
 }
 
-/// A number with its thousands apart; in powers of ten where it is too long to read.
+/// A number with grouped thousands, or in scientific notation if it is too long.
 fn written(value: f64, decimals: usize) -> String {
     if value.abs() >= 1e9 || (value != 0.0 && value.abs() < 1e-9) {
         return format!("{value:.1e}");

@@ -1,14 +1,14 @@
-//! Long series as few points, without losing what stands out.
+//! Reduction of long series to few points, with their extremes preserved.
 
-/// The most points that a line is drawn with.
-const MOST_POINTS: usize = 400;
+/// Maximum number of points of a line.
+const MAX_POINTS: usize = 400;
 
-/// What one point stands for where it is drawn for several seconds.
+/// Aggregation of several seconds to one point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Middle {
-    /// The mean, for rates and shares, which add up.
+    /// The mean, for rates and shares, which are additive.
     Mean,
-    /// The median, for quantiles, which do not.
+    /// The median, for quantiles, which are not.
     Median,
 }
 
@@ -21,7 +21,7 @@ impl Middle {
     }
 }
 
-/// A stretch of a series.
+/// A section of a series.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Bucket {
     pub(super) low: f64,
@@ -29,17 +29,17 @@ pub(super) struct Bucket {
     pub(super) high: f64,
 }
 
-/// How many seconds one point stands for in a chart of so many: 1 for a short one, else a number that divides a minute, an hour or a day.
+/// Seconds per point in a chart of this length: 1 for a short one, else a divisor of a minute, an hour or a day.
 pub(super) fn seconds_a_point(seconds: usize) -> usize {
     const ROUND: [usize; 14] = [
         1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1_200, 1_800, 3_600, 7_200,
     ];
-    let least = seconds.div_ceil(MOST_POINTS);
+    let least = seconds.div_ceil(MAX_POINTS);
     let round = ROUND.into_iter().find(|every| *every >= least);
     round.unwrap_or_else(|| least.next_multiple_of(86_400))
 }
 
-/// One bucket for each `every` seconds, the last one perhaps shorter; `None` where no second is known.
+/// One bucket per `every` seconds, the last one possibly shorter; `None` if no second is known.
 pub(super) fn reduce(values: &[Option<f64>], every: usize, middle: Middle) -> Vec<Option<Bucket>> {
     values
         .chunks(every)
@@ -58,7 +58,7 @@ fn bucket(values: &[Option<f64>], middle: Middle) -> Option<Bucket> {
     let (low, high) = (*known.first()?, *known.last()?);
     let (half, count) = (known.len() / 2, known.len() as f64);
     let middle = match middle {
-        // Divided before they are added, so that the largest values do not overflow.
+        // Divided before the addition, so that the largest values do not overflow.
         Middle::Mean => known
             .iter()
             .map(|value| value / count)
@@ -72,7 +72,7 @@ fn bucket(values: &[Option<f64>], middle: Middle) -> Option<Bucket> {
     Some(Bucket { low, middle, high })
 }
 
-/// The value if it is a number, within what an axis can hold.
+/// The value if it is a number, clamped to the range of an axis.
 pub(super) fn drawable(value: f64) -> Option<f64> {
     const HUGE: f64 = 1e300;
     match value.abs() {
@@ -119,7 +119,7 @@ mod tests {
         assert_eq!([0, 1, 400].map(seconds_a_point), [1; 3]);
         assert_eq!([401, 36_000, 86_400].map(seconds_a_point), [2, 120, 300]);
         for seconds in [401_usize, 5_000, 36_000, 10_000_000, 400_000_000] {
-            assert!(seconds.div_ceil(seconds_a_point(seconds)) <= MOST_POINTS);
+            assert!(seconds.div_ceil(seconds_a_point(seconds)) <= MAX_POINTS);
         }
     }
 }

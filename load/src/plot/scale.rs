@@ -1,11 +1,11 @@
-//! From values to places on an axis, with ticks at round numbers.
+//! Scales that map values to positions on an axis, with ticks at round numbers.
 
 use super::quantity::Quantity;
 
-/// How often a log axis must hold its lowest value before it is worth its price, which is that heights no longer add up.
+/// Minimum ratio of the highest to the lowest value for a logarithmic axis, on which heights are no longer additive.
 const WIDE: f64 = 20.0;
 
-/// A scale and the values that are written beside it.
+/// A scale and its tick values.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Axis {
     low: f64,
@@ -14,7 +14,7 @@ pub(super) struct Axis {
     pub(super) ticks: Vec<Tick>,
 }
 
-/// A mark on an axis.
+/// A tick of an axis.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Tick {
     pub(super) value: f64,
@@ -22,7 +22,7 @@ pub(super) struct Tick {
 }
 
 impl Axis {
-    /// An axis from zero that holds all values, with about as many steps.
+    /// An axis from zero to the highest value, with about this number of steps.
     pub(super) fn linear(
         values: impl Iterator<Item = f64>,
         quantity: Quantity,
@@ -33,7 +33,7 @@ impl Axis {
         });
         let most = if least == most { 1.0 } else { most };
         let step = round_up((most - least) / about).max(quantity.least_step());
-        // Counted in steps rather than added up, so that no error gathers.
+        // Multiplied instead of added, so that no rounding error accumulates.
         let (first, last) = ((least / step).floor(), (most / step).ceil());
         let steps = (first as i64)..=(last as i64);
         let ticks = steps.map(|at| at as f64 * step).map(|value| Tick {
@@ -48,7 +48,7 @@ impl Axis {
         }
     }
 
-    /// An axis for parts of a whole.
+    /// An axis for shares.
     pub(super) fn share() -> Self {
         let ticks = [0.0, 0.5, 1.0].map(|value| Tick {
             value,
@@ -62,7 +62,7 @@ impl Axis {
         }
     }
 
-    /// A logarithmic axis where the values above zero are far apart, else one from zero.
+    /// A logarithmic axis if the values above zero are far apart, else one from zero.
     pub(super) fn log_when_wide(
         values: impl Iterator<Item = f64> + Clone,
         quantity: Quantity,
@@ -112,7 +112,7 @@ impl Axis {
         }
     }
 
-    /// An axis of `seconds` since a start.
+    /// A time axis of `seconds` since the start.
     pub(super) fn seconds(seconds: usize, about: f64) -> Self {
         let high = seconds.max(1);
         let step = time_step(high as f64 / about);
@@ -128,21 +128,21 @@ impl Axis {
         }
     }
 
-    /// Where a value stands, 0 at the low end of the axis to 1 at its high end. What a log axis cannot hold stands at its low end.
+    /// Position of a value, from 0 at the low end of the axis to 1 at its high end; values outside a logarithmic axis are at its low end.
     pub(super) fn place(&self, value: f64) -> f64 {
         let place = if self.log {
             decades(self.low, value.max(self.low)) / decades(self.low, self.high)
         } else {
-            // Halves, so that not even the widest axis overflows.
+            // Halved, so that even the widest axis does not overflow.
             (value / 2.0 - self.low / 2.0) / (self.high / 2.0 - self.low / 2.0)
         };
         place.clamp(0.0, 1.0)
     }
 }
 
-/// How many times ten lie between two values above zero.
+/// Number of decades between two values above zero.
 fn decades(low: f64, high: f64) -> f64 {
-    // Not of their quotient, which can be too large for a number.
+    // The logarithm of the quotient could overflow.
     high.log10() - low.log10()
 }
 
@@ -150,7 +150,7 @@ fn decades(low: f64, high: f64) -> f64 {
 fn round_up(value: f64) -> f64 {
     let power = 10_f64.powf(value.log10().floor());
     let digits = [1.0, 2.0, 5.0, 10.0];
-    // A hair of tolerance: 0.3 / 0.1 is not quite 3.
+    // Tolerance for rounding errors: 0.3 / 0.1 is not exactly 3.
     let digit = digits
         .into_iter()
         .find(|digit| digit * power >= value * (1.0 - 1e-9));
@@ -161,7 +161,7 @@ const MINUTE: usize = 60;
 const HOUR: usize = 3_600;
 const DAY: usize = 86_400;
 
-/// The smallest step that clocks count in and that is no smaller than `least`, in whole seconds.
+/// The smallest natural time step that is at least `least`, in whole seconds.
 fn time_step(least: f64) -> usize {
     const STEPS: [usize; 19] = [
         1,
@@ -188,7 +188,7 @@ fn time_step(least: f64) -> usize {
     fits.unwrap_or_else(|| round_up(least / DAY as f64) as usize * DAY)
 }
 
-/// The form in which times up to `total` seconds are written.
+/// The time format for times up to `total` seconds.
 pub(super) fn time_form(total: usize) -> &'static str {
     match total {
         ..=180 => "seconds",
@@ -198,7 +198,7 @@ pub(super) fn time_form(total: usize) -> &'static str {
     }
 }
 
-/// A time since the start, in the form for a run of `total` seconds.
+/// A time since the start, in the format for a run of `total` seconds.
 pub(super) fn since_start(at: usize, total: usize) -> String {
     match time_form(total) {
         "seconds" => at.to_string(),

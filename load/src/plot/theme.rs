@@ -4,13 +4,13 @@ use svg::node::element::Element;
 
 use super::document::{element, px};
 
-/// The colours of every chart, light and, where the reader prefers it, dark. A page that embeds fragments serves it from its own origin.
+/// The colours of all charts, in light and dark mode. A page that embeds fragments serves it from its own origin.
 ///
-/// Plain rules without custom properties, because renderers outside browsers know none.
+/// Plain rules without custom properties, which renderers outside browsers do not support.
 pub const STYLESHEET: &str = include_str!("plot.css");
 
-/// How a series looks: a colour that differs from its neighbours for colour-blind readers too (after Okabe and Ito, "Color Universal Design", 2008,
-/// darkened or lightened to a contrast of 4.5:1), a dash and a marker of its own, so that a print in grey still tells.
+/// Style of a series: a colour that colour-blind readers can also distinguish (after Okabe and Ito, "Color Universal Design", 2008,
+/// darkened or lightened to a contrast of 4.5:1), and its own dash and marker, to be distinguishable in greyscale.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tone {
     /// Solid, circle.
@@ -21,7 +21,7 @@ pub enum Tone {
     Green,
     /// Long dashes, diamond.
     Purple,
-    /// Short dashes, triangle on its head.
+    /// Short dashes, inverted triangle.
     Ochre,
     /// Dots, hollow circle.
     Grey,

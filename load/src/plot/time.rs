@@ -1,4 +1,4 @@
-//! Charts over time: one value a second in one or more panels above a common time axis.
+//! Charts over time: one value per second in one or more panels above a common time axis.
 
 mod draw;
 mod marks;
@@ -9,109 +9,109 @@ use super::reduce::{Middle, drawable, reduce, seconds_a_point};
 use super::scale::{since_start, time_form};
 use super::theme::Tone;
 
-/// Panels over one time axis, which begins at second 0 and ends after the longest series.
+/// Panels over one time axis, which starts at second 0 and ends after the longest series.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TimeChart {
-    /// Begins the ids within the picture: unique on the page that shows it, of letters, digits and hyphens.
+    /// Prefix of the IDs within the chart: letters, digits and hyphens, unique on its page.
     pub id: String,
-    /// What is shown.
+    /// Title.
     pub title: String,
-    /// In which run or place; may be empty.
+    /// Subtitle, for example the run; may be empty.
     pub subtitle: String,
-    /// What the picture says, for those who cannot see it; the range of every series follows it.
+    /// Accessible description; the range of every series is appended.
     pub description: String,
-    /// Small print below the picture, one line each.
+    /// Notes below the chart, one line each.
     pub notes: Vec<String>,
-    /// Width at which text has its natural size, in px. The picture scales to any other.
+    /// Width at which text has its natural size, in px; the chart scales to any other width.
     pub width: u32,
-    /// From top to bottom.
+    /// Panels from top to bottom.
     pub panels: Vec<Panel>,
 }
 
-/// One vertical axis and what is drawn against it.
+/// One vertical axis and its series.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Panel {
-    /// What its axis measures, such as "requests per second".
+    /// Heading of its axis, for example "requests per second".
     pub heading: String,
-    /// In which unit.
+    /// Unit.
     pub quantity: Quantity,
-    /// How its axis runs.
+    /// Kind of its axis.
     pub scale: YScale,
-    /// Height of the drawing itself, in px.
+    /// Height of the drawing, in px.
     pub height: u32,
-    /// The later ones are drawn above the earlier ones.
+    /// Series; later ones are drawn above earlier ones.
     pub series: Vec<Series>,
-    /// Values that mean something.
+    /// Marked values.
     pub thresholds: Vec<Threshold>,
-    /// Times that mean something.
+    /// Marked times.
     pub shades: Vec<Shade>,
 }
 
-/// How a vertical axis runs.
+/// Kind of a vertical axis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum YScale {
-    /// Evenly, from zero; a [`Quantity::Share`] always reaches to 1.
+    /// Linear from zero; a [`Quantity::Share`] always extends to 1.
     Linear,
-    /// Logarithmically if values are more than 20 times apart, else evenly from zero.
+    /// Logarithmic if values differ by more than a factor of 20, else linear from zero.
     LogWhenWide,
 }
 
-/// A value a second.
+/// One value per second.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Series {
-    /// Stands at its end.
+    /// Name, shown at its end.
     pub name: String,
     /// Its colour, dash and marker.
     pub tone: Tone,
-    /// How it is drawn.
+    /// Shape.
     pub shape: Shape,
-    /// What is drawn where one point stands for several seconds.
+    /// Aggregation of several seconds to one point.
     pub middle: Middle,
-    /// From second 0, in the panel's quantity. `None`, and what is no finite number, is unknown and leaves a gap.
+    /// Values from second 0, in the panel's quantity; `None` and values that are not finite are unknown and leave a gap.
     pub values: Vec<Option<f64>>,
 }
 
-/// How a series is drawn.
+/// Shape of a series.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shape {
-    /// From the middle of one second to that of the next.
+    /// A line from the middle of one second to that of the next.
     Line,
-    /// A line with the area below it filled; in a long chart the band takes the area's place.
+    /// A line with a filled area below; in a long chart the band replaces the area.
     Area,
-    /// Level over each second, with the area below filled.
+    /// Steps, constant over each second, with a filled area below.
     Steps,
 }
 
-/// A value that means something, drawn across the panel.
+/// A marked value, drawn across the panel.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Threshold {
-    /// Stands at its end.
+    /// Name, shown at its end.
     pub name: String,
-    /// Where it is.
+    /// Value.
     pub value: f64,
 }
 
-/// Seconds that mean something, shaded from top to bottom of the panel.
+/// Marked seconds, shaded over the full height of the panel.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Shade {
-    /// Stands beside the panel.
+    /// Name, shown next to the panel.
     pub name: String,
-    /// From second 0. Where one point stands for several seconds, it is shaded if it is for at least half of them.
+    /// Marks from second 0; a point for several seconds is shaded if at least half of them are marked.
     pub seconds: Vec<bool>,
 }
 
 impl TimeChart {
-    /// A file of its own, with the stylesheet in it.
+    /// A standalone file with the stylesheet.
     pub fn to_document(&self) -> String {
         draw::draw(self, true)
     }
 
-    /// An element for a page that serves [`super::STYLESHEET`]: no style of its own, no ground.
+    /// An element for a page that serves [`super::STYLESHEET`], without style and background.
     pub fn to_fragment(&self) -> String {
         draw::draw(self, false)
     }
 
-    /// What is drawn, as rows: one for each second or, in a long chart, for each stretch that a point stands for.
+    /// The drawn data as rows: one per second or, in a long chart, one per point.
     pub fn to_table(&self) -> Table {
         let (seconds, every) = (self.seconds(), self.seconds_a_point());
         let mut head = vec![format!("from ({})", time_form(seconds))];
@@ -148,7 +148,7 @@ impl TimeChart {
         Table { head, rows }
     }
 
-    /// How many seconds the time axis holds.
+    /// Length of the time axis in seconds.
     fn seconds(&self) -> usize {
         let of_series = self.series().map(|(_, series)| series.values.len());
         let of_shades = self.panels.iter().flat_map(|panel| &panel.shades);
@@ -167,7 +167,7 @@ impl TimeChart {
         panels.flat_map(|panel| panel.series.iter().map(move |series| (panel, series)))
     }
 
-    /// The description with what an eye would take from the lines.
+    /// The description with the ranges of all series.
     fn spoken(&self) -> String {
         let mut spoken = self.description.clone();
         for (panel, series) in self.series() {

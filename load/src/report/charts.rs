@@ -1,4 +1,4 @@
-//! The pictures of a run, from its timeline.
+//! The charts of a run, from its timeline.
 
 use std::time::Duration;
 
@@ -8,13 +8,13 @@ use crate::plot::{
 };
 use crate::timeline::{Quantiles, Second, Timeline};
 
-/// A picture and the file that it goes into.
+/// A chart and its file.
 pub(super) struct Named {
     pub(super) file: &'static str,
     pub(super) chart: TimeChart,
 }
 
-/// All pictures that the run has something to show in.
+/// All charts with data of the run.
 pub(super) fn all(run: &Run, timeline: &Timeline) -> impl Iterator<Item = Named> {
     let named = |file, chart| Named { file, chart };
     [
@@ -57,7 +57,7 @@ fn throughput(run: &Run, timeline: &Timeline) -> TimeChart {
         ..chart(
             "throughput",
             "Throughput",
-            "How many requests a second were sent and succeeded.",
+            "Requests per second that were sent and that succeeded.",
             run,
             vec![panel],
         )
@@ -87,7 +87,7 @@ fn latency(run: &Run, timeline: &Timeline) -> TimeChart {
             series,
         )
     };
-    let description = "How long requests that succeeded took, by the second in which they ended.";
+    let description = "Duration of successful requests, by the second in which they ended.";
     chart("latency", "Latency", description, run, vec![panel])
 }
 
@@ -112,20 +112,20 @@ fn errors(run: &Run, timeline: &Timeline) -> TimeChart {
         panel(&heading, Quantity::Count, 110, vec![series])
     };
     let mut panels = vec![
-        counted("failed", "requests given up", Tone::Orange, |second| {
+        counted("failed", "failed requests", Tone::Orange, |second| {
             second.failed
         }),
         counted("retried", "retries", Tone::Ochre, |second| second.retried),
     ];
     if had_breaker(run, timeline) {
         panels.push(counted(
-            "held back",
-            "refusals by the breaker",
+            "throttled",
+            "rejections by the breaker",
             Tone::Purple,
             |second| second.held_back,
         ));
     }
-    let description = "How many requests a second failed for good, and how many tries were repeated or held back. Each panel has its own scale.";
+    let description = "Requests per second that failed permanently, and attempts that were retried or throttled. Each panel has its own scale.";
     chart("errors", "Errors", description, run, panels)
 }
 
@@ -142,7 +142,7 @@ fn breaker(run: &Run, timeline: &Timeline) -> TimeChart {
     let mut above = panel("requests per second", Quantity::Count, 240, vec![sent]);
     let mut notes = rates.notes;
     match run.breaker {
-        // Its limits are of another unit than the axis.
+        // Its limits have another unit than the axis.
         Some(limits) if limits.bulk => notes.push(format!(
             "The breaker counts rides, not requests: it opens above {} and closes below {} in {:?}.",
             Quantity::Count.say(limits.open as f64),
@@ -162,7 +162,7 @@ fn breaker(run: &Run, timeline: &Timeline) -> TimeChart {
         ..chart(
             "breaker",
             "Circuit breaker",
-            "How many requests a second were sent, and when the circuit breaker was open.",
+            "Requests per second that were sent, and the times at which the circuit breaker was open.",
             run,
             vec![above, below],
         )
@@ -171,7 +171,7 @@ fn breaker(run: &Run, timeline: &Timeline) -> TimeChart {
 
 fn backlog(run: &Run, timeline: &Timeline) -> TimeChart {
     let waiting = Series {
-        name: "waiting".into(),
+        name: "backlog".into(),
         tone: Tone::Purple,
         shape: Shape::Area,
         middle: Middle::Mean,
@@ -186,13 +186,13 @@ fn backlog(run: &Run, timeline: &Timeline) -> TimeChart {
     chart(
         "backlog",
         "Backlog",
-        "How many accepted rides waited to be stored.",
+        "Accepted rides that were not stored yet.",
         run,
         vec![panel],
     )
 }
 
-/// Counts a second, without a last second that the run did not fill.
+/// Counts per second, without an incomplete last second.
 struct Rates<'a> {
     timeline: &'a Timeline,
     whole_seconds: usize,
@@ -209,7 +209,7 @@ impl<'a> Rates<'a> {
         let part_s = part.as_secs_f64();
         let note = if is_left_out {
             format!(
-                "The last {part_s:.2} s of the run are less than a whole second and left out of the rates."
+                "The last {part_s:.2} s of the run are less than a whole second and are omitted from the rates."
             )
         } else {
             format!(
@@ -294,7 +294,7 @@ fn open_times(timeline: &Timeline) -> Option<Shade> {
     })
 }
 
-/// The breaker's counts as rates, because the axis is one of rates.
+/// The limits of the breaker as rates, because the axis shows rates.
 fn thresholds(breaker: Breaker) -> [Threshold; 2] {
     let a_second = |count: u64| count as f64 / breaker.interval.as_secs_f64();
     let threshold = |verb: &str, count| Threshold {

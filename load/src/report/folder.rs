@@ -1,4 +1,4 @@
-//! The folder of a report: whether it can be written, and files that are complete or not there.
+//! The directory of a report: checks whether it is writable, and writes files atomically.
 
 use std::fs::Permissions;
 use std::io::{self, ErrorKind, Write};
@@ -10,32 +10,32 @@ use tempfile::NamedTempFile;
 /// Why a report could not be written.
 #[derive(Debug, thiserror::Error)]
 pub enum ReportError {
-    /// Something else has its name or a part of it.
-    #[error("cannot write the report to {}: it, or a part of its path, is not a folder; name another one", .0.display())]
+    /// A part of the path is not a directory.
+    #[error("cannot write the report to {}: it, or a part of its path, is not a directory; use another one", .0.display())]
     NotAFolder(PathBuf),
-    /// This user may not write there.
-    #[error("cannot write the report to {}: permission denied; name a folder that this user may write to", .0.display())]
+    /// Permission denied.
+    #[error("cannot write the report to {}: permission denied; use a directory that this user may write to", .0.display())]
     Permission(PathBuf),
-    /// Nobody may write there.
-    #[error("cannot write the report to {}: its file system is read-only; name a folder on another one", .0.display())]
+    /// The file system is read-only.
+    #[error("cannot write the report to {}: its file system is read-only; use a directory on another one", .0.display())]
     ReadOnly(PathBuf),
-    /// The disk is full, or the user's share of it.
-    #[error("cannot write the report to {}: no space is left; free some, or name a folder on another disk", .0.display())]
+    /// The disk or the user's quota is full.
+    #[error("cannot write the report to {}: no space left; free some, or use a directory on another disk", .0.display())]
     Full(PathBuf),
-    /// Something else, as the source says.
+    /// Another error, given by the source.
     #[error("cannot write the report to {}", path.display())]
     Io {
-        /// The file or folder that it happened to.
+        /// The affected file or directory.
         path: PathBuf,
-        /// What happened.
+        /// The error.
         source: io::Error,
     },
-    /// The caller's numbers have no form in JSON.
-    #[error("cannot put the report's {file} into JSON")]
+    /// The caller's values cannot be serialised as JSON.
+    #[error("cannot serialise {file} of the report as JSON")]
     Json {
-        /// Which file of the report it is.
+        /// The file of the report.
         file: &'static str,
-        /// What is wrong with them.
+        /// The serialisation error.
         source: serde_json::Error,
     },
 }
@@ -53,10 +53,10 @@ impl ReportError {
     }
 }
 
-/// Creates the folder and tries whether a file can be written in it, so that a run need not fail at its end. Nothing stays but the folder.
+/// Creates the directory and checks that a file can be written to it, so that a run does not fail at its end.
 ///
 /// # Errors
-/// If it cannot, with what to do about it.
+/// If it is not writable, with a suggested fix.
 pub fn check_writable(folder: &Path) -> Result<(), ReportError> {
     create(folder)?;
     let mut tried = unfinished(folder).map_err(|source| ReportError::at(folder, source))?;
@@ -64,18 +64,18 @@ pub fn check_writable(folder: &Path) -> Result<(), ReportError> {
     written.map_err(|source| ReportError::at(folder, source))
 }
 
-/// Creates the folder, and those above it.
+/// Creates the directory and its parents.
 pub(super) fn create(folder: &Path) -> Result<(), ReportError> {
     std::fs::create_dir_all(folder).map_err(|source| ReportError::at(folder, source))
 }
 
-/// Gives the file this content, at once and as a whole. Returns its path.
+/// Atomically writes the file and returns its path.
 pub(super) fn replace(folder: &Path, name: &str, content: &str) -> Result<PathBuf, ReportError> {
     let path = folder.join(name);
     let replace = || {
         let mut file = unfinished(folder)?;
         file.write_all(content.as_bytes())?;
-        // Before the name, so that a power cut does not leave the name without the content.
+        // Before the rename, so that a power failure does not leave a file without its content.
         file.as_file().sync_all()?;
         file.persist(&path).map_err(|unnamed| unnamed.error)
     };
@@ -86,7 +86,7 @@ pub(super) fn replace(folder: &Path, name: &str, content: &str) -> Result<PathBu
     }
 }
 
-/// Removes the file, if it is there.
+/// Removes the file if it exists.
 pub(super) fn remove(folder: &Path, name: &str) -> Result<(), ReportError> {
     let path = folder.join(name);
     match std::fs::remove_file(&path) {
@@ -97,7 +97,7 @@ pub(super) fn remove(folder: &Path, name: &str) -> Result<(), ReportError> {
     }
 }
 
-/// A file without a lasting name, readable by whom the user's umask lets.
+/// A temporary file with the permissions of the user's umask.
 fn unfinished(folder: &Path) -> io::Result<NamedTempFile> {
     tempfile::Builder::new()
         .prefix(".report-")
@@ -113,12 +113,12 @@ mod tests {
     fn what_is_wrong_is_said_with_what_to_do() {
         let said = |kind: ErrorKind| ReportError::at(Path::new("out"), kind.into()).to_string();
         for (kind, part) in [
-            (ErrorKind::NotADirectory, "is not a folder; name another"),
-            (ErrorKind::AlreadyExists, "is not a folder; name another"),
-            (ErrorKind::PermissionDenied, "permission denied; name"),
-            (ErrorKind::ReadOnlyFilesystem, "read-only; name"),
-            (ErrorKind::StorageFull, "no space is left; free some"),
-            (ErrorKind::QuotaExceeded, "no space is left; free some"),
+            (ErrorKind::NotADirectory, "is not a directory; use another"),
+            (ErrorKind::AlreadyExists, "is not a directory; use another"),
+            (ErrorKind::PermissionDenied, "permission denied; use"),
+            (ErrorKind::ReadOnlyFilesystem, "read-only; use"),
+            (ErrorKind::StorageFull, "no space left; free some"),
+            (ErrorKind::QuotaExceeded, "no space left; free some"),
         ] {
             let said = said(kind);
             assert!(said.contains(part) && said.contains(" out"), "{said}");

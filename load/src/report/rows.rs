@@ -1,4 +1,4 @@
-//! The timeline as a table: one flat row a second.
+//! The timeline as a table: one flat row per second.
 
 use serde::Serialize;
 
@@ -42,7 +42,7 @@ struct Row {
 
 impl From<&Second> for Row {
     fn from(second: &Second) -> Self {
-        // What is no number is unknown, here as in JSON.
+        // Values that are not finite are unknown, as in JSON.
         let known = |value: Option<f64>| value.filter(|value| value.is_finite());
         let latency = second.latency;
         Row {

@@ -1,4 +1,4 @@
-//! A day on the mountain, boarding by boarding.
+//! Simulation of one ski day, boarding by boarding.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -13,13 +13,13 @@ use super::resort::{Lift, RESORTS};
 use super::skier::{Outing, Purpose, around, outings, stream};
 use super::{DAY_MS, MINUTE_MS, OPENING_MIN, Rate, SimulatedTime};
 
-/// A gate reads one boarding in so many twice.
+/// A gate reads one of this number of boardings twice.
 const READ_TWICE: u32 = 500;
-/// Milliseconds of a minute on the mountain.
+/// Milliseconds of a simulated minute.
 const MINUTE: u64 = 60_000;
-/// When the lifts close, in milliseconds since they opened.
+/// Closing time of the lifts, in milliseconds since their opening.
 const CLOSING: u64 = DAY_MS / MINUTE_MS * MINUTE;
-/// How many milliseconds pass on the mountain in one of the world.
+/// Simulated milliseconds per real millisecond.
 const SPEED: u64 = MINUTE / MINUTE_MS;
 /// A wait of this many minutes makes a lift e times less attractive.
 const PATIENCE_MIN: f64 = 5.0;
@@ -27,23 +27,23 @@ const PATIENCE_MIN: f64 = 5.0;
 const FURTHER_DOWN: f64 = 0.6;
 /// Minutes of skiing to a lift at the height of the skier, and for each height that it lies below.
 const DESCENT_MIN: (f64, f64) = (3.0, 4.0);
-/// Minutes that skiers expect to queue when they reckon how much time is left for a rest.
+/// Expected queueing time in minutes when skiers estimate their time for a rest.
 const USUAL_WAIT_MIN: f64 = 3.0;
-/// How often a skier who has time for it rests after a run.
+/// Probability of a rest after a run, if there is time for it.
 const REST_SHARE: f64 = 0.4;
 
-/// Someone got on a lift.
+/// A skier boards a lift.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Boarding {
-    /// When, in real milliseconds since the lifts opened.
+    /// Time in real milliseconds since the opening of the lifts.
     pub(super) at_ms: u64,
-    /// The ride that began.
+    /// The started ride.
     pub(super) ride: Ride,
-    /// How many times the gate read the lift pass.
+    /// Number of times that the gate read the lift pass.
     pub(super) reads: usize,
 }
 
-/// A ski day, of which a part has happened. Times are milliseconds on the mountain since the lifts opened, if not said otherwise.
+/// A partially simulated ski day; times are simulated milliseconds since the opening of the lifts, if not stated otherwise.
 #[derive(Debug)]
 pub(super) struct SkiDay {
     number: u64,
@@ -51,14 +51,14 @@ pub(super) struct SkiDay {
     skiers: Vec<Abroad>,
     /// For each resort and each of its lifts.
     queues: Vec<Vec<Queue>>,
-    /// What happens next, earliest first: a skier, by place in `skiers`, reaches the base of a lift or the head of its queue.
+    /// Next events, earliest first: a skier, by index in `skiers`, reaches the base of a lift or the head of its queue.
     next: BinaryHeap<Reverse<(u64, usize)>>,
 }
 
 /// A skier on the mountain.
 #[derive(Debug)]
 struct Abroad {
-    /// The plan, with the rides and the lunch that are still to come.
+    /// The plan, with the remaining rides and lunch.
     outing: Outing,
     /// The height at which the next lift begins.
     base: u8,
@@ -66,10 +66,10 @@ struct Abroad {
     queue: Option<usize>,
 }
 
-/// People before a lift. Everyone is carried in the order of arrival, `spacing` after the one before.
+/// Queue of a lift; skiers board in the order of arrival, `spacing` after the previous one.
 #[derive(Debug)]
 struct Queue {
-    /// When the next to arrive can board.
+    /// Boarding time of the next arrival.
     free_at: u64,
     spacing: u64,
 }
@@ -78,7 +78,7 @@ impl Queue {
     fn new(lift: &Lift, rate: Rate) -> Self {
         Self {
             free_at: 0,
-            // Rounded up, so that no hour holds one too many.
+            // Rounded up, so that no hour exceeds the capacity.
             spacing: (60 * MINUTE).div_ceil(lift.capacity(rate)),
         }
     }
@@ -129,7 +129,7 @@ impl SkiDay {
         self.number
     }
 
-    /// Lets the day go on up to `until_ms`, in real milliseconds since the lifts opened, and tells every boarding before that.
+    /// Simulates the day up to `until_ms`, in real milliseconds since the opening of the lifts, and returns every boarding before that.
     pub(super) fn go_on(&mut self, until_ms: u64, mut tell: impl FnMut(Boarding)) {
         let until = until_ms * SPEED;
         while let Some(&Reverse((now, who))) = self.next.peek()
@@ -146,7 +146,7 @@ impl SkiDay {
         }
     }
 
-    /// The skier stands at the base of some lifts and joins a queue, or goes home when none of them carries on before it closes.
+    /// The skier at the base of some lifts joins a queue, or goes home if all of them close before boarding.
     fn queue_up(&mut self, now: u64, who: usize) {
         let skier = &self.skiers[who];
         let resort = skier.outing.resort;
@@ -203,7 +203,7 @@ impl SkiDay {
         let outing = &mut skier.outing;
         let minute = OPENING_MIN as f64 + to_minutes(now);
         let lunch_length = lunch.map_or(0.0, |(_, length)| length);
-        // What is left of the day, shared among the rides that are left of it.
+        // The remaining time, divided by the remaining rides.
         let lap = (outing.leaves_min - minute - lunch_length) / f64::from(outing.rides);
         let spare = lap - takes - USUAL_WAIT_MIN;
         if spare > 0.0 && !outing.is_tireless && self.random.random_bool(REST_SHARE) {
@@ -216,7 +216,7 @@ impl SkiDay {
         self.next.push(Reverse((now + to_clock(takes), who)));
     }
 
-    /// To which height a skier who gets off at `top` skis, seeing from there how long the queues are.
+    /// Height to which a skier who gets off at `top` skis, depending on the visible queues.
     fn choose_base(&mut self, now: u64, resort: usize, top: u8) -> u8 {
         let mut heights: Vec<(u8, f64)> = (0..=top).map(|base| (base, 0.0)).collect();
         for (lift, queue) in RESORTS[resort].lifts.iter().zip(&self.queues[resort]) {
@@ -225,12 +225,12 @@ impl SkiDay {
             }
         }
         let chosen = heights.choose_weighted(&mut self.random, |&(_, drawn)| drawn);
-        // Whatever happens, the way to the valley is open.
+        // The way to the valley is always open.
         chosen.map_or(0, |&(base, _)| base)
     }
 }
 
-/// How much skiers are drawn to a lift: by long runs and short queues.
+/// Attractiveness of a lift: long runs and short queues increase it.
 fn attraction(lift: &Lift, queue: &Queue, now: u64) -> f64 {
     let wait_min = to_minutes(queue.boards_at(now) - now);
     f64::from(lift.number) * (-wait_min / PATIENCE_MIN).exp()

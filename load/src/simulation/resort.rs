@@ -1,10 +1,10 @@
-//! Three resorts that do not exist, with lifts such as there are.
+//! Three fictional resorts with realistic lifts.
 
 use super::Rate;
 
-/// At this many rides a second the lifts carry what real ones do. The resorts grow and shrink with the rate, so that their queues are alike at each.
+/// Rate in rides per second at which the lifts have realistic capacities; the resorts scale with the rate, so that queues are similar at every rate.
 const LIFE_SIZE: f64 = 700.0;
-/// No lift carries fewer than this an hour: one each minute. Where this rules, below some 50 rides a second, queues are short.
+/// Minimum hourly capacity of a lift: one skier per minute. Below about 50 rides per second this limit applies, and queues are short.
 const LEAST_CAPACITY: f64 = 60.0;
 
 /// A resort.
@@ -32,7 +32,7 @@ pub(super) struct Lift {
 }
 
 impl Lift {
-    /// Persons that it carries an hour in resorts made for this rate.
+    /// Hourly capacity in resorts scaled to this rate.
     pub(super) fn capacity(&self, rate: Rate) -> u64 {
         let scaled = f64::from(self.persons) * rate.get() / LIFE_SIZE;
         scaled.max(LEAST_CAPACITY).round() as u64
@@ -40,7 +40,7 @@ impl Lift {
 }
 
 impl Resort {
-    /// How many skiers it draws, beside the others.
+    /// Relative attractiveness for skiers.
     pub(super) fn size(&self) -> u32 {
         self.lifts.iter().map(|lift| u32::from(lift.persons)).sum()
     }

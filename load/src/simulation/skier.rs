@@ -1,4 +1,4 @@
-//! Who skis on a day, and what they mean to do.
+//! The skiers of a day and their plans.
 
 use std::collections::HashSet;
 
@@ -10,7 +10,7 @@ use skilift_core::ride::SkierId;
 use super::resort::{RESORTS, Resort};
 use super::{OPENING_MIN, Rate, SEASON_DAYS};
 
-/// Rides that a skier takes a day, on the mean: for the number of those who come back.
+/// Mean number of rides of a skier per day, used for the number of regulars.
 const USUAL_RIDES: f64 = 12.5;
 /// Share of a day's skiers who come back on other days.
 const REGULAR_SHARE: f64 = 0.35;
@@ -21,7 +21,7 @@ const TIRELESS_SHARE: f64 = 0.01;
 /// Share of the others who have lunch.
 const LUNCH_SHARE: f64 = 0.75;
 
-/// What random numbers are for: each use has a stream of its own, whichever others are drawn.
+/// Uses of random numbers, each with its own independent stream.
 #[derive(Clone, Copy)]
 pub(super) enum Purpose {
     /// What happens on a day.
@@ -42,12 +42,12 @@ pub(super) fn stream(seed: u64, purpose: Purpose, number: u64, index: u64) -> St
     StdRng::from_seed(key)
 }
 
-/// `middle`, give or take up to `most`, values near the middle being likelier.
+/// A random value within `most` of `middle`; values near the middle are more likely.
 pub(super) fn around(random: &mut StdRng, middle: f64, most: f64) -> f64 {
     middle + most * (random.random::<f64>() - random.random::<f64>())
 }
 
-/// A person with habits.
+/// A skier with habits.
 #[derive(Debug)]
 struct Skier {
     id: SkierId,
@@ -59,7 +59,7 @@ struct Skier {
     is_tireless: bool,
 }
 
-/// What a skier means to do today. Times are minutes since midnight.
+/// A skier's plan of a day; times are minutes since midnight.
 #[derive(Debug, Clone)]
 pub(super) struct Outing {
     /// The lift pass.
@@ -121,7 +121,7 @@ impl Skier {
     }
 }
 
-/// Those who come on a day, as many as their rides make up the rate: first the regulars whose day it is, then guests.
+/// The skiers of a day, as many as needed for the rate: first the regulars of that day, then guests.
 pub(super) fn outings(rate: Rate, seed: u64, number: u64, random: &mut StdRng) -> Vec<Outing> {
     let season = number / SEASON_DAYS;
     let (least, most) = VISITS;
@@ -129,7 +129,7 @@ pub(super) fn outings(rate: Rate, seed: u64, number: u64, random: &mut StdRng) -
     let regulars = (0..regulars.round() as u64).filter_map(|index| {
         let mut habits = stream(seed, Purpose::Regular, season, index);
         let visits = habits.random_range(least..most);
-        // One number a regular, whoever comes.
+        // One number per regular, whether they come or not.
         random.random_bool(visits).then_some(habits)
     });
     let regulars: Vec<Skier> = regulars.map(Skier::new).collect();
@@ -142,7 +142,7 @@ pub(super) fn outings(rate: Rate, seed: u64, number: u64, random: &mut StdRng) -
         if missing == 0 {
             break;
         }
-        // Two with one number would be one skier in two places.
+        // Two skiers with the same number would be one skier in two places.
         if here.insert(skier.id) {
             let mut outing = skier.plan(random);
             outing.rides = outing.rides.min(missing);

@@ -1,4 +1,4 @@
-//! Asks for many skier days at once.
+//! Reads many skier days concurrently.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,66 +11,66 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::skier_days::SkierDay;
-use crate::connection::{Answer, Connection};
+use crate::connection::{Connection, HttpResponse};
 use crate::path;
 use crate::plan::LoadConfig;
 
-/// Skier days that are asked for at once.
+/// Number of concurrent skier days.
 const AT_ONCE: usize = 32;
-/// Answers that wait to be looked at.
+/// Number of buffered responses.
 const WAITING: usize = 256;
 
-/// What is asked of each skier day.
+/// What is read of each skier day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Ask {
+pub(super) enum ReadScope {
     /// The vertical.
     Vertical,
     /// The list of rides, and then the vertical.
     Both,
 }
 
-/// What was answered for one skier day.
+/// The responses for one skier day.
 #[derive(Debug)]
-pub(super) struct Heard {
-    /// Its place among those that were asked for.
+pub(super) struct DayResponses {
+    /// Its index among the requested skier days.
     pub(super) at: usize,
-    /// None where it was not asked for, or gave no answer.
-    pub(super) list: Option<Answer>,
-    /// None where it gave no answer, or was not asked for because the list gave none.
-    pub(super) vertical: Option<Answer>,
+    /// `None` if it was not requested, or had no response.
+    pub(super) list: Option<HttpResponse>,
+    /// `None` if it had no response, or was not requested because the list had none.
+    pub(super) vertical: Option<HttpResponse>,
 }
 
-/// How a crawl ended.
+/// End of a crawl.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum CrawlEnd {
-    /// All were asked for, or it was stopped.
+    /// All skier days were requested, or the crawl was stopped.
     Over,
-    /// The target gave no answer any more.
+    /// The target stopped responding.
     Silent,
 }
 
-/// Asks for each of these skier days once, and hands every answer over. Ends early when stopped, and when the target gives
-/// no answer at all for so long as `patience`, or as one answer may take.
+/// Reads each of these skier days once and returns every response. Ends early if stopped, or if the target does not respond
+/// for `patience` or the request timeout.
 pub(super) async fn crawl(
     config: &LoadConfig,
     days: Vec<(usize, SkierDay)>,
-    ask: Ask,
+    scope: ReadScope,
     patience: Duration,
     stop: &CancellationToken,
-    mut hear: impl FnMut(Heard),
+    mut on_response: impl FnMut(DayResponses),
 ) -> CrawlEnd {
     let season = config.ranges.season;
     let days: Arc<[(usize, SkierDay)]> = days.into();
     let next = Arc::new(AtomicUsize::new(0));
-    let (answers, mut heard) = mpsc::channel(WAITING);
-    // They are aborted when this is dropped.
-    let mut asking = JoinSet::new();
+    let (answers, mut received) = mpsc::channel(WAITING);
+    // The tasks are aborted on drop.
+    let mut reading = JoinSet::new();
     for _ in 0..AT_ONCE.min(days.len()) {
         let mut connection = Connection::new(config.target.clone(), config.timeout);
         let (days, next, answers) = (Arc::clone(&days), Arc::clone(&next), answers.clone());
-        asking.spawn(async move {
+        reading.spawn(async move {
             while let Some((at, day)) = days.get(next.fetch_add(1, Ordering::Relaxed)) {
-                let answer = ask_for(&mut connection, *at, *day, season, ask).await;
+                let answer = read_day(&mut connection, *at, *day, season, scope).await;
                 if answers.send(answer).await.is_err() {
                     return;
                 }
@@ -82,12 +82,12 @@ pub(super) async fn crawl(
     let mut last_answer = Instant::now();
     loop {
         tokio::select! {
-            answer = heard.recv() => match answer {
+            answer = received.recv() => match answer {
                 Some(answer) => {
                     if answer.list.is_some() || answer.vertical.is_some() {
                         last_answer = Instant::now();
                     }
-                    hear(answer);
+                    on_response(answer);
                 }
                 None => return CrawlEnd::Over,
             },
@@ -97,20 +97,20 @@ pub(super) async fn crawl(
     }
 }
 
-async fn ask_for(
+async fn read_day(
     connection: &mut Connection,
     at: usize,
     day: SkierDay,
     season: Season,
-    ask: Ask,
-) -> Heard {
+    scope: ReadScope,
+) -> DayResponses {
     let (on, skier) = day.place(season);
-    let list = match ask {
-        Ask::Vertical => None,
-        Ask::Both => {
+    let list = match scope {
+        ReadScope::Vertical => None,
+        ReadScope::Both => {
             let list = connection.get(&path::ride_list(on, skier)).await.ok();
             if list.is_none() {
-                return Heard {
+                return DayResponses {
                     at,
                     list,
                     vertical: None,
@@ -119,7 +119,7 @@ async fn ask_for(
             list
         }
     };
-    Heard {
+    DayResponses {
         at,
         list,
         vertical: connection.get(&path::skier_day(on, skier)).await.ok(),

@@ -1,23 +1,23 @@
-//! Ride lists against what was sent, and day verticals against the lists.
+//! Compares ride lists with the sent rides, and day verticals with the lists.
 //!
-//! A list says which rides are there. The vertical beside it must be the sum of their lifts' verticals. What a lift rises is
-//! taken to be 10 m times its number (the rule of the system that this API comes from, and ours without a catalogue) where
-//! that fits, and is otherwise learned from the days of a single lift; a day with a lift that cannot be learned is not
-//! compared.
+//! A list shows the stored rides. The day's vertical must be the sum of their lifts' verticals. The vertical of a lift is
+//! assumed to be 10 m times its number (the rule of the system that this API comes from, and ours without a catalogue) if
+//! that matches, and is otherwise derived from the days with a single lift; a day with a lift whose vertical cannot be derived
+//! is not compared.
 
 use std::collections::HashMap;
 
 use serde::Deserialize;
 
-use super::crawl::Heard;
-use super::skier_days::{SkierDay, SkierDays, Standing};
-use crate::connection::Answer;
+use super::crawl::DayResponses;
+use super::skier_days::{CheckState, SkierDay, SkierDays};
+use crate::connection::HttpResponse;
 use crate::judge::day_vertical;
 
-/// Metres that a lift rises for each unit of its number, as long as nothing else is known.
+/// Assumed vertical of a lift in metres per unit of its number.
 pub(super) const METRES_PER_LIFT_NUMBER: u64 = 10;
-/// Most days that are remembered because their vertical does not follow the rule.
-const SUSPECTS: usize = 500_000;
+/// Maximum number of stored days whose vertical does not follow the rule.
+const MAX_CANDIDATES: usize = 500_000;
 
 #[derive(Deserialize)]
 struct List {
@@ -31,33 +31,33 @@ struct Listed {
     lift: u16,
 }
 
-/// What the verticals of many days say.
+/// Statistics of the verticals of many days.
 #[derive(Debug, Default)]
 pub(super) struct Verticals {
     /// Days that follow the rule.
     pub(super) agreed: u64,
-    /// How often each lift took part in such a day.
+    /// Number of such days of each lift.
     by_rule: HashMap<(u16, u16), u64>,
-    /// Days that do not.
-    pub(super) suspects: Vec<Suspect>,
+    /// Days that do not follow the rule.
+    pub(super) candidates: Vec<Candidate>,
 }
 
 /// A day whose vertical does not follow the rule.
 #[derive(Debug)]
-pub(super) struct Suspect {
-    /// Its place among the skier days.
+pub(super) struct Candidate {
+    /// Its index among the skier days.
     pub(super) at: usize,
     pub(super) day: SkierDay,
     lifts: Vec<u16>,
-    /// None when the server tells none.
+    /// `None` if the server has none.
     vertical: Option<u64>,
 }
 
-/// Takes in what was heard of a skier day.
-pub(super) fn judge(days: &mut SkierDays, heard: Heard, verticals: &mut Verticals) {
-    let (state, rides) = days.entry(heard.at);
-    state.standing = Standing::Unasked;
-    let Some(listed) = heard.list.as_ref().and_then(read) else {
+/// Adds the responses of a skier day.
+pub(super) fn judge(days: &mut SkierDays, responses: DayResponses, verticals: &mut Verticals) {
+    let (state, rides) = days.entry(responses.at);
+    state.check_state = CheckState::NotRead;
+    let Some(listed) = responses.list.as_ref().and_then(read) else {
         return;
     };
     for (_, ride) in rides.iter_mut() {
@@ -78,23 +78,23 @@ pub(super) fn judge(days: &mut SkierDays, heard: Heard, verticals: &mut Vertical
     let is_complete = there == accepted().count();
     state.there = there as u32;
     state.doubled = doubled;
-    state.standing = if is_complete {
-        Standing::Complete
+    state.check_state = if is_complete {
+        CheckState::Complete
     } else {
-        Standing::Missing
+        CheckState::Missing
     };
-    if state.standing == Standing::Complete
-        && let Some(vertical) = &heard.vertical
-        // A server that fails says nothing of the sum.
+    if state.check_state == CheckState::Complete
+        && let Some(vertical) = &responses.vertical
+        // An error response is no evidence about the sum.
         && vertical.status < 500
     {
         let lifts = listed.iter().map(|ride| ride.lift).collect();
-        verticals.add(heard.at, state.day, lifts, told(vertical));
+        verticals.add(responses.at, state.day, lifts, metres_in(vertical));
     }
 }
 
-/// The rides that an answer lists; none when it is no list.
-fn read(answer: &Answer) -> Option<Vec<Listed>> {
+/// The rides listed in a response; `None` if it is not a list.
+fn read(answer: &HttpResponse) -> Option<Vec<Listed>> {
     match answer.status {
         200 => Some(serde_json::from_slice::<List>(&answer.body).ok()?.rides),
         404 => Some(Vec::new()),
@@ -102,8 +102,8 @@ fn read(answer: &Answer) -> Option<Vec<Listed>> {
     }
 }
 
-/// The vertical that an answer tells: 0 m where there is no ride.
-pub(super) fn told(answer: &Answer) -> Option<u64> {
+/// The vertical in a response: 0 m if there is no ride.
+pub(super) fn metres_in(answer: &HttpResponse) -> Option<u64> {
     match answer.status {
         200 => day_vertical(answer),
         404 => Some(0),
@@ -120,8 +120,8 @@ impl Verticals {
             for lift in lifts {
                 *self.by_rule.entry((day.resort(), lift)).or_default() += 1;
             }
-        } else if self.suspects.len() < SUSPECTS {
-            self.suspects.push(Suspect {
+        } else if self.candidates.len() < MAX_CANDIDATES {
+            self.candidates.push(Candidate {
                 at,
                 day,
                 lifts,
@@ -130,8 +130,8 @@ impl Verticals {
         }
     }
 
-    /// What each lift rises, as most days say.
-    pub(super) fn learn(&self) -> HashMap<(u16, u16), u64> {
+    /// The vertical of each lift according to most days.
+    pub(super) fn lift_verticals(&self) -> HashMap<(u16, u16), u64> {
         let mut votes: HashMap<(u16, u16), HashMap<u64, u64>> = HashMap::new();
         for ((resort, lift), days) in &self.by_rule {
             let metres = u64::from(*lift) * METRES_PER_LIFT_NUMBER;
@@ -140,9 +140,9 @@ impl Verticals {
                 .or_default()
                 .insert(metres, *days);
         }
-        for suspect in &self.suspects {
-            if let Some((lift, metres)) = suspect.single_lift() {
-                let lift = votes.entry((suspect.day.resort(), lift)).or_default();
+        for candidate in &self.candidates {
+            if let Some((lift, metres)) = candidate.single_lift() {
+                let lift = votes.entry((candidate.day.resort(), lift)).or_default();
                 *lift.entry(metres).or_default() += 1;
             }
         }
@@ -155,8 +155,8 @@ impl Verticals {
     }
 }
 
-impl Suspect {
-    /// The lift of a day with a single one, and what it rises.
+impl Candidate {
+    /// The lift of a day with a single lift, and its vertical.
     fn single_lift(&self) -> Option<(u16, u64)> {
         let (first, vertical) = (*self.lifts.first()?, self.vertical?);
         let rides = self.lifts.len() as u64;
@@ -164,7 +164,7 @@ impl Suspect {
         single.then_some((first, vertical / rides))
     }
 
-    /// Whether its vertical is the sum of its rides; none when that cannot be told.
+    /// Whether its vertical is the sum of its rides; `None` if unknown.
     pub(super) fn agrees(&self, learned: &HashMap<(u16, u16), u64>) -> Option<bool> {
         let metres = |lift: &u16| learned.get(&(self.day.resort(), *lift)).copied();
         let sum: u64 = self.lifts.iter().map(metres).sum::<Option<u64>>()?;
@@ -175,10 +175,10 @@ impl Suspect {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fates::Fate;
+    use crate::outcome_log::RideOutcome;
 
-    fn answer(status: u16, body: String) -> Answer {
-        Answer {
+    fn answer(status: u16, body: String) -> HttpResponse {
+        HttpResponse {
             status,
             retry_after: None,
             body: body.into(),
@@ -191,12 +191,12 @@ mod tests {
             let ride = serde_json::json!({
                 "resortID": 1, "seasonID": 2025, "dayID": 1, "skierID": skier + 1, "time": 5, "liftID": lift
             });
-            (serde_json::from_value(ride).unwrap(), Fate::Accepted)
+            (serde_json::from_value(ride).unwrap(), RideOutcome::Accepted)
         };
         SkierDays::new(lifts.iter().enumerate().map(ride))
     }
 
-    fn hear(
+    fn judge_day(
         days: &mut SkierDays,
         verticals: &mut Verticals,
         at: usize,
@@ -208,33 +208,33 @@ mod tests {
             .map(|(time, lift)| serde_json::json!({"time": time, "liftID": lift}))
             .collect();
         let list = serde_json::json!({ "rides": rides }).to_string();
-        let heard = Heard {
+        let responses = DayResponses {
             at,
             list: Some(answer(200, list)),
             vertical: Some(answer(200, vertical.to_string())),
         };
-        judge(days, heard, verticals);
+        judge(days, responses, verticals);
     }
 
     #[test]
     fn a_list_is_held_against_what_was_sent() {
         let mut days = days(&[3, 3, 3, 3]);
         let mut verticals = Verticals::default();
-        hear(&mut days, &mut verticals, 0, &[(5, 3)], 30);
-        hear(&mut days, &mut verticals, 1, &[(6, 3)], 30);
-        hear(&mut days, &mut verticals, 2, &[(5, 3), (5, 3), (9, 9)], 150);
-        let standings: Vec<_> = days
+        judge_day(&mut days, &mut verticals, 0, &[(5, 3)], 30);
+        judge_day(&mut days, &mut verticals, 1, &[(6, 3)], 30);
+        judge_day(&mut days, &mut verticals, 2, &[(5, 3), (5, 3), (9, 9)], 150);
+        let check_states: Vec<_> = days
             .days
             .iter()
-            .map(|day| (day.standing, day.foreign, day.doubled))
+            .map(|day| (day.check_state, day.foreign, day.doubled))
             .collect();
         assert_eq!(
-            standings,
+            check_states,
             [
-                (Standing::Complete, 0, 0),
-                (Standing::Missing, 1, 0),
-                (Standing::Complete, 1, 1),
-                (Standing::Unasked, 0, 0)
+                (CheckState::Complete, 0, 0),
+                (CheckState::Missing, 1, 0),
+                (CheckState::Complete, 1, 1),
+                (CheckState::NotRead, 0, 0)
             ]
         );
         assert_eq!(verticals.agreed, 2);
@@ -243,7 +243,7 @@ mod tests {
     #[test]
     fn a_lift_beyond_all_lifts_is_nobody_s_ride() {
         let mut days = days(&[3]);
-        hear(
+        judge_day(
             &mut days,
             &mut Verticals::default(),
             0,
@@ -251,8 +251,8 @@ mod tests {
             30,
         );
         assert_eq!(
-            (days.days[0].standing, days.days[0].foreign),
-            (Standing::Missing, 1)
+            (days.days[0].check_state, days.days[0].foreign),
+            (CheckState::Missing, 1)
         );
     }
 
@@ -261,14 +261,14 @@ mod tests {
         let mut days = days(&[3]);
         let mut verticals = Verticals::default();
         let list = r#"{"rides":[{"time":5,"liftID":3}]}"#.to_owned();
-        let heard = Heard {
+        let responses = DayResponses {
             at: 0,
             list: Some(answer(200, list)),
             vertical: Some(answer(503, "busy".to_owned())),
         };
-        judge(&mut days, heard, &mut verticals);
-        assert_eq!(days.days[0].standing, Standing::Complete);
-        assert_eq!((verticals.agreed, verticals.suspects.len()), (0, 0));
+        judge(&mut days, responses, &mut verticals);
+        assert_eq!(days.days[0].check_state, CheckState::Complete);
+        assert_eq!((verticals.agreed, verticals.candidates.len()), (0, 0));
     }
 
     #[test]
@@ -277,12 +277,12 @@ mod tests {
         let mut days = days(&lifts);
         let mut verticals = Verticals::default();
         for (at, vertical) in [420, 420, 840, 380, 380, 77].into_iter().enumerate() {
-            hear(&mut days, &mut verticals, at, &[(5, lifts[at])], vertical);
+            judge_day(&mut days, &mut verticals, at, &[(5, lifts[at])], vertical);
         }
-        let learned = verticals.learn();
+        let learned = verticals.lift_verticals();
         assert_eq!((learned[&(1, 3)], learned[&(1, 4)]), (420, 380));
         let agree: Vec<_> = verticals
-            .suspects
+            .candidates
             .iter()
             .map(|day| day.agrees(&learned))
             .collect();
@@ -294,8 +294,11 @@ mod tests {
     fn a_lift_that_nothing_tells_of_is_not_compared() {
         let mut days = days(&[3]);
         let mut verticals = Verticals::default();
-        hear(&mut days, &mut verticals, 0, &[(5, 3), (6, 4)], 999);
-        assert_eq!(verticals.suspects[0].agrees(&verticals.learn()), None);
+        judge_day(&mut days, &mut verticals, 0, &[(5, 3), (6, 4)], 999);
+        assert_eq!(
+            verticals.candidates[0].agrees(&verticals.lift_verticals()),
+            None
+        );
     }
 
     #[test]
@@ -303,10 +306,10 @@ mod tests {
         let mut days = days(&[3, 3, 3]);
         let mut verticals = Verticals::default();
         for (at, vertical) in [30, 30, 60].into_iter().enumerate() {
-            hear(&mut days, &mut verticals, at, &[(5, 3)], vertical);
+            judge_day(&mut days, &mut verticals, at, &[(5, 3)], vertical);
         }
         assert_eq!(
-            verticals.suspects[0].agrees(&verticals.learn()),
+            verticals.candidates[0].agrees(&verticals.lift_verticals()),
             Some(false)
         );
     }

@@ -1,89 +1,89 @@
-//! Before a run: how this server can be asked what became of the rides.
+//! Preparation of the verification before a run: how the rides of this server can be read.
 
 use std::time::{Duration, Instant};
 
 use skilift_core::ride::Ride;
 use tokio_util::sync::CancellationToken;
 
-use super::crawl::{Ask, CrawlEnd, crawl};
-use super::lists::told;
+use super::crawl::{CrawlEnd, ReadScope, crawl};
+use super::lists::metres_in;
 use super::skier_days::SkierDay;
 use super::verticals::Baseline;
-use crate::connection::{Answer, CallError, Connection};
+use crate::connection::{CallError, Connection, HttpResponse};
 use crate::judge::{RideVerdict, judge_ride};
 use crate::path;
 use crate::plan::{ConfigError, LoadConfig, Plan};
 use crate::retry::Pauses;
 use crate::run::Progress;
 
-/// Rides that are tried before a server is taken to refuse all of them.
+/// Number of probe rides after which the server is assumed to reject all rides.
 const TRIED: u64 = 100;
-/// How often a stored ride is asked for.
+/// Interval at which a stored ride is polled.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// Most rides whose skier days are read before the run.
-const MOST_BY_VERTICALS: u64 = 20_000_000;
-/// How often a skier day that gives no answer is asked again.
+/// Maximum number of rides whose skier days are read before the run.
+const MAX_BY_VERTICALS: u64 = 20_000_000;
+/// Number of retries for a skier day without a response.
 const ROUNDS: usize = 5;
 
-/// How a run will be verified.
+/// Plan of the verification.
 #[derive(Debug)]
 pub(crate) struct Prepared {
     pub(crate) method: Method,
-    /// Rides that were posted to find out, the last one accepted; none where it was seen without.
+    /// Number of posted probe rides, the last one accepted; none if no probe was necessary.
     pub(crate) already_sent: u64,
 }
 
-/// How a server is asked.
+/// How rides are read.
 #[derive(Debug)]
 pub(crate) enum Method {
-    /// It lists rides.
+    /// The server lists rides.
     Lists,
-    /// It tells verticals, which were these before.
+    /// The server has only verticals, with these values before the run.
     Verticals(Baseline),
 }
 
 /// Why a run cannot be verified.
 #[derive(Debug, thiserror::Error)]
 pub enum PrepareError {
-    /// A question got no answer.
-    #[error("the target does not answer")]
+    /// A read had no response.
+    #[error("the target does not respond")]
     Call(#[source] CallError),
-    /// No ride to try with.
+    /// All probe rides were rejected.
     #[error(
-        "the target accepted none of the first {tried} rides; the last answer was {status}: {message}"
+        "the target accepted none of the first {tried} rides; the last response was {status}: {message}"
     )]
     Refused {
-        /// How many were tried.
+        /// Number of probe rides.
         tried: u64,
-        /// The status of the last answer.
+        /// Status of the last response.
         status: u16,
-        /// What it said.
+        /// Its message.
         message: String,
     },
-    /// The ride that was tried never showed up.
+    /// The probe ride did not appear.
     #[error(
-        "a ride that the target accepted did not show up within {0:?}, neither in a list of rides nor in a day vertical"
+        "an accepted ride did not appear within {0:?}, neither in a list of rides nor in a day vertical"
     )]
     NeverStored(Duration),
-    /// The rides of the run are not known before.
+    /// The rides of the run are not known in advance.
     #[error(
-        "the target lists no rides, so that day verticals must be read before the run, and it must be known which: give the run a number of rides or a rate"
+        "the target lists no rides, so the day verticals of the run's rides must be read in advance: set --rides or --rate"
     )]
     RidesUnknown,
-    /// Too many to read before.
+    /// There are too many rides to read in advance.
     #[error(
-        "the target lists no rides, and the day verticals of {0} rides are too many to read before the run; the most are {MOST_BY_VERTICALS}"
+        "the target lists no rides, and the day verticals of {0} rides are too many to read before the run; the maximum is {MAX_BY_VERTICALS}"
     )]
     TooMany(u64),
-    /// The run cannot be meant.
+    /// The parameters are invalid.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// It was stopped.
+    /// The run was stopped.
     #[error("stopped")]
     Stopped,
 }
 
-/// Finds out whether the server lists rides; if not, reads the vertical of every skier day that the run will touch.
+/// Detects whether the server lists rides; if not, reads the vertical of every skier day of the run.
 pub(crate) async fn prepare(
     config: &LoadConfig,
     plan: &Plan,
@@ -112,7 +112,7 @@ pub(crate) async fn prepare(
     };
     let planned = Plan::new(config, already_sent)?.rides;
     let rides = planned.ok_or(PrepareError::RidesUnknown)?;
-    if rides > MOST_BY_VERTICALS {
+    if rides > MAX_BY_VERTICALS {
         return Err(PrepareError::TooMany(rides));
     }
     let all = Rides {
@@ -133,7 +133,7 @@ enum Detected {
     },
     Verticals {
         already_sent: u64,
-        /// The vertical of the last of these rides' skier day, before it was posted; none when it could not be read.
+        /// The vertical of the last ride's skier day before it was posted; none if it could not be read.
         before: Option<u64>,
     },
 }
@@ -151,7 +151,7 @@ async fn detect(
     for number in 0..most {
         let ride = plan.workload.ride(number);
         let day = path::skier_day(ride.resort_day(), ride.skier);
-        let before = told(&get(connection, &day).await?);
+        let before = metres_in(&get(connection, &day).await?);
         let answer = tried_again(
             async || connection.post_ride(&ride).await,
             |answer| judge_ride(answer) == RideVerdict::Again,
@@ -173,7 +173,7 @@ async fn detect(
         let text = String::from_utf8_lossy(&answer.body);
         last = (answer.status, text.chars().take(200).collect());
         tried = number + 1;
-        // Only a ride that was refused is known not to be there.
+        // Only a rejected ride is known not to be stored.
         if verdict != RideVerdict::Refused {
             break;
         }
@@ -186,8 +186,8 @@ async fn detect(
     })
 }
 
-/// Whether the list of a skier who cannot be is refused as such, other than a list that there is not: then there are lists.
-/// This is seen without a ride, and so while nothing stores any.
+/// Whether the list of an invalid skier is rejected differently than an unknown list, which means that there are lists. This
+/// needs no ride, and so works while no ride is stored.
 async fn refuses_skier_zero(
     plan: &Plan,
     connection: &mut Connection,
@@ -208,22 +208,22 @@ async fn refuses_skier_zero(
     Ok(matches!(known, 400 | 422) && known != unknown)
 }
 
-async fn get(connection: &mut Connection, path: &str) -> Result<Answer, PrepareError> {
+async fn get(connection: &mut Connection, path: &str) -> Result<HttpResponse, PrepareError> {
     let asks = async || connection.get(path).await;
     tried_again(asks, |answer| answer.status >= 500).await
 }
 
-/// Tries as often as a run does, as long as an answer is to be had again or the connection fails.
+/// Retries as often as a run, as long as the response is retryable or the connection fails.
 async fn tried_again(
-    mut asks: impl AsyncFnMut() -> Result<Answer, CallError>,
-    again: impl Fn(&Answer) -> bool,
-) -> Result<Answer, PrepareError> {
+    mut asks: impl AsyncFnMut() -> Result<HttpResponse, CallError>,
+    again: impl Fn(&HttpResponse) -> bool,
+) -> Result<HttpResponse, PrepareError> {
     let mut pauses = Pauses::new();
     loop {
         let answer = asks().await;
         let again = match &answer {
             Ok(answer) => again(answer),
-            Err(error) => error.is_connection_trouble(),
+            Err(error) => error.is_retryable(),
         };
         let wish = answer.as_ref().ok().and_then(|answer| answer.retry_after);
         match pauses.next(wish) {
@@ -233,7 +233,7 @@ async fn tried_again(
     }
 }
 
-/// Waits until a ride is there; says whether its list answers.
+/// Waits until a ride is stored; returns whether its list exists.
 async fn await_ride(
     connection: &mut Connection,
     ride: &Ride,
@@ -243,18 +243,18 @@ async fn await_ride(
     let list = path::ride_list(ride.resort_day(), ride.skier);
     let deadline = Instant::now() + patience;
     loop {
-        // The vertical first: where it tells of a ride, the list must, too.
+        // The vertical first: if it includes a ride, the list must also include it.
         let vertical = connection.get(&day).await.ok();
         let risen = vertical
             .as_ref()
-            .and_then(told)
+            .and_then(metres_in)
             .is_some_and(|metres| metres > 0);
         let listed = connection.get(&list).await;
         let is_late = Instant::now() >= deadline;
         match listed.map(|answer| answer.status) {
             Ok(200) => return Ok(true),
             Ok(404 | 405) if risen => return Ok(false),
-            Err(error) if is_late || !error.is_connection_trouble() => {
+            Err(error) if is_late || !error.is_retryable() => {
                 return Err(PrepareError::Call(error));
             }
             Ok(_) if is_late => return Err(PrepareError::NeverStored(patience)),
@@ -263,12 +263,12 @@ async fn await_ride(
     }
 }
 
-/// What is known of the rides of a run before their verticals are read.
+/// Known facts about the rides of a run before their verticals are read.
 struct Rides {
     rides: u64,
-    /// The ride that is there already.
+    /// The ride that is already stored.
     tried: Ride,
-    /// The vertical of its skier day, before it was posted; none when it could not be read.
+    /// The vertical of its skier day before it was posted; none if it could not be read.
     before: Option<u64>,
 }
 
@@ -295,21 +295,29 @@ async fn read_baseline(
         if unread.is_empty() {
             break;
         }
-        let hear = |heard: super::crawl::Heard| {
-            let metres = heard.vertical.as_ref().and_then(told);
-            // That day was read before the ride that was tried.
-            let metres = if Some(heard.at) == tried {
+        let record_responses = |responses: super::crawl::DayResponses| {
+            let metres = responses.vertical.as_ref().and_then(metres_in);
+            // That day was read before the probe ride.
+            let metres = if Some(responses.at) == tried {
                 of.before
             } else {
                 metres
             };
-            baseline.set(heard.at, metres);
+            baseline.set(responses.at, metres);
             done += u64::from(metres.is_some());
             if done.is_multiple_of(1000) {
                 progress(Progress::Preparing { done, all });
             }
         };
-        let end = crawl(config, unread, Ask::Vertical, patience, stop, hear).await;
+        let end = crawl(
+            config,
+            unread,
+            ReadScope::Vertical,
+            patience,
+            stop,
+            record_responses,
+        )
+        .await;
         if stop.is_cancelled() {
             return Err(PrepareError::Stopped);
         }

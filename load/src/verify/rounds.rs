@@ -1,34 +1,34 @@
-//! Asks for what was accepted, again and again, until all of it is there or nothing moves any more.
+//! Reads the accepted rides repeatedly until all are found or there is no more progress.
 
 use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
-use super::crawl::{Ask, CrawlEnd, Heard, crawl};
+use super::crawl::{CrawlEnd, DayResponses, ReadScope, crawl};
 use super::lists::{self, Verticals};
 use super::prepare::{Method, Prepared};
-use super::skier_days::{SkierDay, SkierDays, Standing};
+use super::skier_days::{CheckState, SkierDay, SkierDays};
 use super::{MethodName, Verification, verticals};
 use crate::backlog::{self, Backlog};
 use crate::connection::Connection;
-use crate::fates::{Fate, Fates};
+use crate::outcome_log::{OutcomeLog, RideOutcome};
 use crate::path;
 use crate::plan::LoadConfig;
 use crate::run::Progress;
 use crate::workload::Workload;
 
-/// Rides that are looked at together. It bounds the memory; more rides take several passes.
+/// Maximum number of rides per pass, which limits the memory.
 const PASS_RIDES: u64 = 2_000_000;
-/// The first pause between two rounds, and the longest.
+/// First and longest pause between two rounds.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
 
-/// Asks until every accepted ride answers, or `patience` passes without progress.
+/// Reads until every accepted ride is found, or `patience` passes without progress.
 pub(crate) async fn check(
     config: &LoadConfig,
     prepared: Prepared,
     patience: Duration,
     workload: &Workload,
-    fates: &Fates,
+    outcomes: &OutcomeLog,
     progress: &impl Fn(Progress),
     stop: &CancellationToken,
 ) -> Verification {
@@ -38,18 +38,18 @@ pub(crate) async fn check(
         Method::Lists => MethodName::RideLists,
         Method::Verticals(_) => MethodName::DayVerticals,
     });
-    for (_, fate) in fates.sent() {
-        match fate {
-            Fate::Accepted => result.accepted += 1,
+    for (_, outcome) in outcomes.sent() {
+        match outcome {
+            RideOutcome::Accepted => result.accepted += 1,
             _ => result.unknown += 1,
         }
     }
     let mut is_silent = false;
     let passes = (result.accepted + result.unknown).div_ceil(PASS_RIDES);
     for pass in 0..passes {
-        let rides = fates
+        let rides = outcomes
             .sent()
-            .map(|(number, fate)| (workload.ride(number), fate));
+            .map(|(number, outcome)| (workload.ride(number), outcome));
         let of_pass = rides.filter(|(ride, _)| SkierDay::of(ride).part(passes) == pass);
         let mut check = Check {
             config,
@@ -61,13 +61,13 @@ pub(crate) async fn check(
             is_silent,
         };
         let (before, all) = (result.found, result.accepted);
-        let told = |found| {
+        let report = |found| {
             progress(Progress::Verifying {
                 found: before + found,
                 all,
             })
         };
-        check.ask_until_settled(&told).await;
+        check.read_until_settled(&report).await;
         check.conclude(&mut result).await;
         is_silent = check.is_silent;
     }
@@ -82,17 +82,17 @@ struct Check<'a> {
     stop: &'a CancellationToken,
     days: SkierDays,
     verticals: Verticals,
-    /// Whether the target has stopped to answer, so that it is asked no more.
+    /// Whether the target has stopped responding, which ends all reads.
     is_silent: bool,
 }
 
 impl Check<'_> {
-    async fn ask_until_settled(&mut self, told: &impl Fn(u64)) {
+    async fn read_until_settled(&mut self, report: &impl Fn(u64)) {
         let mut last_progress = Instant::now();
         let mut pause = PAUSE.0;
         let mut there = 0;
         while !self.is_silent {
-            self.ask(told).await;
+            self.read_unsettled(report).await;
             let left = self.unsettled().len();
             let now_there = self.days.days.iter().map(|day| u64::from(day.there)).sum();
             if now_there > there {
@@ -112,46 +112,58 @@ impl Check<'_> {
         }
     }
 
-    /// The skier days that are not as they should be yet, with their places.
+    /// The skier days that are not complete yet, with their indexes.
     fn unsettled(&self) -> Vec<(usize, SkierDay)> {
-        let unsettled = |standing| matches!(standing, Standing::Unasked | Standing::Missing);
+        let unsettled =
+            |check_state| matches!(check_state, CheckState::NotRead | CheckState::Missing);
         let days = self.days.days.iter().enumerate();
-        days.filter(|(_, day)| unsettled(day.standing))
+        days.filter(|(_, day)| unsettled(day.check_state))
             .map(|(at, day)| (at, day.day))
             .collect()
     }
 
-    /// Asks once for every skier day that is not settled.
-    async fn ask(&mut self, told: &impl Fn(u64)) {
-        let asked = self.unsettled();
+    /// Reads every incomplete skier day once.
+    async fn read_unsettled(&mut self, report: &impl Fn(u64)) {
+        let unsettled = self.unsettled();
         let is_lists = matches!(self.method, Method::Lists);
-        let ask = if is_lists { Ask::Both } else { Ask::Vertical };
+        let scope = if is_lists {
+            ReadScope::Both
+        } else {
+            ReadScope::Vertical
+        };
         let (days, verticals) = (&mut self.days, &mut self.verticals);
         let mut found: u64 = days
             .days
             .iter()
-            .filter(|day| day.standing == Standing::Complete)
+            .filter(|day| day.check_state == CheckState::Complete)
             .map(|day| u64::from(day.there))
             .sum();
-        let mut heard_so_far = 0_u64;
-        let hear = |heard: Heard| {
-            let at = heard.at;
+        let mut days_read = 0_u64;
+        let record_responses = |responses: DayResponses| {
+            let at = responses.at;
             match self.method {
-                Method::Lists => lists::judge(days, heard, verticals),
-                Method::Verticals(baseline) => verticals::judge(days, &heard, baseline),
+                Method::Lists => lists::judge(days, responses, verticals),
+                Method::Verticals(baseline) => verticals::judge(days, &responses, baseline),
             }
-            let complete = days.days[at].standing == Standing::Complete;
+            let complete = days.days[at].check_state == CheckState::Complete;
             if complete && is_lists {
                 found += u64::from(days.days[at].there);
             } else if complete {
                 found += days.rides(at).filter(|ride| ride.is_accepted()).count() as u64;
             }
-            heard_so_far += 1;
-            if heard_so_far.is_multiple_of(1000) {
-                told(found);
+            days_read += 1;
+            if days_read.is_multiple_of(1000) {
+                report(found);
             }
         };
-        let crawling = crawl(self.config, asked, ask, self.patience, self.stop, hear);
+        let crawling = crawl(
+            self.config,
+            unsettled,
+            scope,
+            self.patience,
+            self.stop,
+            record_responses,
+        );
         self.is_silent = crawling.await == CrawlEnd::Silent;
     }
 
@@ -163,7 +175,7 @@ impl Check<'_> {
         };
         if !follows_rule {
             result.note = Some(
-                "the day verticals of this server do not follow 10 m times the lift's number, so that they cannot be compared with the rides"
+                "the day verticals of this server are not 10 m times the lift number, so they cannot be compared with the rides"
                     .to_owned(),
             );
         }
@@ -179,7 +191,7 @@ impl Check<'_> {
         }
     }
 
-    /// Whether rides still wait in the queue of a server of ours, or the comparison was ended before all was asked for.
+    /// Whether a Skilift server still has queued rides, or the comparison ended before all skier days were read.
     async fn waits(&self) -> bool {
         if self.unsettled().is_empty() {
             return false;
@@ -201,9 +213,9 @@ impl Check<'_> {
         if day.doubled > 0 {
             result.example(|| format!("wrong: {} lists rides twice", self.name(at)));
         }
-        let asked = day.standing != Standing::Unasked;
+        let was_read = day.check_state != CheckState::NotRead;
         for ride in self.days.rides(at).filter(|ride| ride.is_accepted()) {
-            let word = match (asked, ride.is_found()) {
+            let word = match (was_read, ride.is_found()) {
                 (true, true) => {
                     result.found += 1;
                     continue;
@@ -236,69 +248,74 @@ impl Check<'_> {
             .rides(at)
             .filter(|ride| ride.is_accepted())
             .count() as u64;
-        let standing = self.days.days[at].standing;
-        let comparable = follows_rule && standing != Standing::Unasked;
+        let check_state = self.days.days[at].check_state;
+        let comparable = follows_rule && check_state != CheckState::NotRead;
         result.verticals_compared += u64::from(comparable);
-        match standing {
+        match check_state {
             _ if !comparable => result.pending += accepted,
-            Standing::Complete => result.found += accepted,
-            // Somebody else's rides, or ours twice: a vertical does not tell which.
-            Standing::Over => {
+            CheckState::Complete => result.found += accepted,
+            // Foreign rides or duplicates: a vertical does not distinguish them.
+            CheckState::Over => {
                 result.found += accepted;
                 result.foreign += 1;
                 result.wrong += 1;
                 result.example(|| {
-                    format!("wrong: {} has risen by more than was sent", self.name(at))
+                    format!(
+                        "wrong: the vertical of {} increased by more than was sent",
+                        self.name(at)
+                    )
                 });
             }
-            Standing::Missing | Standing::Unasked if waits => result.pending += accepted,
-            Standing::Missing | Standing::Unasked => {
+            CheckState::Missing | CheckState::NotRead if waits => result.pending += accepted,
+            CheckState::Missing | CheckState::NotRead => {
                 let lost = verticals::least_lost(&self.days, at);
                 result.lost += lost;
                 result.found += accepted - lost;
-                result.example(|| format!("lost: {} lacks {lost} rides or more", self.name(at)));
+                result.example(|| format!("lost: at least {lost} rides of {}", self.name(at)));
             }
         }
     }
 
-    /// Holds the verticals beside the lists against their sums. A day that does not agree is asked once more: others may
+    /// Compares the verticals with the sums of the lists. A day that does not match is read once more, because another client may
     /// have written to it between list and vertical.
     async fn conclude_sums(&mut self, result: &mut Verification) {
         if self.is_silent {
             return;
         }
-        let learned = self.verticals.learn();
-        let suspects = std::mem::take(&mut self.verticals.suspects);
+        let learned = self.verticals.lift_verticals();
+        let candidates = std::mem::take(&mut self.verticals.candidates);
         result.verticals_compared += self.verticals.agreed;
-        let disagree = suspects
+        let disagree = candidates
             .iter()
-            .filter(|suspect| match suspect.agrees(&learned) {
+            .filter(|candidate| match candidate.agrees(&learned) {
                 Some(agrees) => {
                     result.verticals_compared += 1;
                     !agrees
                 }
                 None => false,
             });
-        let again = disagree.map(|suspect| (suspect.at, suspect.day)).collect();
+        let again = disagree
+            .map(|candidate| (candidate.at, candidate.day))
+            .collect();
         let mut second = Verticals::default();
         let days = &mut self.days;
-        let hear = |heard: Heard| lists::judge(days, heard, &mut second);
+        let record_responses = |responses: DayResponses| lists::judge(days, responses, &mut second);
         let crawling = crawl(
             self.config,
             again,
-            Ask::Both,
+            ReadScope::Both,
             self.patience,
             self.stop,
-            hear,
+            record_responses,
         );
         self.is_silent = crawling.await == CrawlEnd::Silent;
-        for suspect in &second.suspects {
-            if suspect.agrees(&learned) == Some(false) {
+        for candidate in &second.candidates {
+            if candidate.agrees(&learned) == Some(false) {
                 result.wrong += 1;
                 result.example(|| {
                     format!(
-                        "wrong: {} has a vertical that is not the sum of its rides",
-                        self.name(suspect.at)
+                        "wrong: the vertical of {} is not the sum of its rides",
+                        self.name(candidate.at)
                     )
                 });
             }

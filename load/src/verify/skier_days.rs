@@ -1,10 +1,10 @@
-//! The rides of a run that may be on the server, by skier day.
+//! The possibly stored rides of a run, by skier day.
 
 use skilift_core::ride::{Day, ResortDay, ResortId, Ride, Season, SkierId};
 
-use crate::fates::Fate;
+use crate::outcome_log::RideOutcome;
 
-/// A skier day as a number: `resort << 41 | day << 32 | skier`. The season of a run is one.
+/// A skier day as a number: `resort << 41 | day << 32 | skier`; a run has a single season.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct SkierDay(u64);
 
@@ -14,7 +14,7 @@ impl SkierDay {
         Self(resort << 41 | day << 32 | u64::from(ride.skier.get()))
     }
 
-    /// Which of so many parts it belongs to.
+    /// The part that it belongs to.
     pub(super) fn part(self, parts: u64) -> u64 {
         self.0.wrapping_mul(0x9e37_79b9_7f4a_7c15) % parts
     }
@@ -25,7 +25,7 @@ impl SkierDay {
 
     /// The day of the resort, and the skier.
     pub(super) fn place(self, season: Season) -> (ResortDay, SkierId) {
-        // It was made of such numbers.
+        // It was built from such numbers.
         let first = |number: u64| number.max(1);
         let on = ResortDay {
             resort: ResortId::new(first(self.0 >> 41)).unwrap_or_else(|_| unreachable!("a resort")),
@@ -74,40 +74,40 @@ pub(super) struct SkierDays {
     pub(super) days: Vec<State>,
 }
 
-/// One skier day and what is known of it.
+/// State of one skier day.
 #[derive(Debug, Clone)]
 pub(super) struct State {
     pub(super) day: SkierDay,
     /// Its rides.
     from: u32,
     rides: u32,
-    pub(super) standing: Standing,
-    /// How much of what was accepted is there: rides, or metres. What it is compared by.
+    pub(super) check_state: CheckState,
+    /// Stored amount of the accepted rides: rides, or metres; the basis of the comparison.
     pub(super) there: u32,
-    /// Rides, or metres, that are there and were not sent.
+    /// Stored rides, or metres, that were not sent.
     pub(super) foreign: u32,
-    /// Rides that are listed more often than once.
+    /// Rides that are listed more than once.
     pub(super) doubled: u32,
 }
 
-/// Where a skier day stands.
+/// Check state of a skier day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Standing {
-    /// There was no answer that tells.
-    Unasked,
+pub(super) enum CheckState {
+    /// No usable response.
+    NotRead,
     /// Accepted rides are missing.
     Missing,
-    /// All accepted rides are there.
+    /// All accepted rides are stored.
     Complete,
-    /// More is there than was sent.
+    /// More is stored than was sent.
     Over,
 }
 
 impl SkierDays {
     /// Groups rides.
-    pub(super) fn new(rides: impl Iterator<Item = (Ride, Fate)>) -> Self {
-        let boarded = |(ride, fate): (Ride, Fate)| {
-            let accepted = fate == Fate::Accepted;
+    pub(super) fn new(rides: impl Iterator<Item = (Ride, RideOutcome)>) -> Self {
+        let boarded = |(ride, outcome): (Ride, RideOutcome)| {
+            let accepted = outcome == RideOutcome::Accepted;
             (
                 SkierDay::of(&ride),
                 Boarded::new(ride.minute.get(), ride.lift.get(), accepted),
@@ -123,7 +123,7 @@ impl SkierDays {
                     day: *day,
                     from: at as u32,
                     rides: 1,
-                    standing: Standing::Unasked,
+                    check_state: CheckState::NotRead,
                     there: 0,
                     foreign: 0,
                     doubled: 0,
@@ -133,7 +133,7 @@ impl SkierDays {
         Self { rides, days }
     }
 
-    /// The rides of the skier day at this place, in the order of minute and lift.
+    /// The rides of the skier day at this index, in the order of minute and lift.
     pub(super) fn rides(&self, at: usize) -> impl Iterator<Item = Boarded> {
         let day = &self.days[at];
         let from = day.from as usize;
@@ -141,7 +141,7 @@ impl SkierDays {
         rides.iter().map(|(_, ride)| *ride)
     }
 
-    /// A skier day, to be changed, and its rides.
+    /// A mutable skier day and its rides.
     pub(super) fn entry(&mut self, at: usize) -> (&mut State, &mut [(SkierDay, Boarded)]) {
         let day = &mut self.days[at];
         let from = day.from as usize;
@@ -165,7 +165,7 @@ mod tests {
     fn rides_are_grouped_and_read_back() {
         let widest = ride(65_535, 366, 4_294_967_295, 1440, 1000);
         let rides = [ride(1, 2, 3, 5, 7), widest, ride(1, 2, 3, 4, 9)];
-        let sent = rides.map(|ride| (ride, Fate::Accepted));
+        let sent = rides.map(|ride| (ride, RideOutcome::Accepted));
         let days = SkierDays::new(sent.into_iter());
         assert_eq!(days.days.len(), 2);
         let first: Vec<_> = days

@@ -1,4 +1,4 @@
-//! A random order of many things without a list of them: a permutation that is computed.
+//! A computed random permutation, without a list of its elements.
 //!
 //! A Feistel network over two digits of base `a`, with `a` the square root of the space rounded up; what falls outside the
 //! space is permuted again until it falls inside ("cycle walking"), which is a permutation of the space again. Black and
@@ -7,7 +7,7 @@
 /// Rounds of the network. Four are enough for a random permutation of random functions (Luby and Rackoff, 1988).
 const ROUNDS: usize = 4;
 
-/// A random order of the numbers below a space.
+/// A random permutation of the numbers below `space`.
 #[derive(Debug, Clone)]
 pub struct Order {
     space: u128,
@@ -17,7 +17,7 @@ pub struct Order {
 }
 
 impl Order {
-    /// The order of the numbers below `space` (1 to 2^120) that a seed stands for.
+    /// The permutation of the numbers below `space` (1 to 2^120) for a seed.
     #[must_use]
     pub fn new(space: u128, seed: u64) -> Self {
         let root = space.isqrt();
@@ -34,7 +34,7 @@ impl Order {
         }
     }
 
-    /// The number at a place. Places from the space on begin again at 0.
+    /// The number at an index; indexes from `space` on wrap around.
     #[must_use]
     pub fn at(&self, place: u128) -> u128 {
         let mut number = place % self.space;
@@ -57,7 +57,7 @@ impl Order {
     }
 }
 
-/// Scatters a number over all 64 bits, one to one: the finaliser of splitmix64 (Steele, Lea, Flood, 2014).
+/// Bijectively mixes all 64 bits: the finaliser of splitmix64 (Steele, Lea, Flood, 2014).
 pub(super) fn mix(number: u64) -> u64 {
     let mut mixed = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

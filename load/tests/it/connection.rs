@@ -111,5 +111,5 @@ async fn a_lost_connection_is_told_from_one_that_never_was() {
         matches!(refused, CallError::Connect { .. }) && !refused.may_have_arrived(),
         "{refused:?}"
     );
-    assert!(refused.is_connection_trouble());
+    assert!(refused.is_retryable());
 }

@@ -32,7 +32,7 @@ fn chart(panels: Vec<Panel>) -> TimeChart {
         id: "lifts".into(),
         title: "Lifts & gates".into(),
         subtitle: "a quiet morning".into(),
-        description: "How many rides a second.".into(),
+        description: "How many rides per second.".into(),
         notes: vec!["Of one resort.".into()],
         width: 400,
         panels,
@@ -129,7 +129,7 @@ fn a_long_chart_keeps_its_peak() {
     let peak: Vec<_> = peak.unwrap().iter().flatten().map(String::as_str).collect();
     assert_eq!(peak, ["12:55", "26 ms", "10 ms", "90 ms"]);
     let fragment = long().to_fragment();
-    assert!(fragment.contains("Each point stands for 5 s"), "{fragment}");
+    assert!(fragment.contains("Each point covers 5 s"), "{fragment}");
 }
 
 fn any_series() -> impl Strategy<Value = Series> {

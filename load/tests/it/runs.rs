@@ -182,7 +182,7 @@ pub(crate) fn ten_hours() -> Sample {
     };
     sample(
         "ten-hours",
-        "a ski day in real time, 2,000 rides a second",
+        "a ski day in real time, 2,000 rides per second",
         36_000.0,
         None,
         (0..36_000).map(second).collect(),

@@ -407,12 +407,15 @@ async fn what_cannot_be_meant_is_refused_before_anything_is_sent() {
         (slow, "a run must not last longer than 365 days"),
         (patient, "the timeout must not be longer"),
         (verifying, "the timeout of the verification must not"),
-        (small, "hold 600000 distinct rides, fewer than the 600001"),
+        (
+            small,
+            "contain 600000 distinct rides, fewer than the requested 600001",
+        ),
         (none, "1 to 60000 threads"),
         (held_open, "would never close again"),
         (flapping, "close must not be above open"),
-        (only_reads, "no ride is ever sent"),
-        (too_slow, "at a rate of 0"),
+        (only_reads, "a run with only reads sends no rides"),
+        (too_slow, "a rate of 0"),
     ] {
         let error = outcome(config).await.unwrap_err().to_string();
         assert!(error.contains(says), "{error}");

@@ -199,9 +199,7 @@ fn rates_are_numbers_in_range() {
     for text in ["0", "-1", "NaN", "inf", "2001", "", "many"] {
         let error = text.parse::<Rate>().unwrap_err().to_string();
         assert!(
-            error.starts_with(
-                "the simulated rate must be a number of rides a second from 0.1 to 2000, not "
-            ),
+            error.starts_with("the simulated rate must be 0.1 to 2000 rides per second, not "),
             "{error}"
         );
     }

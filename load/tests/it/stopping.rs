@@ -98,7 +98,7 @@ async fn what_does_not_end_is_given_up() {
         ),
         (4, 4, 4)
     );
-    assert_eq!(summary.errors[0].kind, "ended while under way");
+    assert_eq!(summary.errors[0].kind, "aborted in flight");
 }
 
 #[tokio::test]
@@ -152,7 +152,7 @@ async fn a_silent_server_times_out() {
     assert_eq!((summary.requests.failed, summary.requests.retried), (1, 5));
     assert_eq!(
         (summary.rides.unknown, summary.errors[0].kind.as_str()),
-        (1, "no answer in time")
+        (1, "no response in time")
     );
 }
 
@@ -180,8 +180,8 @@ async fn parrot(says: &'static str) -> (Target, JoinSet<()>) {
 #[tokio::test]
 async fn nonsense_is_counted_by_its_kind() {
     for (says, kind, tries) in [
-        ("SSH-2.0-OpenSSH_9.9\r\n", "answer is not HTTP", 1),
-        ("\0\x01\x02\x03", "answer is not HTTP", 1),
+        ("SSH-2.0-OpenSSH_9.9\r\n", "response is not HTTP", 1),
+        ("\0\x01\x02\x03", "response is not HTTP", 1),
         ("", "connection lost", 6),
         (
             "HTTP/1.1 201 Created\r\ncontent-length: 50\r\n\r\nshort",
@@ -195,7 +195,7 @@ async fn nonsense_is_counted_by_its_kind() {
         ),
         (
             "HTTP/1.1 201 Created\r\ncontent-length: 5000000\r\n\r\n",
-            "answer too large",
+            "response too large",
             1,
         ),
     ] {
@@ -224,7 +224,7 @@ async fn garbage_in_answers_to_questions_is_counted() {
     .await;
     assert_eq!(
         (summary.requests.succeeded, summary.errors[0].kind.as_str()),
-        (0, "unreadable answer")
+        (0, "invalid response")
     );
     assert_eq!(summary.errors[0].example, "<html>");
 }
@@ -240,7 +240,7 @@ async fn an_unreachable_target_is_an_error() {
     assert!(matches!(error, LoadError::Unreachable(_)));
     let error = skilift_core::lifecycle::chain(&error);
     assert!(
-        error.contains("cannot be reached") && error.contains("refused"),
+        error.contains("cannot connect to the target") && error.contains("refused"),
         "{error}"
     );
 }

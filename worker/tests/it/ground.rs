@@ -147,7 +147,7 @@ impl Ground {
         self.tell(|document| document.worker = Some(Versioned::new(number, settings)));
         let taken_up = || {
             let generation = self.status().generation;
-            generation.is_some_and(|taken| taken.number == number)
+            generation.is_some_and(|taken| taken.version == number)
         };
         until("the settings are taken up", taken_up).await;
     }
@@ -155,8 +155,8 @@ impl Ground {
     pub(crate) fn pause(&self, is_paused: bool) {
         self.tell(|document| {
             document.pause = is_paused.then(|| Pause {
-                since_ms: 1,
-                by: "ann".to_owned(),
+                paused_at_ms: 1,
+                paused_by: "ann".to_owned(),
             });
         });
     }

@@ -37,7 +37,7 @@ async fn settings_that_change_under_load_lose_and_double_nothing(ground: Ground)
         let report = ground.report();
         assert_eq!(report.settings, settings);
         assert_eq!(
-            report.lanes.len(),
+            report.consumers.len(),
             (settings.threads as usize).min(ground.most_lanes)
         );
         let before = report.acked_rides;
@@ -66,7 +66,10 @@ async fn a_paused_worker_holds_nothing_and_goes_on_where_it_was(ground: Ground) 
     .await;
     let paused = ground.report();
     assert_eq!(paused.delivered_rides, paused.acked_rides);
-    assert_eq!((paused.lanes.len(), paused.longest_held_ms), (0, None));
+    assert_eq!(
+        (paused.consumers.len(), paused.longest_unacked_ms),
+        (0, None)
+    );
     assert_eq!(ground.status().health.status, Readiness::Ready);
     tokio::time::sleep(Duration::from_millis(300)).await;
     let still = ground.report();
@@ -81,12 +84,12 @@ async fn a_paused_worker_holds_nothing_and_goes_on_where_it_was(ground: Ground) 
             },
         )
         .await;
-    assert_eq!(ground.report().lanes.len(), 0);
+    assert_eq!(ground.report().consumers.len(), 0);
     ground.pause(false);
     let accepted = flow.stop().await;
     ground.stored(accepted).await;
-    assert_eq!(ground.status().activity, Activity::Working);
-    assert_eq!(ground.report().lanes.len(), 3.min(ground.most_lanes));
+    assert_eq!(ground.status().activity, Activity::Active);
+    assert_eq!(ground.report().consumers.len(), 3.min(ground.most_lanes));
     let report = ground.report();
     assert_eq!(report.delivered_rides, report.acked_rides);
     ground.end().await;
@@ -124,7 +127,7 @@ async fn a_worker_says_what_it_did(ground: Ground) {
     until("everything is stored", is_stored).await;
     tokio::time::sleep(Duration::from_millis(200)).await;
     let report = ground.report();
-    let stored_after = Durations::read(&report.stored_after_ms.unwrap()).unwrap();
+    let stored_after = Durations::read(&report.accept_to_stored_ms.unwrap()).unwrap();
     assert_eq!(stored_after.len(), accepted);
     assert!(stored_after.max() < 60_000, "{} ms", stored_after.max());
     assert_eq!(
@@ -136,14 +139,18 @@ async fn a_worker_says_what_it_did(ground: Ground) {
         (accepted, accepted, accepted)
     );
     assert!(report.busy_ms > 0);
-    assert_eq!(report.oldest_held_accepted_at_ms, None);
-    let by_lane: u64 = report.lanes.iter().map(|lane| lane.acked_rides).sum();
+    assert_eq!(report.oldest_unacked_accepted_at_ms, None);
+    let by_lane: u64 = report.consumers.iter().map(|lane| lane.acked_rides).sum();
     assert_eq!(by_lane, accepted);
     let is_busy = |lane: &skilift_core::control::heartbeat::ConsumerReport| {
-        lane.prefetch_messages > 0 && lane.held_messages == 0 && lane.hindrance.is_none()
+        lane.prefetch_messages > 0 && lane.unacked_messages == 0 && lane.blocked_reason.is_none()
     };
-    assert!(report.lanes.iter().all(is_busy), "{:?}", report.lanes);
-    assert_eq!(ground.report().stored_after_ms, None);
+    assert!(
+        report.consumers.iter().all(is_busy),
+        "{:?}",
+        report.consumers
+    );
+    assert_eq!(ground.report().accept_to_stored_ms, None);
     ground.end().await;
 }
 

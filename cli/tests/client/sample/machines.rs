@@ -10,7 +10,7 @@ pub(crate) fn fleet() -> Value {
     let machine = |id: &str, role: &str, zone: &str, state: &str| {
         json!({
             "id": id, "role": role, "name": null, "instance_type": "c7g.large", "zone": zone, "state": state, "reason": null,
-            "started_at_ms": AT - 7_500_000, "address": "10.0.0.7", "usd_per_h": 0.0725, "price_unknown": null, "nodes": [],
+            "started_at_ms": AT - 7_500_000, "address": "10.0.0.7", "usd_per_h": 0.0725, "price_error": null, "nodes": [],
             "obstacle": null,
         })
     };
@@ -20,7 +20,7 @@ pub(crate) fn fleet() -> Value {
     let mut broker = machine("i-0b00000000000001", "broker", "eu-central-1a", "running");
     broker["instance_type"] = json!("x9z.huge");
     broker["usd_per_h"] = Value::Null;
-    broker["price_unknown"] = json!("the prices have no x9z.huge in eu-central-1");
+    broker["price_error"] = json!("the prices have no x9z.huge in eu-central-1");
     let mut works = machine("i-0c00000000000001", "worker", "eu-central-1a", "running");
     works["nodes"] = json!(["worker-ip-10-0-0-8-9464"]);
     let silent = machine("i-0c00000000000002", "worker", "eu-central-1b", "running");
@@ -29,10 +29,10 @@ pub(crate) fn fleet() -> Value {
     let mut grouped = machine("i-0c00000000000004", "worker", "eu-central-1c", "stopped");
     grouped["obstacle"] = json!("it belongs to the Auto Scaling group web, which would replace it");
     json!({
-        "at_ms": AT, "kind": "ec2", "region": "eu-central-1", "age_ms": 1200, "unknown": null,
+        "at_ms": AT, "kind": "ec2", "region": "eu-central-1", "age_ms": 1200, "error": null,
         "roles": [
-            { "role": "api", "up": 1, "stopped": 0, "min": 1, "max": 8 },
-            { "role": "worker", "up": 2, "stopped": 1, "min": 3, "max": 8 },
+            { "role": "api", "running": 1, "stopped": 0, "min": 1, "max": 8 },
+            { "role": "worker", "running": 2, "stopped": 1, "min": 3, "max": 8 },
         ],
         "instances": [api, broker, works, silent, fell_back, grouped], "plan": "p7",
     })
@@ -41,7 +41,7 @@ pub(crate) fn fleet() -> Value {
 /// A fleet without machines.
 pub(crate) fn no_machines(kind: &str, why: Option<&str>) -> Value {
     json!({
-        "at_ms": AT, "kind": kind, "region": null, "age_ms": null, "unknown": why, "roles": [], "instances": [], "plan": null,
+        "at_ms": AT, "kind": kind, "region": null, "age_ms": null, "error": why, "roles": [], "instances": [], "plan": null,
     })
 }
 
@@ -50,9 +50,9 @@ pub(crate) fn cost() -> Value {
     json!({
         "at_ms": AT, "prices": { "date": "2026-01-19", "source": "a price list" },
         "roles": [
-            { "role": "api", "up": 1, "usd_per_h": of(json!(0.0725)) },
-            { "role": "broker", "up": 1, "usd_per_h": of(json!(0.154)) },
-            { "role": "worker", "up": 2, "usd_per_h": of(json!(0.145)) },
+            { "role": "api", "running": 1, "usd_per_h": of(json!(0.0725)) },
+            { "role": "broker", "running": 1, "usd_per_h": of(json!(0.154)) },
+            { "role": "worker", "running": 2, "usd_per_h": of(json!(0.145)) },
         ],
         "usd_per_h": of(json!(0.3715)), "stored_per_s": of(json!(1225.4)),
         "usd_per_million_stored": of(json!(0.084_211)), "has_broker": true, "has_redis": false,
@@ -64,11 +64,11 @@ pub(crate) fn cost() -> Value {
 pub(crate) fn unknown_cost() -> Value {
     let mut cost = cost();
     let why = "the prices have no x9z.huge in eu-central-1";
-    let at_least = |value: f64| json!({ "value": value, "age_ms": 400, "unknown": format!("at least so many: {why}") });
+    let at_least = |value: f64| json!({ "value": value, "age_ms": 400, "error": format!("lower bound: {why}") });
     cost["roles"][1]["usd_per_h"] = unknown(why);
     cost["usd_per_h"] = at_least(0.2175);
-    cost["stored_per_s"] = unknown("no worker is heard");
-    cost["usd_per_million_stored"] = unknown("no worker is heard");
+    cost["stored_per_s"] = unknown("no worker is up");
+    cost["usd_per_million_stored"] = unknown("no worker is up");
     cost["has_broker"] = json!(false);
     cost
 }
@@ -96,22 +96,21 @@ pub(crate) fn plan(mut plan: Value, scale: &Scale) -> Value {
         "before_usd_per_h": of(json!(0.2175)), "after_usd_per_h": of(json!(0.3625)), "starts_usd": of(json!(0.002_417)),
         "prices_date": "2026-01-19",
     });
-    plan["effects"] = json!([
-        "2 worker nodes can store about 2450 rides/s, as measured now; 4 can store about 4900"
-    ]);
+    plan["effects"] =
+        json!(["2 workers can store about 2450 rides/s (measured now); 4 can store about 4900"]);
     match id {
         "severe" => {
             let why = "the prices have no x9z.huge in eu-central-1";
-            let at_least = format!("at least so many: {why}");
+            let at_least = format!("lower bound: {why}");
             plan["danger"] = json!("severe");
             plan["confirm"] = json!("skilift");
-            plan["cost"]["before_usd_per_h"]["unknown"] = json!(at_least);
+            plan["cost"]["before_usd_per_h"]["error"] = json!(at_least);
             plan["cost"]["after_usd_per_h"] = unknown(why);
             plan["cost"]["starts_usd"] = of(json!(0.0));
         }
         "denied" => {
             plan["refusals"] = json!([{
-                "why": "EC2 refuses ec2:StartInstances to the console's role", "can_override": false, "code": "denied",
+                "reason": "EC2 refuses ec2:StartInstances to the console's role", "can_override": false, "code": "denied",
             }]);
         }
         _ => {}
@@ -121,7 +120,7 @@ pub(crate) fn plan(mut plan: Value, scale: &Scale) -> Value {
 
 fn actions() -> Value {
     json!([
-        { "does": "set worker threads", "to": "every worker", "before": "2", "after": "32" },
+        { "action": "set worker threads", "target": "all workers", "before": "2", "after": "32" },
         start("i-0c00000000000003", "eu-central-1a"),
         start("i-0c00000000000005", "eu-central-1b"),
     ])
@@ -129,18 +128,18 @@ fn actions() -> Value {
 
 fn start(id: &str, zone: &str) -> Value {
     let machine = json!({ "role": "worker", "instance_type": "c7g.large", "zone": zone });
-    json!({ "does": "start", "to": id, "before": "stopped", "after": "running, its node heard", "machine": machine })
+    json!({ "action": "start", "target": id, "before": "stopped", "after": "running, node up", "instance": machine })
 }
 
 /// An outcome with what came of the two starts, as code and message.
 pub(crate) fn outcome(result: &str, came: [(&str, &str); 2]) -> Value {
     let actions = actions();
     let step = |at: usize, (code, message): (&str, &str)| {
-        let done = matches!(code, "done" | "already");
+        let done = matches!(code, "succeeded" | "unchanged");
         let message = (!message.is_empty()).then_some(message);
         json!({ "action": actions[at], "done": done, "code": code, "message": message })
     };
-    let settings = json!({ "action": actions[0], "done": result != "failed", "message": null, "code": "done" });
+    let settings = json!({ "action": actions[0], "done": result != "failed", "message": null, "code": "succeeded" });
     let mut steps = vec![step(1, came[0]), step(2, came[1])];
     if result != "failed" {
         steps.insert(0, settings);
@@ -150,13 +149,13 @@ pub(crate) fn outcome(result: &str, came: [(&str, &str); 2]) -> Value {
 
 /// What is answered to an apply.
 pub(crate) fn applied(plan: &str) -> Option<Value> {
-    let done = ("done", "runs, and worker-ip-10-0-0-9-9464 is heard");
+    let done = ("succeeded", "runs, and worker-ip-10-0-0-9-9464 is heard");
     let no_room = ("no_capacity", "eu-central-1b has no room for c7g.large now");
     Some(match plan {
         "goes-on" => outcome("running", [("under_way", "pending"), ("waiting", "")]),
         "in-part" => {
             let mut outcome = outcome("partial", [done, no_room]);
-            outcome["steps"][2]["instead"] = json!("i-0c00000000000006");
+            outcome["steps"][2]["started_instead"] = json!("i-0c00000000000006");
             outcome
         }
         "no-room" => outcome("failed", [no_room, no_room]),
@@ -165,7 +164,7 @@ pub(crate) fn applied(plan: &str) -> Option<Value> {
             [
                 (
                     "not_drained",
-                    "worker-a still holds 12 after 120 s: it works on",
+                    "worker-a still has 12 unacked or in flight after 120 s; it keeps working",
                 ),
                 ("waiting", "nothing was done to it"),
             ],
@@ -185,6 +184,9 @@ pub(crate) fn later(outcome: Value) -> Value {
 
 /// Its end.
 pub(crate) fn ended() -> Value {
-    let done = ("done", "runs, and its node is heard");
-    later(outcome("done", [done, ("already", "it runs already")]))
+    let done = ("succeeded", "runs, and its node is heard");
+    later(outcome(
+        "succeeded",
+        [done, ("unchanged", "already running")],
+    ))
 }

@@ -1,5 +1,5 @@
-//! Drains: the nodes of machines that stop finish what they have. Who does not finish in time goes on working, unless it was
-//! said that he stops anyway.
+//! Drains: the nodes of instances to be stopped finish their messages. A node that does not finish in time keeps working,
+//! unless the plan stops it anyway.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -15,43 +15,47 @@ use super::Run;
 use crate::roster::{Known, KnownNode};
 use crate::view::nodes::NodeState;
 
-/// How long a mark counts unless it is renewed: a console that is gone for good leaves no node idle for ever.
+/// Lease of a drain request: it expires unless renewed, so that a console that disappears leaves no node drained
+/// permanently.
 const LEASE: Duration = Duration::from_secs(60);
-/// How often marks are renewed.
+/// Interval at which leases are renewed.
 const RENEWAL: Duration = Duration::from_secs(20);
-/// Silent for so long, a lost node is not waited for: what it held has come back to the others.
+/// After this heartbeat age a lost node is not waited for: its messages have been redelivered to other nodes.
 const DEAD_AFTER_MS: u64 = 60_000;
 
-/// The marks that a plan has set.
+/// The drain requests that a plan has set.
 #[derive(Default)]
 pub(super) struct Marks {
-    lives: HashSet<(NodeId, BootId)>,
+    boots: HashSet<(NodeId, BootId)>,
     renewed: Option<Instant>,
 }
 
 impl Run {
-    /// Why a machine is not to be stopped yet, where that is so.
+    /// Why an instance must not be stopped yet, if so.
     pub(super) fn is_busy(&self, known: &Known, id: &InstanceId) -> Option<String> {
         let on_it: Vec<&KnownNode> = known.nodes.iter().filter(|node| is_on(node, id)).collect();
-        let mut heard = on_it.iter().filter(|node| !node.is_gone).peekable();
-        if heard.peek().is_some() {
-            let mut busy = heard.filter(|node| !self.is_drained(node));
+        let mut live = on_it.iter().filter(|node| !node.is_gone).peekable();
+        if live.peek().is_some() {
+            let mut busy = live.filter(|node| !self.is_drained(node));
             let of = busy.next()?;
             let node = &of.node;
             return Some(match (of.held, of.role) {
                 (0, Role::Api) => {
-                    format!("{node} still takes rides, until its balancer has noticed")
+                    format!("{node} still accepts rides until the load balancer has removed it")
                 }
-                (0, Role::Worker) => format!("{node} has not said yet that it has finished"),
-                (held, _) => format!("{node} still holds {held}"),
+                (0, Role::Worker) => format!("{node} has not reported yet that it is drained"),
+                (held, _) => format!("{node} still has {held} unacked or in flight"),
             });
         }
         let mut lost = on_it.iter().filter(|node| node.state == NodeState::Lost);
-        if let Some(node) = lost.find(|node| node.silent_ms < DEAD_AFTER_MS) {
-            return Some(format!("{} is not heard, and may still work", node.node));
+        if let Some(node) = lost.find(|node| node.without_heartbeat_ms < DEAD_AFTER_MS) {
+            return Some(format!(
+                "no recent heartbeat from {}; it may still be working",
+                node.node
+            ));
         }
         if on_it.is_empty() && !known.is_complete {
-            return Some("whether its node works is not known yet".to_owned());
+            return Some("the state of its node is not known yet".to_owned());
         }
         let machines = self.console.machines.listed().instances;
         let this = machines.iter().find(|machine| machine.id == *id)?;
@@ -64,69 +68,70 @@ impl Run {
         let stray = known.nodes.iter().find(is_nowhere);
         let stray = stray.filter(|_| on_it.is_empty() && this.state.is_up())?;
         Some(format!(
-            "no node is heard on it, and it is not known where {} runs",
+            "no heartbeat from a node on this instance, and it is unknown where {} runs",
             stray.node
         ))
     }
 
-    /// Whether a node has finished what it had, and takes nothing as long as this plan's mark stands.
+    /// Whether a node is drained, and stays so as long as this plan's drain request is valid.
     fn is_drained(&self, node: &KnownNode) -> bool {
-        // One that was drained by a mark that is gone may just be taking up work again.
+        // A node whose drain request is gone may be resuming work right now.
         let document = self.console.desired.document();
         node.drained_by.as_ref().is_some_and(|plan| {
             let marks = document.drains.iter();
-            let mut of_it = marks.filter(|mark| mark.node == node.node && mark.boot == node.boot);
+            let mut of_it =
+                marks.filter(|mark| mark.node == node.node && mark.boot_id == node.boot);
             of_it.any(|mark| mark.plan == *plan)
         })
     }
 
-    /// Has the nodes on these machines drain, and nobody else by this plan.
+    /// Sets and renews this plan's drain requests: for the nodes on these instances and no others.
     pub(super) async fn renew<'a>(
         &self,
         marks: &mut Marks,
         known: &Known,
         on: impl Iterator<Item = &'a InstanceId> + Clone,
     ) {
-        let lives: HashSet<_> = known
+        let boots: HashSet<_> = known
             .nodes
             .iter()
-            .filter(|node| node.state != NodeState::Ended)
+            .filter(|node| node.state != NodeState::Stopped)
             .filter(|node| on.clone().any(|id| is_on(node, id)))
             .map(|node| (node.node.clone(), node.boot))
             .collect();
         let is_due = marks.renewed.is_none_or(|at| at.elapsed() >= RENEWAL);
-        if !is_due && lives == marks.lives {
+        if !is_due && boots == marks.boots {
             return;
         }
         let until_ms = epoch_ms() + u64::try_from(LEASE.as_millis()).unwrap_or(u64::MAX);
         let is_ours = |mark: &DrainMark| mark.plan == self.plan;
         let is_known = |mark: &DrainMark| known.nodes.iter().any(|node| node.node == mark.node);
         self.change_drains(|drains| {
-            // Whom an earlier life of the console had drain, and who is not heard yet by this one, goes on draining.
+            // Nodes drained by the previous console process that have not sent a heartbeat to this one keep draining.
             drains.retain(|mark| !is_ours(mark) || !is_known(mark));
             for mark in drains.iter_mut().filter(|mark| is_ours(mark)) {
-                mark.until_ms = Some(until_ms);
+                mark.expires_at_ms = Some(until_ms);
             }
-            drains.extend(lives.iter().map(|(node, boot)| DrainMark {
+            drains.extend(boots.iter().map(|(node, boot)| DrainMark {
                 node: node.clone(),
-                boot: *boot,
+                boot_id: *boot,
                 plan: self.plan.clone(),
-                until_ms: Some(until_ms),
+                expires_at_ms: Some(until_ms),
             }));
         })
         .await;
-        marks.lives = lives;
+        marks.boots = boots;
         marks.renewed = Some(Instant::now());
     }
 
-    /// Has everybody work on whom this plan had drain.
+    /// Removes this plan's drain requests, so that the nodes resume work.
     pub(super) async fn unmark(&self) {
         self.change_drains(|drains| drains.retain(|mark| mark.plan != self.plan))
             .await;
     }
 
     async fn change_drains(&self, change: impl FnOnce(&mut Vec<DrainMark>)) {
-        let _turn = self.console.desired.turn.lock().await;
+        let _write_lock = self.console.desired.write_lock.lock().await;
         let before = self.console.desired.document();
         let mut after = Document {
             serial: before.next_serial(),
@@ -145,7 +150,7 @@ impl Run {
         .await;
         match written {
             Ok(()) => self.console.desired.set(after),
-            // Then the process is about to end.
+            // The process is about to exit.
             Err(error) => tracing::error!("cannot write which nodes drain: {error}"),
         }
     }

@@ -1,4 +1,4 @@
-//! What a plan has done of its steps, in the plan itself.
+//! Progress of a plan's steps, stored in the plan itself.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use skilift_core::embedded::records::Changes;
 use tokio::sync::watch;
 
 use crate::console::Console;
-use crate::plan::work::going_on;
+use crate::plan::job::going_on;
 use crate::view::plan::{StepCode, StepView};
 
 /// The steps of one plan.
@@ -30,12 +30,12 @@ impl Journal {
         }
     }
 
-    /// The steps as they are.
+    /// The current steps.
     pub(super) fn steps(&self) -> Vec<StepView> {
         self.told.borrow().clone()
     }
 
-    /// A step is under way; how far it is.
+    /// Records the progress of a running step.
     pub(super) fn tell(&self, place: usize, how: impl Into<String>) {
         let how = how.into();
         self.change(place, |step| {
@@ -44,7 +44,7 @@ impl Journal {
         });
     }
 
-    /// A step came to its end as it should.
+    /// Records that a step succeeded.
     pub(super) fn done(&self, place: usize, code: StepCode, message: Option<String>) {
         self.change(place, |step| {
             step.done = true;
@@ -53,7 +53,7 @@ impl Journal {
         });
     }
 
-    /// A step came to its end, and not as it should.
+    /// Records that a step failed.
     pub(super) fn fail(&self, place: usize, code: StepCode, message: impl Into<String>) {
         let message = message.into();
         self.change(place, |step| {
@@ -63,13 +63,13 @@ impl Journal {
         });
     }
 
-    /// Another step takes the place of one that failed. Where it stands.
+    /// Adds a step that replaces a failed one. Returns its position.
     pub(super) fn replace(&self, place: usize, by: StepView) -> usize {
-        let instead = by.action.to.clone();
+        let instead = by.action.target.clone();
         let mut at = 0;
         self.told.send_modify(|steps| {
             if let Some(step) = steps.get_mut(place) {
-                step.instead = Some(instead);
+                step.started_instead = Some(instead);
             }
             at = steps.len();
             steps.push(by);
@@ -85,13 +85,12 @@ impl Journal {
         });
     }
 
-    /// Writes down how far it is: before a call, and when something came of it. When the disk does not take it, the process is
-    /// about to end.
+    /// Stores the progress: before a call, and after its result. If the write fails, the process is about to exit.
     pub(super) async fn write(&self) {
         if let Err(error) = self.try_write().await {
             tracing::error!(
                 plan = self.plan,
-                "the journal of {} cannot be written: {error}",
+                "cannot write the journal of {}: {error}",
                 self.plan
             );
         }
@@ -104,7 +103,7 @@ impl Journal {
         plan.outcome = Some(going_on(self.steps()));
         let mut changes = Changes::default();
         self.console.state.put_plan(&mut changes, &plan)?;
-        let doing = "write how far a plan is";
+        let doing = "write the progress of a plan";
         self.console.state.commit(doing, changes, Vec::new()).await
     }
 }

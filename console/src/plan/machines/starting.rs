@@ -1,4 +1,5 @@
-//! Starts: a machine runs, EC2's checks have passed, its node is heard and does what it shall. Only then is it done.
+//! Starts: done only when the instance runs, EC2's status checks have passed, and its node sends heartbeats and runs the
+//! desired settings.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -17,13 +18,13 @@ use crate::view::change::ScaledRole;
 use crate::view::nodes::NodeState;
 use crate::view::plan::{ActionView, StepCode, StepView};
 
-/// How long after its machine a node may take to be heard.
+/// Maximum time from the start of the instance to the first heartbeat of its node.
 const NODE_LIMIT: Duration = Duration::from_secs(5 * 60);
-/// How often it is looked for.
+/// Polling interval for that heartbeat.
 const NODE_INTERVAL: Duration = Duration::from_millis(500);
 
 impl Run {
-    /// Starts what shall run, and others where there is no room for those.
+    /// Starts the instances of the plan, and replacements for those that EC2 has no capacity for.
     pub(super) async fn start_all(&self) {
         let mut batch = self.open(START);
         let mut started = Vec::new();
@@ -34,7 +35,7 @@ impl Run {
                 let (code, message) = self.already(outcome);
                 if outcome.code.is_good() {
                     self.journal
-                        .tell(*place, format!("{message}; waits for its node"));
+                        .tell(*place, format!("{message}; waiting for its node"));
                     started.push((*place, id.clone(), code));
                     continue;
                 }
@@ -57,7 +58,7 @@ impl Run {
     async fn start(&self, batch: &[(usize, InstanceId)]) -> Vec<Outcome> {
         let ids: Vec<InstanceId> = batch.iter().map(|(_, id)| id.clone()).collect();
         for (place, _) in batch {
-            self.journal.tell(*place, "is to start");
+            self.journal.tell(*place, "starting");
         }
         self.journal.write().await;
         let Ok(fleet) = self.console.machines.fleet() else {
@@ -71,34 +72,37 @@ impl Run {
         fleet.start(&ids, &progress).await
     }
 
-    /// The next stopped machine of the same role, in another zone where there is one, for one that there is no room for. Only
-    /// where a number was asked for: who names a machine means that one.
+    /// The replacement for an instance that there is no capacity for: the next stopped instance of the same role, preferably
+    /// in another zone. Only if the plan asked for a count; an instance that was named is not replaced.
     async fn another(&self, place: usize, full: &InstanceId) -> Option<(usize, InstanceId)> {
-        let instances = self.console.machines.look().await.ok()?;
+        let instances = self.console.machines.refresh().await.ok()?;
         let of_full = instances.iter().find(|instance| instance.id == *full)?;
         let role = self.scale.roles.iter().map(|wanted| wanted.role);
         let role = role
             .into_iter()
             .find(|role| role.to_string() == of_full.role)?;
         let steps = self.journal.steps();
-        let tried: BTreeSet<&str> = steps.iter().map(|step| step.action.to.as_str()).collect();
+        let tried: BTreeSet<&str> = steps
+            .iter()
+            .map(|step| step.action.target.as_str())
+            .collect();
         let without_room = steps
             .iter()
             .filter(|step| step.code == Some(StepCode::NoCapacity))
-            .filter_map(|step| step.action.machine.as_ref())
+            .filter_map(|step| step.action.instance.as_ref())
             .map(|machine| (machine.instance_type.as_str(), machine.zone.as_str()));
         let chosen = next_best(&instances, role, &tried, &without_room.collect())?;
         let step = StepView::of(ActionView {
-            does: START.to_owned(),
-            to: chosen.id.to_string(),
+            action: START.to_owned(),
+            target: chosen.id.to_string(),
             before: Some(chosen.state.to_string()),
             after: Some(format!("running, in place of {full}")),
-            machine: Some(machine_view(chosen)),
+            instance: Some(machine_view(chosen)),
         });
         Some((self.journal.replace(place, step), chosen.id.clone()))
     }
 
-    /// Waits until the nodes of machines that run are heard and do what they shall.
+    /// Waits until the nodes of running instances send heartbeats and run the desired settings.
     async fn wait_for_nodes(&self, started: Vec<(usize, InstanceId, StepCode)>) {
         let limit = Instant::now() + NODE_LIMIT;
         let mut open = started;
@@ -107,7 +111,8 @@ impl Run {
             open.retain(|(place, id, code)| {
                 let how = match self.node_on(&nodes, id) {
                     Ok(node) => {
-                        self.journal.done(*place, *code, Some(format!("{node} works on it")));
+                        self.journal
+                            .done(*place, *code, Some(format!("{node} is up")));
                         return false;
                     }
                     Err(how) => how,
@@ -117,37 +122,39 @@ impl Run {
                     self.journal.fail(
                         *place,
                         StepCode::NoNode,
-                        format!("it runs, but after {minutes} minutes {how}: look at the log of its service"),
+                        format!(
+                            "running, but after {minutes} minutes {how}; see the log of its service"
+                        ),
                     );
                     return false;
                 }
-                self.journal.tell(*place, format!("runs; {how}"));
+                self.journal.tell(*place, format!("running; {how}"));
                 true
             });
             sleep(NODE_INTERVAL).await;
         }
     }
 
-    /// The node on a machine that does what it shall, or what is missing.
+    /// The node on an instance that runs the desired settings, or what is missing.
     fn node_on(&self, nodes: &[KnownNode], id: &InstanceId) -> Result<String, String> {
         let on_it = nodes
             .iter()
             .filter(|node| node.instance.as_deref() == Some(id.as_str()) && !node.is_gone);
-        let mut missing = "no node on it is heard".to_owned();
+        let mut missing = "no heartbeat from its node".to_owned();
         for node in on_it {
             let name = &node.node;
             missing = match node.state {
-                NodeState::Working | NodeState::Degraded | NodeState::Paused
+                NodeState::Ready | NodeState::Degraded | NodeState::Paused
                     if node.generation == self.desired(node.role) =>
                 {
                     return Ok(name.to_string());
                 }
-                NodeState::Working | NodeState::Degraded | NodeState::Paused => {
-                    format!("{name} does not follow the settings yet")
+                NodeState::Ready | NodeState::Degraded | NodeState::Paused => {
+                    format!("{name} has not picked up the settings yet")
                 }
                 _ => match &node.message {
-                    Some(why) => format!("{name} does not work yet: {why}"),
-                    None => format!("{name} does not work yet"),
+                    Some(why) => format!("{name} is not ready yet: {why}"),
+                    None => format!("{name} is not ready yet"),
                 },
             };
         }
@@ -163,7 +170,7 @@ impl Run {
     }
 }
 
-/// The machine to start where there is no room for another: of a type and in a zone that there may be room for, and where the
+/// The instance to start when another one has no capacity: of a type and in a zone that may have capacity, and where the
 /// fewest run.
 fn next_best<'a>(
     instances: &'a [Instance],

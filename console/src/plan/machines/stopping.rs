@@ -1,4 +1,4 @@
-//! Stops: each machine when its nodes are drained, and none that is needed after all.
+//! Stops: each instance when its nodes are drained, unless it turns out to be needed.
 
 use std::time::Duration;
 
@@ -16,14 +16,14 @@ use crate::roster::Known;
 use crate::view::change::{Count, ScaledRole};
 use crate::view::plan::StepCode;
 
-/// How often it is looked how far the nodes are.
+/// Polling interval for the drain progress of the nodes.
 const INTERVAL: Duration = Duration::from_millis(500);
 
-/// A machine, and where its step stands.
+/// An instance, and the position of its step.
 type Placed = (usize, InstanceId);
 
 impl Run {
-    /// Stops what shall stop, its nodes drained.
+    /// Stops the instances of the plan after their nodes are drained.
     pub(super) async fn stop_all(&self) {
         let mut open = self.open(STOP);
         if open.is_empty() {
@@ -31,7 +31,7 @@ impl Run {
         }
         self.hold_back(&mut open).await;
         for (place, _) in &open {
-            self.journal.tell(*place, "drains");
+            self.journal.tell(*place, "draining");
         }
         self.journal.write().await;
         let limit = Instant::now() + Duration::from_secs(self.drain_timeout_s().into());
@@ -41,7 +41,8 @@ impl Run {
             let known = self.console.roster.known();
             let drained = self.take_drained(&mut open, &known, limit);
             stopping.extend(drained.iter().cloned());
-            // A stop may take longer than a mark counts. Whose stop failed, or who did not finish in time, works on at once.
+            // A stop may take longer than the lease. A node whose stop failed, or that did not drain in time, resumes work
+            // at once.
             let on = open.iter().chain(&stopping).map(|(_, id)| id);
             self.renew(&mut marks, &known, on).await;
             if !drained.is_empty() {
@@ -64,16 +65,16 @@ impl Run {
         self.scale.drain_timeout_s.unwrap_or(DRAIN_TIMEOUT_S)
     }
 
-    /// Leaves up what may not be stopped any more, since starts failed or the console was away.
+    /// Keeps instances running that must no longer be stopped because starts failed or the console was down.
     async fn hold_back(&self, open: &mut Vec<Placed>) {
-        let instances = match self.console.machines.look().await {
+        let instances = match self.console.machines.refresh().await {
             Ok(instances) => instances,
             Err(error) => {
                 for (place, _) in open.drain(..) {
                     self.journal.fail(
                         place,
                         StepCode::Unreachable,
-                        format!("it was left running: {}", error.message()),
+                        format!("left running: {}", error.message()),
                     );
                 }
                 return;
@@ -81,7 +82,7 @@ impl Run {
         };
         let find = |id: &InstanceId| instances.iter().find(|instance| instance.id == *id);
         open.retain(|(place, id)| {
-            // What is not up is not drained either: the fleet says how it is.
+            // An instance that is not up is not drained; the fleet reports its state.
             let objection = find(id)
                 .filter(|instance| instance.state.is_up())
                 .and_then(|instance| self.objection(instance));
@@ -101,7 +102,7 @@ impl Run {
                 }
                 stops += 1;
                 if stops > can_stop {
-                    let why = "it was left running: fewer of its role run than were when this was planned; plan it again";
+                    let why = "left running: fewer instances of its role run than when this was planned; create a new plan";
                     self.journal.fail(*place, StepCode::Refused, why);
                 }
                 stops <= can_stop
@@ -109,7 +110,7 @@ impl Run {
         }
     }
 
-    /// How many of a role stay up, whatever the plan stops.
+    /// How many instances of a role must stay up.
     fn least(&self, role: ScaledRole) -> usize {
         let wanted = self.scale.roles.iter().find(|wanted| wanted.role == role);
         match wanted.map(|wanted| wanted.count) {
@@ -118,7 +119,7 @@ impl Run {
         }
     }
 
-    /// Why a machine that is up is not to be stopped.
+    /// Why a running instance must not be stopped.
     fn objection(&self, instance: &Instance) -> Option<(StepCode, String)> {
         if let Some(obstacle) = &instance.obstacle {
             return Some((StepCode::Obstacle, obstacle.to_string()));
@@ -126,59 +127,58 @@ impl Run {
         let steps = self.journal.steps();
         let is_of_role = |machine: &str| machine == instance.role;
         let failed = steps.iter().find(|step| {
-            let machine = step.action.machine.as_ref();
-            step.action.does == START
+            let machine = step.action.instance.as_ref();
+            step.action.action == START
                 && machine.is_some_and(|machine| is_of_role(&machine.role))
                 && !is_made_good(step, &steps)
         });
         if let Some(failed) = failed {
-            let why = format!("it was left running: {} did not start", failed.action.to);
+            let why = format!("left running: {} did not start", failed.action.target);
             return Some((StepCode::Refused, why));
         }
-        // Child processes start anew with the console.
+        // Child processes restart together with the console.
         let fleet = self.console.machines.fleet().ok()?;
         let is_child = fleet.kind() == FleetKind::Local;
         let is_anew = instance
             .started_at_ms
             .is_some_and(|at| at > self.planned_at_ms);
         (self.is_resumed && is_anew && !is_child).then(|| {
-            let why =
-                "it was left running: somebody started it after this was planned; plan it again";
+            let why = "left running: it was started after this was planned; create a new plan";
             (StepCode::Refused, why.to_owned())
         })
     }
 
-    /// Takes out the machines whose nodes have finished, and those that are stopped anyway.
+    /// Removes and returns the instances whose nodes are drained, and those that are stopped anyway.
     fn take_drained(&self, open: &mut Vec<Placed>, known: &Known, limit: Instant) -> Vec<Placed> {
         let timeout_s = self.drain_timeout_s();
         let is_over = Instant::now() >= limit;
         let mut drained = Vec::new();
         open.retain(|(place, id)| {
             let Some(how) = self.is_busy(known, id) else {
-                self.journal.tell(*place, "has nothing left to finish");
+                self.journal.tell(*place, "drained");
                 drained.push((*place, id.clone()));
                 return false;
             };
             if is_over && self.scale.stop_anyway {
-                let how = format!("{how} after {timeout_s} s, and is stopped anyway");
+                let how = format!("{how} after {timeout_s} s; stopping anyway");
                 self.journal.tell(*place, how);
                 drained.push((*place, id.clone()));
                 return false;
             }
             if is_over {
                 let why = format!(
-                    "{how} after {timeout_s} s: it works on; --drain-timeout waits longer, --stop-anyway does not wait for it"
+                    "{how} after {timeout_s} s; it keeps working. Use --drain-timeout to wait longer, or --stop-anyway to stop it regardless"
                 );
                 self.journal.fail(*place, StepCode::NotDrained, why);
                 return false;
             }
-            self.journal.tell(*place, format!("drains: {how}"));
+            self.journal.tell(*place, format!("draining: {how}"));
             true
         });
         drained
     }
 
-    /// Stops machines; which they were.
+    /// Stops these instances and returns them.
     async fn stop(&self, drained: Vec<Placed>) -> Vec<Placed> {
         let Ok(fleet) = self.console.machines.fleet() else {
             return drained;

@@ -1,4 +1,4 @@
-//! What a plan of machines costs and does to the flow, how dangerous it is, and what is refused.
+//! Cost of a plan of instances, its effect on throughput, its danger, and its refusals.
 
 use std::time::Duration;
 
@@ -11,20 +11,20 @@ use crate::fleet::cost::usd_per_h;
 use crate::view::Reading;
 use crate::view::cost::CostChangeView;
 
-/// Each start is billed for a minute at least, which is this part of an hour.
+/// Each start is billed for at least one minute: this fraction of an hour.
 const LEAST_BILLED_H: f64 = 1.0 / 60.0;
-/// So long after a node is drained it is certainly known.
+/// A drained node has reported it within this time.
 const HEARD_WITHIN: Duration = Duration::from_secs(3);
 
 /// Adds effects, cost, danger and refusals.
 pub(super) fn guard(
     console: &Console,
-    mut prepared: Prepared,
+    mut prepared: PlannedChange,
     worked_out: &WorkedOut<'_>,
     scale: &Scale,
     plan: &str,
     threads: Option<(u32, u32)>,
-) -> Result<Prepared, ApiError> {
+) -> Result<PlannedChange, ApiError> {
     let under_way = console.state.plans_under_way()?;
     if let Some(other) = under_way
         .iter()
@@ -33,7 +33,7 @@ pub(super) fn guard(
         let id = &other.id;
         prepared = prepared.refuse(
             format!(
-                "{id} starts or stops machines now: wait for its end (skictl scale --follow {id})"
+                "{id} is still starting or stopping instances; wait for it (skictl scale --follow {id})"
             ),
             false,
         );
@@ -49,9 +49,8 @@ pub(super) fn guard(
         }
         let is_short = worked_out.shortages.iter().any(|(of, ..)| *of == role);
         if wanted != after && !is_short {
-            let why = format!(
-                "{role}={wanted} and the machines that are named do not agree: {after} would be up"
-            );
+            let why =
+                format!("{role}={wanted} contradicts the named instances: {after} would be up");
             prepared = prepared.refuse(why, false);
         }
         if before != after {
@@ -71,16 +70,16 @@ pub(super) fn guard(
     for named in named() {
         if let Some(foreign) = named.instance.filter(|instance| !instance.is_scaled()) {
             let why = format!(
-                "{} has the role {:?}: only api and worker are started and stopped here",
+                "{} has the role {:?}; only api and worker instances can be started and stopped",
                 named.id, foreign.role
             );
             prepared = prepared.refuse(why, false);
         }
         if let Some((code, why)) = impossible(named) {
-            prepared = prepared.effect(why.clone());
+            prepared = prepared.with_effect(why.clone());
             if !is_any_possible {
                 prepared.refusals.push(RefusalView {
-                    why,
+                    reason: why,
                     can_override: false,
                     code: Some(code),
                 });
@@ -95,20 +94,20 @@ pub(super) fn guard(
     Ok(prepared)
 }
 
-/// Why nothing can come of what is asked of a machine, where that is known beforehand.
+/// Why an instance cannot be started or stopped, if that is known beforehand.
 fn impossible(named: &Named<'_>) -> Option<(StepCode, String)> {
     let id = &named.id;
     let Some(instance) = named.instance else {
-        let why = format!("{id} is not one of this stack's machines: skictl ec2 list shows them");
+        let why = format!("{id} is not an instance of this stack; see `skictl ec2 list`");
         return Some((StepCode::NotFound, why));
     };
     let obstacle = instance.obstacle.as_ref()?;
-    let why = format!("{id} is left as it is: {obstacle}");
+    let why = format!("{id} is left unchanged: {obstacle}");
     Some((StepCode::Obstacle, why))
 }
 
-/// Refuses a drain for which there is not the time.
-fn welcome(prepared: Prepared, worked_out: &WorkedOut<'_>, scale: &Scale) -> Prepared {
+/// Refuses a drain timeout that is too short.
+fn welcome(prepared: PlannedChange, worked_out: &WorkedOut<'_>, scale: &Scale) -> PlannedChange {
     let stops_api = worked_out
         .stops
         .iter()
@@ -118,7 +117,7 @@ fn welcome(prepared: Prepared, worked_out: &WorkedOut<'_>, scale: &Scale) -> Pre
     match given_s.filter(|given_s| *given_s < least_s && stops_api && !scale.stop_anyway) {
         Some(given_s) => prepared.refuse(
             format!(
-                "{given_s} s are too short to drain an API node: it takes rides for {} s more, so that its balancer notices; --drain-timeout {least_s}s or longer, or --stop-anyway",
+                "{given_s} s is too short to drain an API node: it keeps accepting rides for {} s until the load balancer has removed it; use --drain-timeout {least_s}s or longer, or --stop-anyway",
                 STILL_WELCOME.as_secs()
             ),
             false,
@@ -130,40 +129,40 @@ fn welcome(prepared: Prepared, worked_out: &WorkedOut<'_>, scale: &Scale) -> Pre
 fn shortage(worked_out: &WorkedOut<'_>, role: ScaledRole, wanted: usize, can_be: usize) -> String {
     if can_be > wanted {
         return format!(
-            "{role}={wanted} cannot be: {can_be} of them are up and cannot be stopped here"
+            "{role}={wanted} is not possible: {can_be} instances are up and cannot be stopped"
         );
     }
     format!(
-        "{role}={wanted} cannot be: {can_be} are all that there are ({} stopped that can be started); skictl ec2 list shows them",
+        "{role}={wanted} is not possible: at most {can_be} instances are available ({} stopped ones can be started); see `skictl ec2 list`",
         worked_out.startable(role)
     )
 }
 
 fn within_bounds(
     console: &Console,
-    mut prepared: Prepared,
+    mut prepared: PlannedChange,
     role: ScaledRole,
     (before, after): (usize, usize),
     scale: &Scale,
-) -> Prepared {
+) -> PlannedChange {
     let (min, max) = of_role(&fleet::bounds(console), role);
-    let nobody = match role {
-        ScaledRole::Api => "no ride is accepted until one runs again",
+    let no_node = match role {
+        ScaledRole::Api => "no ride is accepted until an API node runs again",
         ScaledRole::Worker => {
-            "rides are accepted and wait, and none is stored until one runs again"
+            "rides are accepted and queued, but none is stored until a worker runs again"
         }
     };
     if after == 0 && !scale.allow_zero {
         prepared = prepared.refuse(
             format!(
-                "it stops the last machine of the role {role}: {nobody}; --allow-zero allows it"
+                "this stops the last instance of the role {role}: {no_node}; use --allow-zero to allow it"
             ),
             false,
         );
     } else if after != 0 && after < min as usize && after < before {
         prepared = prepared.refuse(
             format!(
-                "{after} machines of the role {role} are fewer than {min}, the least that is set: skictl settings set fleet --{role}-min changes it"
+                "{after} instances of the role {role} is below the configured minimum of {min}; change it with `skictl settings set fleet --{role}-min`"
             ),
             false,
         );
@@ -171,18 +170,18 @@ fn within_bounds(
     if after > max as usize && after > before {
         prepared = prepared.refuse(
             format!(
-                "{after} machines of the role {role} are more than {max}, the most that is set: skictl settings set fleet --{role}-max changes it"
+                "{after} instances of the role {role} is above the configured maximum of {max}; change it with `skictl settings set fleet --{role}-max`"
             ),
             false,
         );
     }
     let stack = console.config.stack.to_string();
     if after == 0 {
-        prepared = prepared.effect(nobody).severe(stack);
+        prepared = prepared.with_effect(no_node).severe(stack);
     } else if before.saturating_sub(after) >= 2 && after * 2 < before {
         prepared = prepared
-            .effect(format!(
-                "it stops {} of {before} machines of the role {role}, more than half",
+            .with_effect(format!(
+                "this stops {} of {before} instances of the role {role}, more than half",
                 before - after
             ))
             .severe(stack);
@@ -190,7 +189,7 @@ fn within_bounds(
     prepared
 }
 
-/// So many nodes of a role, in words.
+/// A number of nodes of a role, as text.
 fn many(role: ScaledRole, count: usize) -> String {
     match (role, count) {
         (ScaledRole::Worker, 1) => "1 worker".to_owned(),
@@ -200,18 +199,17 @@ fn many(role: ScaledRole, count: usize) -> String {
     }
 }
 
-/// What it does to what the role can do, as measured now.
+/// Adds the effect on the role's capacity, based on current measurements.
 fn flow(
     console: &Console,
-    prepared: Prepared,
+    prepared: PlannedChange,
     worked_out: &WorkedOut<'_>,
     role: ScaledRole,
     (before, after): (usize, usize),
     threads: Option<(u32, u32)>,
-) -> Prepared {
-    let Some(seen) = console.observed.latest() else {
-        return prepared
-            .effect("what it does to the flow is not known: the console has only just started");
+) -> PlannedChange {
+    let Some(seen) = console.monitor.latest() else {
+        return prepared.with_effect("effect on throughput unknown: the console has just started");
     };
     let nodes = &seen.nodes.nodes;
     let does = match role {
@@ -222,16 +220,16 @@ fn flow(
     let capacity = match measured {
         Ok(capacity) if seen.queue.paused.is_none() => capacity,
         Ok(_) => {
-            return prepared.effect("what it does to the flow is not known: consumption is paused");
+            return prepared.with_effect("effect on throughput unknown: consumption is paused");
         }
         Err(why) => {
-            return prepared.effect(format!(
-                "what it does to the rides a second that they can {does} is not known: {why}"
+            return prepared.with_effect(format!(
+                "effect on the rides/s that they can {does} unknown: {why}"
             ));
         }
     };
     let (more, stopped) = (after.saturating_sub(before), worked_out.stopped());
-    // More threads are not taken for more capacity before they are measured; fewer are taken for less.
+    // More threads are not assumed to add capacity before it is measured; fewer threads are assumed to reduce it.
     let part = match (role, threads) {
         (ScaledRole::Worker, Some((before, after))) if after < before => {
             f64::from(after) / f64::from(before)
@@ -244,27 +242,27 @@ fn flow(
     } else {
         "about"
     };
-    let mut prepared = prepared.effect(format!(
-        "{} can {does} {about} {now:.0} rides/s, as measured now; {after} can {does} {about} {then:.0}",
+    let mut prepared = prepared.with_effect(format!(
+        "{} can {does} {about} {now:.0} rides/s (measured now); {after} can {does} {about} {then:.0}",
         many(role, before)
     ));
     let Some(publish) = seen.queue.rates.publish_per_s.value else {
-        return prepared.effect("how many rides are accepted is not known");
+        return prepared.with_effect("rate of accepted rides unknown");
     };
     if role == ScaledRole::Worker {
-        prepared = match seen.queue.total_rides.value {
-            None => prepared.effect("how many rides wait is not known"),
-            // No more than arrives within a second: rides are on their way.
+        prepared = match seen.queue.backlog_rides.value {
+            None => prepared.with_effect("backlog unknown"),
+            // At most one second of arrivals: these rides are in flight.
             Some(backlog) if backlog as f64 <= publish.max(1.0) => prepared,
             Some(backlog) => {
                 let gone = |could: f64| match could - publish {
                     margin if margin > 0.0 => {
-                        format!("in {:.0} s", (backlog as f64 / margin).ceil())
+                        format!("{:.0} s", (backlog as f64 / margin).ceil())
                     }
                     _ => "never".to_owned(),
                 };
-                prepared.effect(format!(
-                    "the backlog of {backlog} rides would be gone {} as it is, and {} afterwards",
+                prepared.with_effect(format!(
+                    "time to drain the backlog of {backlog} rides: {} now, {} afterwards",
                     gone(now),
                     gone(then)
                 ))
@@ -272,14 +270,14 @@ fn flow(
         };
     }
     if after < before && then < publish && capacity.is_at_least {
-        prepared = prepared.effect(format!(
-            "whether that is enough for the {publish:.0} rides/s that arrive is not known: they do too little now to be measured"
+        prepared = prepared.with_effect(format!(
+            "unknown whether that is enough for the {publish:.0} rides/s that arrive: the load is too low to measure the capacity"
         ));
     } else if after < before && then < publish {
         let margin = publish - then;
         prepared = prepared.refuse(
             format!(
-                "{} can {does} {about} {then:.0} rides/s, and {publish:.0} rides/s arrive now: {margin:.0} too few",
+                "{} can {does} {about} {then:.0} rides/s, but {publish:.0} rides/s arrive now: {margin:.0} rides/s short",
                 many(role, after)
             ),
             true,
@@ -288,7 +286,7 @@ fn flow(
     prepared
 }
 
-/// What machines of the scaled roles cost before and after.
+/// Cost of the instances of the scaled roles before and after.
 fn cost(console: &Console, worked_out: &WorkedOut<'_>) -> CostChangeView {
     let prices = &console.config.prices;
     let region = fleet::region(console);

@@ -1,20 +1,20 @@
-//! Which machines a plan starts and stops.
+//! Which instances a plan starts and stops.
 
 use super::*;
 
-/// The machines of a plan.
+/// The instances of a plan.
 pub(super) struct WorkedOut<'a> {
     console: &'a Console,
     pub(super) instances: &'a [Instance],
-    /// What is wanted of each role that is counted: how many shall run.
+    /// Target number of running instances per role.
     pub(super) targets: Vec<(ScaledRole, usize)>,
     pub(super) starts: Vec<Named<'a>>,
     pub(super) stops: Vec<Named<'a>>,
-    /// Roles of which there are too few machines, and how many can be had.
+    /// Roles with too few instances: the target and how many are possible.
     pub(super) shortages: Vec<(ScaledRole, usize, usize)>,
 }
 
-/// A machine that is named in a plan: one that is listed, or an id that is not.
+/// An instance named in a plan: a listed one, or an id that is not listed.
 pub(super) struct Named<'a> {
     pub(super) id: String,
     pub(super) instance: Option<&'a Instance>,
@@ -44,7 +44,7 @@ impl<'a> WorkedOut<'a> {
         }
     }
 
-    /// Finds out how many of a role shall run and, where the plan has not chosen before, which to start or stop for it.
+    /// Computes how many instances of a role should run and, if the plan has not chosen yet, which ones to start or stop.
     pub(super) fn count(&mut self, wanted: &RoleCount, scale: &Scale) -> Result<(), ApiError> {
         let role = wanted.role;
         let now = up(self.instances, role).count();
@@ -52,13 +52,13 @@ impl<'a> WorkedOut<'a> {
             && expected as usize != now
         {
             return Err(ApiError::conflict(format!(
-                "{now} machines of the role {role} run or start, not {expected}: somebody has changed it; look at skictl ec2 list"
+                "{now} instances of the role {role} are running or starting, not {expected}: the fleet has changed; check `skictl ec2 list` and retry"
             )));
         }
         let target = match wanted.count {
             Count::To(count) => count as usize,
             Count::By(by) => now.checked_add_signed(by as isize).ok_or_else(|| {
-                ApiError::invalid(format!("{role}{by}: only {now} of them run or start"))
+                ApiError::invalid(format!("{role}{by}: only {now} are running or starting"))
             })?,
         };
         self.targets.push((role, target));
@@ -83,7 +83,7 @@ impl<'a> WorkedOut<'a> {
         Ok(())
     }
 
-    /// Takes up machines that are named.
+    /// Adds the named instances.
     pub(super) fn name(&mut self, start: &[String], stop: &[String]) {
         let find = |id: &String| Named {
             id: id.chars().take(100).collect(),
@@ -93,7 +93,7 @@ impl<'a> WorkedOut<'a> {
         let mut once = |id: &&String| seen.insert((*id).clone());
         self.starts.extend(start.iter().filter(&mut once).map(find));
         self.stops.extend(stop.iter().filter(&mut once).map(find));
-        // What is so already is left out, unless nothing is: then it is said.
+        // Instances already in the requested state are left out.
         let is_done = |named: &Named<'_>, wanted: InstanceState| {
             let of = named.instance;
             of.is_some_and(|of| of.state == wanted && of.is_scaled())
@@ -108,10 +108,10 @@ impl<'a> WorkedOut<'a> {
         !(self.starts.is_empty() && self.stops.is_empty() && self.shortages.is_empty())
     }
 
-    /// How many of a role run or start, and how many will.
+    /// How many instances of a role are up now and after the plan.
     pub(super) fn before_and_after(&self, role: ScaledRole) -> (usize, usize) {
         let before = up(self.instances, role).count();
-        // What cannot be started or stopped stays as it is.
+        // Instances that cannot be started or stopped stay unchanged.
         let of = |named: &&Named<'_>| {
             let instance = named.instance.filter(|of| of.obstacle.is_none());
             named.is_of(role) && instance.is_some()
@@ -121,13 +121,13 @@ impl<'a> WorkedOut<'a> {
         (before, before + more.count() - fewer.count())
     }
 
-    /// How many of a role shall run, where that was said.
+    /// The target number of a role, if set.
     pub(super) fn wanted(&self, role: ScaledRole) -> Option<usize> {
         let said = self.targets.iter().find(|(of, _)| *of == role);
         said.map(|(_, count)| *count)
     }
 
-    /// The machines that stop, those that cannot left out.
+    /// The instances that will stop, without those that cannot be stopped.
     pub(super) fn stopped(&self) -> Vec<&'a Instance> {
         self.stops
             .iter()
@@ -138,23 +138,23 @@ impl<'a> WorkedOut<'a> {
 
     pub(super) fn actions(&self) -> Vec<ActionView> {
         let action = |does: &str, named: &Named<'_>, after: &str| ActionView {
-            does: does.to_owned(),
-            to: named.id.clone(),
+            action: does.to_owned(),
+            target: named.id.clone(),
             before: Some(named.instance.map_or_else(
                 || "not listed".to_owned(),
                 |instance| instance.state.to_string(),
             )),
             after: Some(after.to_owned()),
-            machine: named.instance.map(machine_view),
+            instance: named.instance.map(machine_view),
         };
         let starts = self.starts.iter();
-        let starts = starts.map(|named| action(START, named, "running, its node heard"));
+        let starts = starts.map(|named| action(START, named, "running, node up"));
         let stops = self.stops.iter();
         let stops = stops.map(|named| action(STOP, named, "drained, then stopped"));
         starts.chain(stops).collect()
     }
 
-    /// All that the plan stands on but rates, which change each second.
+    /// The state that the plan depends on, except rates, which change every second.
     pub(super) fn basis(&self, document: &Document) -> String {
         let roles: BTreeSet<&str> = self
             .starts
@@ -175,15 +175,15 @@ impl<'a> WorkedOut<'a> {
         }
         let nodes = fleet::nodes(self.console);
         for instance in self.stopped() {
-            for node in fleet::on_it(&nodes, instance).filter(|node| fleet::is_heard(node)) {
-                basis += &format!(" {} {}", node.id, node.boot);
+            for node in fleet::on_it(&nodes, instance).filter(|node| fleet::is_live(node)) {
+                basis += &format!(" {} {}", node.id, node.boot_id);
             }
         }
         for named in self.starts.iter().chain(&self.stops) {
             basis += &format!(" {}", named.id);
         }
         let generation = |section| {
-            crate::desired::section_of(document, section).map(|(number, hash, _)| (number, hash))
+            crate::desired::settings_of(document, section).map(|(number, hash, _)| (number, hash))
         };
         basis += &format!(
             " {:?} {:?} {:?} {}",
@@ -195,12 +195,12 @@ impl<'a> WorkedOut<'a> {
         basis
     }
 
-    /// The change with the machines that were chosen.
+    /// The change with the chosen instances.
     pub(super) fn resolved(&self, scale: &Scale) -> Scale {
         let ids = |named: &[Named<'_>]| named.iter().map(|named| named.id.clone()).collect();
         let target = |(role, count): &(ScaledRole, usize)| RoleCount {
             role: *role,
-            // At most as many as there are machines.
+            // At most the number of instances.
             count: Count::To(u32::try_from(*count).unwrap_or(u32::MAX)),
         };
         Scale {
@@ -224,7 +224,7 @@ fn named(instance: &Instance) -> Named<'_> {
     }
 }
 
-/// A machine as a plan shows it.
+/// An instance as shown in a plan.
 pub(crate) fn machine_view(instance: &Instance) -> MachineView {
     MachineView {
         role: instance.role.clone(),

@@ -12,8 +12,8 @@ async fn out_keeps_zones_even_and_ends_when_the_nodes_do_what_they_shall() {
     let plan = console.plan(&admin, change).await;
     // The first runs in zone a: the next are in b and c.
     assert_eq!(of(&plan, "start"), ["i-00000002", "i-00000003"], "{plan}");
-    assert_eq!(of(&plan, "set worker threads"), ["every worker"]);
-    assert_eq!(plan["actions"][1]["machine"]["zone"], "us-east-1b");
+    assert_eq!(of(&plan, "set worker threads"), ["all workers"]);
+    assert_eq!(plan["actions"][1]["instance"]["zone"], "us-east-1b");
     assert_eq!(plan["change"]["roles"][0]["count"], json!({"to": 3}));
     assert_eq!(plan["danger"], "moderate");
     // An API node and a worker run, two workers come: twice as much.
@@ -24,7 +24,9 @@ async fn out_keeps_zones_even_and_ends_when_the_nodes_do_what_they_shall() {
     );
     assert!((usd("starts_usd") - usd("before_usd_per_h") / 60.0).abs() < 1e-9);
     assert!(
-        plan["effects"].to_string().contains("proves permission"),
+        plan["effects"]
+            .to_string()
+            .contains("does not guarantee capacity"),
         "{plan}"
     );
 
@@ -33,12 +35,12 @@ async fn out_keeps_zones_even_and_ends_when_the_nodes_do_what_they_shall() {
     for step in done["outcome"]["steps"].as_array().unwrap() {
         assert_eq!(
             (&step["done"], &step["code"]),
-            (&json!(true), &json!("done")),
+            (&json!(true), &json!("succeeded")),
             "{step}"
         );
     }
     let said = done["outcome"]["steps"][1]["message"].as_str().unwrap();
-    assert!(said.contains("works on it"), "{said}");
+    assert!(said.contains("is up"), "{said}");
     assert_eq!(machines.state("i-00000002"), InstanceState::Running);
     let settings = console.get("/settings", &admin).await;
     assert_eq!(settings["sections"][0]["values"]["threads"], 8);
@@ -58,7 +60,7 @@ async fn out_keeps_zones_even_and_ends_when_the_nodes_do_what_they_shall() {
         "{line}"
     );
     let fleet = console.get("/fleet", &admin).await;
-    assert_eq!(fleet["roles"][1]["up"], 3, "{fleet}");
+    assert_eq!(fleet["roles"][1]["running"], 3, "{fleet}");
     // So it is now.
     let again = console.plan(&admin, scale(json!({"to": 3}))).await;
     assert_eq!(
@@ -82,7 +84,7 @@ async fn in_drains_before_it_stops_and_leaves_no_mark() {
     assert_eq!(answer.body["result"], "running", "{answer:?}");
     let step = &answer.body["steps"][0];
     assert!(
-        step["message"].as_str().unwrap().contains("still holds 3"),
+        step["message"].as_str().unwrap().contains("still has 3"),
         "{step}"
     );
     assert_eq!(
@@ -92,11 +94,11 @@ async fn in_drains_before_it_stops_and_leaves_no_mark() {
     );
     let document = console.console.desired.document();
     let mark = &document.drains[0];
-    assert!(mark.until_ms.is_some(), "a mark of a plan is a lease");
+    assert!(mark.expires_at_ms.is_some(), "a mark of a plan is a lease");
     // Nobody else scales meanwhile.
     let other = console.plan(&admin, scale(json!({"by": -1}))).await;
     assert!(
-        refusals(&other).contains("starts or stops machines now"),
+        refusals(&other).contains("is still starting or stopping instances"),
         "{other}"
     );
     machines.stubborn.lock().unwrap().clear();
@@ -155,18 +157,18 @@ async fn where_there_is_no_room_another_zone_is_tried() {
     let plan = console.plan(&admin, scale(json!({"to": 2}))).await;
     assert_eq!(of(&plan, "start"), ["i-00000002"]);
     let done = carry_out(&console, &admin, &plan, json!({})).await;
-    assert_eq!(done["outcome"]["result"], "done", "{done}");
+    assert_eq!(done["outcome"]["result"], "succeeded", "{done}");
     let steps = done["outcome"]["steps"].as_array().unwrap();
     let told: Vec<_> = steps
         .iter()
-        .map(|step| (&step["code"], &step["instead"]))
+        .map(|step| (&step["code"], &step["started_instead"]))
         .collect();
     assert_eq!(
         told,
         [
             (&json!("no_capacity"), &json!("i-00000003")),
             (&json!("no_capacity"), &json!("i-00000004")),
-            (&json!("done"), &Value::Null),
+            (&json!("succeeded"), &Value::Null),
         ],
         "{done}"
     );
@@ -203,7 +205,11 @@ async fn one_bad_id_in_ten_is_an_outcome_of_its_own() {
         .iter()
         .enumerate()
     {
-        let expected = if number == 4 { "not_found" } else { "done" };
+        let expected = if number == 4 {
+            "not_found"
+        } else {
+            "succeeded"
+        };
         assert_eq!(step["code"], expected, "{step}");
     }
 }
@@ -274,7 +280,7 @@ async fn what_cannot_be_stopped_is_not_drained() {
     let codes = done["outcome"]["steps"].as_array().unwrap().iter();
     assert_eq!(
         codes.map(|step| &step["code"]).collect::<Vec<_>>(),
-        ["obstacle", "done"],
+        ["obstacle", "succeeded"],
         "{done}"
     );
     assert_eq!(stops(&machines), 1);
@@ -345,7 +351,7 @@ async fn a_plan_goes_on_where_its_journal_ends() {
     let admin = console.local();
     let done = ended(&console, &admin, &plan).await;
     assert_eq!(done["state"], "applied", "{done}");
-    assert_eq!(done["outcome"]["steps"][0]["code"], "done");
+    assert_eq!(done["outcome"]["steps"][0]["code"], "succeeded");
     let audit = console.get("/audit?action=resume", &admin).await;
     assert_eq!(audit["entries"][0]["plan"], plan["id"], "{audit}");
 
@@ -372,7 +378,7 @@ async fn a_plan_goes_on_where_its_journal_ends() {
     let path = format!("/plans/{}", plan["id"].as_str().unwrap());
     let waits = async || {
         let steps = console.get(&path, &admin).await["outcome"]["steps"].to_string();
-        steps.contains("still holds 3")
+        steps.contains("still has 3")
     };
     console.until("the node is heard again", waits).await;
     assert_eq!(console.console.desired.document().drains.len(), 1);

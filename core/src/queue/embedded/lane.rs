@@ -1,4 +1,4 @@
-//! The lane that appends messages: group commit of whatever arrived while the disk was busy.
+//! The publisher channel that appends messages: group commit of rides that arrived while the disk was busy.
 
 use std::sync::Arc;
 
@@ -12,10 +12,10 @@ use crate::message::MessageId;
 use crate::queue::lane_life::LaneLife;
 use crate::queue::waiting_room::{Pending, WaitingRoom};
 
-/// Most rides in one write: a bound for its memory and for the time that the next write waits.
+/// Maximum rides in one write: limits its memory and the wait of the next write.
 const MOST_RIDES: usize = 20_000;
 
-/// Appends until `closing`, and then what is left. A failed write is the end: what it left on disk is not known.
+/// Appends until `closing`, then the rest. A failed write ends it: the state on disk is then unknown.
 pub(super) async fn run(
     queue: Arc<EmbeddedQueue>,
     room: Arc<WaitingRoom>,
@@ -24,7 +24,7 @@ pub(super) async fn run(
     let mut life = LaneLife::begin(room.lives(), 0);
     room.open();
     loop {
-        // Requests that are ready to run put their rides in first: a write costs as much as dozens of rides in it do.
+        // Lets ready requests add their rides first: a write costs as much as dozens of rides in it.
         tokio::task::yield_now().await;
         let messages = next_messages(&room);
         if messages.is_empty() {
@@ -74,7 +74,7 @@ fn next_messages(room: &WaitingRoom) -> Vec<Pending> {
     messages
 }
 
-/// Appends messages. When it fails nobody learns that his rides are safe.
+/// Appends messages. If it fails, no ride is reported as accepted.
 async fn append(
     queue: &Arc<EmbeddedQueue>,
     messages: Vec<(MessageId, Pending)>,

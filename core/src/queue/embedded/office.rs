@@ -1,4 +1,4 @@
-//! Takes dead letters out of the data folder, and sends them again.
+//! Reads dead letters from the data directory, and republishes them.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -14,24 +14,24 @@ use crate::queue::dead_letter::DeadLetter;
 use crate::queue::dead_letter_office::{DeadLetterOffice, ResendError, Resent};
 use crate::queue::lane_life::{LaneLife, Lives};
 
-/// The number of the lane that sends letters again. The publisher's lane is another life of the same number.
+/// The channel number for republishing. The publisher's channel has the same number with another epoch.
 const LANE: u16 = 0;
 
-/// A letter as it stands in the folder: key and value.
+/// A stored dead letter: key and value.
 type Entry = (Vec<u8>, Vec<u8>);
 
-/// The dead letters of a data folder. The folder's lock is the lease: there is one process, and it has one office.
+/// The dead letters of a data directory. The lock of the directory is the lease: there is one process, with one reader.
 pub struct EmbeddedOffice {
     queue: Arc<EmbeddedQueue>,
-    /// What was handed out and not released.
+    /// Dead letters received and not acknowledged.
     taken: Mutex<Vec<Entry>>,
-    /// The one lane; its life is as long as the office's.
+    /// The one channel.
     life: tokio::sync::Mutex<Option<LaneLife>>,
     lives: Arc<Lives>,
 }
 
 impl EmbeddedOffice {
-    /// The office of a folder.
+    /// The dead-letter queue of a data directory.
     #[must_use]
     pub fn new(queue: Arc<EmbeddedQueue>) -> Self {
         Self {
@@ -52,7 +52,7 @@ impl EmbeddedOffice {
 impl DeadLetterOffice for EmbeddedOffice {
     async fn take(&self, most: usize) -> Result<Vec<DeadLetter>, QueueError> {
         loop {
-            // Asked for before the look, so that a letter between the two is not missed.
+            // Registered before the check, so that a dead letter in between is not missed.
             let arrived = self.queue.letter_arrived.notified();
             let queue = Arc::clone(&self.queue);
             let looking = move |database: &Database| queue.first_letters(database, most);
@@ -85,7 +85,7 @@ impl DeadLetterOffice for EmbeddedOffice {
             let why = "the queue of rides is full: the worker must catch up first";
             return Err(ResendError::Refused(why.into()));
         }
-        // It ends with whatever goes wrong: nothing is confirmed out of order.
+        // The epoch ends with any error: nothing is confirmed out of order.
         let begin = || LaneLife::begin(&self.lives, LANE);
         let mut life = slot.take().unwrap_or_else(begin);
         let numbered = letters
@@ -122,7 +122,7 @@ impl DeadLetterOffice for EmbeddedOffice {
 }
 
 impl EmbeddedQueue {
-    /// At most `most` letters as they stand in the folder: first those that are known by message and line, oldest first.
+    /// At most `most` stored dead letters: first those identified by message and line, oldest first.
     fn first_letters(&self, database: &Database, most: usize) -> Result<Vec<Entry>, DiskError> {
         let entries = database.dead.iter().take(most).map(|entry| {
             let (key, value) = entry.into_inner()?;
@@ -132,20 +132,20 @@ impl EmbeddedQueue {
         entries.map_err(|error| self.database.failed("list the dead letters", error))
     }
 
-    /// Removes letters that nobody has put away anew since they were read.
+    /// Removes dead letters that have not been stored again since they were read.
     fn remove_letters(&self, database: &Database, entries: &[Entry]) -> Result<(), QueueError> {
         let _pen = self.letter_pen();
         let mut batch = database.batch();
         let mut removed = 0;
         for (key, value) in entries {
             let found = database.dead.get(key);
-            let found = found.map_err(|error| database.failed("look for a dead letter", error))?;
+            let found = found.map_err(|error| database.failed("find a dead letter", error))?;
             if found.as_deref() == Some(value) {
                 batch.remove(&database.dead, key.as_slice());
                 removed += 1;
             }
         }
-        database.commit("hand dead letters over", batch)?;
+        database.commit("remove dead letters", batch)?;
         self.has_handed_over(removed);
         Ok(())
     }

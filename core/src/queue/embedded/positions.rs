@@ -1,4 +1,4 @@
-//! Where the head of the queue is, how far messages were handed out, and how much waits.
+//! Head, delivery position and depth of the queue.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
@@ -6,29 +6,29 @@ use std::ops::Range;
 use super::stored::StoredMessage;
 use crate::embedded::{Database, DiskError, keys};
 
-/// How much one message holds.
+/// Size of one message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Size {
     pub(super) rides: u32,
     pub(super) bytes: u32,
 }
 
-/// `head <= handed_out <= next`: messages from `head` on are not acknowledged, those before `handed_out` are with the
-/// consumer, and `next` is the number of the message that comes next.
+/// `head <= handed_out <= next`: messages from `head` on are unacknowledged, those before `handed_out` are delivered, and
+/// `next` is the number of the next message.
 #[derive(Debug, Default)]
 pub(super) struct Positions {
     head: u64,
     handed_out: u64,
-    /// Of every message from `head` on.
+    /// Size of every message from `head` on.
     sizes: VecDeque<Size>,
     rides: u64,
     bytes: u64,
-    /// How often messages came back, of those that did.
+    /// Redelivery counts of messages that were redelivered.
     returns: BTreeMap<u64, u32>,
 }
 
 impl Positions {
-    /// Reads the positions as the process before this one left them.
+    /// Loads the positions that the previous process left.
     pub(super) fn read(database: &Database) -> Result<Self, DiskError> {
         let failed = |error| database.failed("read the queue", error);
         let queue = &database.queue;
@@ -53,7 +53,7 @@ impl Positions {
                 bytes: u32::try_from(value.len()).unwrap_or(u32::MAX),
             }]);
         }
-        // Numbers are never given twice, so that what is marked under one belongs to no other message.
+        // Numbers are never reused, so that a settled number belongs to one message only.
         if positions.sizes.is_empty() {
             (positions.head, positions.handed_out) = (next, next);
         }
@@ -74,7 +74,7 @@ impl Positions {
         Ok(positions)
     }
 
-    /// The number of the message that comes next.
+    /// The number of the next message.
     pub(super) fn next(&self) -> u64 {
         self.head + self.sizes.len() as u64
     }
@@ -87,17 +87,17 @@ impl Positions {
         }
     }
 
-    /// Whether there are messages that were not handed out.
+    /// Whether there are ready messages.
     pub(super) fn has_more(&self) -> bool {
         self.handed_out < self.next()
     }
 
-    /// Messages that were not handed out.
+    /// Ready messages.
     pub(super) fn ready_messages(&self) -> u64 {
         self.next() - self.handed_out
     }
 
-    /// Hands out what `prefetch` allows.
+    /// Delivers as many messages as `prefetch` allows.
     pub(super) fn hand_out(&mut self, prefetch: usize) -> Range<u64> {
         let most = self.head.saturating_add(prefetch as u64);
         let end = self.next().min(most).max(self.handed_out);
@@ -105,7 +105,7 @@ impl Positions {
         start..end
     }
 
-    /// Takes back what was handed out, and says how often each of these messages came back by now.
+    /// Requeues delivered messages, and returns their redelivery counts.
     pub(super) fn give_back(&mut self) -> Vec<(u64, u32)> {
         let returned = self.head..self.handed_out;
         self.handed_out = self.head;
@@ -118,7 +118,7 @@ impl Positions {
             .collect()
     }
 
-    /// How often a message came back.
+    /// The redelivery count of a message.
     pub(super) fn returns(&self, number: u64) -> u32 {
         self.returns.get(&number).copied().unwrap_or(0)
     }
@@ -135,13 +135,13 @@ impl Positions {
         sizes.map(|size| u64::from(size.rides)).sum()
     }
 
-    /// What stands under [`keys::CURSOR`] once the messages through `last` are gone.
+    /// The value of [`keys::CURSOR`] after the messages up to `last` are removed.
     pub(super) fn cursor_after(&self, last: u64) -> Vec<u8> {
         let head = self.through(last).end;
         [head.to_be_bytes(), self.next().to_be_bytes()].concat()
     }
 
-    /// Forgets the messages through `last`.
+    /// Removes the messages up to `last`.
     pub(super) fn remove_through(&mut self, last: u64) {
         let gone = self.through(last);
         for size in self.sizes.drain(..(gone.end - gone.start) as usize) {
@@ -171,7 +171,7 @@ impl Positions {
 fn damaged(database: &Database, what: &str) -> DiskError {
     DiskError::Damaged {
         folder: database.folder().to_owned(),
-        what: format!("the queue holds {what} in a form that this version does not write"),
+        what: format!("the queue contains {what} in an unknown format"),
     }
 }
 

@@ -1,19 +1,18 @@
-//! The form of a message and of a dead letter in the database.
+//! The format of messages and dead letters in the database.
 
 use crate::message::{FORMAT, MessageId};
 use crate::queue::dead_letter::{DeadLetter, foreign_id};
 use crate::queue::dead_letter_office::Resent;
 use crate::queue::delivery::Delivery;
 
-/// Set in the number of a message's format when the id of a dead letter follows its headers: the bytes of the id (1), then
-/// the id.
+/// Flag in a message's format number: the id of a dead letter follows its headers: length of the id (1), then the id.
 const IS_REPLAY: u32 = 1 << 31;
-/// Set in a letter's first byte when it has a message.
+/// Flag in a dead letter's first byte: it has a message.
 const HAS_MESSAGE: u8 = 1;
-/// Set in a letter's first byte when its id follows the line's number: the bytes of the id (2), then the id. Without it the id
-/// follows from the message and the line.
+/// Flag in a dead letter's first byte: its id follows the line number: length of the id (2), then the id. Without it the id
+/// is derived from the message and the line.
 const HAS_ID: u8 = 2;
-/// Begins the keys of letters that are not known by the message and the line that they came in. No epoch begins so.
+/// Prefix of the keys of dead letters that are not identified by message and line. No epoch starts with it.
 const OTHER_LETTER: u8 = u8::MAX;
 
 /// A message: its headers, then its lines.
@@ -23,13 +22,13 @@ pub(super) struct StoredMessage<'a> {
     pub(super) id: MessageId,
     pub(super) rides: u32,
     pub(super) accepted_at_ms: u64,
-    /// The id of the dead letter that is sent again with it.
+    /// The id of the dead letter that it replays.
     pub(super) replay_of: Option<&'a str>,
     pub(super) body: &'a [u8],
 }
 
 impl<'a> StoredMessage<'a> {
-    /// A message of the present format.
+    /// A message in the current format.
     pub(super) fn new(id: MessageId, rides: usize, accepted_at_ms: u64, body: &'a [u8]) -> Self {
         Self {
             format: FORMAT,
@@ -41,7 +40,7 @@ impl<'a> StoredMessage<'a> {
         }
     }
 
-    /// A dead letter that is sent again.
+    /// A replayed dead letter.
     pub(super) fn again(id: MessageId, letter: &'a Resent, accepted_at_ms: u64) -> Self {
         let rides = letter.rides() as usize;
         Self {
@@ -62,7 +61,7 @@ impl<'a> StoredMessage<'a> {
         bytes.extend(self.rides.to_be_bytes());
         bytes.extend(self.accepted_at_ms.to_be_bytes());
         if let Some(letter) = self.replay_of {
-            // Longer ids are none of ours.
+            // Skilift's ids are never longer.
             bytes.push(u8::try_from(letter.len()).unwrap_or(0));
             bytes.extend(letter.as_bytes());
         }
@@ -70,7 +69,7 @@ impl<'a> StoredMessage<'a> {
         bytes
     }
 
-    /// Reads back what [`Self::write`] wrote; `None` where it is too short.
+    /// Parses the output of [`Self::write`]; `None` if it is too short.
     pub(super) fn read(bytes: &'a [u8]) -> Option<Self> {
         let mut rest = bytes;
         let format = take(&mut rest).map(u32::from_be_bytes)?;
@@ -108,7 +107,7 @@ impl<'a> StoredMessage<'a> {
     }
 }
 
-/// Key and value of a dead letter. It is known by its id, so that it stands there once however often it is put away.
+/// Key and value of a dead letter. It is keyed by its id, so that storing it again does not duplicate it.
 pub(super) fn letter(letter: &DeadLetter) -> (Vec<u8>, Vec<u8>) {
     let line_number = u32::try_from(letter.line_number).unwrap_or(u32::MAX);
     let mut origin = Vec::with_capacity(22);
@@ -141,11 +140,11 @@ pub(super) fn letter(letter: &DeadLetter) -> (Vec<u8>, Vec<u8>) {
     (letter_key(&letter.id), value)
 }
 
-/// The key of the letter with this id: of one that died again too.
+/// The key of the dead letter with this id, also of a replayed one that failed again.
 pub(super) fn letter_key(id: &str) -> Vec<u8> {
     let of_line = id.rsplit_once('-').and_then(|(message, line)| {
         let (message, line) = (message.parse().ok()?, line.parse().ok()?);
-        // Other spellings of the same numbers are other ids.
+        // Other spellings of the same numbers are different ids.
         (line_id(message, line) == id).then_some((message, line))
     });
     let Some((message, line)) = of_line else {
@@ -167,7 +166,7 @@ const NO_MESSAGE: MessageId = MessageId {
     sequence: 0,
 };
 
-/// Reads back the value that [`letter`] wrote; `None` where it is not one.
+/// Parses the value that [`letter`] wrote; `None` for other values.
 pub(super) fn read_letter(bytes: &[u8]) -> Option<DeadLetter> {
     let mut rest = bytes;
     let [flags] = take(&mut rest)?;

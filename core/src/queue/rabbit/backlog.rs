@@ -1,4 +1,4 @@
-//! Watches how many rides wait, and whether RabbitMQ is blocked.
+//! Polls the backlog, and whether RabbitMQ blocks publishers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,13 +12,13 @@ use crate::lifecycle::TaskError;
 use crate::queue::admission::Shed;
 use crate::queue::publisher::Publisher;
 
-/// How often it looks.
+/// Polling interval.
 const INTERVAL: Duration = Duration::from_secs(1);
 
 /// Keeps the publisher's backlog and [`Shed::BrokerBlocked`] true until `end`.
 ///
-/// RabbitMQ counts messages, not rides: the backlog is taken as its count times the mean rides of the messages that this
-/// process has published of late, or times 1 before the first.
+/// RabbitMQ counts messages, not rides: the backlog is its count times the mean rides of the messages that this process has
+/// published recently, or times 1 before the first.
 pub(super) async fn watch(
     broker: Arc<Broker>,
     publishing: Arc<Broker>,
@@ -35,8 +35,8 @@ pub(super) async fn watch(
         let rides = match looked {
             Ok(messages) => Some(f64::from(messages) * publisher.mean_rides().unwrap_or(1.0)),
             Err(error) => {
-                // The lanes find the same out, refuse rides and say why.
-                tracing::debug!("looking at the backlog: {error}");
+                // The publisher channels detect the same, reject rides and report the reason.
+                tracing::debug!("cannot read the backlog: {error}");
                 None
             }
         };
@@ -63,7 +63,7 @@ async fn ready(
         None => broker.channel().await?,
     };
     let length = topology::queue_length(&channel, queue).await?;
-    // A missing queue closes the channel; a lane declares it anew, and holds nothing until then.
+    // A missing queue closes the channel; a publisher channel declares it again, and the queue is empty until then.
     if length.is_some() {
         *open = Some(channel);
     }

@@ -9,56 +9,55 @@ use tokio::sync::Mutex;
 
 use crate::service_url::ServiceUrl;
 
-/// AMQP heartbeat, in seconds: a peer that is silent for twice as long is gone.
+/// AMQP heartbeat, in seconds: a peer that is silent for twice as long counts as disconnected.
 const HEARTBEAT_S: u16 = 10;
 /// How long a connection attempt or a call on a channel may take.
 pub(super) const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A RabbitMQ node and, while it lasts, the connection to it. All channels of a process share it.
+/// A RabbitMQ node and its current connection, shared by all channels of a process.
 #[derive(Debug)]
 pub struct Broker {
     url: ServiceUrl,
     uri: AMQPUri,
-    /// Shown in RabbitMQ's own pages.
+    /// Shown in RabbitMQ's management UI.
     client_name: String,
     connection: Mutex<Option<Connection>>,
     /// Of the latest connection. It is read without waiting for one that is being opened.
     status: StdMutex<Option<ConnectionStatus>>,
 }
 
-/// What went wrong with the broker, and with what.
+/// An error of the broker.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum BrokerError {
-    /// The URL has a part that AMQP does not know. The text says which, and never repeats the URL.
-    #[error("the RabbitMQ URL cannot be used: {0}")]
+    /// The URL has a part that is unknown to AMQP. The text names it, and never contains the URL.
+    #[error("invalid RabbitMQ URL: {0}")]
     Url(String),
     /// No connection.
     #[error("cannot reach RabbitMQ at {url}")]
     Connect {
-        /// Where, without the password.
+        /// The URL, without the password.
         url: String,
         /// Why.
         source: lapin::Error,
     },
-    /// RabbitMQ does not want us.
+    /// RabbitMQ denied access.
     #[error(
-        "RabbitMQ at {url} refused user or virtual host ({reason}); check --amqp-url and the user's permissions"
+        "RabbitMQ at {url} denied access for this user or virtual host ({reason}); check --amqp-url and the user's permissions"
     )]
     Refused {
-        /// Where, without the password.
+        /// The URL, without the password.
         url: String,
-        /// RabbitMQ's own words.
+        /// RabbitMQ's error text.
         reason: String,
     },
-    /// The queue exists, but is not the one that we need.
+    /// The queue exists with other arguments.
     #[error(
-        "the queue {queue} exists with other arguments than this version declares ({reason}); \
-         let the workers empty it, delete it, and start again, or use another --stack"
+        "the queue {queue} exists with other arguments than this version declares ({reason}); let the workers drain it, delete it, and start again, or use another --stack"
     )]
     OtherArguments {
         /// The queue.
         queue: String,
-        /// RabbitMQ's own words.
+        /// RabbitMQ's error text.
         reason: String,
     },
     /// A delivery never reached the consumer: what follows it must not be acknowledged.
@@ -74,14 +73,14 @@ pub enum BrokerError {
     /// A call failed, most often because the connection was lost.
     #[error("RabbitMQ did not {doing}")]
     Call {
-        /// What was asked, as a verb: "declare the queue".
+        /// The failed operation, as a verb phrase: "declare the queue".
         doing: &'static str,
         /// Why.
         source: lapin::Error,
     },
-    /// Somebody else has the lease of a queue that only one may read.
+    /// Another process has the lease of a queue with a single reader.
     #[error(
-        "{queue} has another reader: one console takes the dead letters of a stack, and this one waits"
+        "{queue} already has a reader: only one console reads the dead letters of a stack, and this one is waiting"
     )]
     Taken {
         /// The queue.
@@ -90,7 +89,7 @@ pub enum BrokerError {
     /// RabbitMQ cancelled a consumer, as it does when its queue is deleted.
     #[error("RabbitMQ cancelled the consumer: the queue was deleted, or moved to another node")]
     ConsumerCancelled,
-    /// A queue is not there.
+    /// A queue does not exist.
     #[error(
         "RabbitMQ has no queue {queue}: no API node and no worker has declared it yet, or it was deleted"
     )]
@@ -98,24 +97,24 @@ pub enum BrokerError {
         /// The queue.
         queue: String,
     },
-    /// A queue that had messages tells of none, nor of anybody who could have taken them.
+    /// A queue that had messages reports none, and no consumer that could have received them.
     #[error(
-        "RabbitMQ tells of neither messages nor consumers of {queue}: the queue may have no leader"
+        "RabbitMQ reports neither messages nor consumers for {queue}: the queue may have no leader"
     )]
     NoLeader {
         /// The queue.
         queue: String,
     },
-    /// A call got no answer.
+    /// A call timed out.
     #[error("RabbitMQ did not {doing} within {} s", CALL_TIMEOUT.as_secs())]
     Silent {
-        /// What was asked, as a verb.
+        /// The failed operation, as a verb phrase.
         doing: &'static str,
     },
 }
 
 impl BrokerError {
-    /// Whether trying again is useless until somebody changes something.
+    /// Whether a retry is useless until an operator changes something.
     #[must_use]
     pub fn is_permanent(&self) -> bool {
         matches!(
@@ -125,8 +124,7 @@ impl BrokerError {
     }
 }
 
-/// The reply code and text that the broker gave, if it gave one.
-/// Codes: <https://www.rabbitmq.com/amqp-0-9-1-reference#constants>.
+/// The reply code and text of the broker, if any. Codes: <https://www.rabbitmq.com/amqp-0-9-1-reference#constants>.
 pub(super) fn broker_reply(error: &lapin::Error) -> Option<(u16, String)> {
     match error.kind() {
         ErrorKind::ProtocolError(reply) => Some((reply.get_id(), reply.get_message().to_string())),
@@ -134,7 +132,7 @@ pub(super) fn broker_reply(error: &lapin::Error) -> Option<(u16, String)> {
     }
 }
 
-/// Waits for a call on the broker, not for ever.
+/// Waits for a call to the broker, with a timeout.
 pub(super) async fn within_timeout<T>(
     doing: &'static str,
     call: impl Future<Output = lapin::Result<T>>,
@@ -147,10 +145,10 @@ pub(super) async fn within_timeout<T>(
 }
 
 impl Broker {
-    /// A node that is not connected to yet.
+    /// A node that is not connected yet.
     ///
     /// # Errors
-    /// When the URL has a part that AMQP does not know.
+    /// If the URL has a part that is unknown to AMQP.
     pub fn new(url: ServiceUrl, client_name: impl Into<String>) -> Result<Self, BrokerError> {
         let mut uri: AMQPUri = url.reveal().parse().map_err(BrokerError::Url)?;
         uri.query.heartbeat = Some(HEARTBEAT_S);
@@ -164,7 +162,7 @@ impl Broker {
         })
     }
 
-    /// The same node by a connection of its own, for work that must go on when the other is blocked.
+    /// The same node with a separate connection, for work that must continue when the other is blocked.
     #[must_use]
     pub fn another(&self, purpose: &str) -> Arc<Self> {
         Arc::new(Self {
@@ -182,10 +180,10 @@ impl Broker {
         &self.uri.vhost
     }
 
-    /// Opens a channel, and the connection first when there is none.
+    /// Opens a channel, and a connection first if there is none.
     ///
     /// # Errors
-    /// When RabbitMQ cannot be reached, refuses us, or does not answer.
+    /// If RabbitMQ cannot be reached, denies access, or does not respond.
     pub async fn channel(&self) -> Result<Channel, BrokerError> {
         let mut slot = self.connection.lock().await;
         let connection = match slot.take() {
@@ -193,14 +191,14 @@ impl Broker {
             _ => self.connect().await?,
         };
         let opened = within_timeout("open a channel", connection.create_channel()).await;
-        // A connection that cannot open a channel is of no use: the next call makes a new one.
+        // A connection that cannot open a channel is discarded: the next call opens a new one.
         if opened.is_ok() {
             *slot = Some(connection);
         }
         opened
     }
 
-    /// Whether RabbitMQ has blocked publishing, for want of memory or disk.
+    /// Whether RabbitMQ has blocked publishing because it is short of memory or disk.
     #[must_use]
     pub fn is_blocked(&self) -> bool {
         let status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
@@ -209,7 +207,7 @@ impl Broker {
             .is_some_and(|status| status.connected() && status.blocked())
     }
 
-    /// Closes the connection in good order.
+    /// Closes the connection gracefully.
     pub async fn close(&self) {
         if let Some(connection) = self.connection.lock().await.take() {
             let closed =
@@ -241,7 +239,8 @@ impl Broker {
     fn explain(&self, source: lapin::Error) -> BrokerError {
         let url = self.url.to_string();
         match broker_reply(&source) {
-            // 403 ACCESS_REFUSED: wrong user or password. 530 NOT_ALLOWED: no such virtual host, or none of ours.
+            // 403 ACCESS_REFUSED: wrong user or password. 530 NOT_ALLOWED: the virtual host does not exist or is not
+            // permitted.
             Some((403 | 530, reason)) => BrokerError::Refused { url, reason },
             _ => BrokerError::Connect { url, source },
         }

@@ -1,4 +1,4 @@
-//! Publishing as we do it: persistent, mandatory, confirmed.
+//! Publishing with confirms: persistent, mandatory, confirmed.
 
 use std::sync::Arc;
 
@@ -12,13 +12,13 @@ use crate::lifecycle::chain;
 use crate::message::{FORMAT, MessageId};
 use crate::stack::StackName;
 
-/// AMQP's delivery mode of a message that survives a restart.
+/// AMQP delivery mode of a message that survives a restart.
 const PERSISTENT: u8 = 2;
 
 /// Opens a channel that confirms what is published on it, and declares the queues.
 ///
 /// # Errors
-/// When RabbitMQ cannot be reached or refuses.
+/// If RabbitMQ cannot be reached or denies access.
 pub(super) async fn open_channel(
     broker: &Broker,
     stack: &StackName,
@@ -26,14 +26,14 @@ pub(super) async fn open_channel(
     let channel = broker.channel().await?;
     topology::declare(&channel, stack).await?;
     let select = channel.confirm_select(ConfirmSelectOptions::default());
-    within_timeout("switch publisher confirms on", select).await?;
+    within_timeout("enable publisher confirms", select).await?;
     Ok(channel)
 }
 
-/// Publishes to a queue and waits for the broker's word. Success is `Ack(None)` and nothing else.
+/// Publishes to a queue and waits for the broker's confirm. Only `Ack(None)` is success.
 ///
 /// # Errors
-/// When the channel is lost, or there is no word in time.
+/// If the channel is lost, or there is no confirm in time.
 pub(super) async fn publish(
     channel: &Channel,
     queue: &str,
@@ -43,7 +43,7 @@ pub(super) async fn publish(
     let properties = BasicProperties::default()
         .with_delivery_mode(PERSISTENT)
         .with_headers(headers);
-    // `mandatory`: a message for which there is no queue comes back instead of vanishing.
+    // `mandatory`: a message without a queue is returned instead of dropped.
     let options = BasicPublishOptions {
         mandatory: true,
         ..BasicPublishOptions::default()
@@ -69,10 +69,10 @@ pub(super) fn ride_headers(id: MessageId, rides: u32, accepted_at_ms: u64) -> Fi
     headers
 }
 
-/// Publishes a message of rides and waits until RabbitMQ has it safe.
+/// Publishes a message of rides and waits for RabbitMQ's confirm.
 ///
 /// # Errors
-/// Says why it may not be.
+/// The reason why it may not be stored.
 pub(super) async fn publish_rides(
     channel: &Channel,
     queue: &str,
@@ -85,7 +85,7 @@ pub(super) async fn publish_rides(
         Ok(Confirmation::Nack(_)) => {
             Err("RabbitMQ refused a message: the queue of rides is full".into())
         }
-        Ok(Confirmation::NotRequested) => Err("RabbitMQ did not switch confirms on".into()),
+        Ok(Confirmation::NotRequested) => Err("RabbitMQ did not enable publisher confirms".into()),
         Err(error) => Err(chain(&error).into()),
     }
 }

@@ -1,35 +1,28 @@
 //! Takes messages from the queue and acknowledges them by prefix.
 
-use futures_util::{FutureExt, StreamExt};
-use lapin::Channel;
-use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions};
-use lapin::types::{AMQPValue, FieldTable, ShortString};
+use lapin::types::AMQPValue;
 
-use super::broker::{Broker, BrokerError, within_timeout};
+use super::broker::{Broker, BrokerError};
+use super::deliveries::Deliveries;
 use super::topology;
 use crate::queue::delivery::{Delivery, letter_id};
 use crate::stack::StackName;
 
-/// One consumer on one channel. Its tags mean nothing on any other.
-///
-/// It never sends `basic.cancel`: a quorum queue (RabbitMQ 3.10) loses what it delivers while a cancel is under way. Closing the
-/// channel returns those messages to the queue instead. A tag that does not follow the one before it ends the channel, because
-/// an acknowledgement with `multiple` would cover what was missed.
+/// One consumer of rides, on one channel: tags are valid until [`Self::resume`].
 #[derive(Debug)]
 pub struct Consumer {
-    channel: Channel,
-    messages: lapin::Consumer,
+    deliveries: Deliveries,
     prefetch: u16,
-    /// The tag of the last message that was handed out; a channel counts from 1.
-    last_tag: u64,
     is_cancelled: bool,
 }
 
 impl Consumer {
     /// Declares the queues and consumes rides, with at most `prefetch` messages unacknowledged.
     ///
+    /// Dropping the future at any point returns all messages to the queue.
+    ///
     /// # Errors
-    /// When RabbitMQ cannot be reached or refuses.
+    /// If RabbitMQ cannot be reached, or rejects a call.
     pub async fn open(
         broker: &Broker,
         stack: &StackName,
@@ -37,68 +30,50 @@ impl Consumer {
     ) -> Result<Self, BrokerError> {
         let channel = broker.channel().await?;
         topology::declare(&channel, stack).await?;
-        let messages = consume(&channel, &stack.ride_queue(), prefetch).await?;
         Ok(Self {
-            channel,
-            messages,
+            deliveries: Deliveries::open(channel, &stack.ride_queue(), prefetch).await?,
             prefetch,
-            last_tag: 0,
             is_cancelled: false,
         })
     }
 
-    /// How many messages may be unacknowledged.
+    /// Maximum number of unacknowledged messages.
     #[must_use]
     pub fn prefetch(&self) -> u16 {
         self.prefetch
     }
 
-    /// The next message; `None` after [`Self::cancel`], once all that was delivered is handed out.
+    /// The next message; `None` after [`Self::cancel`], when all messages that had arrived are handed out.
     ///
     /// # Errors
-    /// When the channel is lost. What was delivered on it comes again, to whoever consumes next.
+    /// If the channel is lost: its unacknowledged messages are redelivered to the next consumer.
     pub async fn next(&mut self) -> Option<Result<Delivery, BrokerError>> {
         let delivered = if self.is_cancelled {
-            self.messages.next().now_or_never()??
+            self.deliveries.next_arrived()?
         } else {
-            self.messages.next().await?
+            self.deliveries.next().await?
         };
-        let lost = |source| BrokerError::Call {
-            doing: "deliver",
-            source,
-        };
-        Some(delivered.map_err(lost).and_then(|delivered| {
-            let (last, next) = (self.last_tag, delivered.delivery_tag);
-            if next != last + 1 {
-                return Err(BrokerError::MissedDelivery { last, next });
-            }
-            self.last_tag = next;
-            Ok(read(delivered))
-        }))
+        Some(delivered.map(read))
     }
 
     /// Acknowledges every message up to and including `tag`.
     ///
     /// # Errors
-    /// When the channel is lost: the messages come again.
+    /// If the channel is lost: the messages are redelivered.
     pub async fn ack_through(&self, tag: u64) -> Result<(), BrokerError> {
-        // `multiple`: https://www.rabbitmq.com/amqp-0-9-1-reference#basic.ack.multiple
-        let acking = self
-            .channel
-            .basic_ack(tag, BasicAckOptions { multiple: true });
-        within_timeout("take an acknowledgement", acking).await
+        self.deliveries.ack_through(tag).await
     }
 
-    /// Takes no more messages from RabbitMQ. Those that have arrived are still handed out, and are to be acknowledged; those
-    /// that arrive later return to the queue when the channel is closed.
+    /// Takes no more messages from RabbitMQ. Those that have arrived are still handed out and should be acknowledged; later
+    /// ones return to the queue when the channel is closed.
     pub fn cancel(&mut self) {
         self.is_cancelled = true;
     }
 
-    /// Consumes again after [`Self::cancel`], with another prefetch.
+    /// Consumes again after [`Self::cancel`], on a new channel with another prefetch.
     ///
     /// # Errors
-    /// When the channel is lost.
+    /// If the channel is lost.
     pub async fn resume(
         &mut self,
         broker: &Broker,
@@ -110,30 +85,10 @@ impl Consumer {
         Ok(())
     }
 
-    /// Closes the channel: whatever is not acknowledged goes back to the queue, at once and exactly once.
+    /// Closes the channel: all unacknowledged messages return to the queue.
     pub async fn close(self) {
-        let closing = self.channel.close(200, "bye".into());
-        if let Err(error) = within_timeout("close a channel", closing).await {
-            tracing::debug!("closing a consumer's channel: {error}");
-        }
+        self.deliveries.close().await;
     }
-}
-
-async fn consume(
-    channel: &Channel,
-    queue: &str,
-    prefetch: u16,
-) -> Result<lapin::Consumer, BrokerError> {
-    // Per consumer, as quorum queues want it: https://www.rabbitmq.com/docs/quorum-queues#global-qos
-    let limit = channel.basic_qos(prefetch, BasicQosOptions { global: false });
-    within_timeout("set the prefetch", limit).await?;
-    let consuming = channel.basic_consume(
-        queue.into(),
-        ShortString::default(),
-        BasicConsumeOptions::default(),
-        FieldTable::default(),
-    );
-    within_timeout("start a consumer", consuming).await
 }
 
 fn read(delivery: lapin::message::Delivery) -> Delivery {

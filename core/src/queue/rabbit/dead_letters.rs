@@ -1,7 +1,7 @@
-//! Where a line goes that cannot be applied: a queue of its own, with the reason beside it.
+//! Publishes lines that cannot be applied to a separate queue, with the reason.
 //!
-//! The worker publishes here itself, confirmed and mandatory, before it acknowledges the message that held the line. If a
-//! crash comes between the two, the line comes again and is here twice, with the same id.
+//! The worker publishes here, confirmed and mandatory, before it acknowledges the message that contained the line. After a
+//! crash in between, the line is redelivered and is here twice, with the same id.
 
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, Confirmation};
@@ -12,7 +12,7 @@ use crate::queue::QueueError;
 use crate::queue::dead_letter::{DeadLetter, DeadLetterError};
 use crate::stack::StackName;
 
-/// The way into the queue of dead letters.
+/// Publisher of dead letters.
 #[derive(Debug)]
 pub struct DeadLetters {
     channel: Channel,
@@ -20,10 +20,10 @@ pub struct DeadLetters {
 }
 
 impl DeadLetters {
-    /// Opens a channel of its own, so that trouble here does not touch the consumer.
+    /// Opens a separate channel, so that errors here do not affect the consumer.
     ///
     /// # Errors
-    /// When RabbitMQ cannot be reached or refuses.
+    /// If RabbitMQ cannot be reached or denies access.
     pub async fn open(broker: &Broker, stack: &StackName) -> Result<Self, BrokerError> {
         let channel = open_channel(broker, stack).await?;
         Ok(Self {
@@ -32,10 +32,10 @@ impl DeadLetters {
         })
     }
 
-    /// Puts one line away, and waits until RabbitMQ has it safe.
+    /// Publishes one dead letter, and waits for RabbitMQ's confirm.
     ///
     /// # Errors
-    /// When it is not safe: the queue is full or gone, or RabbitMQ cannot be asked.
+    /// If it is not confirmed: the queue is full or missing, or RabbitMQ cannot be reached.
     pub async fn put(&self, letter: &DeadLetter) -> Result<(), DeadLetterError> {
         let mut headers = FieldTable::default();
         headers.insert(
@@ -44,7 +44,7 @@ impl DeadLetters {
         );
         let id = AMQPValue::LongString(letter.id.as_str().into());
         headers.insert("id".into(), id);
-        // By it a letter that is here twice is told from one that was sent again and died again.
+        // It distinguishes a duplicate dead letter from one that was replayed and failed again.
         if let Some(message) = letter.message {
             let message = AMQPValue::LongString(message.to_string().into());
             headers.insert("message".into(), message);

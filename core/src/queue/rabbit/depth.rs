@@ -1,4 +1,4 @@
-//! How much waits in RabbitMQ, by AMQP alone.
+//! Depth of RabbitMQ's queues, by AMQP only.
 
 use std::sync::Arc;
 
@@ -13,11 +13,11 @@ use crate::queue::QueueError;
 use crate::queue::depth::{Depth, DepthGauge};
 use crate::stack::StackName;
 
-/// How long a queue that had messages may tell of none, with nobody who could have taken them, until that is believed. A
-/// quorum queue tells so while it has no leader.
+/// How long a queue that had messages must report none, without any consumer that could have received them, until that is
+/// accepted as true. A quorum queue without a leader also reports none.
 const EMPTIED_BY_NOBODY: Duration = Duration::from_secs(10);
 
-/// Looks at the queues of a stack on RabbitMQ.
+/// Reads the depth of a stack's queues on RabbitMQ.
 pub struct RabbitDepth {
     broker: Arc<Broker>,
     stack: StackName,
@@ -27,7 +27,7 @@ pub struct RabbitDepth {
 }
 
 impl RabbitDepth {
-    /// A gauge that is not connected to yet.
+    /// A gauge that is not connected yet.
     #[must_use]
     pub fn new(broker: Arc<Broker>, stack: StackName) -> Self {
         Self {
@@ -43,7 +43,7 @@ impl RabbitDepth {
         found.ok_or(BrokerError::NoQueue { queue })
     }
 
-    /// Messages that wait to be stored.
+    /// Ready messages of the queue of rides.
     async fn ready(&self, channel: &Channel) -> Result<u64, BrokerError> {
         let queue = self.stack.ride_queue();
         let length = self.look(channel, queue.clone()).await?;
@@ -63,7 +63,7 @@ impl RabbitDepth {
 impl DepthGauge for RabbitDepth {
     async fn depth(&self) -> Result<Depth, QueueError> {
         let mut open = self.open.lock().await;
-        // After an error a channel is closed: it is put back only when all went well.
+        // After an error the channel is closed: it is reused only after success.
         let channel = match open.take().filter(|channel| channel.status().connected()) {
             Some(channel) => channel,
             None => self.broker.channel().await?,

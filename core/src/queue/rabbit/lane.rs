@@ -1,7 +1,7 @@
-//! One lane of the publisher: group commit of rides into messages, over as many channels as it takes.
+//! One publisher channel: group commit of rides into messages, with a new AMQP channel after each failure.
 //!
-//! Rides that arrive while confirms are outstanding gather in the next message; an idle lane sends a single ride at once.
-//! There is no timer: the confirm of one message is what sends the next.
+//! Rides that arrive while confirms are outstanding collect in the next message; an idle channel sends a single ride at
+//! once. There is no timer: the confirm of one message triggers the next.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,17 +20,17 @@ use crate::queue::waiting_room::{Pending, WaitingRoom};
 use crate::retry;
 use crate::stack::StackName;
 
-/// How often an idle lane looks whether its channel still lives, and a blocked one whether it may go on.
+/// How often an idle publisher checks that its channel is alive, and a blocked one whether it may continue.
 const CHANNEL_CHECK: Duration = Duration::from_millis(500);
 
-/// A lane and what it works with.
+/// A publisher channel and its dependencies.
 pub(super) struct Lane {
     /// Its number within the process, from 0.
     pub(super) number: u16,
     pub(super) room: Arc<WaitingRoom>,
     pub(super) broker: Arc<Broker>,
     pub(super) stack: StackName,
-    /// Ready when no more rides will come.
+    /// Cancelled when no more rides will come.
     pub(super) closing: CancellationToken,
 }
 
@@ -42,19 +42,16 @@ impl Lane {
             let sent_before = self.room.messages_sent();
             let ended = self.run_on_one_channel().await;
             let Err(why) = ended else { return Ok(()) };
-            tracing::warn!(
-                lane = self.number,
-                "the publisher lane has no channel: {why}"
-            );
+            tracing::warn!(lane = self.number, "publisher cannot connect: {why}");
             metrics::counter!("skilift_publisher_channels_lost_total").increment(1);
             self.room.close(&why);
-            // A channel that confirmed something was a good one: the next attempt comes soon.
+            // A channel that confirmed something worked: the next attempt follows soon.
             if self.room.messages_sent() > sent_before {
                 pauses = retry::pauses();
             }
             let pause = async {
                 tokio::time::sleep(pauses.next().unwrap_or_default()).await;
-                // A new connection would be blocked as soon as it published, and its first rides would wait in vain.
+                // A new connection would be blocked at its first publish, and those rides would only wait.
                 while self.broker.is_blocked() {
                     tokio::time::sleep(CHANNEL_CHECK).await;
                 }
@@ -65,7 +62,7 @@ impl Lane {
         }
     }
 
-    /// Publishes on one channel. Any doubt about one message ends it: all that is in flight is then refused.
+    /// Publishes on one channel. An uncertain result of one message closes it: all messages in flight are then rejected.
     async fn run_on_one_channel(&self) -> Result<(), Arc<str>> {
         let opening = self
             .closing
@@ -77,8 +74,8 @@ impl Lane {
         self.room.open();
         let queue = self.stack.ride_queue();
         let mut life = LaneLife::begin(self.room.lives(), self.number);
-        // In their order, however the confirms come: what is confirmed is always all up to some number, and the books can tell
-        // at a glance whether any of it is missing.
+        // In order, however the confirms arrive: confirmed numbers are always contiguous, so the reconciliation detects a
+        // missing one directly.
         let mut in_flight = FuturesOrdered::new();
         let mut check = tokio::time::interval(CHANNEL_CHECK);
         loop {
@@ -98,7 +95,7 @@ impl Lane {
                     }
                     Err(why) => {
                         message.refuse(&why);
-                        // The others' confirms may still come, but nobody may count on them any more.
+                        // The confirms of the others may still arrive, but are no longer reliable.
                         self.room.close(&why);
                         return Err(why);
                     }
@@ -106,14 +103,14 @@ impl Lane {
                 () = self.room.arrived() => {}
                 () = self.closing.cancelled(), if in_flight.is_empty() => {}
                 _ = check.tick() => if !channel.status().connected() {
-                    return Err("the connection to RabbitMQ was lost".into());
+                    return Err("connection to RabbitMQ lost".into());
                 }
             }
         }
     }
 }
 
-/// Closes a channel on which nothing is under way.
+/// Closes a channel with nothing in flight.
 async fn close(channel: &Channel) {
     let closing = channel.close(200, "bye".into());
     if let Err(error) = within_timeout("close a channel", closing).await {

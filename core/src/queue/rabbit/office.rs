@@ -1,22 +1,23 @@
-//! Takes dead letters out of their queue, and sends them again.
+//! Reads dead letters from their queue, and republishes them.
 //!
-//! There is one reader of a stack. Its lease is an exclusive queue, empty for ever, that only its connection may have: it ends
-//! with the connection, so that nobody needs to break it. An exclusive consumer would be simpler, but quorum queues let any
-//! number of these in (<https://www.rabbitmq.com/docs/consumers#exclusivity>).
+//! A stack has one reader. Its lease is an exclusive queue that stays empty and that only its connection can declare: the
+//! lease ends with the connection, so it never has to be broken. An exclusive consumer would be simpler, but quorum queues
+//! allow any number of them (<https://www.rabbitmq.com/docs/consumers#exclusivity>).
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
-use futures_util::{FutureExt, StreamExt};
 use lapin::Channel;
 use lapin::message::Delivery;
-use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions, QueueDeclareOptions};
-use lapin::types::{AMQPValue, FieldTable, ShortString};
+use lapin::options::QueueDeclareOptions;
+use lapin::types::{AMQPValue, FieldTable};
 use tokio::sync::Mutex;
 
 use super::broker::{Broker, BrokerError, broker_reply, within_timeout};
 use super::confirmed::{open_channel, publish_rides, ride_headers};
+use super::deliveries::Deliveries;
 use super::topology;
 use crate::clock::epoch_ms;
 use crate::control::heartbeat::LaneConfirmed;
@@ -27,9 +28,9 @@ use crate::queue::delivery::letter_id;
 use crate::queue::lane_life::{LaneLife, Lives};
 use crate::stack::StackName;
 
-/// Letters that RabbitMQ hands out before one is released.
+/// Prefetch: dead letters that RabbitMQ delivers without an acknowledgement.
 const PREFETCH: u16 = 1_000;
-/// The number of the one lane that sends letters again.
+/// The number of the one channel that republishes.
 const LANE: u16 = 0;
 
 /// The dead letters of a stack on RabbitMQ.
@@ -38,27 +39,26 @@ pub struct RabbitOffice {
     reading: Mutex<Option<Reading>>,
     reader: Arc<Broker>,
     sending: Mutex<Option<Sending>>,
-    /// Another connection: RabbitMQ blocks one that publishes while it is short of memory or disk.
+    /// A separate connection: RabbitMQ blocks connections that publish while it is short of memory or disk.
     sender: Arc<Broker>,
     lives: Arc<Lives>,
 }
 
 /// The one consumer.
 struct Reading {
-    channel: Channel,
-    letters: lapin::Consumer,
-    /// The last letter that was handed out and not released.
-    last: Option<u64>,
+    deliveries: Deliveries,
+    /// Whether dead letters that were received are not acknowledged yet.
+    has_unacked: bool,
 }
 
-/// The one lane.
+/// The one publisher channel.
 struct Sending {
     channel: Channel,
     life: LaneLife,
 }
 
 impl RabbitOffice {
-    /// The office of a stack. Nothing is connected yet.
+    /// The dead-letter queue of a stack, not connected yet.
     #[must_use]
     pub fn new(broker: &Broker, stack: StackName) -> Self {
         Self {
@@ -66,7 +66,7 @@ impl RabbitOffice {
             reading: Mutex::default(),
             reader: broker.another("dead letters"),
             sending: Mutex::default(),
-            sender: broker.another("letters sent again"),
+            sender: broker.another("republished dead letters"),
             lives: Arc::default(),
         }
     }
@@ -75,24 +75,14 @@ impl RabbitOffice {
         let channel = self.reader.channel().await?;
         topology::declare(&channel, &self.stack).await?;
         self.lease(&channel).await?;
-        let limit = channel.basic_qos(PREFETCH, BasicQosOptions { global: false });
-        within_timeout("set the prefetch", limit).await?;
         let queue = self.stack.dead_letter_queue();
-        let consuming = channel.basic_consume(
-            queue.as_str().into(),
-            ShortString::default(),
-            BasicConsumeOptions::default(),
-            FieldTable::default(),
-        );
-        let letters = within_timeout("start a consumer", consuming).await?;
         Ok(Reading {
-            channel,
-            letters,
-            last: None,
+            deliveries: Deliveries::open(channel, &queue, PREFETCH).await?,
+            has_unacked: false,
         })
     }
 
-    /// Makes sure that this connection is the one that reads.
+    /// Takes the lease of the reader for this connection.
     async fn lease(&self, channel: &Channel) -> Result<(), BrokerError> {
         let queue = self.stack.dead_letter_queue();
         let exclusive = QueueDeclareOptions {
@@ -122,22 +112,17 @@ impl RabbitOffice {
 }
 
 impl Reading {
-    /// Waits for a letter, and takes those that have arrived with it.
+    /// Waits for a dead letter, and returns it with others that have arrived.
     async fn next(&mut self, most: usize) -> Result<Vec<DeadLetter>, BrokerError> {
-        let lost = |source| BrokerError::Call {
-            doing: "deliver a dead letter",
-            source,
-        };
-        let first = self.letters.next().await;
-        let first = first.ok_or(BrokerError::ConsumerCancelled)?.map_err(lost)?;
-        self.last = Some(first.delivery_tag);
+        let first = self.deliveries.next().await;
+        let first = first.ok_or(BrokerError::ConsumerCancelled)??;
+        self.has_unacked = true;
         let mut letters = vec![read(first)];
-        // What follows the first is in memory, so that nothing is dropped half-way.
+        // The rest is already in memory, so cancellation loses nothing.
         while letters.len() < most
-            && let Some(Some(Ok(delivery))) = self.letters.next().now_or_never()
+            && let Some(delivery) = self.deliveries.next_arrived()
         {
-            self.last = Some(delivery.delivery_tag);
-            letters.push(read(delivery));
+            letters.push(read(delivery?));
         }
         Ok(letters)
     }
@@ -147,8 +132,8 @@ impl Reading {
 impl DeadLetterOffice for RabbitOffice {
     async fn take(&self, most: usize) -> Result<Vec<DeadLetter>, QueueError> {
         let mut slot = self.reading.lock().await;
-        // What was not released comes again with a new channel.
-        if slot.as_ref().is_some_and(|reading| reading.last.is_some()) {
+        // What was not acknowledged is redelivered on a new channel.
+        if slot.as_ref().is_some_and(|reading| reading.has_unacked) {
             *slot = None;
             self.reader.close().await;
         }
@@ -168,20 +153,17 @@ impl DeadLetterOffice for RabbitOffice {
         let Some(reading) = &mut *slot else {
             return Ok(());
         };
-        if let Some(last) = reading.last {
-            let acking = reading
-                .channel
-                .basic_ack(last, BasicAckOptions { multiple: true });
-            within_timeout("take an acknowledgement", acking)
-                .await
-                .inspect(|()| reading.last = None)?;
+        if reading.has_unacked {
+            let last = reading.deliveries.last_tag();
+            reading.deliveries.ack_through(last).await?;
+            reading.has_unacked = false;
         }
         Ok(())
     }
 
     async fn resend(&self, letters: &[Resent]) -> Result<(), ResendError> {
         let mut slot = self.sending.lock().await;
-        // Whatever goes wrong, and whoever waits no longer, ends the lane's life: nothing is confirmed out of order.
+        // Any error or cancellation ends the epoch: nothing is confirmed out of order.
         let mut sending = match slot.take() {
             Some(sending) if sending.channel.status().connected() => sending,
             _ => self.open_sending().await.map_err(QueueError::Broker)?,
@@ -221,7 +203,7 @@ impl DeadLetterOffice for RabbitOffice {
     }
 }
 
-/// Reads a letter, whoever put it there.
+/// Parses a dead letter, from any publisher.
 fn read(delivery: Delivery) -> DeadLetter {
     let headers = delivery.properties.headers().as_ref();
     let text = |name: &str| match headers?.inner().get(name) {
@@ -234,7 +216,7 @@ fn read(delivery: Delivery) -> DeadLetter {
         id: text("id")
             .and_then(letter_id)
             .unwrap_or_else(|| foreign_id(&delivery.data)),
-        reason: reason.unwrap_or_else(|| "it came without a reason".to_owned()),
+        reason: reason.unwrap_or_else(|| "no reason given".to_owned()),
         message,
         line_number: 1,
         line: delivery.data,

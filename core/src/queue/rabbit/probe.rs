@@ -1,4 +1,4 @@
-//! What AMQP alone tells of a broker, for who wants to know why nothing works. Nothing is made or changed.
+//! Diagnosis of a broker by AMQP only. Nothing is created or changed.
 
 use std::io;
 use std::time::Duration;
@@ -15,39 +15,39 @@ use super::topology;
 use crate::service_url::ServiceUrl;
 use crate::stack::StackName;
 
-/// How long RabbitMQ may take to say that it takes no messages. It says so when somebody publishes.
+/// How long RabbitMQ may take to report that it blocks publishers. It does so only after a publish.
 const BLOCKED_WITHIN: Duration = Duration::from_millis(500);
-/// The port where a URL names none.
+/// Default port.
 const PORT: u16 = 5672;
-/// A routing key that leads to no queue: the message is dropped.
+/// A routing key without a queue: the message is dropped.
 const NOWHERE: &str = "skictl.doctor.nowhere";
-/// Most bytes of the frame with which a broker introduces itself.
+/// Maximum size of the broker's first frame, in bytes.
 const MOST_GREETING: usize = 64 * 1024;
 
-/// A queue, as it is found.
+/// A queue that was probed.
 #[derive(Debug)]
 pub struct ProbedQueue {
     /// Its name.
     pub name: String,
-    /// `None` where there is no such queue.
+    /// `None` if the queue does not exist.
     pub found: Option<FoundQueue>,
 }
 
-/// A queue that is there.
+/// A queue that exists.
 #[derive(Debug)]
 pub struct FoundQueue {
-    /// Messages that wait, delivered ones not counted.
+    /// Ready messages, without delivered ones.
     pub ready: u32,
     /// Consumers.
     pub consumers: u32,
-    /// Why it cannot be used: it has other arguments than we declare, or the user may not declare it.
+    /// Why it cannot be used: it has other arguments than declared by this version, or the user may not declare it.
     pub refusal: Option<BrokerError>,
 }
 
-/// What a broker is, by its own words: product and version, as "RabbitMQ 4.1.4". It says so before anybody logs in.
+/// Product and version of a broker, for example "RabbitMQ 4.1.4". A broker reports it before the login.
 ///
 /// # Errors
-/// When it cannot be reached, speaks TLS, or is no AMQP broker.
+/// If it cannot be reached, uses TLS, or is not an AMQP broker.
 pub async fn product(url: &ServiceUrl) -> io::Result<String> {
     let (host, port) = (url.host(), url.port().unwrap_or(PORT));
     let asking = async {
@@ -70,10 +70,10 @@ pub async fn product(url: &ServiceUrl) -> io::Result<String> {
 }
 
 fn no_broker() -> io::Error {
-    io::Error::other("what answers there does not greet as an AMQP broker does")
+    io::Error::other("the peer is not an AMQP broker")
 }
 
-/// The payload of the first frame, once all of it is there: type, channel, length, payload, end.
+/// The payload of the first frame, if complete: type, channel, length, payload, end.
 fn first_frame(bytes: &[u8]) -> Option<&[u8]> {
     let length = bytes.get(3..7)?.try_into().ok()?;
     let length = usize::try_from(u32::from_be_bytes(length)).ok()?;
@@ -93,11 +93,11 @@ fn describe(payload: &[u8]) -> io::Result<String> {
     Ok(format!("{} {}", property("product"), property("version")))
 }
 
-/// Whether RabbitMQ blocks who publishes, for want of memory or disk. It tells only who does, so that a message is sent to
-/// where no queue is.
+/// Whether RabbitMQ blocks publishers because it is short of memory or disk. It notifies only publishers, so a message
+/// without a target queue is sent.
 ///
 /// # Errors
-/// When RabbitMQ cannot be reached or refuses us.
+/// If RabbitMQ cannot be reached or denies access.
 pub async fn is_blocking(broker: &Broker) -> Result<bool, BrokerError> {
     let channel = broker.channel().await?;
     let publishing = channel.basic_publish(
@@ -107,7 +107,7 @@ pub async fn is_blocking(broker: &Broker) -> Result<bool, BrokerError> {
         b"",
         BasicProperties::default(),
     );
-    within_timeout("take a message", publishing).await?;
+    within_timeout("accept a message", publishing).await?;
     let deadline = tokio::time::Instant::now() + BLOCKED_WITHIN;
     while tokio::time::Instant::now() < deadline {
         if broker.is_blocked() {
@@ -118,14 +118,14 @@ pub async fn is_blocking(broker: &Broker) -> Result<bool, BrokerError> {
     Ok(false)
 }
 
-/// The stack's queues as they are. One that is not there is not made.
+/// The current queues of the stack. Missing ones are not created.
 ///
 /// # Errors
-/// When RabbitMQ cannot be reached or refuses us.
+/// If RabbitMQ cannot be reached or denies access.
 pub async fn queues(broker: &Broker, stack: &StackName) -> Result<Vec<ProbedQueue>, BrokerError> {
     let mut probed = Vec::new();
     for name in [stack.ride_queue(), stack.dead_letter_queue()] {
-        // A refusal closes the channel.
+        // An error closes the channel.
         let channel = broker.channel().await?;
         let found = topology::queue_length(&channel, &name).await?;
         let found = match found {
@@ -133,7 +133,7 @@ pub async fn queues(broker: &Broker, stack: &StackName) -> Result<Vec<ProbedQueu
             Some(length) => Some(FoundQueue {
                 ready: length.ready,
                 consumers: length.consumers,
-                // It is there, so that declaring it makes nothing.
+                // It exists, so declaring it creates nothing.
                 refusal: topology::declare_queue(&channel, name.clone()).await.err(),
             }),
         };

@@ -7,26 +7,26 @@ use lapin::types::{AMQPValue, FieldTable};
 use super::broker::{Broker, BrokerError, broker_reply, within_timeout};
 use crate::stack::StackName;
 
-/// The most that a queue holds, in bytes of message bodies. RabbitMQ rejects what comes on top of it.
+/// Maximum size of a queue, in bytes of message bodies. RabbitMQ rejects further messages.
 pub const QUEUE_BYTES: i64 = 1 << 30;
 
-/// How often a message may come back before RabbitMQ drops it. RabbitMQ 4 sets 20 where nothing is said, and a dropped
-/// message is a lost one: the worker itself decides when a message is dead, long before this.
+/// How often a message may be redelivered before RabbitMQ drops it. The default of RabbitMQ 4 is 20, and a dropped message
+/// is lost: the worker dead-letters a message long before this.
 const DELIVERY_LIMIT: i64 = 1_000_000_000;
 
-/// Declares the queue of rides and the queue of dead letters; does nothing where they are as they should be.
+/// Declares the queue of rides and the dead-letter queue; does nothing if they already exist with these arguments.
 ///
 /// # Errors
-/// When one exists with other arguments, or RabbitMQ cannot be reached.
+/// If one exists with other arguments, or RabbitMQ cannot be reached.
 pub async fn declare(channel: &Channel, stack: &StackName) -> Result<(), BrokerError> {
     declare_queue(channel, stack.ride_queue()).await?;
     declare_queue(channel, stack.dead_letter_queue()).await
 }
 
-/// Finds out at start what no waiting would mend: connects and declares.
+/// Checks at start for errors that waiting would not fix: connects and declares.
 ///
 /// # Errors
-/// As [`declare`]; [`BrokerError::is_permanent`] tells whether it is worth waiting.
+/// As [`declare`]; [`BrokerError::is_permanent`]: whether waiting is useless.
 pub async fn check(broker: &Broker, stack: &StackName) -> Result<(), BrokerError> {
     declare(&broker.channel().await?, stack).await
 }
@@ -38,7 +38,7 @@ pub(super) async fn declare_queue(channel: &Channel, queue: String) -> Result<()
     };
     // Replicated, fsynced before the confirm: https://www.rabbitmq.com/docs/quorum-queues
     set("x-queue-type", AMQPValue::LongString("quorum".into()));
-    // A full queue says so with a nack, instead of dropping its oldest messages.
+    // A full queue rejects with a nack, instead of dropping its oldest messages.
     set("x-overflow", AMQPValue::LongString("reject-publish".into()));
     set("x-max-length-bytes", AMQPValue::LongLongInt(QUEUE_BYTES));
     set("x-delivery-limit", AMQPValue::LongLongInt(DELIVERY_LIMIT));
@@ -59,16 +59,16 @@ pub(super) async fn declare_queue(channel: &Channel, queue: String) -> Result<()
     }
 }
 
-/// How long a queue is.
+/// Length of a queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct QueueLength {
-    /// Messages that wait, delivered ones not counted.
+    /// Ready messages, without delivered ones.
     pub ready: u32,
     /// Consumers.
     pub consumers: u32,
 }
 
-/// How long a queue is; `None` where there is no such queue.
+/// The length of a queue; `None` if the queue does not exist.
 ///
 /// # Errors
 /// When RabbitMQ cannot be reached. After an error or `None` the channel is closed.
@@ -76,7 +76,7 @@ pub async fn queue_length(
     channel: &Channel,
     queue: &str,
 ) -> Result<Option<QueueLength>, BrokerError> {
-    // `passive` only looks: https://www.rabbitmq.com/amqp-0-9-1-reference#queue.declare.passive
+    // `passive` does not create the queue: https://www.rabbitmq.com/amqp-0-9-1-reference#queue.declare.passive
     let look = QueueDeclareOptions {
         passive: true,
         ..QueueDeclareOptions::default()

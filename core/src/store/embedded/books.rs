@@ -1,4 +1,4 @@
-//! The books in a data folder. They change in the same atomic write as the ledger and the queue.
+//! Reconciliation in a data directory. It changes in the same atomic write as the ledger and the queue.
 
 use crate::books::{Books, Entries, LaneBook, OwnQueue, Settlement};
 use crate::control::heartbeat::LaneConfirmed;
@@ -9,10 +9,10 @@ const NUMBER_BYTES: usize = 8;
 
 /// Adds `by` to one of the totals.
 ///
-/// Nobody else may add to it until `batch` is committed, nor may one batch add to it twice.
+/// No other write may add to it until `batch` is committed, and a batch may add to it only once.
 ///
 /// # Errors
-/// When the folder cannot be read.
+/// If the data directory cannot be read.
 pub(crate) fn count(
     database: &Database,
     total: [u8; 1],
@@ -23,18 +23,19 @@ pub(crate) fn count(
         return Ok(());
     }
     let before = database.books.get(total);
-    let before = before.map_err(|error| database.failed("read its books", error))?;
+    let before =
+        before.map_err(|error| database.failed("read its reconciliation counters", error))?;
     let before = before.map_or(Ok(0), |value| read_number(database, &value))?;
     batch.insert(&database.books, total, (before + by).to_be_bytes());
     Ok(())
 }
 
-/// Adds to `batch` what became of messages: each that is not marked yet is marked and counted.
+/// Adds settlements to `batch`: each message that is not settled yet is settled and counted.
 ///
-/// Nobody else may settle until `batch` is committed.
+/// No other write may settle until `batch` is committed.
 ///
 /// # Errors
-/// When the folder cannot be read, or holds what we did not write.
+/// If the data directory cannot be read, or contains unexpected data.
 pub(crate) fn settle(
     database: &Database,
     settlements: &[Settlement],
@@ -63,16 +64,17 @@ pub(crate) fn settle(
     count(database, keys::DEAD, dead, batch)
 }
 
-/// Reads the books as they are at one moment.
+/// Reads a consistent snapshot of the reconciliation counters.
 ///
 /// # Errors
-/// When the folder cannot be read, or holds what we did not write.
+/// If the data directory cannot be read, or contains unexpected data.
 pub(crate) fn read(database: &Database) -> Result<Books, DiskError> {
     let mut books = Books::default();
     let (mut entered, mut resent, mut left) = (0, 0, 0);
     for entry in database.books.iter() {
         let read = entry.into_inner();
-        let (key, value) = read.map_err(|error| database.failed("read its books", error))?;
+        let (key, value) =
+            read.map_err(|error| database.failed("read its reconciliation counters", error))?;
         if let Some(life) = keys::read_lane_book(&key) {
             books.lanes.push(read_book(database, life, &value)?);
             continue;
@@ -97,30 +99,31 @@ pub(crate) fn read(database: &Database) -> Result<Books, DiskError> {
     Ok(books)
 }
 
-/// Removes the books of lives that ended and of which all that was confirmed is marked; says how many. One that has no book
-/// is gone already, and counts.
+/// Removes ended epochs whose confirmed numbers are all settled; returns how many, including those that were already
+/// removed.
 ///
 /// # Errors
-/// When the folder cannot be read or written, or holds what we did not write.
+/// If the data directory cannot be read or written, or contains unexpected data.
 pub(crate) fn forget(database: &Database, ended: &[LaneConfirmed]) -> Result<u64, DiskError> {
     let mut batch = database.batch();
     let mut forgotten = 0;
     for life in ended.iter().filter(|life| life.ended) {
-        let (through, life) = (life.through, (life.epoch, life.lane));
+        let (through, life) = (life.high_watermark, (life.epoch, life.channel));
         let book = read_lane(database, life)?;
         if book.marked.is_empty() || book.is_whole(through) {
             batch.remove(&database.books, keys::lane_book(life));
             forgotten += 1;
         }
     }
-    database.commit("forget finished books", batch)?;
+    database.commit("prune finished publisher channels", batch)?;
     Ok(forgotten)
 }
 
-/// What is marked of a life; nothing where it is not known.
+/// The settled ranges of an epoch; empty if unknown.
 fn read_lane(database: &Database, life: (u64, u16)) -> Result<LaneBook, DiskError> {
     let found = database.books.get(keys::lane_book(life));
-    let found = found.map_err(|error| database.failed("read its books", error))?;
+    let found =
+        found.map_err(|error| database.failed("read its reconciliation counters", error))?;
     match found {
         Some(value) => read_book(database, life, &value),
         None => Ok(LaneBook {
@@ -171,6 +174,6 @@ fn read_number(database: &Database, value: &[u8]) -> Result<u64, DiskError> {
 fn damaged(database: &Database) -> DiskError {
     DiskError::Damaged {
         folder: database.folder().to_owned(),
-        what: "its books are in a form that this version does not write".to_owned(),
+        what: "its reconciliation counters have an unknown format".to_owned(),
     }
 }

@@ -1,4 +1,4 @@
-//! What a batch changes: each ride is stored at most once, however often it comes.
+//! The changes of a batch: each ride is stored at most once, however often it is delivered.
 
 use std::collections::BTreeMap;
 
@@ -13,26 +13,26 @@ use crate::store::{Applied, StoreError};
 /// Bytes of the number of skiers, before a day's counters.
 pub(super) const SKIERS_BYTES: usize = 4;
 
-/// A day's counters, as they will be.
+/// The new counters of a day.
 struct Day {
     is_new: bool,
     skiers: u32,
     counters: CounterBytes,
 }
 
-/// Adds to `batch` all that the rides change.
+/// Adds all changes of the rides to `batch`.
 ///
-/// Nobody else may write to the ledger until `batch` is committed: what was read here would be of yesterday.
+/// The ledger's write lock must be held until `batch` is committed: otherwise the values read here could be outdated.
 ///
 /// # Errors
-/// When the folder cannot be read, or holds what we did not write.
+/// If the data directory cannot be read, or contains unexpected data.
 pub(crate) fn apply(
     database: &Database,
     rides: &Batch,
     batch: &mut fjall::OwnedWriteBatch,
 ) -> Result<Applied, StoreError> {
     let mut applied = Applied::default();
-    // A large day comes in several calls.
+    // A large day is split into several calls.
     let mut days = BTreeMap::new();
     for call in rides.calls() {
         let day = match days.entry(call.day) {
@@ -65,7 +65,7 @@ fn read_day(database: &Database, on: ResortDay) -> Result<Day, StoreError> {
     })
 }
 
-/// The number of skiers and the counters of a day; nothing is 0.
+/// The number of skiers and the counters of a day; an empty value means 0.
 pub(super) fn split_day(value: &[u8]) -> (u32, &[u8]) {
     match value.split_first_chunk::<SKIERS_BYTES>() {
         Some((skiers, counters)) => (u32::from_be_bytes(*skiers), counters),
@@ -101,7 +101,8 @@ fn apply_call(
                 doubled += 1;
             } else if after.len() >= MAX_RIDES_PER_SKIER_DAY * PACKED_BYTES {
                 let most = MAX_RIDES_PER_SKIER_DAY;
-                let reason = format!("the skier has {most} rides on this day already");
+                let reason =
+                    format!("the skier has {most} rides on this day, which is the maximum");
                 applied.refused.push((*ride, reason));
             } else {
                 after.extend(packed);

@@ -1,7 +1,7 @@
-//! Answers questions from a data folder.
+//! Queries of a data directory.
 //!
-//! A short question is answered where it is asked: it finds its blocks in memory or in the system's cache, in less time than
-//! handing it to another thread takes. A long one, as of a day or of a skier of many days, runs off the thread.
+//! A short query runs on the calling thread: its blocks are in memory or in the page cache, which is faster than a switch to
+//! another thread. A long one, such as for a day or a skier with many days, runs on a separate thread.
 
 use std::ops::Bound;
 use std::sync::Arc;
@@ -15,27 +15,27 @@ use crate::control::heartbeat::LaneConfirmed;
 use crate::embedded::{Database, DiskError, keys};
 use crate::packed::{Boarding, unpack_sorted};
 use crate::queue::Shed;
-use crate::ride::{LiftId, ResortDay, ResortId, Season, SkierId};
+use crate::ride::{Day, LiftId, ResortDay, ResortId, Season, SkierId};
 use crate::store::counters::DayCounters;
 use crate::store::{Capacity, Reader, Repaired, StoreError};
 
-/// Skiers that one turn of a scan looks at.
+/// Skiers per step of a scan.
 const SCAN_SKIERS: usize = 1000;
 
-/// Reads a data folder.
+/// Reads a data directory.
 #[derive(Clone)]
 pub struct EmbeddedReader {
     database: Arc<Database>,
 }
 
-/// Days of a skier up to which a question is short.
+/// Maximum days of a skier for a short query.
 const FEW_DAYS: usize = 16;
 
-/// A skier and his packed rides of the day that is scanned.
+/// A skier and the packed rides of the scanned day.
 pub(super) type ScannedSkier = (SkierId, Vec<u8>);
 
 impl EmbeddedReader {
-    /// A reader of this folder.
+    /// A reader of this data directory.
     #[must_use]
     pub fn new(database: Arc<Database>) -> Self {
         Self { database }
@@ -71,7 +71,7 @@ fn find(
     packed.map(|packed| unpack(on, &packed)).transpose()
 }
 
-/// At most so many days of a skier, those after `last`.
+/// At most `most` days of a skier, after `last`.
 fn days_after(
     database: &Database,
     skier: SkierId,
@@ -97,7 +97,7 @@ fn days_after(
         .collect()
 }
 
-/// Some skiers of a day, those after `last`.
+/// Some skiers of a day, after `last`.
 pub(super) fn scan_on(
     database: &Database,
     on: ResortDay,
@@ -127,7 +127,7 @@ pub(super) fn scan_on(
 #[async_trait]
 impl Reader for EmbeddedReader {
     fn name(&self) -> &'static str {
-        "the data folder"
+        "the data directory"
     }
 
     async fn skier_day(
@@ -156,7 +156,7 @@ impl Reader for EmbeddedReader {
     }
 
     async fn days_of_skier(&self, skier: SkierId) -> Result<Vec<ResortDay>, StoreError> {
-        // Of most skiers these are all.
+        // For most skiers these are all days.
         let first = days_after(&self.database, skier, None, FEW_DAYS)?;
         let Some(last) = first.get(FEW_DAYS - 1).copied() else {
             return Ok(first);
@@ -209,6 +209,17 @@ impl Reader for EmbeddedReader {
             }
         }
         Ok(seasons)
+    }
+
+    async fn days(&self, resort: ResortId, season: Season) -> Result<Vec<Day>, StoreError> {
+        let failed = |error| self.failed("list a season's days", error);
+        let mut days = Vec::new();
+        for entry in self.database.days.range(keys::days_of(resort, season)) {
+            let key = entry.key().map_err(failed)?;
+            let day = key.get(1..).and_then(|key| key.try_into().ok());
+            days.extend(day.and_then(keys::read_day).map(|on| on.day));
+        }
+        Ok(days)
     }
 
     async fn add_season(&self, resort: ResortId, season: Season) -> Result<(), StoreError> {

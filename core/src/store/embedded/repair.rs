@@ -1,4 +1,4 @@
-//! Mends the counters and the indexes of a day from its ledger.
+//! Rebuilds the counters and indexes of a day from its ledger.
 
 use super::ledger::split_day;
 use super::reader::scan_on;
@@ -8,7 +8,7 @@ use crate::ride::ResortDay;
 use crate::store::counters::{CounterBytes, DayCounters};
 use crate::store::{Repaired, StoreError};
 
-/// Counts and indexes the day anew, all in one write. Nobody else may write to the ledger meanwhile.
+/// Recounts and reindexes the day in one write. The caller must hold the ledger's write lock.
 pub(super) fn repair_day(database: &Database, on: ResortDay) -> Result<Repaired, StoreError> {
     let stored = database.days.get(keys::day_counters(on));
     let stored = stored.map_err(|error| database.failed("read a day's counters", error))?;
@@ -16,7 +16,7 @@ pub(super) fn repair_day(database: &Database, on: ResortDay) -> Result<Repaired,
     let before = DayCounters::parse(counters);
 
     let mut counted = CounterBytes::default();
-    // No ledger tells them.
+    // They cannot be derived from the ledger.
     counted.count_duplicates(before.duplicates);
     let (mut batch, mut skiers, mut last) = (database.batch(), 0_u32, None);
     loop {

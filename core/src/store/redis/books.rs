@@ -1,4 +1,4 @@
-//! The books in Redis: their scripts, and how they are read.
+//! Reconciliation in Redis: its scripts and queries.
 
 use std::sync::LazyLock;
 
@@ -11,13 +11,13 @@ use crate::books::{Books, Entries, LaneBook, Settlement};
 use crate::control::heartbeat::LaneConfirmed;
 use crate::store::StoreError;
 
-/// Lane lives that are forgotten in one call: what a script may hand to one command at once.
+/// Channel epochs pruned per call: the script passes them to one command.
 const FORGOTTEN_AT_ONCE: usize = 1000;
 
-/// A hash, as Redis gives it.
+/// A hash as returned by Redis.
 type Fields<T> = Vec<(String, T)>;
 
-/// Marks messages and counts them.
+/// Settles messages and counts them.
 pub(super) static SETTLE: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("settle.lua")));
 
@@ -38,7 +38,7 @@ pub(super) fn add_settling(pipeline: &mut Pipeline, keys: &Keys, settlements: &[
     }
 }
 
-/// Reads the books as they are at one moment.
+/// Reads a consistent snapshot of the reconciliation counters.
 pub(super) async fn read(
     connection: &mut (impl ConnectionLike + Send),
     keys: &Keys,
@@ -48,7 +48,7 @@ pub(super) async fn read(
     pipeline.cmd("HGETALL").arg(keys.books());
     pipeline.cmd("HGETALL").arg(keys.settled());
     let read: RedisResult<(Fields<u64>, Fields<String>)> = pipeline.query_async(connection).await;
-    let (totals, lives) = read.map_err(failed("show its books"))?;
+    let (totals, lives) = read.map_err(failed("return the reconciliation counters"))?;
     let mut books = Books::default();
     for (total, number) in totals {
         match &*total {
@@ -73,7 +73,7 @@ pub(super) async fn read(
     Ok(books)
 }
 
-/// Removes the books of lives that ended and of which all that was confirmed is marked; says how many.
+/// Removes ended epochs whose confirmed numbers are all settled; returns how many.
 pub(super) async fn forget(
     connection: &mut (impl ConnectionLike + Send),
     keys: &Keys,
@@ -84,11 +84,11 @@ pub(super) async fn forget(
     for some in ended.chunks(FORGOTTEN_AT_ONCE) {
         let mut call = FORGET.key(keys.settled());
         for life in some {
-            call.arg(life_field(life.epoch, life.lane))
-                .arg(life.through);
+            call.arg(life_field(life.epoch, life.channel))
+                .arg(life.high_watermark);
         }
         let called = call.invoke_async::<u64>(connection).await;
-        forgotten += called.map_err(failed("forget finished books"))?;
+        forgotten += called.map_err(failed("prune finished publisher channels"))?;
     }
     Ok(forgotten)
 }
@@ -97,7 +97,7 @@ fn life_field(epoch: u64, lane: u16) -> String {
     format!("{epoch:016x}-{lane}")
 }
 
-/// Reads what `settle.lua` writes of a life; `None` where it is something else.
+/// Parses the value that `settle.lua` writes for an epoch; `None` for other values.
 fn read_life(life: &str, marks: &str) -> Option<LaneBook> {
     let (epoch, lane) = life.split_once('-')?;
     let (rides, ranges) = marks.split_once(';')?;

@@ -1,4 +1,4 @@
-//! Whether Redis keeps what it acknowledged, through a crash of its own or of its machine.
+//! Whether Redis keeps acknowledged writes after a crash of its process or host.
 
 use std::fmt;
 
@@ -7,13 +7,13 @@ use deadpool_redis::Connection;
 use super::{StoreError, failed};
 use crate::service_url::ServiceUrl;
 
-/// What each setting must be for an acknowledged ride to be on disk, and to stay.
+/// Required settings, so that an acknowledged ride is durable.
 const REQUIRED: [(&str, &str); 4] = [
     ("appendonly", "yes"),
     ("appendfsync", "always"),
-    // With "yes" nothing is fsynced while the file is rewritten, "always" or not.
+    // With "yes" nothing is fsynced while the file is rewritten, even with "always".
     ("no-appendfsync-on-rewrite", "no"),
-    // Any other policy deletes rides when memory is short.
+    // Any other policy evicts rides when memory is short.
     ("maxmemory-policy", "noeviction"),
 ];
 
@@ -22,7 +22,7 @@ const REQUIRED: [(&str, &str); 4] = [
 pub struct Weakness {
     setting: &'static str,
     required: &'static str,
-    /// `None` when Redis does not tell.
+    /// `None` if Redis does not report it.
     found: Option<String>,
 }
 
@@ -35,7 +35,7 @@ impl fmt::Display for Weakness {
         } = self;
         match found {
             Some(found) => write!(f, "{setting} is {found}, not {required}"),
-            None => write!(f, "it does not tell {setting}, which must be {required}"),
+            None => write!(f, "{setting} is not reported and must be {required}"),
         }
     }
 }
@@ -46,7 +46,7 @@ pub(in crate::store) fn list(weaknesses: &[Weakness]) -> String {
     texts.join("; ")
 }
 
-/// Asks Redis for its settings and refuses weak ones, unless the loss is accepted.
+/// Reads Redis' settings and rejects weak ones, unless the loss is accepted.
 pub(super) async fn check(
     connection: &mut Connection,
     url: &ServiceUrl,
@@ -61,13 +61,13 @@ pub(super) async fn check(
         return Err(StoreError::NotDurable { url, weaknesses });
     }
     tracing::warn!(
-        "Redis at {url} may lose acknowledged rides, and this is accepted (--accept-loss-window): {}",
+        "Redis at {url} may lose acknowledged rides; accepted by --accept-loss-window: {}",
         list(&weaknesses)
     );
     Ok(())
 }
 
-/// Asks Redis for its settings, and says which are weak.
+/// Reads Redis' settings and returns the weak ones.
 pub(super) async fn weaknesses(connection: &mut Connection) -> Result<Vec<Weakness>, StoreError> {
     let mut weaknesses = Vec::new();
     for (setting, required) in REQUIRED {
@@ -78,9 +78,9 @@ pub(super) async fn weaknesses(connection: &mut Connection) -> Result<Vec<Weakne
             .await;
         let found = match answer {
             Ok(pair) => pair.into_iter().nth(1),
-            // Hosted servers and strict ACLs do not tell: that is no proof of durability.
+            // Hosted servers and strict ACLs do not report settings: durability is then not proven.
             Err(error) if is_not_told(&error) => None,
-            Err(error) => return Err(failed("tell its settings")(error)),
+            Err(error) => return Err(failed("report its settings")(error)),
         };
         if found.as_deref() != Some(required) {
             weaknesses.push(Weakness {
@@ -93,7 +93,7 @@ pub(super) async fn weaknesses(connection: &mut Connection) -> Result<Vec<Weakne
     Ok(weaknesses)
 }
 
-/// Whether Redis has no such command for us, rather than no time or no memory.
+/// Whether the command is not available or not permitted, as opposed to a timeout or lack of memory.
 fn is_not_told(error: &redis::RedisError) -> bool {
     let unknown = || {
         error
@@ -123,7 +123,7 @@ mod tests {
         ];
         assert_eq!(
             list(&weaknesses),
-            "appendfsync is no, not always; it does not tell appendonly, which must be yes"
+            "appendfsync is no, not always; appendonly is not reported and must be yes"
         );
     }
 }

@@ -1,6 +1,6 @@
-//! The names of the keys. All of a resort day share a hash tag, so that they live on one node of a cluster.
+//! The names of the keys. All of a resort day share a hash tag, so that they are on one node of a cluster.
 
-use crate::ride::{ResortDay, ResortId, SkierId};
+use crate::ride::{ResortDay, ResortId, Season, SkierId};
 use crate::stack::StackName;
 
 /// Writes a stack's keys.
@@ -48,17 +48,17 @@ impl Keys {
 
     /// SET of the days of a resort's season.
     #[must_use]
-    pub fn days(&self, day: ResortDay) -> String {
-        format!("{}days:{{{}:{}}}", self.prefix, day.resort, day.season)
+    pub fn days(&self, resort: ResortId, season: Season) -> String {
+        format!("{}days:{{{resort}:{season}}}", self.prefix)
     }
 
-    /// HASH of the books' totals; see `settle.lua`.
+    /// HASH of the reconciliation totals; see `settle.lua`.
     #[must_use]
     pub fn books(&self) -> String {
         format!("{}books", self.prefix)
     }
 
-    /// HASH of lane lives to what is marked of them; see `settle.lua`.
+    /// HASH of channel epochs to their settled ranges; see `settle.lua`.
     #[must_use]
     pub fn settled(&self) -> String {
         format!("{}settled", self.prefix)

@@ -1,4 +1,4 @@
-//! What Redis tells of itself, for who wants to know why nothing works. Nothing is changed.
+//! Diagnosis of Redis. Nothing is changed.
 
 use std::collections::HashMap;
 
@@ -6,29 +6,29 @@ use super::durability::{Weakness, weaknesses};
 use super::{FORMAT, Store, StoreError, failed};
 use crate::clock::epoch_ms;
 
-/// A Redis, as it is found.
+/// A Redis server that was probed.
 #[derive(Debug)]
 pub struct ProbedRedis {
     /// Its version.
     pub version: String,
     /// Bytes that it uses.
     pub used_bytes: u64,
-    /// Bytes that it may use; `None` where there is no limit.
+    /// Memory limit in bytes; `None` if there is no limit.
     pub limit_bytes: Option<u64>,
-    /// Settings by which acknowledged rides can be lost.
+    /// Settings that can lose acknowledged rides.
     pub weaknesses: Vec<Weakness>,
     /// Whether its last write to the append-only file succeeded.
     pub last_write_ok: bool,
-    /// Whether it takes writes: a replica does not.
+    /// Whether it accepts writes: a replica does not.
     pub is_primary: bool,
-    /// By how much its clock is ahead of ours, in milliseconds.
+    /// How far its clock is ahead of the local one, in milliseconds.
     pub ahead_ms: i64,
-    /// The version of the stack's data; `None` where there are none.
+    /// The version of the stack's data; `None` if there is no data.
     pub format: Option<String>,
 }
 
 impl ProbedRedis {
-    /// Whether this version reads the stack's data.
+    /// Whether this version can read the stack's data.
     #[must_use]
     pub fn is_readable(&self) -> bool {
         let known = |found: &String| found.parse::<u32>().is_ok_and(|found| found <= FORMAT);
@@ -37,17 +37,17 @@ impl ProbedRedis {
 }
 
 impl Store {
-    /// Asks Redis how it is.
+    /// Probes Redis.
     ///
     /// # Errors
-    /// When it cannot be reached or refuses us.
+    /// If it cannot be reached or denies access.
     pub async fn probe(&self) -> Result<ProbedRedis, StoreError> {
         let pooled = self.pool.get().await;
         let mut connection = pooled.map_err(|error| self.explain(error))?;
         let info: String = redis::cmd("INFO")
             .query_async(&mut connection)
             .await
-            .map_err(failed("tell how it is"))?;
+            .map_err(failed("report its status"))?;
         let lines = info.lines().filter_map(|line| line.split_once(':'));
         let info: HashMap<&str, &str> = lines.map(|(name, value)| (name, value.trim())).collect();
         let number = |name: &str| info.get(name).and_then(|value| value.parse::<u64>().ok());
@@ -56,15 +56,15 @@ impl Store {
         let (seconds, micros): (u64, u64) = redis::cmd("TIME")
             .query_async(&mut connection)
             .await
-            .map_err(failed("tell its time"))?;
-        // It answered somewhere between question and answer.
+            .map_err(failed("report its time"))?;
+        // Its clock was read between request and response.
         let ours_ms = u64::midpoint(asked_ms, epoch_ms());
         let ahead_ms = (seconds * 1000 + micros / 1000).cast_signed() - ours_ms.cast_signed();
         let format = redis::cmd("GET")
             .arg(self.keys.format())
             .query_async(&mut connection)
             .await
-            .map_err(failed("tell the format of its data"))?;
+            .map_err(failed("report the format of its data"))?;
         Ok(ProbedRedis {
             version: (*info.get("redis_version").unwrap_or(&"unknown")).to_owned(),
             used_bytes: number("used_memory").unwrap_or(0),

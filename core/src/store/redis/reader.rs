@@ -1,4 +1,4 @@
-//! Answers questions from the ledger, the counters and the indexes.
+//! Queries of the ledger, the counters and the indexes.
 
 use std::time::Duration;
 
@@ -12,24 +12,24 @@ use crate::books::Books;
 use crate::control::heartbeat::LaneConfirmed;
 use crate::packed::{Boarding, unpack_sorted};
 use crate::queue::Shed;
-use crate::ride::{LiftId, ResortDay, ResortId, Season, SkierId};
+use crate::ride::{Day, LiftId, ResortDay, ResortId, Season, SkierId};
 use crate::store::counters::{COUNTER_BYTES, DayCounters, lift_position};
 use crate::store::{Capacity, Reader, Repaired, StoreError};
 
-/// How long a question may take.
+/// Timeout of a query.
 const READ_TIMEOUT: Duration = Duration::from_secs(3);
-/// How long counting a day anew may take: Redis does nothing else meanwhile.
+/// Timeout of recounting a day: Redis does nothing else meanwhile.
 const REPAIR_TIMEOUT: Duration = Duration::from_secs(30);
-/// Skiers that one turn of a scan looks at.
+/// Skiers per step of a scan.
 const SCAN_COUNT: usize = 1000;
 
-/// Connections that read: one for the short questions of all requests, whose commands share it without waiting for each
-/// other, and one for long scans, so that no short question waits behind one.
+/// Connections for reads: one for short queries of all requests, pipelined, and one for long scans, so that no short query
+/// waits behind a scan.
 #[derive(Clone)]
 pub struct RedisReader {
     questions: ConnectionManager,
     scans: ConnectionManager,
-    /// Writes what takes its time.
+    /// Connection for long-running writes.
     pub(super) repairs: ConnectionManager,
     pub(super) keys: Keys,
 }
@@ -150,7 +150,7 @@ impl Reader for RedisReader {
     async fn counters(&self, day: ResortDay) -> Result<DayCounters, StoreError> {
         let mut command = redis::cmd("GET");
         command.arg(self.keys.counts(day));
-        let bytes: Option<Vec<u8>> = self.ask("tell a day's counters", &command).await?;
+        let bytes: Option<Vec<u8>> = self.ask("return a day's counters", &command).await?;
         Ok(DayCounters::parse(bytes.as_deref().unwrap_or_default()))
     }
 
@@ -161,7 +161,7 @@ impl Reader for RedisReader {
             .arg(self.keys.counts(day))
             .arg(start)
             .arg(start + COUNTER_BYTES - 1);
-        let bytes: Vec<u8> = self.ask("tell a lift's counter", &command).await?;
+        let bytes: Vec<u8> = self.ask("return a lift's counter", &command).await?;
         Ok(bytes.try_into().map_or(0, u32::from_be_bytes))
     }
 
@@ -175,6 +175,15 @@ impl Reader for RedisReader {
             "list a resort's seasons",
             self.keys.seasons(resort),
             Season::new,
+        )
+        .await
+    }
+
+    async fn days(&self, resort: ResortId, season: Season) -> Result<Vec<Day>, StoreError> {
+        self.ranged_set(
+            "list a season's days",
+            self.keys.days(resort, season),
+            Day::new,
         )
         .await
     }
@@ -239,7 +248,7 @@ impl Reader for RedisReader {
     async fn capacity(&self) -> Result<Capacity, StoreError> {
         let mut command = redis::cmd("INFO");
         command.arg("memory");
-        let text: String = self.ask("tell its memory", &command).await?;
+        let text: String = self.ask("report its memory", &command).await?;
         let number = |name: &str| {
             let line = text
                 .lines()

@@ -1,4 +1,4 @@
-//! Mends the counters and the indexes of a day from its ledger.
+//! Rebuilds the counters and indexes of a day from its ledger.
 
 use std::sync::LazyLock;
 
@@ -12,11 +12,11 @@ use crate::store::{Reader, Repaired, StoreError};
 
 static RECOUNT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("recount.lua")));
 
-/// Skiers whose indexes are written at once.
+/// Skiers per index write.
 const SKIERS_AT_ONCE: usize = 1000;
 
-/// Counts the day anew in one turn of Redis' loop, and then writes the indexes of every skier that the ledger has. Those who
-/// come meanwhile are indexed by whoever stores their rides.
+/// Recounts the day in one script call, and then writes the indexes of every skier in the ledger. Rides stored meanwhile are
+/// indexed by the worker that stores them.
 pub(super) async fn repair_day(
     reader: &RedisReader,
     day: ResortDay,
@@ -25,15 +25,15 @@ pub(super) async fn repair_day(
     let mut call = RECOUNT.key(keys.rides(day));
     call.key(keys.counts(day));
     let mut found: Vec<SkierId> = Vec::new();
-    // Says, too, of whom the ledger holds what is no ride.
+    // Also reports skiers with corrupt ledger entries.
     reader
         .scan_day(day, &mut |skier, _| found.push(skier))
         .await?;
-    // A scan may show a skier twice.
+    // A scan may return a skier twice.
     found.sort_unstable();
     found.dedup();
     let counted = call.invoke_async(&mut connection).await;
-    let (before, after): (Vec<u8>, Vec<u8>) = counted.map_err(failed("count a day anew"))?;
+    let (before, after): (Vec<u8>, Vec<u8>) = counted.map_err(failed("recount a day"))?;
     for some in found.chunks(SKIERS_AT_ONCE) {
         let mut pipeline = Pipeline::with_capacity(some.len());
         for skier in some {
@@ -49,7 +49,7 @@ pub(super) async fn repair_day(
     if !found.is_empty() {
         let mut pipeline = Pipeline::new();
         for (set, member) in [
-            (keys.days(day), day.day.get()),
+            (keys.days(day.resort, day.season), day.day.get()),
             (keys.seasons(day.resort), day.season.get()),
             (keys.resorts(), day.resort.get()),
         ] {

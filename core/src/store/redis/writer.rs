@@ -1,7 +1,7 @@
 //! Stores batches of rides: one script call for each resort day, then the indexes.
 //!
-//! Everything here may be done again with the same batch, after any error: what is stored already is counted as a
-//! duplicate and its indexes are written once more.
+//! Everything here may be repeated with the same batch after any error: rides already stored are counted as duplicates and
+//! their indexes are written again.
 
 use std::collections::HashSet;
 use std::sync::LazyLock;
@@ -22,16 +22,16 @@ static APPLY: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("appl
 /// What the script returns: new rides, duplicates, positions to index, and positions with refused rides.
 type ScriptAnswer = (u64, u64, Vec<usize>, Vec<Value>);
 
-/// What a batch left to be indexed: skiers that are new on their day, or had duplicates.
+/// Skiers of a batch to be indexed: new on their day, or with duplicates.
 #[derive(Debug, Default)]
 pub struct ToIndex(Vec<(ResortDay, SkierId)>);
 
-/// One connection that writes.
+/// A connection for writes.
 pub struct Writer {
     connection: Connection,
     keys: Keys,
-    /// Days whose place in the sets of days, seasons and resorts this connection has written. It is forgotten with the
-    /// connection, for Redis may have been emptied meanwhile.
+    /// Days that this connection has added to the sets of days, seasons and resorts. It is discarded with the connection,
+    /// because Redis may have been emptied meanwhile.
     listed_days: HashSet<ResortDay>,
 }
 
@@ -47,14 +47,14 @@ impl Writer {
     /// Stores and indexes a batch and returns when Redis has acknowledged all of it.
     ///
     /// # Errors
-    /// When a call failed. Part of the batch may be stored; apply it again, through a new writer.
+    /// If a call failed. Part of the batch may be stored; apply it again with a new writer.
     pub async fn apply(&mut self, batch: &Batch) -> Result<Applied, StoreError> {
         let (applied, to_index) = self.store(batch).await?;
         self.settle(&to_index, &[]).await?;
         Ok(applied)
     }
 
-    /// Stores a batch, whose indexes are to be written by [`Self::settle`].
+    /// Stores a batch; [`Self::settle`] writes its indexes.
     ///
     /// # Errors
     /// As [`Self::apply`].
@@ -89,8 +89,8 @@ impl Writer {
         Ok((applied, ToIndex(to_index)))
     }
 
-    /// Calls the script for each day. The transaction is not there for its isolation: Redis runs all of it in one turn of
-    /// its loop, and so with one fsync instead of one for every 16 KiB that it reads.
+    /// Calls the script for each day. The transaction is not used for isolation: Redis runs all of it in one iteration of
+    /// its event loop, and so with one fsync instead of one per 16 KiB of input.
     async fn run_scripts(
         &mut self,
         batch: &Batch,
@@ -102,7 +102,7 @@ impl Writer {
         self.run("store a batch", pipeline, &APPLY).await
     }
 
-    /// Runs calls of a script as one transaction; each has an answer of its own.
+    /// Runs calls of a script as one transaction; each has its own result.
     async fn run<T: FromRedisValue>(
         &mut self,
         doing: &'static str,
@@ -116,7 +116,7 @@ impl Writer {
         if !answers.iter().any(forgotten) {
             return Ok(answers);
         }
-        // Redis forgets scripts when it restarts. What another call did changes nothing the second time.
+        // Redis loses scripts when it restarts. Repeating the other calls is safe.
         let loading = script.load_async(&mut self.connection).await;
         loading.map_err(failed("load a script"))?;
         let answered = pipeline.query_async(&mut self.connection).await;
@@ -140,11 +140,11 @@ impl Writer {
         }
     }
 
-    /// Makes sure that skiers, days, seasons and resorts can be found, and writes in the books what became of messages, in
-    /// one transaction: everything that they hold must be stored or safe as dead letters.
+    /// Writes the indexes of skiers, days, seasons and resorts, and settles messages, in one transaction: all their lines
+    /// must already be stored or dead-lettered.
     ///
     /// # Errors
-    /// When a call failed. Do it again, through a new writer.
+    /// If a call failed. Repeat it with a new writer.
     pub async fn settle(
         &mut self,
         ToIndex(skiers): &ToIndex,
@@ -162,7 +162,7 @@ impl Writer {
         for day in &unlisted {
             pipeline
                 .cmd("SADD")
-                .arg(self.keys.days(*day))
+                .arg(self.keys.days(day.resort, day.season))
                 .arg(day.day.get());
             pipeline
                 .cmd("SADD")
@@ -179,7 +179,7 @@ impl Writer {
         if pipeline.is_empty() {
             return Ok(());
         }
-        let doing = "write indexes and books";
+        let doing = "write indexes and settlements";
         let answers: Vec<RedisResult<Value>> = self.run(doing, pipeline, &books::SETTLE).await?;
         for answer in answers {
             answer.map_err(failed(doing))?;
@@ -231,13 +231,14 @@ fn take_answer(
                 lift: ride.lift,
                 ..first
             };
-            let reason =
-                format!("the skier has {MAX_RIDES_PER_SKIER_DAY} rides on this day already");
+            let reason = format!(
+                "the skier has {MAX_RIDES_PER_SKIER_DAY} rides on this day, which is the maximum"
+            );
             applied.refused.push((ride, reason));
             too_many += 1;
         }
     }
-    // An acknowledgement follows from this answer: it must speak of every ride.
+    // The acknowledgement depends on this answer: it must account for every ride.
     if new + duplicates + too_many != call.rides.len() as u64 {
         return Err(unaccounted());
     }

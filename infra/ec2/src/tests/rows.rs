@@ -74,7 +74,7 @@ async fn a_start_is_done_when_the_checks_have_passed() {
     let (outcome, _) = one(Verb::Start, ill).await;
     assert_eq!(outcome.code, OutcomeCode::TimedOut);
     assert!(
-        outcome.message.contains("EC2's checks of it fail"),
+        outcome.message.contains("its EC2 status checks fail"),
         "{outcome:?}"
     );
 }
@@ -301,7 +301,7 @@ async fn spot_and_instance_stores_and_group_members_are_left_alone() {
         (Obstacle::OneTimeSpot, "one-time Spot"),
         (
             Obstacle::InterruptedSpot,
-            "EC2 took this Spot instance back",
+            "EC2 interrupted this Spot instance",
         ),
         (Obstacle::InstanceStore, "instance store"),
     ] {

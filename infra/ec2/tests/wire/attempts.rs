@@ -184,7 +184,7 @@ async fn an_answer_that_never_comes_is_looked_after() {
     let began = Instant::now();
     let outcome = wire.ask_one(Verb::Start).await;
     assert_eq!((outcome.code, wire.changes().len()), (OutcomeCode::Done, 1));
-    assert!(wire.was_told("did not answer within 20 seconds"));
+    assert!(wire.was_told("did not respond within 20 seconds"));
     assert!(began.elapsed() >= CALL_LIMIT);
 }
 

@@ -248,7 +248,7 @@ async fn what_cannot_be_stopped_and_started_is_left_alone() {
         "Auto Scaling group gates",
         "instance store",
         "Auto Scaling group gates",
-        "EC2 took this Spot instance back",
+        "EC2 interrupted this Spot instance",
     ];
     for (outcome, says) in stops.iter().chain(&starts).zip(says) {
         assert_eq!(outcome.code, OutcomeCode::Obstacle);

@@ -46,7 +46,7 @@ async fn what_is_asked_for_is_done() {
         [Ec2State::Running, Ec2State::Stopped, Ec2State::Stopped]
     );
     assert_eq!(wire.changes().len(), 2, "what can go together does");
-    assert!(wire.was_told("EC2 accepted it"));
+    assert!(wire.was_told("accepted by EC2"));
     let never = ["Force", "Hibernate", "SkipOsShutdown"];
     let sent = wire.ec2.calls();
     assert!(
@@ -266,7 +266,7 @@ async fn checks_that_fail_are_waited_for() {
     };
     let wire = Wire::with([ill]).await;
     let mend = async {
-        while !wire.was_told("EC2's checks of it fail") {
+        while !wire.was_told("its EC2 status checks fail") {
             sleep(Duration::from_millis(20)).await;
         }
         wire.ec2.change(&id(1), |it| it.impaired = false);

@@ -1,15 +1,15 @@
-//! What a child says on its stdout once it is up.
+//! What a child prints on stdout when it is up.
 
 use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-/// One line of JSON: the first thing that a child says on stdout, when it has begun to work.
+/// One line of JSON: the first output of a child on stdout, when it is up.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Announcement {
-    /// Where its health and metrics are.
+    /// Address of its health and metrics.
     pub private: SocketAddr,
-    /// Where it serves the public API, where it does.
+    /// Address of its public API, if it serves one.
     pub public: Option<SocketAddr>,
 }
 
@@ -17,12 +17,12 @@ impl Announcement {
     /// The line, with its end.
     #[must_use]
     pub fn line(&self) -> String {
-        // Two addresses always serialise.
+        // Two addresses can always be serialised.
         let json = serde_json::to_string(self).unwrap_or_default();
         format!("{json}\n")
     }
 
-    /// What a line announces; `None` where it is another one.
+    /// Parses an announcement; `None` for other lines.
     #[must_use]
     pub fn read(line: &[u8]) -> Option<Self> {
         serde_json::from_slice(line).ok()

@@ -1,4 +1,4 @@
-//! One child process: how it is started, what it says, how it is asked to end.
+//! One child process: start, output and termination.
 
 use std::io;
 use std::process::{ExitStatus, Stdio};
@@ -16,22 +16,22 @@ use super::output::{LastWords, read_lines};
 use super::{Launch, Lines};
 use crate::instance::InstanceId;
 
-/// How long a child's last lines may take after its end: somebody else may hold its stderr open.
+/// How long to wait for a child's last lines after its end: another process may hold its stderr open.
 const LAST_LINES: Duration = Duration::from_millis(500);
 
-/// What can happen to a child.
+/// Events of a child.
 pub(super) enum Event {
-    /// It is up, and says where.
+    /// It is up, and has announced its addresses.
     Announced(Announcement),
-    /// It has ended; an error says that nobody knows how.
+    /// It has exited; an error if the exit status is unknown.
     Ended(io::Result<ExitStatus>),
 }
 
-/// A child process. When this is dropped its standard input ends, by which it knows to end, too.
+/// A child process. Dropping this closes its standard input, which makes the child exit.
 pub(super) struct Child {
     pub(super) pid: u32,
     process: tokio::process::Child,
-    /// Nobody writes to it. It closes with us, however we end.
+    /// Never written to. It is closed when this process ends for any reason.
     _stdin: ChildStdin,
     announced: oneshot::Receiver<Announcement>,
     has_announced: bool,
@@ -40,7 +40,7 @@ pub(super) struct Child {
 }
 
 impl Child {
-    /// Starts a child in a process group of its own, so that what a terminal sends to ours reaches it through us alone.
+    /// Starts a child in a separate process group, so that signals of the terminal reach it only through this process.
     pub(super) fn spawn(id: &InstanceId, launch: Launch, lines: &Lines) -> io::Result<Self> {
         let mut command = Command::new(launch.program);
         if let Some(name) = launch.called {
@@ -67,7 +67,7 @@ impl Child {
         let mut announce = Some(announce);
         let mut reading = JoinSet::new();
         reading.spawn(async move {
-            // What cannot be read any more is over; the child's end says why.
+            // A read error ends the output; the exit of the child reports the reason.
             let _ = read_lines(stdout, |line| {
                 if let Some(said) = Announcement::read(line)
                     && let Some(announce) = announce.take()
@@ -76,7 +76,7 @@ impl Child {
                 }
             })
             .await;
-            // Its announcement may still come from nobody: the channel must not say so.
+            // Keeps the sender alive: the channel must not close without an announcement.
             std::future::pending::<()>().await;
         });
         let (id, lines, heard) = (id.clone(), Arc::clone(lines), Arc::clone(&last_words));
@@ -100,7 +100,7 @@ impl Child {
         })
     }
 
-    /// Waits for the next of what can happen to a child.
+    /// Waits for the next event of the child.
     pub(super) async fn next(&mut self) -> Event {
         let Self {
             process,
@@ -117,21 +117,21 @@ impl Child {
         }
     }
 
-    /// Asks the child to finish its work and end.
+    /// Sends SIGTERM, so that the child drains and exits.
     pub(super) fn terminate(&self) {
-        // One that has ended and was not waited for yet still has its id.
+        // An exited child that has not been reaped yet still has its pid.
         if let Some(pid) = self.process.id().and_then(|pid| pid.try_into().ok()) {
             let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
         }
     }
 
-    /// Ends the child as it is.
+    /// Kills the child.
     pub(super) fn kill(&mut self) {
-        // One that has ended needs no more.
+        // A child that has already exited needs no kill.
         let _ = self.process.start_kill();
     }
 
-    /// What a child that has ended said last.
+    /// The last output of a child that has exited.
     pub(super) async fn last_words(&mut self, was_killed: bool) -> String {
         let _ = tokio::time::timeout(LAST_LINES, self.reading.join_next()).await;
         let heard = self

@@ -1,20 +1,20 @@
-//! How a child ended.
+//! How a child exited.
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 
 use crate::instance::StateReason;
 
-/// How a child ended: its code, or the signal that killed it.
+/// How a child exited: its code, or the signal that killed it.
 pub(super) fn how(status: ExitStatus) -> String {
     match (status.code(), status.signal()) {
         (Some(code), _) => format!("exited with code {code}"),
         (None, Some(signal)) => format!("killed by signal {signal}"),
-        (None, None) => "ended, nobody knows how".to_owned(),
+        (None, None) => "exited with an unknown status".to_owned(),
     }
 }
 
-/// Why a child that nobody had asked does not run.
+/// The reason of a child that exited unexpectedly.
 pub(super) fn reason(status: ExitStatus, then: &str) -> StateReason {
     let code = match status.code() {
         Some(_) => "exited",

@@ -1,4 +1,4 @@
-//! Which children are wanted, kept in a file, so that as many run after a restart.
+//! The children that should run, stored in a file, so that they run again after a restart.
 
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File};
@@ -13,25 +13,25 @@ use tokio::sync::Mutex;
 use super::LocalError;
 use crate::instance::InstanceId;
 
-/// Owner only, as everything in a data folder.
+/// Owner only, like everything in a data directory.
 const FOLDER_MODE: u32 = 0o700;
 
-/// What is kept of one child.
+/// The stored state of one child.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(super) struct Kept {
-    /// Whether it shall run.
+    /// Whether it should run.
     pub(super) wanted: bool,
-    /// The port of its health and metrics when it ran last: a node is named by it.
+    /// The last port of its health and metrics, which is part of the node name.
     #[serde(default)]
     pub(super) private_port: Option<u16>,
-    /// Where it served the public API when it ran last.
+    /// The last port of its public API.
     #[serde(default)]
     pub(super) public_port: Option<u16>,
 }
 
 type All = BTreeMap<String, Kept>;
 
-/// The file, and what stands in it.
+/// The file and its content.
 #[derive(Debug)]
 pub(super) struct Memory {
     file: PathBuf,
@@ -39,7 +39,7 @@ pub(super) struct Memory {
 }
 
 impl Memory {
-    /// Reads the file. Where there is none, those of `first` are wanted.
+    /// Reads the file. Without a file, the children of `first` should run.
     pub(super) fn read(file: PathBuf, first: &[InstanceId]) -> Result<Self, LocalError> {
         let all = match fs::read(&file) {
             Ok(json) => serde_json::from_slice(&json).map_err(|source| LocalError::Unreadable {
@@ -67,7 +67,7 @@ impl Memory {
         all.get(id.as_str()).copied().unwrap_or_default()
     }
 
-    /// Changes what is kept of a child, and returns when it is on the disk. Where it cannot be written it counts until this
+    /// Changes the stored state of a child, and returns when it is on disk. If it cannot be written, it applies until this
     /// process ends.
     pub(super) async fn change(&self, id: &InstanceId, change: impl FnOnce(&mut Kept)) {
         let mut all = self.all.lock().await;
@@ -81,7 +81,7 @@ impl Memory {
         let written = tokio::task::spawn_blocking(move || write(&file, &writing)).await;
         if let Err(error) = written.map_err(io::Error::other).flatten() {
             tracing::warn!(
-                "cannot keep in {} which child processes shall run; after a restart it is as it was before: {error}",
+                "cannot write the list of child processes to {}; after a restart the previous list applies: {error}",
                 self.file.display()
             );
         }

@@ -1,18 +1,18 @@
-//! What a child says: read without end, so that it never waits for us, and kept within bounds.
+//! The output of a child: read continuously, so that the child never blocks, and stored with a limit.
 
 use std::collections::VecDeque;
 use std::io;
 
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-/// Bytes of a line; a longer one is handed on in pieces.
+/// Maximum bytes of a line; a longer one is forwarded in pieces.
 const LONGEST_LINE: usize = 8 * 1024;
-/// Lines that are kept to say why a child ended.
+/// Lines kept to explain why a child exited.
 const KEPT_LINES: usize = 3;
-/// Bytes that are kept of each of them.
+/// Bytes kept of each of them.
 const KEPT_BYTES: usize = 600;
 
-/// Reads lines until the end and hands on each, without its end.
+/// Reads lines until the end and forwards each, without the line end.
 pub(super) async fn read_lines(
     mut from: impl AsyncRead + Unpin,
     mut take: impl FnMut(&[u8]),
@@ -47,7 +47,7 @@ pub(super) struct LastWords(VecDeque<String>);
 impl LastWords {
     pub(super) fn hear(&mut self, line: &[u8]) {
         let kept = String::from_utf8_lossy(&line[..line.len().min(KEPT_BYTES)]);
-        // It is shown on terminals of others.
+        // It is shown on terminals, so control characters are removed.
         let kept: String = kept
             .chars()
             .map(|c| if c.is_control() { ' ' } else { c })
@@ -61,8 +61,8 @@ impl LastWords {
         self.0.push_back(kept.trim().to_owned());
     }
 
-    /// What follows how the child ended, in a sentence: what it said last, or nothing. Lines of a log in JSON are left out
-    /// where it said something plain, as a process does at its very end, and where it was killed and could say nothing of it.
+    /// The last output of the child, to be appended to how it ended, or nothing. JSON log lines are left out if there is
+    /// plain output, as at the end of a process, and if the child was killed.
     pub(super) fn after_colon(&self, was_killed: bool) -> String {
         let is_plain = |line: &&str| !line.starts_with('{');
         let mut lines: Vec<&str> = self.0.iter().map(String::as_str).collect();

@@ -1,10 +1,10 @@
-//! The places of children: so many of each role, each with an id that stays.
+//! The slots of children: a fixed number per role, each with a fixed id.
 
 use crate::SCALED_ROLES;
 use crate::instance::InstanceId;
 use crate::outcome::OutcomeCode;
 
-/// What the id of every child begins with.
+/// Prefix of the id of every child.
 const PREFIX: &str = "local-";
 
 /// The id of a role's child; those within the process itself have number 0.
@@ -13,14 +13,14 @@ pub fn local_id(role: &str, number: u16) -> InstanceId {
     InstanceId::new(format!("{PREFIX}{role}-{number}"))
 }
 
-/// Every id that children can have, by role and number, with its role.
+/// All possible ids of children, by role and number, with the role.
 pub(super) fn all(most: u16) -> impl Iterator<Item = (InstanceId, &'static str)> {
     SCALED_ROLES
         .into_iter()
         .flat_map(move |role| (1..=most).map(move |number| (local_id(role, number), role)))
 }
 
-/// What is wrong with an id that no child can have.
+/// The error for an invalid id.
 pub(super) fn refusal(id: &InstanceId, most: u16) -> (OutcomeCode, String) {
     let number = id.as_str().strip_prefix(PREFIX).and_then(|rest| {
         let (role, number) = rest.rsplit_once('-')?;
@@ -30,12 +30,12 @@ pub(super) fn refusal(id: &InstanceId, most: u16) -> (OutcomeCode, String) {
     match number {
         Some(_) => (
             OutcomeCode::NotFound,
-            format!("there is no place {id} here: each role has those from 1 to {most}"),
+            format!("there is no slot {id}: each role has slots 1 to {most}"),
         ),
         None => (
             OutcomeCode::BadId,
             format!(
-                "{id} names no child process: they are called as {} is",
+                "{id} is not the id of a child process; a valid id is {}",
                 local_id("worker", 1)
             ),
         ),

@@ -1,6 +1,6 @@
-//! One place: it starts its child, sees at once when it dies, starts it again, and stops it.
+//! One slot: starts its child, detects its end at once, restarts it, and stops it.
 //!
-//! Everything that concerns a place happens here, one thing after another, so that no two orders meet halfway.
+//! All commands of a slot are processed here sequentially, so that they never interleave.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -21,23 +21,24 @@ use super::{LocalConfig, Patience, Place};
 use crate::instance::{InstanceId, InstanceState, StateReason};
 use crate::outcome::OutcomeCode;
 
-/// What came of an order: for programs, and for people.
+/// Outcome of a command: for programs, and for people.
 pub(super) type Told = (OutcomeCode, String);
 
-/// Who waits for what comes of an order. He may have gone.
+/// Receiver of the outcome of a command. It may have been dropped.
 type Waiting = oneshot::Sender<Told>;
 
-/// What a place is asked to do.
+/// Command for a slot.
 pub(super) enum Order {
-    /// Have the child run.
+    /// Start the child.
     Start(Waiting),
-    /// Have it run if it is wanted, as it was when this process began: it stays wanted whatever comes of the first attempt.
+    /// Start it if it should run, as recorded before this process started: it keeps being restarted if the first attempt
+    /// fails.
     Resume(Waiting),
-    /// Have it stopped.
+    /// Stop it.
     Stop(Waiting),
 }
 
-/// How a place is, as others see it.
+/// Public state of a slot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct View {
     pub(super) state: InstanceState,
@@ -45,7 +46,7 @@ pub(super) struct View {
     pub(super) started_at_ms: Option<u64>,
     pub(super) address: Option<SocketAddr>,
     pub(super) pid: Option<u32>,
-    /// Whether a child shall run here, be it that none does.
+    /// Whether a child should run here, even if none does now.
     pub(super) wanted: bool,
 }
 
@@ -60,7 +61,7 @@ impl View {
     };
 }
 
-/// The keeper of one place.
+/// The supervisor of one slot.
 pub(super) struct Supervisor {
     pub(super) id: InstanceId,
     pub(super) role: &'static str,
@@ -68,14 +69,14 @@ pub(super) struct Supervisor {
     pub(super) memory: Arc<Memory>,
     pub(super) orders: mpsc::Receiver<Order>,
     pub(super) view: watch::Sender<View>,
-    /// The process drains: so do the children.
+    /// Cancelled when the process drains, and with it the children.
     pub(super) end: CancellationToken,
-    /// The process ends now.
+    /// Cancelled when the process ends immediately.
     pub(super) force: CancellationToken,
     pub(super) deaths: Deaths,
 }
 
-/// The deaths of children of one place, soon after their start and one after another.
+/// Consecutive early exits of children of one slot.
 pub(super) struct Deaths {
     early: u32,
     pauses: ExponentialBackoff,
@@ -97,30 +98,30 @@ impl Deaths {
     }
 }
 
-/// A child that lives, and who waits for what.
+/// A running child, and the waiting commands.
 struct Life {
     child: Child,
     began: Instant,
     is_up: bool,
     starters: Vec<Waiting>,
-    /// Whether a start that fails takes back the wish.
+    /// Whether a failed start resets the desired state.
     is_wish: bool,
     stoppers: Vec<Waiting>,
-    /// Who wants it started while it stops.
+    /// Start commands received while it stops.
     later: Vec<Waiting>,
     is_stopping: bool,
     kill_at: Option<Instant>,
     is_killed: bool,
 }
 
-/// What makes a place start a child: somebody's wish, or nobody's.
+/// Why a slot starts a child: a command, or a restart.
 struct Begin {
     waiting: Vec<Waiting>,
     is_wish: bool,
 }
 
 impl Supervisor {
-    /// Keeps the place until the process ends and the child has ended.
+    /// Runs the slot until the process ends and the child has exited.
     pub(super) async fn run(mut self) {
         while let Some(begin) = self.rest().await {
             let mut next = Some(begin);
@@ -130,7 +131,7 @@ impl Supervisor {
         }
     }
 
-    /// Waits, while there is no child, until one shall be started; `None` at the end of the process.
+    /// Waits, while there is no child, until one must be started; `None` at the end of the process.
     async fn rest(&mut self) -> Option<Begin> {
         loop {
             let again = self.deaths.again;
@@ -140,7 +141,7 @@ impl Supervisor {
                     self.orders.close();
                     return None;
                 }
-                // Where nobody can give orders any more, none come.
+                // Without senders there are no more commands.
                 Some(order) = self.orders.recv() => match order {
                     Order::Start(waiting) => {
                         self.deaths = Deaths::none(&self.config.patience);
@@ -152,16 +153,16 @@ impl Supervisor {
                             self.want(true).await;
                             return Some(Begin { waiting: vec![waiting], is_wish: false });
                         }
-                        tell([waiting], OutcomeCode::Already, "it is not wanted");
+                        tell([waiting], OutcomeCode::Already, "it is not supposed to run");
                     }
                     Order::Stop(waiting) => {
                         self.want(false).await;
                         let text = match self.deaths.again.take() {
                             Some(_) => {
-                                self.view.send_modify(|view| view.reason = Some(stopped("while it did not run")));
-                                "it had ended by itself, and is not started again"
+                                self.view.send_modify(|view| view.reason = Some(stopped("while it was not running")));
+                                "it had already exited, and will not be restarted"
                             }
-                            None => "it did not run",
+                            None => "it was not running",
                         };
                         tell([waiting], OutcomeCode::Already, text);
                     }
@@ -174,7 +175,7 @@ impl Supervisor {
         }
     }
 
-    /// Starts a child and sees it through to its end. Says whether another one shall be started at once.
+    /// Starts a child and runs it to its end. Returns whether another one must be started at once.
     async fn begin(&mut self, begin: Begin) -> Option<Begin> {
         let kept = self.memory.of(&self.id).await;
         let place = Place {
@@ -187,7 +188,7 @@ impl Supervisor {
         let child = match Child::spawn(&self.id, launch, &self.config.lines) {
             Ok(child) => child,
             Err(error) => {
-                let why = format!("the process cannot be started: {error}");
+                let why = format!("cannot start the process: {error}");
                 self.died(None, why, begin.waiting, begin.is_wish).await;
                 return None;
             }
@@ -220,7 +221,7 @@ impl Supervisor {
         self.bury(life, ended).await
     }
 
-    /// Hears child and orders until the child has ended.
+    /// Processes events of the child and commands until the child has exited.
     async fn live(&mut self, life: &mut Life) -> io::Result<ExitStatus> {
         let up_by = life.began + self.config.patience.up;
         let mut is_ending = false;
@@ -241,12 +242,12 @@ impl Supervisor {
                                 view.address = said.public;
                             });
                             tracing::info!(instance = %self.id, "{} is up, health and metrics on http://{}", self.id, said.private);
-                            let text = format!("it runs as process {}", life.child.pid);
+                            let text = format!("running as process {}", life.child.pid);
                             tell(life.starters.drain(..), OutcomeCode::Done, &text);
                         }
                     }
                 },
-                // Who asks while the process ends is answered by the place's end.
+                // Commands received while the process ends are answered at the end of the slot.
                 Some(order) = self.orders.recv(), if !is_ending => self.hear(order, life).await,
                 () = self.end.cancelled(), if !is_ending => {
                     is_ending = true;
@@ -257,12 +258,12 @@ impl Supervisor {
                         life.child.terminate();
                     }
                 }
-                // The process has a deadline of its own, by which this comes.
+                // Cancelled at the deadline of the process itself.
                 () = self.force.cancelled(), if !life.is_killed => self.kill(life),
                 () = sleep_until(kill_at.unwrap_or_else(Instant::now)), if kill_at.is_some() => self.kill(life),
                 () = sleep_until(up_by), if !life.starters.is_empty() => {
                     let text = format!(
-                        "it runs as process {}, and is not up after {:?}: its log says what it waits for; it goes on",
+                        "running as process {}, but not up after {:?}; see its log for the reason. It is still starting",
                         life.child.pid, self.config.patience.up
                     );
                     tell(life.starters.drain(..), OutcomeCode::TimedOut, &text);
@@ -271,7 +272,7 @@ impl Supervisor {
         }
     }
 
-    /// Takes an order while the child lives.
+    /// Processes a command while the child is running.
     async fn hear(&mut self, order: Order, life: &mut Life) {
         match order {
             Order::Start(waiting) | Order::Resume(waiting) if life.is_stopping => {
@@ -279,7 +280,7 @@ impl Supervisor {
                 life.later.push(waiting);
             }
             Order::Start(waiting) | Order::Resume(waiting) if life.is_up => {
-                let text = format!("it runs as process {}", life.child.pid);
+                let text = format!("running as process {}", life.child.pid);
                 tell([waiting], OutcomeCode::Already, &text);
             }
             Order::Start(waiting) | Order::Resume(waiting) => life.starters.push(waiting),
@@ -287,7 +288,7 @@ impl Supervisor {
                 self.want(false).await;
                 life.stoppers.push(waiting);
                 let overtaken = life.starters.drain(..).chain(life.later.drain(..));
-                let text = "it was asked to stop before it was up";
+                let text = "it was stopped before it was up";
                 tell(overtaken, OutcomeCode::Refused, text);
                 if !life.is_stopping {
                     life.is_stopping = true;
@@ -295,7 +296,7 @@ impl Supervisor {
                     life.kill_at = Some(Instant::now() + patience);
                     self.view
                         .send_modify(|view| view.state = InstanceState::Stopping);
-                    tracing::info!(instance = %self.id, "{} is asked to stop (SIGTERM)", self.id);
+                    tracing::info!(instance = %self.id, "sending SIGTERM to {}", self.id);
                     life.child.terminate();
                 }
             }
@@ -303,24 +304,24 @@ impl Supervisor {
     }
 
     fn kill(&self, life: &mut Life) {
-        tracing::warn!(instance = %self.id, "{} has not ended and is killed; what it had not acknowledged goes back to the queue", self.id);
+        tracing::warn!(instance = %self.id, "{} did not exit in time and is killed; its unacknowledged messages are requeued", self.id);
         life.is_killed = true;
         life.child.kill();
     }
 
-    /// Says what came of a child that has ended. Says whether another one shall be started at once.
+    /// Reports the end of a child. Returns whether another one must be started at once.
     async fn bury(&mut self, mut life: Life, ended: io::Result<ExitStatus>) -> Option<Begin> {
         let how = match &ended {
             Ok(status) => ended::how(*status),
-            Err(error) => format!("it cannot be waited for: {error}"),
+            Err(error) => format!("cannot wait for it: {error}"),
         };
         if life.is_stopping {
             let text = if life.is_killed {
                 format!(
-                    "it had not ended in time and was {how}; what it had not acknowledged goes back to the queue"
+                    "it did not exit in time and was {how}; its unacknowledged messages are requeued"
                 )
             } else {
-                format!("it finished its work and {how}")
+                format!("it drained and {how}")
             };
             tracing::info!(instance = %self.id, "{} has stopped: {how}", self.id);
             let wanted = !life.later.is_empty();
@@ -343,7 +344,7 @@ impl Supervisor {
             self.deaths = Deaths::none(&self.config.patience);
         }
         if !life.is_up {
-            // Somebody else may have taken the ports.
+            // Another process may have taken the ports.
             self.memory
                 .change(&self.id, |kept| {
                     (kept.private_port, kept.public_port) = (None, None);
@@ -357,7 +358,7 @@ impl Supervisor {
         None
     }
 
-    /// A child has ended that nobody had asked to, or could not even be started.
+    /// Handles a child that exited unexpectedly, or could not be started.
     async fn died(
         &mut self,
         ended: Option<ExitStatus>,
@@ -380,15 +381,18 @@ impl Supervisor {
             if self.deaths.early > tries {
                 tracing::error!(
                     instance = %id,
-                    "{id} has ended {} times one soon after another, and is not started again: {why}; mend what it says and start it",
+                    "{id} has exited {} times in quick succession, and is not restarted: {why}; fix the cause and start it",
                     self.deaths.early
                 );
-                let text = format!("given up after {} ends, the last: {why}", self.deaths.early);
+                let text = format!(
+                    "{} exits in quick succession, the last: {why}",
+                    self.deaths.early
+                );
                 (ended::reason_of("given up", text), None)
             } else {
                 let pause = self.deaths.pauses.next().unwrap_or_default();
-                tracing::warn!(instance = %id, "{id} has ended unasked, and is started again in {pause:.1?}: {why}");
-                let then = format!("; started again in {pause:.1?}");
+                tracing::warn!(instance = %id, "{id} exited unexpectedly, restarting in {pause:.1?}: {why}");
+                let then = format!("; restarting in {pause:.1?}");
                 (reason(&then), Some(Instant::now() + pause))
             }
         };
@@ -408,7 +412,7 @@ impl Supervisor {
         tell(starters, OutcomeCode::FellBack, &text);
     }
 
-    /// Writes down whether a child shall run here.
+    /// Records whether a child should run here.
     async fn want(&self, wanted: bool) {
         self.view.send_modify(|view| view.wanted = wanted);
         self.memory
@@ -418,23 +422,23 @@ impl Supervisor {
 }
 
 fn stopped(how: &str) -> StateReason {
-    ended::reason_of("stopped", format!("stopped as asked: {how}"))
+    ended::reason_of("stopped", format!("stopped on request: {how}"))
 }
 
-/// Tells those who still wait.
+/// Sends the outcome to the waiting commands.
 fn tell(waiting: impl IntoIterator<Item = Waiting>, code: OutcomeCode, text: &str) {
     for one in waiting {
         let _ = one.send((code, text.to_owned()));
     }
 }
 
-/// A port that a child had, where nobody has it now; else 0, for which the system chooses one.
+/// The previous port of a child, if it is free; else 0, so that the system chooses one.
 fn free(port: Option<u16>) -> u16 {
     let is_free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
     port.filter(is_free).unwrap_or_default()
 }
 
-/// How long a child may take, and how often it may die.
+/// Default timeouts and restart limits.
 impl Default for Patience {
     fn default() -> Self {
         Self {

@@ -101,7 +101,7 @@ impl Test {
         all.into_iter().find(|instance| instance.id == id).unwrap()
     }
 
-    /// Waits until worker 1 is as it shall be.
+    /// Waits until worker 1 is in the expected state.
     async fn seen(&self, is_so: impl Fn(&Instance) -> bool) -> Instance {
         let looking = async {
             loop {
@@ -158,17 +158,14 @@ async fn a_child_is_started_and_stopped_and_its_place_stays() {
     let pid = test.pids()[0];
     let stopped = test.stop(1).await;
     assert_eq!(stopped.code, OutcomeCode::Done);
-    assert_eq!(
-        stopped.message,
-        "it finished its work and exited with code 0"
-    );
+    assert_eq!(stopped.message, "it drained and exited with code 0");
     assert!(!is_alive(pid));
     assert_eq!(test.stop(1).await.code, OutcomeCode::Already);
     let after = test.worker(1).await;
     assert_eq!(after.state, InstanceState::Stopped);
     assert_eq!(
         after.reason.unwrap().to_string(),
-        "stopped as asked: exited with code 0"
+        "stopped on request: exited with code 0"
     );
     assert_eq!(test.fleet.running("worker"), (0, 0));
     assert!(test.drained().await.0);
@@ -254,7 +251,10 @@ async fn a_program_that_is_not_there_falls_back() {
     });
     let started = test.start(1).await;
     assert_eq!(started.code, OutcomeCode::FellBack);
-    assert!(started.message.contains("cannot be started"), "{started:?}");
+    assert!(
+        started.message.contains("cannot start the process"),
+        "{started:?}"
+    );
 }
 
 #[tokio::test]
@@ -271,7 +271,7 @@ async fn a_child_that_dies_is_seen_at_once_and_comes_back() {
     assert!(
         reason
             .message
-            .starts_with("killed by signal 9; started again in "),
+            .starts_with("killed by signal 9; restarting in "),
         "{reason}"
     );
     test.seen(|worker| worker.state == InstanceState::Running)
@@ -305,7 +305,7 @@ async fn a_child_that_waits_to_be_started_again_can_be_started_and_stopped() {
 #[tokio::test]
 async fn a_child_that_dies_again_and_again_is_given_up_until_somebody_starts_it() {
     let test = Test::of(&format!(
-        "{UP} [ -e \"$HOME/mended\" ] || {{ sleep 0.1; echo broken >&2; exit 4; }}; {WORK}"
+        "{UP} [ -e \"$HOME/fixed\" ] || {{ sleep 0.1; echo broken >&2; exit 4; }}; {WORK}"
     ));
     assert_eq!(test.start(1).await.code, OutcomeCode::Done);
     let given_up = |worker: &Instance| {
@@ -315,10 +315,10 @@ async fn a_child_that_dies_again_and_again_is_given_up_until_somebody_starts_it(
     let reason = test.seen(given_up).await.reason.unwrap();
     assert_eq!(
         reason.to_string(),
-        "given up after 4 ends, the last: exited with code 4: broken"
+        "given up: 4 exits in quick succession, the last: exited with code 4: broken"
     );
     assert_eq!(test.pids().len(), 4);
-    fs::write(test.folder.path().join("mended"), "").unwrap();
+    fs::write(test.folder.path().join("fixed"), "").unwrap();
     assert_eq!(test.start(1).await.code, OutcomeCode::Done);
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert_eq!(test.worker(1).await.state, InstanceState::Running);
@@ -346,7 +346,7 @@ async fn a_child_that_does_not_end_in_time_is_killed() {
     assert!(
         stopped
             .message
-            .starts_with("it had not ended in time and was killed by signal 9"),
+            .starts_with("it did not exit in time and was killed by signal 9"),
         "{stopped:?}"
     );
     // Who asked meanwhile for a start got one afterwards.
@@ -429,11 +429,11 @@ async fn as_many_run_after_a_restart_and_on_the_same_ports() {
 
 #[tokio::test]
 async fn one_that_was_wanted_and_does_not_come_up_is_tried_again() {
-    let test = Test::of(&format!("[ -e \"$HOME/mended\" ] || exit 5; {UP} {WORK}"));
+    let test = Test::of(&format!("[ -e \"$HOME/fixed\" ] || exit 5; {UP} {WORK}"));
     let resumed = test.fleet.resume().await;
     assert_eq!(resumed[0].code, OutcomeCode::FellBack);
     assert_eq!(test.fleet.running("worker"), (0, 1));
-    fs::write(test.folder.path().join("mended"), "").unwrap();
+    fs::write(test.folder.path().join("fixed"), "").unwrap();
     test.seen(|worker| worker.state == InstanceState::Running)
         .await;
     assert!(test.drained().await.0);

@@ -1,4 +1,4 @@
-//! Lays out a chart over time: axes, panels, names, notes.
+//! Layout of a chart over time: axes, panels, names, notes.
 
 use svg::Node;
 use svg::node::element::Element;
@@ -13,17 +13,17 @@ use crate::plot::quantity::Quantity;
 use crate::plot::scale::{Axis, time_form};
 use crate::plot::theme::Tone;
 
-/// From the end of the drawing to a name beside it, in px.
+/// Distance from the end of the drawing to a name next to it, in px.
 const TO_NAME: f64 = 30.0;
-/// The most room for names beside the drawing, in px.
-const MOST_FOR_NAMES: f64 = 220.0;
-/// Above a panel, for its heading, in px; more below another panel.
+/// Maximum width of names next to the drawing, in px.
+const MAX_FOR_NAMES: f64 = 220.0;
+/// Space above a panel for its heading, in px; more below another panel.
 const ABOVE: f64 = 30.0;
 const BETWEEN: f64 = 46.0;
-/// Between lines of small print, in px.
+/// Line spacing of notes, in px.
 const LEADING: f64 = 18.0;
 
-/// A name beside a panel, and what it belongs to.
+/// A name next to a panel, and its element.
 struct Label {
     name: String,
     wished: f64,
@@ -47,7 +47,7 @@ pub(super) fn draw(chart: &TimeChart, stands_alone: bool) -> String {
             axes.iter()
                 .flat_map(|axis| axis.ticks.iter().map(|tick| tick.label.as_str())),
         );
-    let for_names = widest(chart.panels.iter().flat_map(names)).min(MOST_FOR_NAMES);
+    let for_names = widest(chart.panels.iter().flat_map(names)).min(MAX_FOR_NAMES);
     let right = (width - MARGIN - TO_NAME - for_names).max(left + 100.0);
     let (seconds, every) = (chart.seconds(), chart.seconds_a_point());
     let x = Axis::seconds(seconds, (right - left) / 80.0);
@@ -103,7 +103,7 @@ pub(super) fn draw(chart: &TimeChart, stands_alone: bool) -> String {
     picture(&heading, (width, y + MARGIN + 4.0), body, stands_alone)
 }
 
-/// What a point and a band stand for, where a point is not just a second.
+/// Explanation of points and bands, if a point covers several seconds.
 fn reduction_note(chart: &TimeChart, every: usize) -> Option<String> {
     if every == 1 {
         return None;
@@ -122,7 +122,7 @@ fn reduction_note(chart: &TimeChart, every: usize) -> Option<String> {
     middles.dedup();
     let middle = middles.join(" or ");
     Some(format!(
-        "Each point stands for {time}: lines show the {middle} of its seconds, bands reach from the lowest to the highest."
+        "Each point covers {time}: lines show the {middle} of its seconds, bands range from the lowest to the highest value."
     ))
 }
 
@@ -147,7 +147,7 @@ fn y_axis(panel: &Panel) -> Axis {
     }
 }
 
-/// All that stands beside the panel.
+/// All names next to the panel.
 fn names(panel: &Panel) -> impl Iterator<Item = String> {
     let series = panel.series.iter().map(name_of);
     let thresholds = panel
@@ -219,13 +219,7 @@ fn draw_panel(panel: &Panel, area: &Area, for_names: f64) -> Vec<Element> {
             f64::midpoint(area.left, area.right),
             f64::midpoint(area.top, area.bottom),
         );
-        body.push(text(
-            middle.0,
-            middle.1,
-            "middle",
-            "plot-muted",
-            "nothing was measured",
-        ));
+        body.push(text(middle.0, middle.1, "middle", "plot-muted", "no data"));
     }
     body.extend(beside(&labels, area, for_names));
     body
@@ -256,7 +250,7 @@ fn grid(area: &Area) -> Vec<Element> {
     grid
 }
 
-/// The names beside a panel, each tied to what it names.
+/// The names next to a panel, each connected to its element.
 fn beside(labels: &[Label], area: &Area, room: f64) -> Vec<Element> {
     let wished: Vec<f64> = labels.iter().map(|label| label.wished).collect();
     let heights = spread(&wished, area.top, area.bottom);

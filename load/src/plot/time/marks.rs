@@ -10,7 +10,7 @@ use crate::plot::document::{element, group, px};
 use crate::plot::reduce::{Bucket, reduce};
 use crate::plot::scale::Axis;
 
-/// Where a panel is drawn and how its values are placed there, in px.
+/// Position and scales of a panel, in px.
 pub(super) struct Area<'a> {
     pub(super) left: f64,
     pub(super) right: f64,
@@ -18,14 +18,14 @@ pub(super) struct Area<'a> {
     pub(super) bottom: f64,
     pub(super) x: &'a Axis,
     pub(super) y: Axis,
-    /// How many seconds a point stands for, and how many there are.
+    /// Seconds per point, and total seconds.
     pub(super) every: usize,
     pub(super) seconds: usize,
 }
 
-/// A point whose place is known, with that of its range above and below it.
+/// The position of a known point and of its range.
 struct Point {
-    /// Where its time begins, has its middle, and ends.
+    /// Start, middle and end of its time.
     x: [f64; 3],
     low: f64,
     middle: f64,
@@ -48,13 +48,13 @@ impl Area<'_> {
         self.bottom - (self.bottom - self.top) * self.y.place(value)
     }
 
-    /// The seconds of the point at a place in the series: begin and end.
+    /// Start and end of the point at an index of the series, in seconds.
     fn times(&self, at: usize) -> (f64, f64) {
         let begin = at * self.every;
         (begin as f64, (begin + self.every).min(self.seconds) as f64)
     }
 
-    /// The series in its form, with a band from lowest to highest where a point stands for several seconds.
+    /// The series in its shape, with a band from lowest to highest if a point covers several seconds.
     pub(super) fn series(&self, series: &Series) -> Drawn {
         let runs = self.runs(&reduce(&series.values, self.every, series.middle));
         let mut marks = group(series.tone.class(), []);
@@ -64,7 +64,7 @@ impl Area<'_> {
         } else if series.shape != Shape::Line {
             add(path(&self.areas(&runs, series.shape), &FAINT));
         }
-        // What is filled is told apart by that already, and dashes would break up its outline.
+        // The fill already distinguishes it, and dashes would break up its outline.
         let dash = match series.shape {
             Shape::Line => series.tone.dash(),
             Shape::Area | Shape::Steps => "none",
@@ -81,7 +81,7 @@ impl Area<'_> {
             .map(|run| through(along(run, series.shape, |point| point.middle)))
             .collect();
         add(path(&lines, &outlines));
-        // A lone second between gaps would be a line of no length.
+        // A single second between gaps would be a line without length.
         if series.shape != Shape::Steps {
             for point in runs.iter().filter(|run| run.len() == 1).flatten() {
                 let radius = ("r", "2".to_owned());
@@ -97,7 +97,7 @@ impl Area<'_> {
         Drawn { marks, end }
     }
 
-    /// Shaded times: a faint ground, and a bar along the top that can be told from it.
+    /// Shaded times: a light background with a distinct bar along the top.
     pub(super) fn shade(&self, seconds: &[bool]) -> Element {
         let shaded =
             |chunk: &[bool]| 2 * chunk.iter().filter(|shaded| **shaded).count() >= chunk.len();
@@ -119,7 +119,7 @@ impl Area<'_> {
         group("plot-muted", ground.into_iter().chain(bar))
     }
 
-    /// The known points, in runs without a gap.
+    /// The known points, in runs without gaps.
     fn runs(&self, buckets: &[Option<Bucket>]) -> Vec<Vec<Point>> {
         let mut runs: Vec<Vec<Point>> = vec![Vec::new()];
         for (at, bucket) in buckets.iter().enumerate() {
@@ -140,7 +140,7 @@ impl Area<'_> {
         runs
     }
 
-    /// The outlines of what is below each run, down to zero.
+    /// The outlines of the areas below each run, down to zero.
     fn areas(&self, runs: &[Vec<Point>], shape: Shape) -> String {
         let mut d = String::new();
         let ground = px(self.y_of(0.0));
@@ -155,9 +155,9 @@ impl Area<'_> {
     }
 }
 
-/// Below a line.
+/// Style of an area below a line.
 const FAINT: [(&str, &str); 2] = [("stroke", "none"), ("fill-opacity", "0.14")];
-/// Around a line: its edge is drawn too, so that a lone peak is seen.
+/// Style of a band around a line; its edge is also drawn, so that a single peak is visible.
 const BAND: [(&str, &str); 4] = [
     ("fill-opacity", "0.2"),
     ("stroke-opacity", "0.8"),
@@ -165,7 +165,7 @@ const BAND: [(&str, &str); 4] = [
     ("stroke-linejoin", "round"),
 ];
 
-/// A run's points at one of their heights: the middles of their times, or begin and end of each.
+/// The points of a run at one of their heights: the middles of their times, or start and end of each.
 fn along(run: &[Point], shape: Shape, height: fn(&Point) -> f64) -> Vec<(f64, f64)> {
     let places: &[usize] = match shape {
         Shape::Steps => &[0, 2],
@@ -180,7 +180,7 @@ fn along(run: &[Point], shape: Shape, height: fn(&Point) -> f64) -> Vec<(f64, f6
     run.iter().flat_map(at).collect()
 }
 
-/// Along the highest of each run to its end, and back along its lowest. A lone point is as wide as its time.
+/// Outline along the highest values of each run and back along its lowest; a single point is as wide as its time.
 fn bands(runs: &[Vec<Point>], shape: Shape) -> String {
     let band = |run: &Vec<Point>| {
         let shape = if run.len() == 1 { Shape::Steps } else { shape };

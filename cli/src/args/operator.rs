@@ -1,0 +1,101 @@
+//! The command lines of the operator's commands `nodes`, `audit` and `repair`.
+
+use clap::{Args, Subcommand};
+use skilift_core::ride::{Day, ResortId, Season};
+
+use super::client::{ClientArgs, ConsentArgs, WatchArgs};
+use super::ranges::named;
+
+/// How the console is found, for the end of `--help`.
+pub(super) const CONSOLE: &str = "\
+The console is given by --server or --context, else by SKI_SERVER or SKI_CONTEXT, else by the current context, else it is \
+the one that runs on this host, on any port. The token is read from --token-file or SKI_TOKEN_FILE, else from the token file of the context; \
+a console started by `skictl up` on this machine is found automatically. Exit codes: see `skictl --help`.";
+
+/// One day of one resort.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct DayArgs {
+    /// Season, 1900 to 2999
+    #[arg(long, value_name = "YEAR")]
+    pub(crate) season: Season,
+    /// Day of the season, 1 to 366
+    #[arg(long, value_name = "N")]
+    pub(crate) day: Day,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NodesArgs {
+    #[command(flatten)]
+    pub(crate) watch: WatchArgs,
+    #[command(flatten)]
+    pub(crate) client: ClientArgs,
+    #[command(subcommand)]
+    pub(crate) command: Option<NodesCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum NodesCommand {
+    /// Show all nodes (default)
+    List {
+        #[command(flatten)]
+        watch: WatchArgs,
+    },
+    /// Show all details of a node
+    Show {
+        /// Name of the node, see `skictl nodes`
+        #[arg(value_parser = named("the name of a node, see `skictl nodes`"))]
+        node: String,
+        #[command(flatten)]
+        watch: WatchArgs,
+    },
+    /// Drain a node: it finishes outstanding work and takes no new work
+    Drain {
+        /// Name of the node, see `skictl nodes`
+        #[arg(value_parser = named("the name of a node, see `skictl nodes`"))]
+        node: String,
+        #[command(flatten)]
+        consent: ConsentArgs,
+    },
+    /// Return a drained node to work
+    Undrain {
+        /// Name of the node, see `skictl nodes`
+        #[arg(value_parser = named("the name of a node, see `skictl nodes`"))]
+        node: String,
+        #[command(flatten)]
+        consent: ConsentArgs,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AuditArgs {
+    #[command(flatten)]
+    pub(crate) watch: WatchArgs,
+    /// Maximum number of entries, 1 to 500, newest first
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..=500))]
+    pub(crate) limit: u64,
+    /// Only entries before this entry number
+    #[arg(long, value_name = "N")]
+    pub(crate) before: Option<u64>,
+    /// Only entries of this user or token
+    #[arg(long, value_name = "NAME")]
+    pub(crate) who: Option<String>,
+    /// Only entries of this action: login, logout, request (denied because of missing permissions), plan, apply, or an action of the
+    /// console itself: bootstrap, import, reassert (settings at its start), resume (a plan that a crash interrupted)
+    #[arg(long, value_name = "ACTION")]
+    pub(crate) action: Option<String>,
+    #[command(flatten)]
+    pub(crate) client: ClientArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RepairArgs {
+    /// Resort ID, 1 to 65535
+    #[arg(long, value_name = "N")]
+    pub(crate) resort: ResortId,
+    #[command(flatten)]
+    pub(crate) day: DayArgs,
+    #[command(flatten)]
+    pub(crate) consent: ConsentArgs,
+    #[command(flatten)]
+    pub(crate) client: ClientArgs,
+}

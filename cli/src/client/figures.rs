@@ -1,0 +1,206 @@
+//! Formatting of figures for a terminal.
+
+use std::io::{self, IsTerminal};
+use std::time::{Duration, UNIX_EPOCH};
+
+use console::Term;
+use indicatif::{HumanBytes, HumanCount};
+use skilift_console::view::Reading;
+
+/// Style of an output; figures are grouped and coloured only on a terminal.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct TerminalStyle {
+    /// Whether it is a terminal.
+    pub(crate) terminal: bool,
+    /// Whether colours are allowed.
+    pub(crate) colour: bool,
+    /// Width in cells; no limit if it is not a terminal.
+    pub(crate) width: Option<usize>,
+}
+
+/// Width of a terminal that does not report its own.
+const USUAL_WIDTH: usize = 80;
+
+impl TerminalStyle {
+    /// The style of stdout.
+    pub(crate) fn stdout() -> Self {
+        let terminal = io::stdout().is_terminal();
+        Self {
+            terminal,
+            // This respects NO_COLOR and TERM=dumb.
+            colour: terminal && console::colors_enabled(),
+            width: terminal.then(|| width(&Term::stdout())),
+        }
+    }
+
+    /// The style of stderr.
+    pub(crate) fn stderr() -> Self {
+        let terminal = io::stderr().is_terminal();
+        Self {
+            terminal,
+            colour: terminal && console::colors_enabled_stderr(),
+            width: terminal.then(|| width(&Term::stderr())),
+        }
+    }
+
+    /// A whole number, with grouped thousands on a terminal.
+    pub(crate) fn count(self, number: u64) -> String {
+        if self.terminal {
+            HumanCount(number).to_string()
+        } else {
+            number.to_string()
+        }
+    }
+
+    /// A number with its noun.
+    pub(crate) fn of(self, number: u64, one: &str, many: &str) -> String {
+        let unit = if number == 1 { one } else { many };
+        format!("{} {unit}", self.count(number))
+    }
+
+    /// A rate per second.
+    pub(crate) fn rate(self, per_s: f64) -> String {
+        if per_s == 0.0 || per_s.abs() >= 10.0 {
+            // Rates are not negative and far below the limit.
+            format!("{}/s", self.count(per_s.round() as u64))
+        } else {
+            format!("{per_s:.1}/s")
+        }
+    }
+}
+
+fn width(terminal: &Term) -> usize {
+    let size = terminal.size_checked();
+    size.map_or(USUAL_WIDTH, |(_, columns)| usize::from(columns))
+}
+
+/// A text without control characters, which could send commands to the terminal.
+pub(crate) fn printable(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .collect()
+}
+
+/// A size in bytes.
+pub(crate) fn bytes(bytes: u64) -> String {
+    HumanBytes(bytes).to_string()
+}
+
+/// CPU cores.
+pub(crate) fn cores(cores: f64) -> String {
+    format!("{cores:.2}")
+}
+
+/// A share of 1, in percent.
+pub(crate) fn percent(share: f64) -> String {
+    format!("{:.0} %", share * 100.0)
+}
+
+/// An amount in US dollars, with at most four decimals.
+pub(crate) fn usd(usd: f64) -> String {
+    if usd != 0.0 && usd.abs() < 0.000_05 {
+        return "less than $0.0001".to_owned();
+    }
+    let text = format!("{usd:.4}");
+    // Two decimals always stay.
+    let kept = text.len() - 2;
+    format!("${}{}", &text[..kept], text[kept..].trim_end_matches('0'))
+}
+
+/// A time span, with at most two units.
+pub(crate) fn span(ms: u64) -> String {
+    let s = ms / 1000;
+    match s {
+        0 => format!("{ms} ms"),
+        1..60 => format!("{}.{} s", s, ms % 1000 / 100),
+        60..3600 => format!("{} min {} s", s / 60, s % 60),
+        3600..86_400 => format!("{} h {} min", s / 3600, s % 3600 / 60),
+        _ => format!("{} d {} h", s / 86_400, s % 86_400 / 3600),
+    }
+}
+
+/// A time span in seconds.
+pub(crate) fn span_s(s: f64) -> String {
+    span(Duration::try_from_secs_f64(s).map_or(0, |time| time.as_millis() as u64))
+}
+
+/// A moment, in UTC.
+pub(crate) fn moment(ms: u64) -> String {
+    // The year 9999 is the last one that can be formatted.
+    let latest = 253_402_300_799_000;
+    let time = UNIX_EPOCH + Duration::from_millis(ms.min(latest));
+    humantime::format_rfc3339_seconds(time).to_string()
+}
+
+/// A moment, or a dash if there is none.
+pub(crate) fn moment_or_dash(ms: Option<u64>) -> String {
+    ms.map_or_else(|| "-".to_owned(), moment)
+}
+
+/// Age in milliseconds from which a reading is shown with its age.
+const OLD_MS: u64 = 5_000;
+
+/// A reading, with its upper bound mark and its age.
+pub(crate) fn reading<T: Copy>(reading: &Reading<T>, show: impl Fn(T) -> String) -> String {
+    let Some(value) = reading.value else {
+        return "unknown".to_owned();
+    };
+    let mut text = show(value);
+    if reading.is_upper_bound {
+        text.insert_str(0, "<= ");
+    }
+    if let Some(age) = reading.age_ms.filter(|age| *age >= OLD_MS) {
+        text.push_str(&format!(" ({} ago)", span(age)));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_have_two_units_at_most() {
+        for (ms, text) in [
+            (0, "0 ms"),
+            (999, "999 ms"),
+            (1_250, "1.2 s"),
+            (200_000, "3 min 20 s"),
+            (7_500_000, "2 h 5 min"),
+            (273_600_000, "3 d 4 h"),
+        ] {
+            assert_eq!(span(ms), text);
+        }
+        assert_eq!(moment(1_763_856_000_000), "2025-11-23T00:00:00Z");
+        assert!(moment(u64::MAX).starts_with("9999-12-31"));
+        let terminal_style = TerminalStyle {
+            terminal: true,
+            ..TerminalStyle::default()
+        };
+        assert_eq!(terminal_style.rate(12_345.4), "12,345/s");
+        assert_eq!(TerminalStyle::default().rate(12_345.4), "12345/s");
+        assert_eq!(terminal_style.rate(0.0), "0/s");
+        for (amount, text) in [
+            (0.0, "$0.00"),
+            (12.5, "$12.50"),
+            (0.0725, "$0.0725"),
+            (0.15, "$0.15"),
+            (1.0 / 3.0, "$0.3333"),
+            (0.000_07, "$0.0001"),
+            (0.000_01, "less than $0.0001"),
+        ] {
+            assert_eq!(usd(amount), text);
+        }
+        assert_eq!(terminal_style.rate(0.26), "0.3/s");
+    }
+
+    #[test]
+    fn what_is_not_known_is_never_a_number() {
+        let known = |value: u64| value.to_string();
+        assert_eq!(reading(&Reading::<u64>::unknown("why"), known), "unknown");
+        assert_eq!(reading(&Reading::at_most(5, 0), known), "<= 5");
+        let mut old = Reading::of(7, 12_000);
+        old.error = Some("RabbitMQ is away".to_owned());
+        assert_eq!(reading(&old, known), "7 (12.0 s ago)");
+    }
+}

@@ -1,0 +1,332 @@
+//! Confirmed high-water mark of each epoch of each publisher channel, from heartbeats: the accepted side of the
+//! reconciliation.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use skilift_core::books::{Books, LaneBook};
+use skilift_core::control::heartbeat::LaneConfirmed;
+use skilift_core::embedded::DiskError;
+use skilift_core::embedded::records::{Changes, Table};
+
+use crate::loss_detector::EpochKey;
+
+/// An epoch that was not reported for this long has no message in the queue any more, unless there is a gap.
+const EXPIRED_AFTER_MS: u64 = 24 * 3_600_000;
+/// Publisher name for dead letters that the console replays.
+pub(crate) const REPLAY_PUBLISHER: &str = "the console";
+/// Key of the totals of pruned epochs.
+const PRUNED: &[u8] = b"forgotten";
+
+/// Epoch and publisher, as stored on disk.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct StoredEpoch {
+    #[serde(flatten)]
+    confirmed: LaneConfirmed,
+    /// The node of the publisher channel, if known.
+    publisher: Option<String>,
+    /// When it was last reported, in milliseconds since 1970: no earlier than its last change.
+    told_at_ms: u64,
+}
+
+/// All known epochs, and the total of the pruned ones.
+pub(crate) struct ProducerEpochs {
+    table: Table<StoredEpoch>,
+    known: BTreeMap<EpochKey, LaneConfirmed>,
+    /// Publisher of each epoch.
+    publishers: BTreeMap<EpochKey, String>,
+    /// When each was last reported, in milliseconds since 1970.
+    last_reported_at_ms: BTreeMap<EpochKey, u64>,
+    /// Rides accepted by pruned epochs.
+    pruned_rides: u64,
+    changed: Vec<EpochKey>,
+}
+
+impl ProducerEpochs {
+    pub(crate) fn open(table: Table<StoredEpoch>) -> Result<Self, DiskError> {
+        let mut epochs = Self {
+            known: BTreeMap::new(),
+            publishers: BTreeMap::new(),
+            last_reported_at_ms: BTreeMap::new(),
+            pruned_rides: 0,
+            changed: Vec::new(),
+            table,
+        };
+        for (key, stored) in epochs.table.range(.., usize::MAX)? {
+            let confirmed = stored.confirmed;
+            if key == PRUNED {
+                epochs.pruned_rides = confirmed.rides;
+                continue;
+            }
+            let epoch = (confirmed.epoch, confirmed.channel);
+            epochs.known.insert(epoch, confirmed);
+            epochs.last_reported_at_ms.insert(epoch, stored.told_at_ms);
+            if let Some(publisher) = stored.publisher {
+                epochs.publishers.insert(epoch, publisher);
+            }
+        }
+        Ok(epochs)
+    }
+
+    /// Records the high-water marks that a publisher reports. They never decrease.
+    pub(crate) fn record(
+        &mut self,
+        publisher: &str,
+        reported: &[LaneConfirmed],
+        now_epoch_ms: u64,
+    ) {
+        for epoch in reported {
+            let key = (epoch.epoch, epoch.channel);
+            self.last_reported_at_ms.insert(key, now_epoch_ms);
+            let known = self.known.get(&key).copied();
+            let is_newer = known.is_none_or(|known| {
+                epoch.high_watermark > known.high_watermark || (epoch.ended && !known.ended)
+            });
+            if is_newer {
+                let through = known.map_or(0, |known| known.high_watermark);
+                let rides = known.map_or(0, |known| known.rides);
+                let after = LaneConfirmed {
+                    high_watermark: epoch.high_watermark.max(through),
+                    rides: epoch.rides.max(rides),
+                    ended: epoch.ended || known.is_some_and(|known| known.ended),
+                    ..*epoch
+                };
+                self.known.insert(key, after);
+                self.changed.push(key);
+            }
+            if self
+                .publishers
+                .get(&key)
+                .is_none_or(|known| known != publisher)
+            {
+                self.publishers.insert(key, publisher.to_owned());
+                self.changed.push(key);
+            }
+        }
+    }
+
+    /// All known epochs.
+    pub(crate) fn known(&self) -> &BTreeMap<EpochKey, LaneConfirmed> {
+        &self.known
+    }
+
+    /// Rides ever accepted. Replays by the console are excluded: they were accepted before.
+    pub(crate) fn accepted_rides(&self) -> u64 {
+        let known = self.known.iter();
+        let accepting = known.filter(|(epoch, _)| !self.is_replaying(epoch));
+        accepting.map(|(_, epoch)| epoch.rides).sum::<u64>() + self.pruned_rides
+    }
+
+    fn is_replaying(&self, epoch: &EpochKey) -> bool {
+        let publisher = self.publishers.get(epoch);
+        publisher.is_some_and(|publisher| publisher == REPLAY_PUBLISHER)
+    }
+
+    /// Rides confirmed and not settled, according to the settled ranges: rides settled beyond the known high-water mark
+    /// reduce this count.
+    pub(crate) fn outstanding_rides(&self, books: &Books) -> u64 {
+        let settled: BTreeMap<EpochKey, &LaneBook> = books
+            .lanes
+            .iter()
+            .map(|book| ((book.epoch, book.lane), book))
+            .collect();
+        let of_epoch = |(epoch, known): (&EpochKey, &LaneConfirmed)| {
+            outstanding(known, settled.get(epoch).copied())
+        };
+        self.known.iter().map(of_epoch).sum()
+    }
+
+    /// The rides of lost messages: per epoch, the lost messages out of those not settled. Exact if all of these are lost,
+    /// which the second value reports; else proportional.
+    pub(crate) fn lost_rides(
+        &self,
+        books: &Books,
+        lost_of: &BTreeMap<EpochKey, (u64, u64)>,
+    ) -> (u64, bool) {
+        let (mut rides, mut is_exact) = (0, true);
+        for (epoch, &(lost, of)) in lost_of {
+            let book = books
+                .lanes
+                .iter()
+                .find(|book| (book.epoch, book.lane) == *epoch);
+            let all = self
+                .known
+                .get(epoch)
+                .map_or(0, |known| outstanding(known, book));
+            is_exact &= lost == of;
+            // The messages confirmed by a channel are far below half of the 64-bit range, and `of` is at least `lost`.
+            rides += (u128::from(all) * u128::from(lost) / u128::from(of.max(1))) as u64;
+        }
+        (rides, is_exact)
+    }
+
+    /// The publishers of these epochs, each once, if known.
+    pub(crate) fn publishers<'a>(&self, epochs: impl Iterator<Item = &'a EpochKey>) -> Vec<String> {
+        let known = epochs.filter_map(|epoch| self.publishers.get(epoch).cloned());
+        let named: std::collections::BTreeSet<String> = known.collect();
+        named.into_iter().collect()
+    }
+
+    /// The epochs that may be pruned if they are fully settled: not reported for a day. An epoch that is still reported is
+    /// never pruned, because the next report would add it again.
+    pub(crate) fn expired(&self, now_epoch_ms: u64) -> Vec<LaneConfirmed> {
+        let reported_at =
+            |epoch: &LaneConfirmed| self.last_reported_at_ms.get(&(epoch.epoch, epoch.channel));
+        let is_old = |epoch: &&LaneConfirmed| {
+            reported_at(epoch).is_none_or(|reported| reported + EXPIRED_AFTER_MS < now_epoch_ms)
+        };
+        let expired = self.known.values().filter(is_old);
+        // An epoch that never reported its end ended with its process.
+        let ended = |epoch: &LaneConfirmed| LaneConfirmed {
+            ended: true,
+            ..*epoch
+        };
+        expired.map(ended).collect()
+    }
+
+    /// Removes epochs whose settled ranges were pruned.
+    pub(crate) fn prune(&mut self, gone: &[LaneConfirmed]) -> Changes {
+        let mut changes = Changes::default();
+        for epoch in gone.iter().map(|epoch| (epoch.epoch, epoch.channel)) {
+            let Some(known) = self.known.remove(&epoch) else {
+                continue;
+            };
+            if !self.is_replaying(&epoch) {
+                self.pruned_rides += known.rides;
+            }
+            self.publishers.remove(&epoch);
+            self.last_reported_at_ms.remove(&epoch);
+            self.table.remove(&mut changes, &key(epoch));
+        }
+        let pruned = StoredEpoch {
+            confirmed: LaneConfirmed {
+                epoch: 0,
+                channel: 0,
+                high_watermark: 0,
+                rides: self.pruned_rides,
+                ended: true,
+            },
+            publisher: None,
+            told_at_ms: 0,
+        };
+        self.table.put(&mut changes, PRUNED, &pruned);
+        changes
+    }
+
+    /// The changes since the last call.
+    pub(crate) fn take_changes(&mut self) -> Changes {
+        let mut changes = Changes::default();
+        let mut changed = std::mem::take(&mut self.changed);
+        changed.sort_unstable();
+        changed.dedup();
+        for epoch in changed {
+            if let Some(known) = self.known.get(&epoch) {
+                let stored = StoredEpoch {
+                    confirmed: *known,
+                    publisher: self.publishers.get(&epoch).cloned(),
+                    told_at_ms: self
+                        .last_reported_at_ms
+                        .get(&epoch)
+                        .copied()
+                        .unwrap_or_default(),
+                };
+                self.table.put(&mut changes, &key(epoch), &stored);
+            }
+        }
+        changes
+    }
+}
+
+/// Rides of an epoch that are confirmed and not settled.
+fn outstanding(known: &LaneConfirmed, book: Option<&LaneBook>) -> u64 {
+    match book {
+        Some(book) if book.is_whole(known.high_watermark) => 0,
+        Some(book) => known.rides.saturating_sub(book.rides),
+        None => known.rides,
+    }
+}
+
+fn key((epoch, lane): EpochKey) -> Vec<u8> {
+    [&epoch.to_be_bytes()[..], &lane.to_be_bytes()].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use skilift_core::embedded::records::Records;
+
+    use super::*;
+
+    #[test]
+    fn nothing_goes_back_and_all_of_it_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let epoch = |epoch, through, ended| LaneConfirmed {
+            epoch,
+            channel: 0,
+            high_watermark: through,
+            rides: through * 10,
+            ended,
+        };
+        let old = 5 << 20;
+        {
+            let records = Records::open(folder.path()).unwrap();
+            let mut epochs = ProducerEpochs::open(records.table("lives").unwrap()).unwrap();
+            epochs.record("api-a-1", &[epoch(old, 7, false)], 1_000);
+            epochs.record("api-a-1", &[epoch(9 << 20, 3, false)], 2_000);
+            epochs.record("api-a-1", &[epoch(old, 6, true)], 1_000);
+            // Replayed messages were accepted before.
+            epochs.record(REPLAY_PUBLISHER, &[epoch(3 << 20, 4, false)], 1_000);
+            assert_eq!(epochs.known()[&(old, 0)], epoch(old, 7, true));
+            records.commit_here("test", epochs.take_changes()).unwrap();
+            assert!(epochs.take_changes().is_empty());
+        }
+        let records = Records::open(folder.path()).unwrap();
+        let mut epochs = ProducerEpochs::open(records.table("lives").unwrap()).unwrap();
+        assert_eq!((epochs.accepted_rides(), epochs.known().len()), (100, 3));
+        let all = [(old, 0), (9 << 20, 0), (1, 1)];
+        assert_eq!(epochs.publishers(all.iter()), ["api-a-1"]);
+        assert_eq!(epochs.expired(EXPIRED_AFTER_MS + 1_000), []);
+        // An epoch that is still reported is not among them, nor one that was reported later.
+        let expired = epochs.expired(EXPIRED_AFTER_MS + 1_001);
+        assert_eq!(expired, [epoch(3 << 20, 4, true), epoch(old, 7, true)]);
+        epochs.record(REPLAY_PUBLISHER, &[epoch(3 << 20, 4, false)], 5_000);
+        let expired = epochs.expired(EXPIRED_AFTER_MS + 1_001);
+        assert_eq!(expired, [epoch(old, 7, true)]);
+        let changes = epochs.prune(&expired);
+        records.commit_here("test", changes).unwrap();
+        let epochs = ProducerEpochs::open(records.table("lives").unwrap()).unwrap();
+        assert_eq!((epochs.accepted_rides(), epochs.known().len()), (100, 2));
+    }
+
+    #[test]
+    fn lost_messages_have_rides_and_a_publisher() {
+        let folder = tempfile::tempdir().unwrap();
+        let records = Records::open(folder.path()).unwrap();
+        let mut epochs = ProducerEpochs::open(records.table("lives").unwrap()).unwrap();
+        let epoch = |lane| LaneConfirmed {
+            epoch: 5,
+            channel: lane,
+            high_watermark: 10,
+            rides: 25,
+            ended: false,
+        };
+        epochs.record("api-b-1", &[epoch(1)], 1_000);
+        epochs.record("api-a-1", &[epoch(0)], 1_000);
+        let books = Books {
+            lanes: vec![LaneBook {
+                epoch: 5,
+                lane: 0,
+                rides: 15,
+                marked: vec![(1, 6)],
+            }],
+            ..Books::default()
+        };
+        let lost = |lost_of: &[(EpochKey, (u64, u64))]| {
+            let lost_of = lost_of.iter().copied().collect();
+            epochs.lost_rides(&books, &lost_of)
+        };
+        assert_eq!(lost(&[((5, 0), (4, 4)), ((5, 1), (10, 10))]), (35, true));
+        assert_eq!(lost(&[((5, 0), (2, 4))]), (5, false));
+        let named = epochs.publishers([(5, 0), (5, 1), (5, 1)].iter());
+        assert_eq!(named, ["api-a-1", "api-b-1"]);
+    }
+}

@@ -1,0 +1,197 @@
+//! What is polled over the network: heartbeats, queue depth, reconciliation. Each has its own polling task.
+
+use std::time::Duration;
+
+use skilift_core::books::Books;
+use skilift_core::clock::epoch_ms;
+use skilift_core::control::heartbeat::Report;
+use skilift_core::control::{ControlError, Heartbeat};
+use skilift_core::lifecycle::chain;
+use skilift_core::queue::depth::Depth;
+use tokio::sync::mpsc;
+
+use crate::console::Console;
+use crate::view::Reading;
+
+/// Polling interval of each source.
+const INTERVAL: Duration = Duration::from_secs(1);
+/// Timeout of an answer.
+const TIMEOUT: Duration = Duration::from_secs(5);
+/// Timeout of an echo over the control channel.
+const ECHO_TIMEOUT: Duration = Duration::from_secs(2);
+/// A reading older than this is treated as unknown.
+const FRESH_MS: u64 = 5_000;
+
+/// The latest readings.
+#[derive(Default)]
+pub(super) struct Collectors {
+    /// Why no heartbeats are received, as of the last collection.
+    pub(super) disconnected: Option<String>,
+    /// The last error of the control channel, unless it has worked since.
+    last_error: Option<String>,
+    pub(super) depth: Cached<Depth>,
+    pub(super) books: Cached<Books>,
+}
+
+impl Collectors {
+    /// Updates whether heartbeats are received. A console that has just started (`ran_ms`) has not subscribed yet.
+    pub(super) fn update_connection(&mut self, is_disconnected: bool, ran_ms: u64) {
+        let begins = self.last_error.is_none() && ran_ms < super::BEGIN_LISTENING_MS;
+        let silent = || "the control channel does not respond".to_owned();
+        let why =
+            (is_disconnected && !begins).then(|| self.last_error.clone().unwrap_or_else(silent));
+        match (&self.disconnected, &why) {
+            (None, Some(why)) => tracing::warn!("no heartbeats received: {why}"),
+            (Some(_), None) => tracing::info!("heartbeats are received again"),
+            _ => {}
+        }
+        self.disconnected = why;
+    }
+}
+
+/// The latest value, its time, and why it was not read again.
+pub(super) struct Cached<T> {
+    read: Option<(T, u64)>,
+    failure: Option<String>,
+}
+
+impl<T> Default for Cached<T> {
+    fn default() -> Self {
+        Self {
+            read: None,
+            failure: None,
+        }
+    }
+}
+
+impl<T> Cached<T> {
+    fn take(&mut self, answer: Result<T, String>, now: u64) {
+        match answer {
+            Ok(read) => {
+                self.read = Some((read, now));
+                self.failure = None;
+            }
+            Err(why) => self.failure = Some(why),
+        }
+    }
+
+    /// The value and its age; or why it is unknown.
+    pub(super) fn known(&self, now: u64) -> Result<(&T, u64), (String, Option<u64>)> {
+        let age = |at: &u64| now.saturating_sub(*at);
+        match (&self.read, &self.failure) {
+            (Some((_, at)), Some(why)) => Err((why.clone(), Some(age(at)))),
+            (Some((read, at)), None) if age(at) <= FRESH_MS => Ok((read, age(at))),
+            (Some((_, at)), None) => Err(("it does not respond".to_owned(), Some(age(at)))),
+            (None, Some(why)) => Err((why.clone(), None)),
+            (None, None) => Err(("it was not queried yet".to_owned(), None)),
+        }
+    }
+
+    /// A number derived from the value.
+    pub(super) fn reading<N>(&self, now: u64, number: impl Fn(&T) -> N) -> Reading<N> {
+        match self.known(now) {
+            Ok((read, age)) => Reading::of(number(read), age),
+            Err((why, age_ms)) => Reading {
+                age_ms,
+                ..Reading::unknown(why)
+            },
+        }
+    }
+}
+
+/// Receives heartbeats; never returns.
+pub(super) async fn receive_heartbeats(console: &Console) {
+    let monitor = &console.monitor;
+    loop {
+        let listening = tokio::time::timeout(TIMEOUT, console.sources.plane.heartbeats()).await;
+        let why = match listening {
+            Ok(Ok(heartbeats)) => {
+                record_connected(console);
+                listen(console, heartbeats).await
+            }
+            Ok(Err(error)) => chain(&error),
+            Err(_) => format!("no response within {} s", TIMEOUT.as_secs()),
+        };
+        monitor.state().registry.mark_disconnected();
+        monitor.collectors().last_error = Some(why);
+        tokio::time::sleep(INTERVAL).await;
+    }
+}
+
+/// Receives heartbeats until the connection is lost, and returns the reason. A stalled connection is not reported as lost
+/// and delivers nothing: so an echo is sent each second, and only while it is answered does a missing heartbeat mean that a
+/// node is silent.
+async fn listen(console: &Console, mut heartbeats: mpsc::Receiver<Heartbeat>) -> String {
+    let monitor = &console.monitor;
+    let echoing = async {
+        loop {
+            tokio::time::sleep(INTERVAL).await;
+            let asked = tokio::time::timeout(ECHO_TIMEOUT, console.sources.plane.document());
+            match asked.await {
+                // Only that it answers matters here.
+                Ok(Ok(_) | Err(ControlError::Unreadable { .. })) => record_connected(console),
+                Ok(Err(error)) => monitor.collectors().last_error = Some(chain(&error)),
+                Err(_) => monitor.collectors().last_error = None,
+            }
+        }
+    };
+    let receiving = async {
+        while let Some(heartbeat) = heartbeats.recv().await {
+            let (now, epoch_ms) = (monitor.now(), epoch_ms());
+            console.desired.learn_flags(&heartbeat);
+            let mut state = monitor.state();
+            if let Report::Api(api) = &heartbeat.report {
+                let publisher = heartbeat.node.to_string();
+                state.epochs.record(&publisher, &api.confirmed, epoch_ms);
+            }
+            state.registry.record(heartbeat, now, epoch_ms);
+        }
+    };
+    tokio::select! {
+        () = receiving => {}
+        () = echoing => {}
+    }
+    "connection lost".to_owned()
+}
+
+/// Records that the control channel works.
+fn record_connected(console: &Console) {
+    let monitor = &console.monitor;
+    let now = monitor.now();
+    monitor.state().registry.mark_connected(now);
+    monitor.collectors().last_error = None;
+}
+
+/// Polls the queue depth; never returns.
+pub(super) async fn poll_queue_depth(console: &Console) {
+    loop {
+        let asked = tokio::time::timeout(TIMEOUT, console.sources.depth.depth()).await;
+        let answer = match asked {
+            Ok(depth) => depth.map_err(|error| chain(&error)),
+            Err(_) => Err(format!(
+                "the queue did not respond within {} s",
+                TIMEOUT.as_secs()
+            )),
+        };
+        let now = console.monitor.now();
+        console.monitor.collectors().depth.take(answer, now);
+        tokio::time::sleep(INTERVAL).await;
+    }
+}
+
+/// Polls the reconciliation counters; never returns.
+pub(super) async fn poll_reconciliation(console: &Console) {
+    loop {
+        let asked = tokio::time::timeout(TIMEOUT, console.sources.reader.books()).await;
+        let answer = match asked {
+            Ok(books) => books.map_err(|error| chain(&error)),
+            Err(_) => Err(format!(
+                "the store did not respond within {} s",
+                TIMEOUT.as_secs()
+            )),
+        };
+        let now = console.monitor.now();
+        console.monitor.collectors().books.take(answer, now);
+        tokio::time::sleep(INTERVAL).await;
+    }
+}
