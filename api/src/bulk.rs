@@ -61,7 +61,7 @@ pub(crate) async fn post_rides(
     body: Body,
 ) -> Result<BulkAnswer, ApiError> {
     let mut chunks = Chunks::open(&headers, body)?;
-    let mut upload = Upload::new(&api, caller, api.guard.scope(caller)?);
+    let mut upload = Upload::new(&api, caller, api.authorizer.scope(caller)?);
     let mut lines = Lines::default();
     let stop = match store(&api, &mut chunks, &mut lines, &mut upload).await {
         Ok(()) => None,

@@ -4,7 +4,7 @@ use axum::extract::State;
 use serde::Serialize;
 use skilift_core::ride::{LiftId, ResortDay, SkierId};
 use skilift_core::store::counters::HOURS;
-use skilift_core::store::leaders::{Leader, MOST};
+use skilift_core::store::leaders::{Leader, MAX_LEADERS};
 use utoipa::ToSchema;
 
 use crate::error::{ApiError, Problem};
@@ -205,7 +205,7 @@ pub(crate) async fn top(
     ApiPath(on): ApiPath<ResortDay>,
     query: ApiQuery,
 ) -> Result<ApiJson<DayLeaders>, ApiError> {
-    let limit = query.limit(FEW, MOST)?;
+    let limit = query.limit(FEW, MAX_LEADERS)?;
     let leaders = api.leaders.of(&*api.reader, &api.catalogue, on).await?;
     if leaders.is_empty() {
         return Err(no_rides(&api, on));

@@ -173,7 +173,7 @@ impl From<&StoreError> for ApiError {
             // Only this query reads the damaged data.
             tracing::error!("a query failed: {}", chain(error));
         }
-        // The room watch already logs once that the store is unavailable.
+        // The store capacity watch already logs once that the store is unavailable.
         tracing::debug!("a query to the store failed: {}", chain(error));
         Self::Unavailable {
             message: format!(

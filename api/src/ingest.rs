@@ -14,7 +14,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use data_encoding::HEXLOWER_PERMISSIVE;
 use sha2::{Digest, Sha256};
-use skilift_core::control::{Ingest, IngestKey, Orders};
+use skilift_core::control::{DesiredState, Ingest, IngestKey};
 use skilift_core::ride::ResortId;
 use subtle::ConstantTimeEq;
 use tokio::sync::watch;
@@ -27,7 +27,7 @@ const UNTIL_KNOWN: Duration = Duration::from_secs(1);
 
 /// The ingest policy from flags.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Doors {
+pub struct IngestPolicy {
     /// The policy until a console sets one.
     pub ingest: Ingest,
     /// Whether reads require an ingest key of any resort.
@@ -35,7 +35,7 @@ pub struct Doors {
     /// Whether rides require a key even if the console's policy is `open`: other hosts can reach this API, no catalogue limits
     /// the rides, and `--open` is not set. The API was allowed to start only because it requires keys, so a policy from the
     /// console, possibly old and for another address, must not revert that.
-    pub never_open: bool,
+    pub always_require_keys: bool,
     /// Whether other hosts can reach this API without `--open`; all rides are then rejected until the console's policy is known,
     /// which may be stricter than these flags.
     pub is_exposed: bool,
@@ -43,7 +43,7 @@ pub struct Doors {
 
 /// Why a request is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Refused {
+pub(crate) enum AuthError {
     /// The request has no key.
     #[error(
         "ingest key required: send `Authorization: Bearer ski_ingest_...`; operators create keys with `skictl keys add`"
@@ -57,7 +57,7 @@ pub(crate) enum Refused {
     NotKnown,
 }
 
-impl Refused {
+impl AuthError {
     pub(crate) fn status(self) -> StatusCode {
         match self {
             Self::NoKey | Self::WrongKey => StatusCode::UNAUTHORIZED,
@@ -79,8 +79,8 @@ impl Refused {
     }
 }
 
-impl From<Refused> for ApiError {
-    fn from(refused: Refused) -> Self {
+impl From<AuthError> for ApiError {
+    fn from(refused: AuthError) -> Self {
         let message = refused.to_string();
         match refused.challenge() {
             Some(challenge) => Self::Unauthorized(message, challenge),
@@ -97,10 +97,10 @@ impl From<Refused> for ApiError {
 #[error(
     "this ingest key is not valid for resort {0}; operators list the resorts of each key with `skictl keys`"
 )]
-pub(crate) struct NotCovered(ResortId);
+pub(crate) struct InsufficientScope(ResortId);
 
-impl From<NotCovered> for ApiError {
-    fn from(error: NotCovered) -> Self {
+impl From<InsufficientScope> for ApiError {
+    fn from(error: InsufficientScope) -> Self {
         let challenge = r#"Bearer realm="skilift", error="insufficient_scope""#;
         Self::Forbidden(error.to_string(), challenge)
     }
@@ -114,9 +114,9 @@ pub(crate) enum Scope {
 }
 
 impl Scope {
-    pub(crate) fn check(&self, resort: ResortId) -> Result<(), NotCovered> {
+    pub(crate) fn check(&self, resort: ResortId) -> Result<(), InsufficientScope> {
         match self {
-            Self::Of(resorts) if !resorts.contains(&resort) => Err(NotCovered(resort)),
+            Self::Of(resorts) if !resorts.contains(&resort) => Err(InsufficientScope(resort)),
             _ => Ok(()),
         }
     }
@@ -143,83 +143,92 @@ impl FromRequestParts<Api> for Caller {
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
         let caller = Self::new(&parts.headers);
-        api.guard.scope(caller)?;
+        api.authorizer.scope(caller)?;
         Ok(caller)
     }
 }
 
 /// Requires a key for reads.
-pub(crate) async fn guard_reads(State(api): State<Api>, request: Request, next: Next) -> Response {
+pub(crate) async fn authorize_reads(
+    State(api): State<Api>,
+    request: Request,
+    next: Next,
+) -> Response {
     let is_read = [Method::GET, Method::HEAD].contains(request.method());
-    if is_read && let Err(refused) = api.guard.admitted().find(Caller::new(request.headers())) {
+    if is_read
+        && let Err(refused) = api
+            .authorizer
+            .effective_policy()
+            .find(Caller::new(request.headers()))
+    {
         return ApiError::from(refused).into_response();
     }
     next.run(request).await
 }
 
 /// Enforces the ingest policy.
-pub(crate) struct Guard {
-    doors: Doors,
-    admitted: RwLock<Arc<Admitted>>,
+pub(crate) struct Authorizer {
+    ingest_policy: IngestPolicy,
+    effective_policy: RwLock<Arc<EffectivePolicy>>,
 }
 
 /// The current policy.
-struct Admitted {
+struct EffectivePolicy {
     /// The ingest policy; `None` while unknown.
     ingest: Option<Ingest>,
     /// Whether the console's policy is `open`, but a key is still required.
     is_overruled: bool,
     /// The valid keys by the first bytes of their digests; `None` while unknown.
-    keys: Option<HashMap<[u8; 8], Vec<Admission>>>,
+    keys: Option<HashMap<[u8; 8], Vec<ValidKey>>>,
     serial: u64,
 }
 
-struct Admission {
+struct ValidKey {
     digest: [u8; 32],
     scope: Scope,
 }
 
-impl Guard {
-    pub(crate) fn new(doors: Doors) -> Self {
-        let admitted = Admitted::new(doors, &Orders::default());
+impl Authorizer {
+    pub(crate) fn new(ingest_policy: IngestPolicy) -> Self {
+        let effective_policy = EffectivePolicy::new(ingest_policy, &DesiredState::default());
         Self {
-            doors,
-            admitted: RwLock::new(Arc::new(admitted)),
+            ingest_policy,
+            effective_policy: RwLock::new(Arc::new(effective_policy)),
         }
     }
 
-    pub(crate) fn asks_readers(&self) -> bool {
-        self.doors.read_keys
+    pub(crate) fn requires_read_keys(&self) -> bool {
+        self.ingest_policy.read_keys
     }
 
     /// Enforces the console's policy from the first request on, and logs it.
-    pub(crate) fn begin(&self, told: &Orders) {
-        self.admit(told).1.announce(None);
+    pub(crate) fn begin(&self, desired: &DesiredState) {
+        self.set_policy(desired).1.announce(None);
     }
 
     /// Replaces the policy.
-    pub(crate) fn follow(&self, told: &Orders) {
-        let (before, admitted) = self.admit(told);
-        admitted.announce(Some(&before));
+    pub(crate) fn apply(&self, desired: &DesiredState) {
+        let (before, effective_policy) = self.set_policy(desired);
+        effective_policy.announce(Some(&before));
     }
 
     /// The previous and the current policy.
-    fn admit(&self, told: &Orders) -> (Arc<Admitted>, Arc<Admitted>) {
-        let admitted = Arc::new(Admitted::new(self.doors, told));
+    fn set_policy(&self, desired: &DesiredState) -> (Arc<EffectivePolicy>, Arc<EffectivePolicy>) {
+        let effective_policy = Arc::new(EffectivePolicy::new(self.ingest_policy, desired));
         let mut slot = self
-            .admitted
+            .effective_policy
             .write()
             .unwrap_or_else(PoisonError::into_inner);
-        let before = std::mem::replace(&mut *slot, Arc::clone(&admitted));
-        (before, admitted)
+        let before = std::mem::replace(&mut *slot, Arc::clone(&effective_policy));
+        (before, effective_policy)
     }
 
     /// Applies the desired state for as long as it is polled.
-    pub(crate) async fn follow_all(&self, mut orders: watch::Receiver<Orders>) {
+    pub(crate) async fn reconcile(&self, mut desired_state: watch::Receiver<DesiredState>) {
         loop {
-            let told = orders.borrow_and_update().clone();
-            self.follow(&told);
-            if orders.changed().await.is_err() {
+            let desired = desired_state.borrow_and_update().clone();
+            self.apply(&desired);
+            if desired_state.changed().await.is_err() {
                 // No further updates: the last state remains in force.
                 return std::future::pending().await;
             }
@@ -227,19 +236,22 @@ impl Guard {
     }
 
     /// The resorts that the caller may post to now.
-    pub(crate) fn scope(&self, caller: Caller) -> Result<Scope, Refused> {
-        let admitted = self.admitted();
-        match admitted.ingest {
+    pub(crate) fn scope(&self, caller: Caller) -> Result<Scope, AuthError> {
+        let effective_policy = self.effective_policy();
+        match effective_policy.ingest {
             Some(Ingest::Open) => Ok(Scope::All),
-            Some(Ingest::Keys) => admitted.find(caller),
-            None => Err(Refused::NotKnown),
+            Some(Ingest::Keys) => effective_policy.find(caller),
+            None => Err(AuthError::NotKnown),
         }
     }
 
     /// The error for all callers while the policy is unknown.
     pub(crate) fn why_closed(&self) -> Option<String> {
-        let admitted = self.admitted();
-        admitted.ingest.is_none().then(|| admitted.says())
+        let effective_policy = self.effective_policy();
+        effective_policy
+            .ingest
+            .is_none()
+            .then(|| effective_policy.describe())
     }
 
     /// Whether the caller may still post to this resort; its key may have been revoked in the meantime.
@@ -249,28 +261,31 @@ impl Guard {
 
     /// Serial of the key set in use; 0 if there is none.
     pub(crate) fn keys_serial(&self) -> u64 {
-        self.admitted().serial
+        self.effective_policy().serial
     }
 
-    fn admitted(&self) -> Arc<Admitted> {
-        let slot = self.admitted.read().unwrap_or_else(PoisonError::into_inner);
+    fn effective_policy(&self) -> Arc<EffectivePolicy> {
+        let slot = self
+            .effective_policy
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
         Arc::clone(&slot)
     }
 }
 
-impl Admitted {
-    fn new(doors: Doors, told: &Orders) -> Self {
-        let document = told.document.as_deref();
+impl EffectivePolicy {
+    fn new(ingest_policy: IngestPolicy, desired: &DesiredState) -> Self {
+        let document = desired.document.as_deref();
         let said = document.and_then(|document| document.ingest);
         let named = document.map_or(0, |document| document.keys_serial);
-        let known = told.keys_serial();
-        let mut keys: HashMap<[u8; 8], Vec<Admission>> = HashMap::new();
-        for key in told.keys.iter().flat_map(|told| &told.keys) {
-            match Admission::new(key) {
-                Some(admission) => keys
-                    .entry(first(&admission.digest))
+        let known = desired.keys_serial();
+        let mut keys: HashMap<[u8; 8], Vec<ValidKey>> = HashMap::new();
+        for key in desired.keys.iter().flat_map(|desired| &desired.keys) {
+            match ValidKey::new(key) {
+                Some(valid_key) => keys
+                    .entry(first(&valid_key.digest))
                     .or_default()
-                    .push(admission),
+                    .push(valid_key),
                 None => tracing::warn!(
                     "the ingest key {} has an invalid digest and is ignored",
                     key.id
@@ -279,25 +294,27 @@ impl Admitted {
         }
         let said = said.map(|said| said.value);
         Self {
-            ingest: match said.unwrap_or(doors.ingest) {
-                Ingest::Open if doors.never_open => Some(Ingest::Keys),
-                Ingest::Open if doors.is_exposed && !told.is_known => None,
+            ingest: match said.unwrap_or(ingest_policy.ingest) {
+                Ingest::Open if ingest_policy.always_require_keys => Some(Ingest::Keys),
+                Ingest::Open if ingest_policy.is_exposed && !desired.is_known => None,
                 said => Some(said),
             },
-            is_overruled: doors.never_open && said == Some(Ingest::Open),
-            keys: (told.is_known && known >= named).then_some(keys),
+            is_overruled: ingest_policy.always_require_keys && said == Some(Ingest::Open),
+            keys: (desired.is_known && known >= named).then_some(keys),
             serial: known,
         }
     }
 
     /// The resorts that the caller's key is valid for.
-    fn find(&self, caller: Caller) -> Result<Scope, Refused> {
-        let shown = caller.0.ok_or(Refused::NoKey)?;
-        let keys = self.keys.as_ref().ok_or(Refused::NotKnown)?;
+    fn find(&self, caller: Caller) -> Result<Scope, AuthError> {
+        let shown = caller.0.ok_or(AuthError::NoKey)?;
+        let keys = self.keys.as_ref().ok_or(AuthError::NotKnown)?;
         // The timing of the lookup could reveal only the start of the digest, which reveals nothing about the key.
         let mut found = keys.get(&first(&shown)).into_iter().flatten();
         let found = found.find(|key| key.digest.ct_eq(&shown).into());
-        found.map(|key| key.scope.clone()).ok_or(Refused::WrongKey)
+        found
+            .map(|key| key.scope.clone())
+            .ok_or(AuthError::WrongKey)
     }
 
     /// Logs the policy if it has changed.
@@ -308,16 +325,16 @@ impl Admitted {
                 and has no catalogue; set --catalogue, or --open to allow any client to post rides"
             );
         }
-        if before.is_some_and(|before| before.says() == self.says()) {
+        if before.is_some_and(|before| before.describe() == self.describe()) {
             return;
         }
         match self.ingest {
-            None => tracing::warn!("{}", self.says()),
-            Some(_) => tracing::info!("{}", self.says()),
+            None => tracing::warn!("{}", self.describe()),
+            Some(_) => tracing::info!("{}", self.describe()),
         }
     }
 
-    fn says(&self) -> String {
+    fn describe(&self) -> String {
         let count = self
             .keys
             .as_ref()
@@ -344,7 +361,7 @@ impl Admitted {
     }
 }
 
-impl Admission {
+impl ValidKey {
     fn new(key: &IngestKey) -> Option<Self> {
         let digest = HEXLOWER_PERMISSIVE.decode(key.sha256.as_bytes()).ok()?;
         let of = |resorts: &Vec<ResortId>| Scope::Of(Arc::new(resorts.iter().copied().collect()));

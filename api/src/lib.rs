@@ -6,7 +6,7 @@
 //! - `rides`: one skier's day, where a gate posts a ride. `bulk`: many rides in one request. `skiers`: a skier over many
 //!   days. `resorts` and `days`: queries of resorts and analysts.
 //! - `extract`: parsing of requests; every error names its field. `error`: error responses.
-//! - `statistics`: response times. `condition`: readiness of this process; `room` watches the store for it.
+//! - `statistics`: response times. `readiness`: readiness of this process; `store_capacity` watches the store for it.
 //! - `ingest`: authorisation of posted rides. `node`: applies the console's settings, and reports the state of this node.
 //!
 //! The API responds with 201 only after the queue has confirmed the ride; it never writes rides to the store.
@@ -21,20 +21,20 @@ mod rides;
 mod skiers;
 mod statistics;
 
-mod condition;
 mod error;
 mod extract;
 mod ingest;
 mod node;
 pub mod openapi;
 mod query;
-mod room;
+mod readiness;
 mod state;
+mod store_capacity;
 
 use std::sync::Arc;
 
 use skilift_core::catalogue::Catalogue;
-use skilift_core::control::{Orders, Status};
+use skilift_core::control::{DesiredState, Status};
 use skilift_core::health::HealthCheck;
 use skilift_core::lifecycle::{Lifecycle, TaskError};
 use skilift_core::queue::Publisher;
@@ -43,7 +43,7 @@ use skilift_http::Listener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-pub use ingest::Doors;
+pub use ingest::IngestPolicy;
 pub use router::router;
 pub use state::{Api, ApiState};
 
@@ -62,7 +62,8 @@ impl RunningApi {
     }
 }
 
-/// Starts the watch of the store's capacity and the HTTP server; `publisher` keeps its settings until `orders` change them.
+/// Starts the watch of the store's capacity and the HTTP server; `publisher` keeps its settings
+/// until `desired_state` changes them.
 ///
 /// After [`Lifecycle::drain`] the server accepts no new connections, finishes the requests in flight, and then closes the
 /// publisher.
@@ -72,19 +73,37 @@ pub fn start(
     listener: Listener,
     publisher: Publisher,
     reader: Arc<dyn Reader>,
-    doors: Doors,
-    orders: watch::Receiver<Orders>,
-    life: &Lifecycle,
+    ingest_policy: IngestPolicy,
+    desired_state: watch::Receiver<DesiredState>,
+    lifecycle: &Lifecycle,
 ) -> RunningApi {
-    let state = ApiState::new(publisher, reader, catalogue, doors, life.draining());
+    let state = ApiState::new(
+        publisher,
+        reader,
+        catalogue,
+        ingest_policy,
+        lifecycle.draining(),
+    );
     // Before the first request, so that none is accepted without the policy.
-    state.guard.begin(&orders.borrow());
+    state.authorizer.begin(&desired_state.borrow());
     let api: Api = Arc::new(state);
-    let following = node::follow(Arc::clone(&api), orders.clone(), life.draining());
-    life.spawn("api settings", following);
-    life.spawn("room watch", room::watch(Arc::clone(&api), life.draining()));
-    let serving = serve_until_drained(listener, Arc::clone(&api), orders, life.draining());
-    life.spawn("http server", serving);
+    let reconciling = node::reconcile(
+        Arc::clone(&api),
+        desired_state.clone(),
+        lifecycle.draining(),
+    );
+    lifecycle.spawn("api settings", reconciling);
+    lifecycle.spawn(
+        "store capacity watch",
+        store_capacity::watch(Arc::clone(&api), lifecycle.draining()),
+    );
+    let serving = serve_until_drained(
+        listener,
+        Arc::clone(&api),
+        desired_state,
+        lifecycle.draining(),
+    );
+    lifecycle.spawn("http server", serving);
     let watched = Arc::clone(&api);
     RunningApi {
         health: Arc::new(move || watched.health()),
@@ -95,13 +114,13 @@ pub fn start(
 async fn serve_until_drained(
     listener: Listener,
     api: Api,
-    orders: watch::Receiver<Orders>,
+    desired_state: watch::Receiver<DesiredState>,
     drain: CancellationToken,
 ) -> Result<(), TaskError> {
     tokio::select! {
         () = skilift_http::serve(listener, router(Arc::clone(&api)), drain) => {}
         // As long as requests are served.
-        () = api.guard.follow_all(orders) => {}
+        () = api.authorizer.reconcile(desired_state) => {}
     }
     // No more rides arrive: the publisher channels send what they have and end.
     api.publisher.close();

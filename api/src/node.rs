@@ -4,7 +4,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use skilift_core::control::heartbeat::{Activity, ApiReport, Report};
-use skilift_core::control::{ApiSettings, Generation, Orders, STILL_WELCOME, Status};
+use skilift_core::control::{ApiSettings, DesiredState, Generation, STILL_WELCOME, Status};
 use skilift_core::lifecycle::TaskError;
 use skilift_core::queue::Shed;
 use tokio::sync::watch;
@@ -19,9 +19,9 @@ const UPLOADS_PART: u32 = 4;
 const FLUSH_CHECK: Duration = Duration::from_millis(50);
 
 /// The desired state of this node and its progress.
-pub(crate) struct Node(Mutex<Followed>);
+pub(crate) struct Node(Mutex<NodeState>);
 
-struct Followed {
+struct NodeState {
     flags: ApiSettings,
     generation: Option<Generation>,
     drain: Option<Drain>,
@@ -50,7 +50,7 @@ pub(crate) fn upload_places(settings: ApiSettings) -> u32 {
 
 impl Node {
     pub(crate) fn new(flags: ApiSettings) -> Self {
-        Self(Mutex::new(Followed {
+        Self(Mutex::new(NodeState {
             flags,
             generation: None,
             drain: None,
@@ -59,8 +59,8 @@ impl Node {
 
     /// Why this node is not ready, if a plan drains it.
     pub(crate) fn why_draining(&self) -> Option<String> {
-        let followed = self.followed();
-        let drain = followed.drain.as_ref()?;
+        let state = self.state();
+        let drain = state.drain.as_ref()?;
         let plan = &drain.plan;
         Some(match drain.step {
             Step::Done => format!("drained by plan {plan}: rejecting all rides"),
@@ -68,25 +68,25 @@ impl Node {
         })
     }
 
-    fn followed(&self) -> MutexGuard<'_, Followed> {
+    fn state(&self) -> MutexGuard<'_, NodeState> {
         // No holder of the lock can panic in the middle of a change.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Applies the desired state until `end`.
-pub(crate) async fn follow(
+pub(crate) async fn reconcile(
     api: Api,
-    mut orders: watch::Receiver<Orders>,
+    mut desired_state: watch::Receiver<DesiredState>,
     end: CancellationToken,
 ) -> Result<(), TaskError> {
-    let following = async {
+    let reconciling = async {
         loop {
-            let told = orders.borrow_and_update().clone();
-            api.follow_settings(&told).await;
-            api.follow_drain(told.drain);
+            let desired = desired_state.borrow_and_update().clone();
+            api.apply_settings(&desired).await;
+            api.apply_drain(desired.drain);
             tokio::select! {
-                changed = orders.changed() => if changed.is_err() {
+                changed = desired_state.changed() => if changed.is_err() {
                     // No further updates: the last state remains in force.
                     return std::future::pending::<()>().await;
                 },
@@ -94,16 +94,16 @@ pub(crate) async fn follow(
             }
         }
     };
-    let _: Option<()> = end.run_until_cancelled(following).await;
+    let _: Option<()> = end.run_until_cancelled(reconciling).await;
     Ok(())
 }
 
 impl ApiState {
     /// Applies the console's settings, or else those of the flags.
-    async fn follow_settings(&self, told: &Orders) {
-        let said = told.document.as_ref().and_then(|document| document.api);
+    async fn apply_settings(&self, desired: &DesiredState) {
+        let said = desired.document.as_ref().and_then(|document| document.api);
         let (settings, generation) = match said {
-            None => (self.node.followed().flags, None),
+            None => (self.node.state().flags, None),
             Some(said) => match said.value.check() {
                 Ok(()) => (said.value, Some(said.generation)),
                 Err(error) => {
@@ -125,10 +125,10 @@ impl ApiState {
             self.upload_places
                 .add_permits(after.saturating_sub(before) as usize);
         }
-        let before = std::mem::replace(&mut self.node.followed().generation, generation);
+        let before = std::mem::replace(&mut self.node.state().generation, generation);
         if settings != running || before != generation {
             let ApiSettings {
-                channels: lanes,
+                channels,
                 message_rides,
                 max_in_flight,
             } = settings;
@@ -137,15 +137,15 @@ impl ApiState {
                 None => "settings from flags".to_owned(),
             };
             tracing::info!(
-                "{source}: {lanes} publisher channels, {message_rides} rides per message, {max_in_flight} rides in flight"
+                "{source}: {channels} publisher channels, {message_rides} rides per message, {max_in_flight} rides in flight"
             );
         }
     }
 
     /// Starts or ends a drain.
-    fn follow_drain(&self, plan: Option<String>) {
-        let mut followed = self.node.followed();
-        match (plan, &mut followed.drain) {
+    fn apply_drain(&self, plan: Option<String>) {
+        let mut state = self.node.state();
+        match (plan, &mut state.drain) {
             (None, None) => {}
             (Some(plan), Some(drain)) => drain.plan = plan,
             (Some(plan), none) => {
@@ -164,7 +164,7 @@ impl ApiState {
     /// Runs the steps of a drain; waits forever if there is no further step.
     async fn finish_drain(&self) {
         loop {
-            let step = self.node.followed().drain.as_ref().map(|drain| drain.step);
+            let step = self.node.state().drain.as_ref().map(|drain| drain.step);
             let next = match step {
                 None | Some(Step::Done) => return std::future::pending().await,
                 Some(Step::Welcome(until)) => {
@@ -182,7 +182,7 @@ impl ApiState {
                     Step::Done
                 }
             };
-            if let Some(drain) = &mut self.node.followed().drain {
+            if let Some(drain) = &mut self.node.state().drain {
                 drain.step = next;
             }
         }
@@ -192,8 +192,8 @@ impl ApiState {
     pub(crate) fn status(&self) -> Status {
         let publisher = &self.publisher;
         let (generation, activity) = {
-            let followed = self.node.followed();
-            let activity = match &followed.drain {
+            let state = self.node.state();
+            let activity = match &state.drain {
                 _ if self.draining.is_cancelled() => Activity::Draining { plan: None },
                 None => Activity::Active,
                 Some(Drain { plan, step }) => {
@@ -204,13 +204,13 @@ impl ApiState {
                     }
                 }
             };
-            (followed.generation, activity)
+            (state.generation, activity)
         };
         let reasons = publisher.admission().reasons();
         let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
         let report = ApiReport {
             settings: publisher.settings(),
-            channels: number(publisher.lanes()),
+            channels: number(publisher.channels()),
             accepted_rides: publisher.accepted(),
             refused_requests: self.statistics.refused(),
             reads: self.statistics.reads(),
@@ -219,7 +219,7 @@ impl ApiState {
             shedding: reasons.map(|reason| reason.message().to_owned()).collect(),
             confirmed: publisher.confirmed(),
             post_us: self.statistics.take_ride_durations(),
-            keys_serial: self.guard.keys_serial(),
+            keys_serial: self.authorizer.keys_serial(),
         };
         Status {
             generation,

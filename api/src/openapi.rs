@@ -13,7 +13,7 @@ use axum::response::IntoResponse;
 use utoipa::OpenApi;
 use utoipa::openapi::InfoBuilder;
 
-use crate::{bulk, condition, days, index, resorts, rides, skiers, statistics};
+use crate::{bulk, days, index, readiness, resorts, rides, skiers, statistics};
 
 /// The documentation of the handlers.
 #[derive(OpenApi)]
@@ -37,7 +37,7 @@ use crate::{bulk, condition, days, index, resorts, rides, skiers, statistics};
         index::index,
         statistics::statistics,
         document,
-        condition::readyz,
+        readiness::readyz,
     ),
     tags(
         (name = "Rides", description = "Rides posted by lift gates."),

@@ -159,7 +159,7 @@ pub(crate) async fn add_season(
     ApiPath(resort): ApiPath<ResortId>,
     ApiJson(new): ApiJson<NewSeason>,
 ) -> Result<StatusCode, ApiError> {
-    api.guard.check(caller, resort)?;
+    api.authorizer.check(caller, resort)?;
     api.catalogue.check_season(resort, new.year)?;
     api.reader.add_season(resort, new.year).await?;
     Ok(StatusCode::CREATED)

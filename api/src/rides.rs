@@ -62,7 +62,7 @@ pub(crate) async fn post_ride(
         minute: body.time,
         lift: body.lift,
     };
-    api.guard.check(caller, on.resort)?;
+    api.authorizer.check(caller, on.resort)?;
     api.catalogue.check_ride(&ride)?;
     api.publisher.publish(&ride).await?;
     Ok(StatusCode::CREATED)

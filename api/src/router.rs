@@ -9,10 +9,10 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodRouter, get, post};
 
 use crate::error::ApiError;
-use crate::ingest::guard_reads;
+use crate::ingest::authorize_reads;
 use crate::state::Api;
 use crate::statistics::{BULK_URL, Endpoint, OPERATION, RIDE_URL, measure};
-use crate::{bulk, condition, days, index, openapi, resorts, rides, skiers, statistics};
+use crate::{bulk, days, index, openapi, readiness, resorts, rides, skiers, statistics};
 
 /// The public API.
 #[rustfmt::skip]
@@ -40,7 +40,7 @@ pub fn router(api: Api) -> Router {
         .on("/", get(index::index))
         .on("/statistics", get(statistics::statistics))
         .on("/openapi.json", get(openapi::document))
-        .on("/readyz", get(condition::readyz))
+        .on("/readyz", get(readiness::readyz))
         .build()
 }
 
@@ -72,8 +72,8 @@ impl Routes {
     fn on(self, path: &'static str, methods: MethodRouter<Api>) -> Self {
         let endpoint = self.api.statistics.endpoint(path);
         let mut methods = methods.fallback(method_not_allowed);
-        if self.api.guard.asks_readers() && !OPERATION.contains(&path) {
-            methods = methods.layer(from_fn_with_state(Arc::clone(&self.api), guard_reads));
+        if self.api.authorizer.requires_read_keys() && !OPERATION.contains(&path) {
+            methods = methods.layer(from_fn_with_state(Arc::clone(&self.api), authorize_reads));
         }
         let methods = methods.layer(from_fn_with_state(endpoint, measure));
         let mut router = self.router.route(path, methods.clone());

@@ -12,10 +12,10 @@ use skilift_core::store::leaders::Leaders;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use crate::condition::Condition;
 use crate::error::ApiError;
-use crate::ingest::{Doors, Guard};
+use crate::ingest::{Authorizer, IngestPolicy};
 use crate::node::{Node, upload_places};
+use crate::readiness::ReadinessState;
 use crate::statistics::Statistics;
 
 /// The shared state.
@@ -28,9 +28,9 @@ pub struct ApiState {
     pub(crate) catalogue: Catalogue,
     pub(crate) leaders: Leaders,
     pub(crate) statistics: Statistics,
-    pub(crate) condition: Condition,
+    pub(crate) readiness: ReadinessState,
     pub(crate) node: Node,
-    pub(crate) guard: Guard,
+    pub(crate) authorizer: Authorizer,
     /// One permit for each ride that all uploads together may have in flight.
     pub(crate) upload_places: Semaphore,
     /// Cancelled at shutdown.
@@ -44,20 +44,20 @@ impl ApiState {
         publisher: Publisher,
         reader: Arc<dyn Reader>,
         catalogue: Catalogue,
-        doors: Doors,
+        ingest_policy: IngestPolicy,
         draining: CancellationToken,
     ) -> Self {
         let settings = publisher.settings();
         Self {
             node: Node::new(settings),
-            guard: Guard::new(doors),
+            authorizer: Authorizer::new(ingest_policy),
             upload_places: Semaphore::new(upload_places(settings) as usize),
             publisher,
             reader,
             catalogue,
             leaders: Leaders::default(),
             statistics: Statistics::default(),
-            condition: Condition::default(),
+            readiness: ReadinessState::default(),
             draining,
         }
     }
@@ -68,12 +68,12 @@ impl ApiState {
         if let Some(why) = self.node.why_draining() {
             return Health::because(Readiness::Draining, why);
         }
-        let health = self.condition.health(
+        let health = self.readiness.health(
             self.draining.is_cancelled(),
             &self.publisher,
             self.reader.name(),
         );
-        match (health.status, self.guard.why_closed()) {
+        match (health.status, self.authorizer.why_closed()) {
             (Readiness::Ready | Readiness::Degraded, Some(why)) => {
                 Health::because(Readiness::Unavailable, why)
             }

@@ -26,7 +26,7 @@ pub(crate) const BULK_URL: &str = "/rides";
 /// URLs about this process, not about rides.
 pub(crate) const OPERATION: [&str; 4] = ["/", "/statistics", "/openapi.json", "/readyz"];
 /// Maximum recorded duration in microseconds; longer than any request may take.
-const LONGEST_US: u64 = 60_000_000;
+const MAX_US: u64 = 60_000_000;
 
 /// The endpoints of one router.
 #[derive(Default)]
@@ -130,7 +130,7 @@ impl Meter {
             max_ns: AtomicU64::new(0),
             served: AtomicU64::new(0),
             unavailable: AtomicU64::new(0),
-            made_us: (url == RIDE_URL && method == "POST").then(|| Durations::up_to(LONGEST_US)),
+            made_us: (url == RIDE_URL && method == "POST").then(|| Durations::up_to(MAX_US)),
             seconds: OnceLock::new(),
             answers: Default::default(),
         }

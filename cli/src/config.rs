@@ -13,7 +13,7 @@ use std::time::Duration;
 use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
 use serde::Serialize;
-use skilift_api::Doors;
+use skilift_api::IngestPolicy;
 use skilift_core::control::Ingest;
 use skilift_core::service_url::ServiceUrl;
 use skilift_core::stack::StackName;
@@ -58,7 +58,7 @@ pub(crate) struct Config {
     pub(crate) catalogue: Option<PathBuf>,
     pub(crate) tls: Option<TlsFiles>,
     /// Ingest policy until a console sets one.
-    pub(crate) doors: Doors,
+    pub(crate) ingest_policy: IngestPolicy,
 
     pub(crate) console_listen: SocketAddr,
     pub(crate) read_only: bool,
@@ -149,8 +149,8 @@ impl Config {
 
     /// Rejects an API that any client on the network could write to without a key.
     pub(crate) fn check_exposure(&self) -> Result<(), ConfigError> {
-        // `never_open` also prevents a console from opening ingest later.
-        if self.doors.never_open && self.doors.ingest == Ingest::Open {
+        // `always_require_keys` also prevents a console from opening ingest later.
+        if self.ingest_policy.always_require_keys && self.ingest_policy.ingest == Ingest::Open {
             return Err(ConfigError::OpenToStrangers(self.api_listen));
         }
         Ok(())
@@ -394,8 +394,11 @@ mod tests {
                     .unwrap();
                 let config = Config::load(&NoFlags {}, None).unwrap();
                 assert_eq!(config.check_exposure().is_ok(), may_start, "{given}");
-                assert_eq!(!config.doors.never_open, may_be_opened, "{given}");
-                assert_eq!(config.doors.is_exposed, waits, "{given}");
+                assert_eq!(
+                    !config.ingest_policy.always_require_keys, may_be_opened,
+                    "{given}"
+                );
+                assert_eq!(config.ingest_policy.is_exposed, waits, "{given}");
             });
         }
     }

@@ -13,11 +13,11 @@ use anyhow::Context;
 use skilift_console::{
     Console, ConsoleConfig, EngineKind, ManagementSource, Prices, Seeds, Sources,
 };
-use skilift_core::control::ControlPlane;
+use skilift_core::control::ControlChannel;
 use skilift_core::health::{Health, HealthCheck, Readiness};
-use skilift_core::queue::DeadLetterOffice;
+use skilift_core::queue::DeadLetterQueue;
 use skilift_core::queue::depth::DepthGauge;
-use skilift_core::queue::rabbit::{Broker, RabbitDepth, RabbitOffice};
+use skilift_core::queue::rabbit::{Broker, RabbitDeadLetterQueue, RabbitDepth};
 use skilift_core::stack::StackName;
 use skilift_core::store::Reader;
 use skilift_core::store::redis::Store;
@@ -50,9 +50,9 @@ pub(crate) struct RunningConsole {
 pub(crate) struct ConsoleDeps {
     pub(crate) engine: EngineKind,
     pub(crate) reader: Arc<dyn Reader>,
-    pub(crate) plane: Arc<dyn ControlPlane>,
+    pub(crate) control_channel: Arc<dyn ControlChannel>,
     pub(crate) depth: Arc<dyn DepthGauge>,
-    pub(crate) dead_letter_queue: Arc<dyn DeadLetterOffice>,
+    pub(crate) dead_letter_queue: Arc<dyn DeadLetterQueue>,
     pub(crate) management: Option<ManagementSource>,
     pub(crate) seeds: Seeds,
     pub(crate) fleet: Option<Arc<dyn Fleet>>,
@@ -73,7 +73,7 @@ pub(crate) async fn serve(args: &ConsoleArgs) -> anyhow::Result<ExitCode> {
         dead_letter_queue: fleet_dead_letter_queue(&process.config, &broker),
         management: management(&process.config, &broker)?,
         reader: Arc::new(store.reader()?),
-        plane: process.fleet_plane(servers)?,
+        control_channel: process.fleet_control_channel(servers)?,
         seeds: Seeds::default(),
         fleet: Some(Arc::new(Ec2Fleet::new(
             process.config.stack.to_string(),
@@ -126,7 +126,7 @@ pub(crate) async fn start(
     let sources = Sources {
         reader: deps.reader,
         catalogue: process.catalogue()?,
-        plane: deps.plane,
+        control_channel: deps.control_channel,
         depth: deps.depth,
         dead_letter_queue: deps.dead_letter_queue,
         fleet: deps.fleet,
@@ -167,8 +167,8 @@ pub(crate) fn fleet_depth(config: &Config, broker: &Broker) -> Arc<dyn DepthGaug
 pub(crate) fn fleet_dead_letter_queue(
     config: &Config,
     broker: &Broker,
-) -> Arc<dyn DeadLetterOffice> {
-    Arc::new(RabbitOffice::new(broker, config.stack.clone()))
+) -> Arc<dyn DeadLetterQueue> {
+    Arc::new(RabbitDeadLetterQueue::new(broker, config.stack.clone()))
 }
 
 /// Client of RabbitMQ's management API, if configured.

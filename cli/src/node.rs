@@ -2,7 +2,9 @@
 
 use std::sync::{Arc, OnceLock};
 
-use skilift_core::control::{Agent, ControlPlane, Identity, Memory, RedisPlane, Role};
+use skilift_core::control::{
+    Agent, ControlChannel, Identity, RedisControlChannel, Role, StateCache,
+};
 
 use crate::config::Servers;
 use crate::instance;
@@ -10,28 +12,31 @@ use crate::process::Process;
 
 impl Process {
     /// The control channel of a fleet.
-    pub(crate) fn fleet_plane(&self, servers: &Servers) -> anyhow::Result<Arc<dyn ControlPlane>> {
-        let plane = RedisPlane::new(&servers.redis_url, &self.config.stack)?;
-        Ok(Arc::new(plane))
+    pub(crate) fn fleet_control_channel(
+        &self,
+        servers: &Servers,
+    ) -> anyhow::Result<Arc<dyn ControlChannel>> {
+        let control_channel = RedisControlChannel::new(&servers.redis_url, &self.config.stack)?;
+        Ok(Arc::new(control_channel))
     }
 
     /// The agent of a role of this process: sends heartbeats and receives the desired state.
     pub(crate) async fn agent(
         &self,
         role: Role,
-        plane: &Arc<dyn ControlPlane>,
+        control_channel: &Arc<dyn ControlChannel>,
     ) -> anyhow::Result<Agent> {
         let identity = Identity {
             instance: self.instance()?,
             ..Identity::new(role, self.private_address()?.port())
         };
         tracing::info!(node = %identity.node, boot = %identity.boot, "node registered");
-        let memory = match role {
+        let state_cache = match role {
             // Only the API needs the ingest policy.
-            Role::Api => Some(Memory::new(&self.config.data()?, &self.config.stack)),
+            Role::Api => Some(StateCache::new(&self.config.data()?, &self.config.stack)),
             Role::Worker => None,
         };
-        Ok(Agent::begin(identity, Arc::clone(plane), memory).await?)
+        Ok(Agent::begin(identity, Arc::clone(control_channel), state_cache).await?)
     }
 
     /// Sets the instance ID of the nodes of this process, unless the operator did.

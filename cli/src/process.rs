@@ -188,7 +188,7 @@ pub(crate) async fn unless_signalled<T>(
 /// Settings of a publisher.
 pub(crate) fn publisher_config(config: &Config) -> PublisherConfig {
     PublisherConfig {
-        lanes: config.channels,
+        channels: config.channels,
         message_rides: config.message_rides,
         max_in_flight: config.max_in_flight,
         high_water_rides: config.high_water_rides,

@@ -53,9 +53,9 @@ async fn api(args: &ApiArgs) -> anyhow::Result<ExitCode> {
     let servers = process.config.servers()?;
     let public = process.open_public().await?;
     let broker = process.broker(servers, "api")?;
-    let plane = process.fleet_plane(servers)?;
+    let control_channel = process.fleet_control_channel(servers)?;
     let starting = async {
-        let agent = process.agent(NodeRole::Api, &plane).await?;
+        let agent = process.agent(NodeRole::Api, &control_channel).await?;
         start_api(&process, servers, &broker, public, agent).await
     };
     let Some(api) = unless_signalled(&mut signals, starting).await else {
@@ -80,9 +80,9 @@ async fn worker(args: &WorkerArgs) -> anyhow::Result<ExitCode> {
     let (process, mut signals) = Process::begin_as(args, file, &[], args.tie.child).await?;
     let servers = process.config.servers()?;
     let broker = process.broker(servers, "worker")?;
-    let plane = process.fleet_plane(servers)?;
+    let control_channel = process.fleet_control_channel(servers)?;
     let starting = async {
-        let agent = process.agent(NodeRole::Worker, &plane).await?;
+        let agent = process.agent(NodeRole::Worker, &control_channel).await?;
         start_worker(&process, servers, &broker, agent).await
     };
     let Some(worker) = unless_signalled(&mut signals, starting).await else {
@@ -147,8 +147,8 @@ pub(crate) fn serve_public(
         listener,
         publisher.clone(),
         reader,
-        process.config.doors,
-        agent.orders(),
+        process.config.ingest_policy,
+        agent.desired_state(),
         &process.lifecycle,
     );
     tracing::info!(stack = %process.config.stack, "public API on {url}");
@@ -177,6 +177,6 @@ pub(crate) async fn start_worker(
     let engine = RabbitRedis::new(Arc::clone(broker), store, config.stack.clone());
     let engine = Arc::new(engine);
     let flags = worker_settings(config);
-    let running = skilift_worker::start(flags, agent.orders(), engine, lifecycle).await?;
+    let running = skilift_worker::start(flags, agent.desired_state(), engine, lifecycle).await?;
     Ok(WorkerNode { running, agent })
 }

@@ -131,7 +131,7 @@ impl Stored {
             }
             Self::InBooks { reader, before, .. } => (reader, before),
         };
-        let books = reader.books().await.ok()?;
+        let books = reader.reconciliation().await.ok()?;
         let now = Figures {
             applied: books.applied,
             duplicate: u64::try_from(books.duplicate()).unwrap_or(0),

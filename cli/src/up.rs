@@ -7,12 +7,12 @@ use std::sync::Arc;
 use anyhow::Context;
 use skilift_console::{EngineKind, Seeds};
 use skilift_core::catalogue::Catalogue;
-use skilift_core::control::{Agent, ControlPlane, LocalPlane, Role};
+use skilift_core::control::{Agent, ControlChannel, LocalControlChannel, Role};
 use skilift_core::embedded::Database;
 use skilift_core::engine::Embedded;
 use skilift_core::health::{Health, HealthCheck, Readiness};
 use skilift_core::queue::Admission;
-use skilift_core::queue::embedded::{self, EmbeddedOffice, EmbeddedQueue};
+use skilift_core::queue::embedded::{self, EmbeddedDeadLetterQueue, EmbeddedQueue};
 use skilift_core::queue::rabbit::Broker;
 use skilift_core::store::Reader;
 use skilift_core::store::embedded::EmbeddedReader;
@@ -50,9 +50,9 @@ async fn up(args: &UpArgs) -> anyhow::Result<ExitCode> {
     let servers = servers.filter(|_| !args.wants_data_folder());
     let broker = servers.map(|servers| process.broker(servers, "up"));
     let broker = broker.transpose()?;
-    let plane: Arc<dyn ControlPlane> = match servers {
-        Some(servers) => process.fleet_plane(servers)?,
-        None => Arc::new(LocalPlane::default()),
+    let control_channel: Arc<dyn ControlChannel> = match servers {
+        Some(servers) => process.fleet_control_channel(servers)?,
+        None => Arc::new(LocalControlChannel::default()),
     };
     let listener = process
         .open_console(console::tls_of_up(&process.config))
@@ -82,7 +82,7 @@ async fn up(args: &UpArgs) -> anyhow::Result<ExitCode> {
                 Backend::Servers(..) => EngineKind::Servers,
             },
             reader: Arc::clone(&reader),
-            plane: Arc::clone(&plane),
+            control_channel: Arc::clone(&control_channel),
             depth: match &backend {
                 Backend::Servers(_, broker) => console::fleet_depth(&process.config, broker),
                 Backend::Folder((_, queue)) => Arc::clone(queue) as _,
@@ -91,7 +91,9 @@ async fn up(args: &UpArgs) -> anyhow::Result<ExitCode> {
                 Backend::Servers(_, broker) => {
                     console::fleet_dead_letter_queue(&process.config, broker)
                 }
-                Backend::Folder((_, queue)) => Arc::new(EmbeddedOffice::new(Arc::clone(queue))),
+                Backend::Folder((_, queue)) => {
+                    Arc::new(EmbeddedDeadLetterQueue::new(Arc::clone(queue)))
+                }
             },
             management: match &backend {
                 Backend::Servers(_, broker) => console::management(&process.config, broker)?,
@@ -100,7 +102,7 @@ async fn up(args: &UpArgs) -> anyhow::Result<ExitCode> {
             seeds: Seeds {
                 worker: Some(worker_settings(&process.config)),
                 api: Some(api_settings(&process.config)),
-                ingest: Some(process.config.doors.ingest),
+                ingest: Some(process.config.ingest_policy.ingest),
             },
             fleet: children
                 .as_ref()
@@ -108,7 +110,7 @@ async fn up(args: &UpArgs) -> anyhow::Result<ExitCode> {
         };
         // The console starts first: it works without the servers, and the nodes start with its stored state.
         let console = console::start(&process, listener, deps).await?;
-        let agent = process.agent(Role::Api, &plane).await?;
+        let agent = process.agent(Role::Api, &control_channel).await?;
         let (api, workers) = match backend {
             Backend::Servers(servers, broker) => {
                 // From here on the child processes are drained on every error.
@@ -118,7 +120,7 @@ async fn up(args: &UpArgs) -> anyhow::Result<ExitCode> {
                 (api, Workers::Children(children))
             }
             Backend::Folder(folder) => {
-                let agents = (agent, process.agent(Role::Worker, &plane).await?);
+                let agents = (agent, process.agent(Role::Worker, &control_channel).await?);
                 let reader = Arc::clone(&reader);
                 let (api, worker) =
                     start_on_data_folder(&process, folder, reader, public, agents).await?;
@@ -247,7 +249,7 @@ async fn start_on_data_folder(
     let publisher = embedded::publish(&publisher_config(config), &queue, admission, lifecycle);
     let engine = Arc::new(Embedded::new(database, queue));
     let flags = worker_settings(config);
-    let running = skilift_worker::start(flags, worker.orders(), engine, lifecycle).await?;
+    let running = skilift_worker::start(flags, worker.desired_state(), engine, lifecycle).await?;
     let worker = WorkerNode {
         running,
         agent: worker,

@@ -15,7 +15,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use skilift_core::clock::epoch_ms;
 use skilift_core::embedded::DiskError;
-use skilift_core::embedded::records::Changes;
+use skilift_core::embedded::records::WriteBatch;
 use subtle::ConstantTimeEq;
 
 use self::password::Passwords;
@@ -173,7 +173,7 @@ impl Access {
 
     /// Adds to `changes` the last use of tokens, and the removal of expired ones. Returns whether there is anything to
     /// write.
-    pub(crate) fn put_last_used(&self, state: &ConsoleState, changes: &mut Changes) -> bool {
+    pub(crate) fn put_last_used(&self, state: &ConsoleState, changes: &mut WriteBatch) -> bool {
         let mut known = self.known();
         let (now, shown) = (epoch_ms(), std::mem::take(&mut known.shown));
         known.tokens.retain(|_, (id, token)| {

@@ -2,7 +2,7 @@
 
 use skilift_core::clock::epoch_ms;
 use skilift_core::embedded::DiskError;
-use skilift_core::embedded::records::Changes;
+use skilift_core::embedded::records::WriteBatch;
 
 use crate::access::Caller;
 use crate::console::Console;
@@ -74,6 +74,6 @@ pub(crate) async fn record_refusal(
     let lines = vec![entry];
     let state = &console.state;
     state
-        .commit("audit a refusal", Changes::default(), lines)
+        .commit("audit a refusal", WriteBatch::default(), lines)
         .await
 }

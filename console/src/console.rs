@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use skilift_core::catalogue::Catalogue;
-use skilift_core::control::{ApiSettings, ControlPlane, Ingest, WorkerSettings};
+use skilift_core::control::{ApiSettings, ControlChannel, Ingest, WorkerSettings};
 use skilift_core::embedded::DiskError;
-use skilift_core::embedded::records::Changes;
+use skilift_core::embedded::records::WriteBatch;
 use skilift_core::lifecycle::{Lifecycle, TaskError};
-use skilift_core::queue::DeadLetterOffice;
+use skilift_core::queue::DeadLetterQueue;
 use skilift_core::queue::depth::DepthGauge;
 use skilift_core::stack::StackName;
 use skilift_core::store::Reader;
@@ -82,11 +82,11 @@ pub struct Sources {
     /// The resorts.
     pub catalogue: Catalogue,
     /// The control channel to the nodes.
-    pub plane: Arc<dyn ControlPlane>,
+    pub control_channel: Arc<dyn ControlChannel>,
     /// Depth of the queue.
     pub depth: Arc<dyn DepthGauge>,
     /// The dead-letter queue. A read-only console does not consume it.
-    pub dead_letter_queue: Arc<dyn DeadLetterOffice>,
+    pub dead_letter_queue: Arc<dyn DeadLetterQueue>,
     /// The fleet of instances, if there is one.
     pub fleet: Option<Arc<dyn Fleet>>,
 }
@@ -250,7 +250,7 @@ async fn record_last_used(
         let waited = drain
             .run_until_cancelled(tokio::time::sleep(USE_STEP))
             .await;
-        let mut changes = Changes::default();
+        let mut changes = WriteBatch::default();
         // A token that was revoked meanwhile must not be written again.
         let _write_lock = console.desired.write_lock.lock().await;
         if console.access.put_last_used(&console.state, &mut changes) {

@@ -7,7 +7,7 @@ use skilift_core::clock::epoch_ms;
 use skilift_core::control::heartbeat::Report;
 use skilift_core::control::{Document, Heartbeat, IngestKey, IngestKeys, Versioned};
 use skilift_core::embedded::DiskError;
-use skilift_core::embedded::records::Changes;
+use skilift_core::embedded::records::WriteBatch;
 use tokio::sync::Notify;
 
 use crate::console::Seeds;
@@ -103,7 +103,11 @@ impl Desired {
     }
 
     /// The document with values of flags for sections that are not set; `None` if there are none.
-    pub(crate) fn seeded(&self, state: &ConsoleState, changes: &mut Changes) -> Option<Document> {
+    pub(crate) fn seeded(
+        &self,
+        state: &ConsoleState,
+        changes: &mut WriteBatch,
+    ) -> Option<Document> {
         let document = self.document();
         let seeds = *self.seeds.lock().unwrap_or_else(PoisonError::into_inner);
         let mut seeded = Document::clone(&document);
@@ -148,7 +152,7 @@ pub(crate) fn settings_of(document: &Document, section: Section) -> Option<(u64,
 /// Adds to `changes` the versions that differ between two documents.
 pub(crate) fn put_new_versions(
     state: &ConsoleState,
-    changes: &mut Changes,
+    changes: &mut WriteBatch,
     before: &Document,
     after: &Document,
     by: &str,

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 
 use skilift_core::embedded::DiskError;
-use skilift_core::embedded::records::{Changes, Table};
+use skilift_core::embedded::records::{Table, WriteBatch};
 
 use crate::view::queue::{HistoryPoint, HistoryView};
 
@@ -35,8 +35,8 @@ impl History {
     }
 
     /// Adds a point of one second. If it starts a new minute, returns the previous minute to be written.
-    pub(crate) fn add(&mut self, point: HistoryPoint) -> Changes {
-        let mut changes = Changes::default();
+    pub(crate) fn add(&mut self, point: HistoryPoint) -> WriteBatch {
+        let mut changes = WriteBatch::default();
         let began = |point: &HistoryPoint| point.at_ms - point.at_ms % MINUTE_MS;
         if let Some(first) = self.minute.first()
             && began(first) != began(&point)

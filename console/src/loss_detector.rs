@@ -19,9 +19,9 @@ mod gap;
 
 use std::collections::BTreeMap;
 
-use skilift_core::books::Books;
 use skilift_core::control::heartbeat::LaneConfirmed;
 use skilift_core::message::MessageId;
+use skilift_core::reconciliation::Reconciliation;
 
 use gap::{Gap, Span};
 
@@ -44,7 +44,7 @@ pub(crate) struct Observation<'a> {
     /// Confirmed high-water mark of each publisher channel epoch.
     pub(crate) epochs: &'a BTreeMap<EpochKey, LaneConfirmed>,
     /// The settled numbers.
-    pub(crate) books: &'a Books,
+    pub(crate) books: &'a Reconciliation,
     /// Messages of the workers and the queue; `None` if one of them cannot be read.
     pub(crate) queue: Option<QueueSnapshot>,
 }
@@ -99,16 +99,16 @@ impl LossDetector {
     pub(crate) fn update(&mut self, seen: &Observation<'_>) -> LossReport {
         let marked: BTreeMap<EpochKey, _> = seen
             .books
-            .lanes
+            .epochs
             .iter()
-            .map(|book| ((book.epoch, book.lane), book))
+            .map(|book| ((book.epoch, book.channel), book))
             .collect();
         let mut loss_report = LossReport::default();
         self.epochs
             .retain(|epoch, _| seen.epochs.contains_key(epoch));
         for (epoch, confirmed) in seen.epochs {
             let gaps: Vec<Span> = match marked.get(epoch) {
-                Some(book) => book.gaps_through(confirmed.high_watermark).collect(),
+                Some(book) => book.gaps_up_to(confirmed.high_watermark).collect(),
                 None if confirmed.high_watermark > 0 => vec![(1, confirmed.high_watermark)],
                 None => Vec::new(),
             };
@@ -138,11 +138,11 @@ impl LossDetector {
     }
 }
 
-fn name(named: &mut Vec<MessageId>, (epoch, lane): EpochKey, (first, last): Span) {
+fn name(named: &mut Vec<MessageId>, (epoch, channel): EpochKey, (first, last): Span) {
     let room = MAX_NAMED.saturating_sub(named.len());
     named.extend((first..=last).take(room).map(|sequence| MessageId {
         epoch,
-        lane,
+        channel,
         sequence,
     }));
 }

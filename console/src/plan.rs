@@ -22,7 +22,7 @@ mod users;
 use std::sync::Arc;
 
 use skilift_core::clock::epoch_ms;
-use skilift_core::embedded::records::Changes;
+use skilift_core::embedded::records::WriteBatch;
 
 use self::planned_change::PlannedChange;
 use crate::access::Caller;
@@ -155,7 +155,7 @@ pub(crate) async fn make(
     line.plan = Some(plan.id.clone());
     let (before, after) = in_words(&plan);
     (line.before, line.after) = (before, after);
-    let mut changes = Changes::default();
+    let mut changes = WriteBatch::default();
     console.state.put_plan(&mut changes, &plan)?;
     console
         .state

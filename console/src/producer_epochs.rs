@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use skilift_core::books::{Books, LaneBook};
 use skilift_core::control::heartbeat::LaneConfirmed;
 use skilift_core::embedded::DiskError;
-use skilift_core::embedded::records::{Changes, Table};
+use skilift_core::embedded::records::{Table, WriteBatch};
+use skilift_core::reconciliation::{Reconciliation, SettledRanges};
 
 use crate::loss_detector::EpochKey;
 
@@ -124,11 +124,11 @@ impl ProducerEpochs {
 
     /// Rides confirmed and not settled, according to the settled ranges: rides settled beyond the known high-water mark
     /// reduce this count.
-    pub(crate) fn outstanding_rides(&self, books: &Books) -> u64 {
-        let settled: BTreeMap<EpochKey, &LaneBook> = books
-            .lanes
+    pub(crate) fn outstanding_rides(&self, books: &Reconciliation) -> u64 {
+        let settled: BTreeMap<EpochKey, &SettledRanges> = books
+            .epochs
             .iter()
-            .map(|book| ((book.epoch, book.lane), book))
+            .map(|book| ((book.epoch, book.channel), book))
             .collect();
         let of_epoch = |(epoch, known): (&EpochKey, &LaneConfirmed)| {
             outstanding(known, settled.get(epoch).copied())
@@ -140,15 +140,15 @@ impl ProducerEpochs {
     /// which the second value reports; else proportional.
     pub(crate) fn lost_rides(
         &self,
-        books: &Books,
+        books: &Reconciliation,
         lost_of: &BTreeMap<EpochKey, (u64, u64)>,
     ) -> (u64, bool) {
         let (mut rides, mut is_exact) = (0, true);
         for (epoch, &(lost, of)) in lost_of {
             let book = books
-                .lanes
+                .epochs
                 .iter()
-                .find(|book| (book.epoch, book.lane) == *epoch);
+                .find(|book| (book.epoch, book.channel) == *epoch);
             let all = self
                 .known
                 .get(epoch)
@@ -185,8 +185,8 @@ impl ProducerEpochs {
     }
 
     /// Removes epochs whose settled ranges were pruned.
-    pub(crate) fn prune(&mut self, gone: &[LaneConfirmed]) -> Changes {
-        let mut changes = Changes::default();
+    pub(crate) fn prune(&mut self, gone: &[LaneConfirmed]) -> WriteBatch {
+        let mut changes = WriteBatch::default();
         for epoch in gone.iter().map(|epoch| (epoch.epoch, epoch.channel)) {
             let Some(known) = self.known.remove(&epoch) else {
                 continue;
@@ -214,8 +214,8 @@ impl ProducerEpochs {
     }
 
     /// The changes since the last call.
-    pub(crate) fn take_changes(&mut self) -> Changes {
-        let mut changes = Changes::default();
+    pub(crate) fn take_changes(&mut self) -> WriteBatch {
+        let mut changes = WriteBatch::default();
         let mut changed = std::mem::take(&mut self.changed);
         changed.sort_unstable();
         changed.dedup();
@@ -238,7 +238,7 @@ impl ProducerEpochs {
 }
 
 /// Rides of an epoch that are confirmed and not settled.
-fn outstanding(known: &LaneConfirmed, book: Option<&LaneBook>) -> u64 {
+fn outstanding(known: &LaneConfirmed, book: Option<&SettledRanges>) -> u64 {
     match book {
         Some(book) if book.is_whole(known.high_watermark) => 0,
         Some(book) => known.rides.saturating_sub(book.rides),
@@ -246,8 +246,8 @@ fn outstanding(known: &LaneConfirmed, book: Option<&LaneBook>) -> u64 {
     }
 }
 
-fn key((epoch, lane): EpochKey) -> Vec<u8> {
-    [&epoch.to_be_bytes()[..], &lane.to_be_bytes()].concat()
+fn key((epoch, channel): EpochKey) -> Vec<u8> {
+    [&epoch.to_be_bytes()[..], &channel.to_be_bytes()].concat()
 }
 
 #[cfg(test)]
@@ -302,23 +302,23 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let records = Records::open(folder.path()).unwrap();
         let mut epochs = ProducerEpochs::open(records.table("lives").unwrap()).unwrap();
-        let epoch = |lane| LaneConfirmed {
+        let epoch = |channel| LaneConfirmed {
             epoch: 5,
-            channel: lane,
+            channel,
             high_watermark: 10,
             rides: 25,
             ended: false,
         };
         epochs.record("api-b-1", &[epoch(1)], 1_000);
         epochs.record("api-a-1", &[epoch(0)], 1_000);
-        let books = Books {
-            lanes: vec![LaneBook {
+        let books = Reconciliation {
+            epochs: vec![SettledRanges {
                 epoch: 5,
-                lane: 0,
+                channel: 0,
                 rides: 15,
                 marked: vec![(1, 6)],
             }],
-            ..Books::default()
+            ..Reconciliation::default()
         };
         let lost = |lost_of: &[(EpochKey, (u64, u64))]| {
             let lost_of = lost_of.iter().copied().collect();

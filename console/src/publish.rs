@@ -9,7 +9,7 @@ use std::time::Duration;
 use skilift_core::clock::epoch_ms;
 use skilift_core::control::{ControlError, Document, IngestKeys};
 use skilift_core::embedded::DiskError;
-use skilift_core::embedded::records::Changes;
+use skilift_core::embedded::records::WriteBatch;
 use skilift_core::lifecycle::{TaskError, chain};
 use tokio_util::sync::CancellationToken;
 
@@ -30,7 +30,7 @@ const BY_OTHERS: &str = "another console";
 #[derive(Debug, thiserror::Error)]
 enum ReconcileError {
     #[error(transparent)]
-    Plane(#[from] ControlError),
+    ControlChannel(#[from] ControlError),
     #[error("the control channel does not respond")]
     Silent,
     #[error(transparent)]
@@ -101,14 +101,14 @@ async fn unreadable_as_missing<T>(
 }
 
 async fn reconcile(console: &Console) -> Result<(), ReconcileError> {
-    let plane = &console.sources.plane;
+    let control_channel = &console.sources.control_channel;
     if console.config.read_only {
-        let found = with_timeout(plane.document()).await?;
+        let found = with_timeout(control_channel.document()).await?;
         console.desired.remember(found.unwrap_or_default());
         return Ok(());
     }
-    let found = with_timeout(unreadable_as_missing(plane.document())).await?;
-    let found_keys = with_timeout(unreadable_as_missing(plane.ingest_keys())).await?;
+    let found = with_timeout(unreadable_as_missing(control_channel.document())).await?;
+    let found_keys = with_timeout(unreadable_as_missing(control_channel.ingest_keys())).await?;
     let write_lock = console.desired.write_lock.lock().await;
     if let Some(found) = &found {
         let ours = console.desired.document();
@@ -126,11 +126,11 @@ async fn reconcile(console: &Console) -> Result<(), ReconcileError> {
     // Keys first: a document must never refer to keys that are not published yet.
     let published_serial = found_keys.map_or(0, |found| found.serial);
     if published_serial < keys.serial {
-        with_timeout(plane.publish_ingest_keys(&keys)).await?;
+        with_timeout(control_channel.publish_ingest_keys(&keys)).await?;
     }
     let published_serial = found.map_or(0, |found| found.serial);
     if published_serial < document.serial {
-        with_timeout(plane.publish(&document)).await?;
+        with_timeout(control_channel.publish(&document)).await?;
     }
     Ok(())
 }
@@ -143,7 +143,7 @@ async fn import_newer(
     keys: Option<&IngestKeys>,
 ) -> Result<(), DiskError> {
     let (state, before) = (&console.state, console.desired.document());
-    let mut changes = Changes::default();
+    let mut changes = WriteBatch::default();
     put_new_versions(state, &mut changes, &before, found, BY_OTHERS);
     state.put_document(&mut changes, found);
     if let Some(keys) = keys.filter(|keys| keys.serial > before.keys_serial) {
@@ -171,7 +171,7 @@ async fn reassert(console: &Console, ours: &Document) -> Result<(), DiskError> {
         serial: ours.next_serial(),
         ..ours.clone()
     };
-    let mut changes = Changes::default();
+    let mut changes = WriteBatch::default();
     console.state.put_document(&mut changes, &document);
     let line = AuditEntry {
         reason: Some(
@@ -192,7 +192,11 @@ async fn reassert(console: &Console, ours: &Document) -> Result<(), DiskError> {
 }
 
 /// Replaces the ingest keys in `changes` by these.
-fn put_keys(console: &Console, changes: &mut Changes, keys: &IngestKeys) -> Result<(), DiskError> {
+fn put_keys(
+    console: &Console,
+    changes: &mut WriteBatch,
+    keys: &IngestKeys,
+) -> Result<(), DiskError> {
     let table = &console.state.keys;
     for (id, known) in table.range(.., usize::MAX)? {
         let still_counts = keys
@@ -220,7 +224,7 @@ fn put_keys(console: &Console, changes: &mut Changes, keys: &IngestKeys) -> Resu
 
 /// Stores the values of the command-line flags as version 1, where nothing is set.
 async fn bootstrap(console: &Console) -> Result<(), DiskError> {
-    let mut changes = Changes::default();
+    let mut changes = WriteBatch::default();
     let Some(seeded) = console.desired.seeded(&console.state, &mut changes) else {
         return Ok(());
     };

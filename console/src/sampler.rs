@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use skilift_core::clock::epoch_ms;
 use skilift_core::embedded::DiskError;
-use skilift_core::embedded::records::Changes;
+use skilift_core::embedded::records::WriteBatch;
 use skilift_core::lifecycle::TaskError;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
@@ -139,7 +139,7 @@ pub(crate) async fn run(console: Arc<Console>, drain: CancellationToken) -> Resu
     };
     let ended = drain.run_until_cancelled(collecting).await;
     // The next console process needs these high-water marks for reconciliation.
-    write(&console, Changes::default()).await?;
+    write(&console, WriteBatch::default()).await?;
     ended.unwrap_or(Ok(()))
 }
 
@@ -162,7 +162,7 @@ async fn collect_each_second(console: &Console) -> Result<(), TaskError> {
 }
 
 /// Collects the current state, adds it to the history, and returns what must be written.
-fn collect(console: &Console) -> Result<Changes, DiskError> {
+fn collect(console: &Console) -> Result<WriteBatch, DiskError> {
     let point = refresh(console)?;
     Ok(console.monitor.state().history.add(point))
 }
@@ -206,7 +206,7 @@ pub(crate) fn refresh(console: &Console) -> Result<HistoryPoint, DiskError> {
     Ok(point)
 }
 
-async fn write(console: &Console, mut changes: Changes) -> Result<(), DiskError> {
+async fn write(console: &Console, mut changes: WriteBatch) -> Result<(), DiskError> {
     {
         let now = console.monitor.now();
         let mut state = console.monitor.state();
@@ -229,7 +229,7 @@ async fn prune_expired(console: &Console) -> Result<(), DiskError> {
     let expired = console.monitor.state().epochs.expired(epoch_ms());
     for epoch in expired {
         // One by one, so that it is known which were pruned.
-        match console.sources.reader.forget_lanes(&[epoch]).await {
+        match console.sources.reader.prune_epochs(&[epoch]).await {
             Ok(0) => {}
             Ok(_) => {
                 let changes = console.monitor.state().epochs.prune(&[epoch]);

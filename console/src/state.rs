@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use skilift_core::clock::epoch_ms;
 use skilift_core::control::{ApiSettings, Document, FleetBounds, Ingest, WorkerSettings};
 use skilift_core::embedded::DiskError;
-use skilift_core::embedded::records::{Changes, Records, Table};
+use skilift_core::embedded::records::{Records, Table, WriteBatch};
 use skilift_core::ride::ResortId;
 use tokio::sync::Mutex;
 use tokio::sync::watch;
@@ -144,7 +144,7 @@ impl ConsoleState {
     pub(crate) async fn commit(
         &self,
         doing: &'static str,
-        mut changes: Changes,
+        mut changes: WriteBatch,
         lines: Vec<AuditEntry>,
     ) -> Result<(), DiskError> {
         let mut numbers = self.write_lock.lock().await;
@@ -180,14 +180,14 @@ impl ConsoleState {
     }
 
     /// Adds the document to `changes`.
-    pub(crate) fn put_document(&self, changes: &mut Changes, document: &Document) {
+    pub(crate) fn put_document(&self, changes: &mut WriteBatch, document: &Document) {
         self.documents.put(changes, DOCUMENT, document);
     }
 
     /// Adds a version of a section to `changes`.
     pub(crate) fn put_version(
         &self,
-        changes: &mut Changes,
+        changes: &mut WriteBatch,
         section: Section,
         number: u64,
         version: &Version,
@@ -231,7 +231,11 @@ impl ConsoleState {
     }
 
     /// Adds a plan to `changes`, and the removal of the oldest. Plans that are being applied are never removed.
-    pub(crate) fn put_plan(&self, changes: &mut Changes, plan: &PlanView) -> Result<(), DiskError> {
+    pub(crate) fn put_plan(
+        &self,
+        changes: &mut WriteBatch,
+        plan: &PlanView,
+    ) -> Result<(), DiskError> {
         let number = plan_number(&plan.id).unwrap_or_default();
         let key = number_key(number);
         self.plans.put(changes, &key, plan);
@@ -326,7 +330,7 @@ mod tests {
             let state = ConsoleState::open(folder.path()).unwrap();
             for _ in 0..3 {
                 let lines = vec![audit::own("try"), audit::own("try again")];
-                let written = state.commit("write lines", Changes::default(), lines);
+                let written = state.commit("write lines", WriteBatch::default(), lines);
                 written.await.unwrap();
             }
         }

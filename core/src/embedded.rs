@@ -60,7 +60,7 @@ pub struct Database {
     /// Reconciliation counters and settled ranges.
     pub(crate) books: Keyspace,
     /// Write lock of the ledger: held from reading the ledger until the write based on it is done.
-    pub(crate) ledger_turn: Arc<Mutex<()>>,
+    pub(crate) ledger_lock: Arc<Mutex<()>>,
     /// Locks out other processes; dropped last.
     _lock: File,
 }
@@ -98,7 +98,7 @@ impl Database {
             dead: table("dead")?,
             books: unfiltered_table("books")?,
             database,
-            ledger_turn: Arc::default(),
+            ledger_lock: Arc::default(),
             _lock: lock,
         };
         opened.check_format()?;

@@ -11,8 +11,8 @@ pub mod rabbit_redis;
 
 use std::future::Future;
 
-use crate::books::Settlement;
 use crate::queue::{DeadLetter, DeadLetterError, Delivery, QueueError};
+use crate::reconciliation::Settlement;
 use crate::store::batch::Batch;
 use crate::store::{Applied, StoreError};
 pub use embedded::Embedded;
@@ -52,10 +52,10 @@ impl EngineError {
 /// A queue and a store.
 pub trait Engine: Send + Sync + 'static {
     /// The connection of one worker thread to both.
-    type Intake: Intake;
+    type Pipeline: Pipeline;
 
-    /// Maximum number of open intakes.
-    const MOST_INTAKES: usize;
+    /// Maximum number of open pipelines.
+    const MAX_PIPELINES: usize;
 
     /// Checks at start for errors that waiting would not fix.
     ///
@@ -68,23 +68,25 @@ pub trait Engine: Send + Sync + 'static {
     ///
     /// # Errors
     /// If queue or store cannot be reached or deny access.
-    fn open(&self, prefetch: u16)
-    -> impl Future<Output = Result<Self::Intake, EngineError>> + Send;
+    fn open(
+        &self,
+        prefetch: u16,
+    ) -> impl Future<Output = Result<Self::Pipeline, EngineError>> + Send;
 
-    /// Sets how many intakes may be open at once.
-    fn make_room(&self, intakes: usize);
+    /// Sets how many pipelines may be open at once.
+    fn set_max_pipelines(&self, pipelines: usize);
 
-    /// Stores a batch outside of any intake: the most reliable probe of whether the store accepts it again.
+    /// Stores a batch outside of any pipeline: the most reliable probe of whether the store accepts it again.
     ///
     /// # Errors
     /// If it does not.
     fn apply(&self, batch: &Batch) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// Publishes dead letters outside of any intake. Those that are safe are removed from the list.
+    /// Publishes dead letters outside of any pipeline. Those that are safe are removed from the list.
     ///
     /// # Errors
     /// If some are not.
-    fn put_away(
+    fn publish_dead_letters(
         &self,
         letters: &mut Vec<DeadLetter>,
     ) -> impl Future<Output = Result<(), DeadLetterError>> + Send;
@@ -94,10 +96,11 @@ pub trait Engine: Send + Sync + 'static {
 ///
 /// There is one batch at a time: applied, its dead letters published, settled, acknowledged, and then the next one.
 ///
-/// What [`Self::apply`], [`Self::put_away`] and [`Self::settle`] did is safe at the latest when [`Self::ack_through`]
+/// What [`Self::apply`], [`Self::publish_dead_letters`] and [`Self::settle`] did is safe at the
+/// latest when [`Self::ack_up_to`]
 /// returns. Until then each may be repeated, by this thread or by another one that receives the messages, and changes
 /// nothing the second time.
-pub trait Intake: Send {
+pub trait Pipeline: Send {
     /// Maximum number of unacknowledged messages.
     fn prefetch(&self) -> u16;
 
@@ -118,7 +121,7 @@ pub trait Intake: Send {
     ///
     /// # Errors
     /// If some could not be published.
-    fn put_away(
+    fn publish_dead_letters(
         &mut self,
         letters: &mut Vec<DeadLetter>,
     ) -> impl Future<Output = Result<(), DeadLetterError>> + Send;
@@ -138,20 +141,20 @@ pub trait Intake: Send {
     ///
     /// # Errors
     /// If the messages may be redelivered.
-    fn ack_through(&mut self, tag: u64) -> impl Future<Output = Result<(), QueueError>> + Send;
+    fn ack_up_to(&mut self, tag: u64) -> impl Future<Output = Result<(), QueueError>> + Send;
 
     /// Stops consuming. Messages already delivered are still returned, and must be acknowledged.
     ///
     /// # Errors
-    /// When the way is lost.
+    /// If the connection is lost.
     fn cancel(&mut self) -> impl Future<Output = Result<(), QueueError>> + Send;
 
     /// Consumes again after [`Self::cancel`], with another prefetch.
     ///
     /// # Errors
-    /// When the way is lost.
+    /// If the connection is lost.
     fn resume(&mut self, prefetch: u16) -> impl Future<Output = Result<(), QueueError>> + Send;
 
-    /// Closes the intake: unacknowledged messages are requeued.
+    /// Closes the pipeline: unacknowledged messages are requeued.
     fn close(self) -> impl Future<Output = ()> + Send;
 }

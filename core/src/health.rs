@@ -112,7 +112,7 @@ pub fn install_metrics() -> Result<PrometheusHandle, TaskError> {
 }
 
 #[derive(Clone)]
-struct Private {
+struct HealthServer {
     check: HealthCheck,
     metrics: PrometheusHandle,
 }
@@ -132,7 +132,7 @@ pub async fn serve(
         .route("/healthz", get(|| async { "alive\n" }))
         .route("/readyz", get(readyz))
         .route("/metrics", get(render_metrics))
-        .with_state(Private { check, metrics });
+        .with_state(HealthServer { check, metrics });
     let server =
         axum::serve(listener, router).with_graceful_shutdown(end.clone().cancelled_owned());
     let folding = async {
@@ -148,8 +148,8 @@ pub async fn serve(
     Ok(served?)
 }
 
-async fn readyz(State(private): State<Private>) -> impl IntoResponse {
-    let health = (private.check)();
+async fn readyz(State(server): State<HealthServer>) -> impl IntoResponse {
+    let health = (server.check)();
     // A struct of an enum and a string can always be serialised.
     let body = serde_json::to_string(&health).unwrap_or_default();
     (
@@ -159,7 +159,7 @@ async fn readyz(State(private): State<Private>) -> impl IntoResponse {
     )
 }
 
-async fn render_metrics(State(private): State<Private>) -> impl IntoResponse {
+async fn render_metrics(State(server): State<HealthServer>) -> impl IntoResponse {
     let content_type = [(header::CONTENT_TYPE, "text/plain; version=0.0.4")];
-    (content_type, private.metrics.render())
+    (content_type, server.metrics.render())
 }

@@ -5,7 +5,7 @@
 //! - [`ride`]: a lift ride, with every number's range in its type; [`packed`]: its three bytes in the ledger; [`message`]:
 //!   its format in the queue.
 //! - [`catalogue`]: the resorts of a deployment.
-//! - [`control`]: data exchanged between nodes and console. [`books`]: the proof that no accepted ride was lost.
+//! - [`control`]: data exchanged between nodes and console. [`reconciliation`]: the proof that no accepted ride was lost.
 //! - [`queue`]: from the acceptance of a ride to a worker. [`store`]: storage and queries. [`engine`]: both behind one
 //!   trait, for workers.
 //! - [`embedded`]: the data directory: queue and store of a single process.
@@ -15,7 +15,6 @@
 
 pub mod ride;
 
-pub mod books;
 pub mod catalogue;
 pub mod clock;
 pub mod control;
@@ -27,6 +26,7 @@ pub mod message;
 pub mod packed;
 pub mod queue;
 pub mod ranged;
+pub mod reconciliation;
 pub mod retry;
 pub mod service_url;
 pub mod stack;

@@ -63,18 +63,18 @@ impl Lifecycle {
     where
         F: Future<Output = Result<(), TaskError>> + Send + 'static,
     {
-        let life = self.clone();
+        let lifecycle = self.clone();
         let watched = async move {
             match AssertUnwindSafe(task).catch_unwind().await {
-                Ok(Ok(())) if end.is_cancelled() || life.drain.is_cancelled() => return,
+                Ok(Ok(())) if end.is_cancelled() || lifecycle.drain.is_cancelled() => return,
                 Ok(Ok(())) => tracing::error!(task = name, "the task `{name}` ended unexpectedly"),
                 Ok(Err(error)) => {
                     tracing::error!(task = name, "the task `{name}` failed: {}", chain(&*error));
                 }
                 Err(_) => tracing::error!(task = name, "the task `{name}` panicked"),
             }
-            life.failed.store(true, Ordering::Release);
-            life.drain();
+            lifecycle.failed.store(true, Ordering::Release);
+            lifecycle.drain();
         };
         self.tasks.spawn(watched);
     }
@@ -124,7 +124,7 @@ pub struct Signals {
 #[derive(Debug)]
 struct Parent {
     /// A pipe that the parent holds open until it ends for any reason.
-    life: pipe::Receiver,
+    pipe: pipe::Receiver,
     /// Whether the drain was requested.
     has_asked: bool,
 }
@@ -151,7 +151,7 @@ impl Signals {
     pub fn install_in_child() -> std::io::Result<Self> {
         let stdin = std::io::stdin().as_fd().try_clone_to_owned()?;
         let parent = Parent {
-            life: pipe::Receiver::from_owned_fd(stdin)?,
+            pipe: pipe::Receiver::from_owned_fd(stdin)?,
             has_asked: false,
         };
         Ok(Self {
@@ -191,8 +191,8 @@ impl Parent {
     async fn ended(&self) {
         // Data in the pipe is ignored.
         let mut ignored = [0; 64];
-        while self.life.readable().await.is_ok() {
-            match self.life.try_read(&mut ignored) {
+        while self.pipe.readable().await.is_ok() {
+            match self.pipe.try_read(&mut ignored) {
                 Ok(0) => return,
                 Ok(_) => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
@@ -223,8 +223,8 @@ pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
 mod tests {
     use super::*;
 
-    async fn code_of(life: Lifecycle) -> String {
-        let code = life
+    async fn code_of(lifecycle: Lifecycle) -> String {
+        let code = lifecycle
             .run_until_drained(Signals::install().unwrap(), Duration::from_millis(200))
             .await;
         format!("{code:?}")
@@ -236,26 +236,26 @@ mod tests {
 
     #[tokio::test]
     async fn tasks_that_end_when_asked_make_a_success() {
-        let life = Lifecycle::new();
-        let asked = life.draining();
-        life.spawn("good", async move {
+        let lifecycle = Lifecycle::new();
+        let asked = lifecycle.draining();
+        lifecycle.spawn("good", async move {
             asked.cancelled().await;
             Ok(())
         });
-        life.drain();
-        assert!(is_success(&code_of(life).await));
+        lifecycle.drain();
+        assert!(is_success(&code_of(lifecycle).await));
     }
 
     #[tokio::test]
     async fn a_task_may_end_when_only_it_was_asked_to() {
-        let life = Lifecycle::new();
+        let lifecycle = Lifecycle::new();
         let end = CancellationToken::new();
         end.cancel();
-        life.spawn_until(end, "asked", async { Ok(()) });
+        lifecycle.spawn_until(end, "asked", async { Ok(()) });
         tokio::task::yield_now().await;
-        assert!(!life.draining().is_cancelled());
-        life.drain();
-        assert!(is_success(&code_of(life).await));
+        assert!(!lifecycle.draining().is_cancelled());
+        lifecycle.drain();
+        assert!(is_success(&code_of(lifecycle).await));
     }
 
     #[tokio::test]
@@ -268,17 +268,17 @@ mod tests {
         returns.spawn("returns", async { Ok(()) });
         let early = Lifecycle::new();
         early.spawn_until(CancellationToken::new(), "early", async { Ok(()) });
-        for life in [panics, fails, returns, early] {
-            assert!(!is_success(&code_of(life).await));
+        for lifecycle in [panics, fails, returns, early] {
+            assert!(!is_success(&code_of(lifecycle).await));
         }
     }
 
     #[tokio::test]
     async fn the_deadline_ends_a_task_that_does_not() {
-        let life = Lifecycle::new();
-        life.spawn("stuck", std::future::pending());
-        life.drain();
-        assert!(!is_success(&code_of(life).await));
+        let lifecycle = Lifecycle::new();
+        lifecycle.spawn("stuck", std::future::pending());
+        lifecycle.drain();
+        assert!(!is_success(&code_of(lifecycle).await));
     }
 
     #[test]

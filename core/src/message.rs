@@ -20,7 +20,7 @@ pub struct MessageId {
     /// One opening of an AMQP channel: milliseconds since 1970 above 20 random bits.
     pub epoch: u64,
     /// The publisher channel within its process, from 0.
-    pub lane: u16,
+    pub channel: u16,
     /// 1, 2, 3 and so on, without gaps within the epoch.
     pub sequence: u64,
 }
@@ -35,7 +35,7 @@ impl MessageId {
 
 impl fmt::Display for MessageId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:016x}-{}-{}", self.epoch, self.lane, self.sequence)
+        write!(f, "{:016x}-{}-{}", self.epoch, self.channel, self.sequence)
     }
 }
 
@@ -50,10 +50,10 @@ impl FromStr for MessageId {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let mut parts = text.splitn(3, '-');
         let mut next = || parts.next().ok_or(InvalidMessageId);
-        let (epoch, lane, sequence) = (next()?, next()?, next()?);
+        let (epoch, channel, sequence) = (next()?, next()?, next()?);
         Ok(Self {
             epoch: u64::from_str_radix(epoch, 16).map_err(|_| InvalidMessageId)?,
-            lane: lane.parse().map_err(|_| InvalidMessageId)?,
+            channel: channel.parse().map_err(|_| InvalidMessageId)?,
             sequence: sequence.parse().map_err(|_| InvalidMessageId)?,
         })
     }
@@ -201,8 +201,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn an_id_survives_its_text(epoch: u64, lane: u16, sequence: u64) {
-            let id = MessageId { epoch, lane, sequence };
+        fn an_id_survives_its_text(epoch: u64, channel: u16, sequence: u64) {
+            let id = MessageId { epoch, channel, sequence };
             prop_assert_eq!(id.to_string().parse(), Ok(id));
         }
 

@@ -1,29 +1,29 @@
 //! The queue between accepting a ride and storing it.
 //!
-//! - Publishing: [`publisher`] accepts rides, `waiting_room` collects them into messages, `lane_life` numbers these,
+//! - Publishing: [`publisher`] accepts rides, `publish_buffer` collects them into messages, `lane_epoch` numbers these,
 //!   [`admission`] decides when to shed load, [`backlog`] tracks the backlog. Each queue provides the channels that send the
 //!   messages.
 //! - Consuming: [`delivery`], a message as delivered to a worker, and [`dead_letter`], a line that cannot be applied.
 //! - Monitoring: [`depth`], the queue depth.
-//! - Dead letters: [`dead_letter_office`], reads them from their queue and republishes them as rides.
+//! - Dead letters: [`dead_letter_queue`], reads them from their queue and republishes them as rides.
 //! - The queues: [`rabbit`] on RabbitMQ for a fleet, [`embedded`] in a data directory for one process.
 
 pub mod admission;
 pub mod backlog;
 pub mod dead_letter;
-pub mod dead_letter_office;
+pub mod dead_letter_queue;
 pub mod delivery;
 pub mod depth;
 pub mod embedded;
-mod lane_life;
+mod lane_epoch;
+mod publish_buffer;
 mod publish_error;
 pub mod publisher;
 pub mod rabbit;
-mod waiting_room;
 
 pub use admission::{Admission, Shed};
 pub use dead_letter::{DeadLetter, DeadLetterError};
-pub use dead_letter_office::{DeadLetterOffice, ResendError, Resent};
+pub use dead_letter_queue::{DeadLetterQueue, RepublishError, RepublishedLetter};
 pub use delivery::Delivery;
 pub use publish_error::PublishError;
 pub use publisher::{Publisher, PublisherConfig};

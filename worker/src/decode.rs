@@ -1,13 +1,13 @@
 //! Decodes messages into rides and dead letters.
 
-use skilift_core::books::Settlement;
 use skilift_core::message::{FORMAT, lines, parse_line};
 use skilift_core::queue::{DeadLetter, Delivery};
+use skilift_core::reconciliation::Settlement;
 use skilift_core::ride::Ride;
 
 /// Delivery limit: after this many returns all lines of a message become dead letters, because it keeps crashing or blocking
 /// its consumers.
-pub(crate) const KILLS_WORKERS_AFTER: u64 = 50;
+pub(crate) const POISON_AFTER: u64 = 50;
 
 /// The content of a message.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -47,7 +47,7 @@ impl Decoded {
 }
 
 fn why_all_lines_are_dead(delivery: &Delivery) -> Option<String> {
-    if delivery.returns >= KILLS_WORKERS_AFTER {
+    if delivery.returns >= POISON_AFTER {
         let returns = delivery.returns;
         return Some(format!(
             "poison message: redelivered {returns} times without acknowledgement"

@@ -3,29 +3,30 @@
 //! # Layout
 //!
 //! - [`start`] checks for permanent errors and starts the consumers.
-//! - `wanted`: the desired state of the consumers. `follow`: applies it, also when the console changes it.
-//! - `lane`: the loop of one consumer over its sessions.
+//! - `desired`: the desired state of the consumers. `reconcile`: applies it, also when the console changes it.
+//! - `consumer`: the loop of one consumer over its sessions.
 //! - `session`: the loop of one session: gather a batch, store it, acknowledge it.
 //! - `decode`: messages to rides and dead letters. `prefetch`: number of messages for the desired number of rides.
-//! - `lane_state`: state of a consumer; `lanes`: resulting health of the worker, for the health check and the heartbeat.
+//! - `consumer_state`: state of a consumer; `consumers`: resulting health of the worker, for the health check
+//!   and the heartbeat.
 //!   [`Counts`]: numbers of rides by result.
 //!
 //! A consumer acknowledges a batch only after all its rides, indexes and dead letters are durable. Work that fails before that
 //! is repeated by this or another consumer; repeating it has no effect.
 
+mod consumer;
+mod consumer_state;
+mod consumers;
 mod counts;
 mod decode;
-mod follow;
-mod lane;
-mod lane_state;
-mod lanes;
+mod desired;
 mod prefetch;
+mod reconcile;
 mod session;
-mod wanted;
 
 use std::sync::Arc;
 
-use skilift_core::control::{Orders, Status, WorkerSettings};
+use skilift_core::control::{DesiredState, Status, WorkerSettings};
 use skilift_core::engine::{Engine, EngineError};
 use skilift_core::health::HealthCheck;
 use skilift_core::lifecycle::{Lifecycle, chain};
@@ -34,9 +35,9 @@ use tokio_util::sync::CancellationToken;
 
 pub use counts::Counts;
 
-use crate::follow::{Follower, announce};
-use crate::lanes::Lanes;
-use crate::wanted::Wanted;
+use crate::consumers::Consumers;
+use crate::desired::DesiredWorkerState;
+use crate::reconcile::{Reconciler, announce};
 
 /// A running worker.
 pub struct Worker {
@@ -44,7 +45,7 @@ pub struct Worker {
     pub health: HealthCheck,
     /// Numbers of rides by result so far.
     pub counts: Arc<Counts>,
-    lanes: Arc<Lanes>,
+    consumers: Arc<Consumers>,
     draining: CancellationToken,
 }
 
@@ -52,11 +53,12 @@ impl Worker {
     /// Its part of the heartbeat; times from acceptance to storage cover the time since the last call.
     #[must_use]
     pub fn status(&self) -> Status {
-        self.lanes.status(self.draining.is_cancelled())
+        self.consumers.status(self.draining.is_cancelled())
     }
 }
 
-/// Starts the consumers, which end when `life` drains; they use the settings of `flags` until `orders` change them.
+/// Starts the consumers, which end when `lifecycle` drains; they use the settings of `flags`
+/// until `desired_state` changes them.
 ///
 /// An unavailable queue or store is retried.
 ///
@@ -65,33 +67,33 @@ impl Worker {
 /// than this version.
 pub async fn start<E: Engine>(
     flags: WorkerSettings,
-    orders: watch::Receiver<Orders>,
+    desired_state: watch::Receiver<DesiredState>,
     engine: Arc<E>,
-    life: &Lifecycle,
+    lifecycle: &Lifecycle,
 ) -> Result<Worker, EngineError> {
-    forgive(engine.check().await)?;
-    let wanted = Wanted::by(&orders.borrow(), flags, None);
-    announce(&wanted);
-    let lanes = Arc::new(Lanes::new(wanted, E::MOST_INTAKES));
-    let follower = Follower {
+    tolerate_transient(engine.check().await)?;
+    let desired = DesiredWorkerState::resolve(&desired_state.borrow(), flags, None);
+    announce(&desired);
+    let consumers = Arc::new(Consumers::new(desired, E::MAX_PIPELINES));
+    let reconciler = Reconciler {
         flags,
-        lanes: Arc::clone(&lanes),
+        consumers: Arc::clone(&consumers),
         engine,
-        life: life.clone(),
+        lifecycle: lifecycle.clone(),
     };
-    life.spawn("worker settings", follower.run(orders));
-    let (watched, draining) = (Arc::clone(&lanes), life.draining());
+    lifecycle.spawn("worker settings", reconciler.run(desired_state));
+    let (watched, draining) = (Arc::clone(&consumers), lifecycle.draining());
     let health: HealthCheck = Arc::new(move || watched.health(draining.is_cancelled()));
     Ok(Worker {
         health,
-        counts: Arc::clone(&lanes.counts),
-        lanes,
-        draining: life.draining(),
+        counts: Arc::clone(&consumers.counts),
+        consumers,
+        draining: lifecycle.draining(),
     })
 }
 
 /// Ignores and logs transient errors.
-fn forgive(outcome: Result<(), EngineError>) -> Result<(), EngineError> {
+fn tolerate_transient(outcome: Result<(), EngineError>) -> Result<(), EngineError> {
     match outcome {
         Err(error) if error.is_permanent() => Err(error),
         Err(error) => {

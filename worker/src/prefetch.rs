@@ -19,15 +19,15 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// Tracks the mean size of messages.
 #[derive(Debug)]
 pub(crate) struct PrefetchGauge {
-    wanted_rides: f64,
+    desired_rides: f64,
     mean_rides: f64,
     changed_at: Option<Instant>,
 }
 
 impl PrefetchGauge {
-    pub(crate) fn new(wanted_rides: usize) -> Self {
+    pub(crate) fn new(desired_rides: usize) -> Self {
         Self {
-            wanted_rides: wanted_rides.max(1) as f64,
+            desired_rides: desired_rides.max(1) as f64,
             mean_rides: LARGEST_MESSAGE_RIDES,
             changed_at: None,
         }
@@ -45,7 +45,7 @@ impl PrefetchGauge {
 
     /// The suitable prefetch, in messages.
     pub(crate) fn messages(&self) -> u16 {
-        let messages = (self.wanted_rides / self.mean_rides).clamp(1.0, f64::from(u16::MAX));
+        let messages = (self.desired_rides / self.mean_rides).clamp(1.0, f64::from(u16::MAX));
         // Clamped to the range of the type.
         messages as u16
     }

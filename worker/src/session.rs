@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use skilift_core::books::Settlement;
 use skilift_core::clock::epoch_ms;
 use skilift_core::control::Durations;
-use skilift_core::engine::{Engine, EngineError, Intake};
+use skilift_core::engine::{Engine, EngineError, Pipeline};
 use skilift_core::lifecycle::chain;
 use skilift_core::message::{lines, parse_line};
 use skilift_core::queue::{DeadLetter, DeadLetterError, Delivery, QueueError};
+use skilift_core::reconciliation::Settlement;
 use skilift_core::retry;
 use skilift_core::ride::Ride;
 use skilift_core::store::batch::Batch;
@@ -16,20 +16,20 @@ use skilift_core::store::{Applied, StoreError};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::consumer::Consumer;
 use crate::decode::{Decoded, count_rides};
-use crate::lane::Lane;
+use crate::desired::ConsumerSettings;
 use crate::prefetch::PrefetchGauge;
-use crate::wanted::LaneSettings;
 
 /// Maximum time to hold a batch that cannot be stored. After that the channel is closed, so that its messages are requeued
 /// once and RabbitMQ's `consumer_timeout` never fires.
 const HOLD: Duration = Duration::from_secs(30);
 /// A message that was redelivered this often is stored alone, so that it cannot affect other messages.
-const ALONE_AFTER: u64 = 5;
+const ISOLATE_AFTER: u64 = 5;
 
 /// Why a session ended early; unacknowledged messages are redelivered.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Interrupted {
+pub(crate) enum SessionError {
     /// Queue or store is unreachable; no message is unacked.
     #[error("{}", chain(.0))]
     Engine(#[from] EngineError),
@@ -46,7 +46,7 @@ pub(crate) enum Interrupted {
     },
 }
 
-impl Interrupted {
+impl SessionError {
     /// Whether the process must exit: a retry would depend on data that may not be on disk.
     pub(crate) fn is_fatal(&self) -> bool {
         match self {
@@ -58,7 +58,7 @@ impl Interrupted {
     }
 }
 
-impl From<QueueError> for Interrupted {
+impl From<QueueError> for SessionError {
     fn from(error: QueueError) -> Self {
         Self::Engine(error.into())
     }
@@ -66,14 +66,14 @@ impl From<QueueError> for Interrupted {
 
 /// One session of a consumer.
 pub(crate) struct Session<'a, E: Engine> {
-    lane: &'a Lane<E>,
-    settings: LaneSettings,
+    consumer: &'a Consumer<E>,
+    settings: ConsumerSettings,
     /// Cancelled when the consumer must stop taking messages.
     stop: &'a CancellationToken,
-    intake: E::Intake,
+    pipeline: E::Pipeline,
     gauge: PrefetchGauge,
     /// A message that did not fit into the previous batch.
-    held: Option<Delivery>,
+    carried_over: Option<Delivery>,
     /// Whether the consumer is cancelled, to stop or to change the prefetch.
     cancelled: bool,
     has_stored: bool,
@@ -81,7 +81,7 @@ pub(crate) struct Session<'a, E: Engine> {
 
 /// Messages that are stored and acknowledged together, in the order of their delivery tags.
 #[derive(Default)]
-struct Gathered {
+struct GatheredBatch {
     messages: Vec<Delivery>,
     rides: usize,
     /// Whether the consumer has delivered all its messages.
@@ -90,20 +90,20 @@ struct Gathered {
 
 impl<'a, E: Engine> Session<'a, E> {
     pub(crate) async fn open(
-        lane: &'a Lane<E>,
-        settings: LaneSettings,
+        consumer: &'a Consumer<E>,
+        settings: ConsumerSettings,
         stop: &'a CancellationToken,
-    ) -> Result<Self, Interrupted> {
+    ) -> Result<Self, SessionError> {
         let gauge = PrefetchGauge::new(settings.prefetch_rides);
-        let intake = lane.engine.open(gauge.messages()).await?;
-        lane.state.consumes(intake.prefetch());
+        let pipeline = consumer.engine.open(gauge.messages()).await?;
+        consumer.state.consumes(pipeline.prefetch());
         Ok(Self {
-            lane,
+            consumer,
             settings,
             stop,
-            intake,
+            pipeline,
             gauge,
-            held: None,
+            carried_over: None,
             cancelled: false,
             has_stored: false,
         })
@@ -116,74 +116,79 @@ impl<'a, E: Engine> Session<'a, E> {
 
     /// Closes the session; unacknowledged messages are requeued.
     pub(crate) async fn close(self) {
-        self.intake.close().await;
+        self.pipeline.close().await;
     }
 
     /// Runs until the consumer must stop, then stores the messages that are already delivered.
-    pub(crate) async fn work(&mut self) -> Result<(), Interrupted> {
+    pub(crate) async fn work(&mut self) -> Result<(), SessionError> {
         loop {
             let gathered = self.gather().await?;
             if let Some(last) = gathered.messages.last() {
-                let through = last.tag;
-                self.lane.state.stores();
+                let last_tag = last.tag;
+                self.consumer.state.stores();
                 self.store(&gathered.messages).await?;
-                self.intake.ack_through(through).await?;
+                self.pipeline.ack_up_to(last_tag).await?;
                 self.has_stored = true;
                 let (messages, rides) = (gathered.messages.len(), gathered.rides);
-                self.lane.state.acked(messages, rides, self.held.as_ref());
+                self.consumer
+                    .state
+                    .acked(messages, rides, self.carried_over.as_ref());
                 self.gauge.saw(messages, rides);
             }
             if !gathered.exhausted {
-                self.follow_message_size().await?;
+                self.adjust_prefetch().await?;
             } else if self.stop.is_cancelled() {
                 return Ok(());
             } else if self.cancelled {
-                self.intake.resume(self.gauge.messages()).await?;
-                self.lane.state.consumes(self.intake.prefetch());
+                self.pipeline.resume(self.gauge.messages()).await?;
+                self.consumer.state.consumes(self.pipeline.prefetch());
                 self.cancelled = false;
             } else {
-                return Err(Interrupted::Cancelled);
+                return Err(SessionError::Cancelled);
             }
         }
     }
 
     /// Waits for a message, then gathers messages until the batch is full, contains all that the prefetch allows, or its linger
     /// time is over.
-    async fn gather(&mut self) -> Result<Gathered, Interrupted> {
-        let mut gathered = Gathered::default();
+    async fn gather(&mut self) -> Result<GatheredBatch, SessionError> {
+        let mut gathered = GatheredBatch::default();
         let mut leave_at = None;
         loop {
-            let next = match self.held.take() {
+            let next = match self.carried_over.take() {
                 Some(message) => Some(message),
                 None => match self.next(leave_at).await? {
-                    Next::Message(message) => {
-                        self.lane.state.took(&message, count_rides(&message));
+                    Polled::Message(message) => {
+                        self.consumer
+                            .state
+                            .received(&message, count_rides(&message));
                         Some(message)
                     }
-                    Next::Linger => return Ok(gathered),
-                    Next::Exhausted => None,
+                    Polled::Linger => return Ok(gathered),
+                    Polled::Exhausted => None,
                 },
             };
             let Some(message) = next else {
                 gathered.exhausted = true;
                 return Ok(gathered);
             };
-            let alone = message.returns >= ALONE_AFTER;
-            if alone && !gathered.messages.is_empty() {
-                self.held = Some(message);
+            let isolated = message.returns >= ISOLATE_AFTER;
+            if isolated && !gathered.messages.is_empty() {
+                self.carried_over = Some(message);
                 return Ok(gathered);
             }
             gathered.rides += count_rides(&message);
             gathered.messages.push(message);
             let full = gathered.rides >= self.settings.batch_rides;
-            if full || alone || gathered.messages.len() >= usize::from(self.intake.prefetch()) {
+            if full || isolated || gathered.messages.len() >= usize::from(self.pipeline.prefetch())
+            {
                 return Ok(gathered);
             }
             leave_at.get_or_insert_with(|| Instant::now() + self.settings.linger);
         }
     }
 
-    async fn next(&mut self, leave_at: Option<Instant>) -> Result<Next, Interrupted> {
+    async fn next(&mut self, leave_at: Option<Instant>) -> Result<Polled, SessionError> {
         let lingering = async {
             match leave_at {
                 Some(at) => tokio::time::sleep_until(at).await,
@@ -194,26 +199,26 @@ impl<'a, E: Engine> Session<'a, E> {
             // Check the stop first, because with a backlog there is always a next message.
             biased;
             () = self.stop.cancelled(), if !self.cancelled => {}
-            next = self.intake.next() => match next {
-                Some(Ok(message)) => return Ok(Next::Message(message)),
+            next = self.pipeline.next() => match next {
+                Some(Ok(message)) => return Ok(Polled::Message(message)),
                 Some(Err(error)) => return Err(error.into()),
-                None => return Ok(Next::Exhausted),
+                None => return Ok(Polled::Exhausted),
             },
-            () = lingering => return Ok(Next::Linger),
+            () = lingering => return Ok(Polled::Linger),
         }
         self.cancel().await?;
-        Ok(Next::Linger)
+        Ok(Polled::Linger)
     }
 
     async fn cancel(&mut self) -> Result<(), QueueError> {
         self.cancelled = true;
-        self.intake.cancel().await
+        self.pipeline.cancel().await
     }
 
     /// Cancels the consumer if the prefetch no longer fits the message size; once the delivered messages are stored, it consumes
     /// again with a suitable prefetch.
-    async fn follow_message_size(&mut self) -> Result<(), QueueError> {
-        let current = self.intake.prefetch();
+    async fn adjust_prefetch(&mut self) -> Result<(), QueueError> {
+        let current = self.pipeline.prefetch();
         if !self.cancelled && self.gauge.change_from(current, Instant::now()).is_some() {
             self.cancel().await?;
         }
@@ -221,7 +226,7 @@ impl<'a, E: Engine> Session<'a, E> {
     }
 
     /// Stores rides, publishes dead letters, and records both for reconciliation; all of it is durable when this returns.
-    async fn store(&mut self, messages: &[Delivery]) -> Result<(), Interrupted> {
+    async fn store(&mut self, messages: &[Delivery]) -> Result<(), SessionError> {
         let mut decoded = Decoded::default();
         let decoding = messages.iter().map(|message| decoded.add(message));
         let mut settlements: Vec<Settlement> = decoding.collect();
@@ -233,21 +238,26 @@ impl<'a, E: Engine> Session<'a, E> {
             decoded.dead.push(letter);
         }
         let dead = decoded.dead.len();
-        self.put_away(decoded.dead).await?;
+        self.publish_dead_letters(decoded.dead).await?;
         self.settle(&settlements).await?;
-        self.lane.lanes.counts.add(&applied, dead as u64);
-        record(messages, &applied, dead, &self.lane.lanes.stored_after_ms);
+        self.consumer.consumers.counts.add(&applied, dead as u64);
+        record(
+            messages,
+            &applied,
+            dead,
+            &self.consumer.consumers.stored_after_ms,
+        );
         Ok(())
     }
 
     /// Applies a batch, with retries until it is stored or the time limit is reached.
-    async fn apply(&mut self, batch: Batch) -> Result<Applied, Interrupted> {
+    async fn apply(&mut self, batch: Batch) -> Result<Applied, SessionError> {
         let started = Instant::now();
         let mut pauses = retry::pauses();
         loop {
-            let error = match self.intake.apply(&batch).await {
+            let error = match self.pipeline.apply(&batch).await {
                 Ok(applied) => {
-                    self.lane.state.working();
+                    self.consumer.state.healthy();
                     metrics::histogram!("skilift_apply_duration_seconds").record(started.elapsed());
                     return Ok(applied);
                 }
@@ -255,67 +265,70 @@ impl<'a, E: Engine> Session<'a, E> {
             };
             metrics::counter!("skilift_store_retries_total").increment(1);
             if error.is_fatal() || self.gives_up(started) {
-                return Err(Interrupted::Store { batch, error });
+                return Err(SessionError::Store { batch, error });
             }
             let text = chain(&error);
             tracing::warn!("a batch is not stored yet: {text}; retrying");
-            self.lane.state.hindered(text);
+            self.consumer.state.blocked(text);
             tokio::time::sleep(pauses.next().unwrap_or_default()).await;
         }
     }
 
     /// Publishes dead letters, with retries until they are durable or the time limit is reached.
-    async fn put_away(&mut self, mut letters: Vec<DeadLetter>) -> Result<(), Interrupted> {
+    async fn publish_dead_letters(
+        &mut self,
+        mut letters: Vec<DeadLetter>,
+    ) -> Result<(), SessionError> {
         let started = Instant::now();
         let mut pauses = retry::pauses();
         while !letters.is_empty() {
-            let Err(error) = self.intake.put_away(&mut letters).await else {
-                self.lane.state.working();
+            let Err(error) = self.pipeline.publish_dead_letters(&mut letters).await else {
+                self.consumer.state.healthy();
                 return Ok(());
             };
             if error.is_fatal() || self.gives_up(started) {
-                return Err(Interrupted::DeadLetters { letters, error });
+                return Err(SessionError::DeadLetters { letters, error });
             }
             let text = chain(&error);
             tracing::error!(
                 "cannot publish {} dead letters: {text}; retrying",
                 letters.len()
             );
-            self.lane.state.hindered(text);
+            self.consumer.state.blocked(text);
             tokio::time::sleep(pauses.next().unwrap_or_default()).await;
         }
         Ok(())
     }
 
     /// Records the settlement of messages, with retries until it is written or the time limit is reached.
-    async fn settle(&mut self, settlements: &[Settlement]) -> Result<(), Interrupted> {
+    async fn settle(&mut self, settlements: &[Settlement]) -> Result<(), SessionError> {
         let started = Instant::now();
         let mut pauses = retry::pauses();
         loop {
-            let Err(error) = self.intake.settle(settlements).await else {
-                self.lane.state.working();
+            let Err(error) = self.pipeline.settle(settlements).await else {
+                self.consumer.state.healthy();
                 return Ok(());
             };
             metrics::counter!("skilift_store_retries_total").increment(1);
             if error.is_fatal() || self.gives_up(started) {
                 // The rides are stored; the retry only waits for a writable store.
                 let batch = Batch::new(Vec::new());
-                return Err(Interrupted::Store { batch, error });
+                return Err(SessionError::Store { batch, error });
             }
             let text = chain(&error);
             tracing::warn!("the settlement of a batch is not recorded yet: {text}; retrying");
-            self.lane.state.hindered(text);
+            self.consumer.state.blocked(text);
             tokio::time::sleep(pauses.next().unwrap_or_default()).await;
         }
     }
 
     /// Whether to give up and requeue the messages; immediately in a drain, because no message is lost and the process can exit.
     fn gives_up(&self, started: Instant) -> bool {
-        started.elapsed() > HOLD || self.lane.draining.is_cancelled()
+        started.elapsed() > HOLD || self.consumer.draining.is_cancelled()
     }
 }
 
-enum Next {
+enum Polled {
     Message(Delivery),
     /// The linger time of the batch is over.
     Linger,

@@ -13,10 +13,10 @@ use utoipa::ToSchema;
 use super::chunks::MAX_BYTES;
 use crate::error::retry_after_seconds;
 use crate::extract::ApiJson;
-use crate::ingest::{NotCovered, Refused};
+use crate::ingest::{AuthError, InsufficientScope};
 
 /// Maximum rejected lines listed in a response.
-const MOST_NAMED: usize = 100;
+const MAX_NAMED: usize = 100;
 /// `Retry-After` of an upload that a drain ended.
 const AFTER_DRAIN: Duration = Duration::from_secs(1);
 
@@ -34,7 +34,7 @@ pub(super) enum Stop {
     /// The process is shutting down.
     Draining,
     /// The ingest key of the caller is no longer valid.
-    TurnedOut(Refused),
+    Unauthorized(AuthError),
 }
 
 /// Why a line is rejected.
@@ -48,7 +48,7 @@ pub(super) enum LineRefusal {
     NotListed(#[from] NotListed),
     /// The ingest key is not valid for the ride's resort.
     #[error(transparent)]
-    NotCovered(#[from] NotCovered),
+    InsufficientScope(#[from] InsufficientScope),
 }
 
 /// Results of some lines.
@@ -69,7 +69,7 @@ impl Tally {
     pub(super) fn reject(&mut self, line: u64, refusal: LineRefusal) {
         self.rejected += 1;
         self.has_long_line |= matches!(refusal, LineRefusal::Line(LineError::TooLong(_)));
-        if self.errors.len() < MOST_NAMED {
+        if self.errors.len() < MAX_NAMED {
             let message = refusal.to_string();
             self.errors.push(LineProblem { line, message });
         }
@@ -80,7 +80,7 @@ impl Tally {
         self.accepted += later.accepted;
         self.rejected += later.rejected;
         self.has_long_line |= later.has_long_line;
-        let room = MOST_NAMED - self.errors.len();
+        let room = MAX_NAMED - self.errors.len();
         self.errors.extend(later.errors.into_iter().take(room));
     }
 }
@@ -128,11 +128,11 @@ impl BulkAnswer {
         let retry_after = match &stop {
             Some(Stop::Refused(error)) => Some(error.retry_after()),
             Some(Stop::Draining) => Some(AFTER_DRAIN),
-            Some(Stop::TurnedOut(refused)) => refused.retry_after(),
+            Some(Stop::Unauthorized(refused)) => refused.retry_after(),
             _ => None,
         };
         let challenge = match &stop {
-            Some(Stop::TurnedOut(refused)) => refused.challenge(),
+            Some(Stop::Unauthorized(refused)) => refused.challenge(),
             _ => None,
         };
         let (status, message) = match stop {
@@ -175,7 +175,7 @@ impl Stop {
                 StatusCode::SERVICE_UNAVAILABLE,
                 "the server is shutting down".to_owned(),
             ),
-            Self::TurnedOut(refused) => (refused.status(), refused.to_string()),
+            Self::Unauthorized(refused) => (refused.status(), refused.to_string()),
         };
         let rest = "the rides before nextLine are stored";
         (status, Some(format!("{message}; {rest}")))
@@ -220,7 +220,7 @@ mod tests {
         settled.add(tally(7, 150, 1000));
         let answer = BulkAnswer::new(settled, None);
         assert_eq!((answer.accepted, answer.rejected), (12, 210));
-        assert_eq!(answer.errors.len(), MOST_NAMED);
+        assert_eq!(answer.errors.len(), MAX_NAMED);
         assert_eq!((answer.errors[59].line, answer.errors[60].line), (60, 1000));
         assert_eq!(answer.status, StatusCode::OK);
         let json = serde_json::to_value(&answer).unwrap();

@@ -26,7 +26,7 @@ pub(super) enum Line<'a> {
 }
 
 /// Buffer size: the maximum line length and a carriage return.
-const MOST_HELD: usize = MAX_LINE_BYTES + 1;
+const MAX_HELD: usize = MAX_LINE_BYTES + 1;
 
 impl Lines {
     /// Takes the next line that ends within `chunk`; at the end of the chunk it buffers the rest and returns `None`.
@@ -59,7 +59,7 @@ impl Lines {
     }
 
     fn hold(&mut self, text: &[u8]) {
-        let room = MOST_HELD.saturating_sub(self.held.len());
+        let room = MAX_HELD.saturating_sub(self.held.len());
         self.held.extend_from_slice(&text[..text.len().min(room)]);
         self.length += text.len();
     }
@@ -81,7 +81,7 @@ impl Lines {
 impl<'a> Line<'a> {
     /// A line of `length` bytes; `text` is its start or all of it.
     fn new(text: &'a [u8], length: usize) -> Self {
-        if length > MOST_HELD {
+        if length > MAX_HELD {
             return Self::TooLong(length);
         }
         let text = text.strip_suffix(b"\r").unwrap_or(text);
@@ -134,7 +134,7 @@ mod tests {
         for _ in 0..1000 {
             assert_eq!(lines.next(&mut &[b'x'; 4096][..]), None);
         }
-        assert!(lines.held.capacity() < 2 * MOST_HELD);
+        assert!(lines.held.capacity() < 2 * MAX_HELD);
         assert_eq!(lines.last(), Some((1, Line::TooLong(4_096_000))));
     }
 

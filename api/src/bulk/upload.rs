@@ -69,7 +69,11 @@ impl<'a> Upload<'a> {
 
     /// Checks whether the caller is still authorised.
     pub(super) fn ask_again(&mut self) -> Result<(), Stop> {
-        self.scope = self.api.guard.scope(self.caller).map_err(Stop::TurnedOut)?;
+        self.scope = self
+            .api
+            .authorizer
+            .scope(self.caller)
+            .map_err(Stop::Unauthorized)?;
         Ok(())
     }
 

@@ -412,7 +412,7 @@ async fn a_drain_ends_an_upload_that_does_not_end(on: On) {
     let draining = async {
         sender.send(ndjson(&all)).unwrap();
         api.queued(MESSAGE_RIDES).await;
-        api.life.drain();
+        api.lifecycle.drain();
         sender
     };
     let (answer, _sender) = tokio::join!(uploading, draining);

@@ -9,9 +9,9 @@ use std::time::Duration;
 use reqwest::header::HeaderMap;
 use reqwest::{Client, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
-use skilift_api::{Api, ApiState, Doors, RunningApi};
+use skilift_api::{Api, ApiState, IngestPolicy, RunningApi};
 use skilift_core::catalogue::Catalogue;
-use skilift_core::control::Orders;
+use skilift_core::control::DesiredState;
 use skilift_core::health::{Health, HealthCheck, Readiness};
 use skilift_core::lifecycle::Lifecycle;
 use skilift_core::queue::rabbit::BrokerError;
@@ -25,13 +25,13 @@ use tokio::sync::watch;
 use crate::outside::{On, Outside};
 
 /// How long a test waits for what must come.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 /// Rides in one message, few enough for a small upload to be several.
 pub(crate) const MESSAGE_RIDES: usize = 100;
 /// Rides in flight, more than most tests have.
 const MAX_IN_FLIGHT: usize = 10_000;
 const PUBLISHER: PublisherConfig = PublisherConfig {
-    lanes: 1,
+    channels: 1,
     message_rides: MESSAGE_RIDES,
     max_in_flight: MAX_IN_FLIGHT,
     high_water_rides: 10_000_000,
@@ -51,10 +51,10 @@ name = "Saas-Fee & Umgebung"
 
 pub(crate) struct TestApi {
     pub(crate) addr: SocketAddr,
-    pub(crate) life: Lifecycle,
+    pub(crate) lifecycle: Lifecycle,
     pub(crate) check: HealthCheck,
     /// What tells the node what to do, and what it says of itself.
-    pub(crate) node: Option<(watch::Sender<Orders>, RunningApi)>,
+    pub(crate) node: Option<(watch::Sender<DesiredState>, RunningApi)>,
     client: Client,
     outside: Outside,
 }
@@ -95,13 +95,13 @@ impl TestApi {
         outside: Outside,
         catalogue: Catalogue,
     ) -> Result<Self, BrokerError> {
-        Self::start_as(outside, MAX_IN_FLIGHT, catalogue, Doors::default()).await
+        Self::start_as(outside, MAX_IN_FLIGHT, catalogue, IngestPolicy::default()).await
     }
 
-    /// An API that lets in whom these doors let in, until it is told otherwise.
-    pub(crate) async fn start_with_doors(on: On, doors: Doors) -> Self {
+    /// An API with this ingest policy, until the desired state changes it.
+    pub(crate) async fn start_with_policy(on: On, ingest_policy: IngestPolicy) -> Self {
         let outside = Outside::open(on);
-        let starting = Self::start_as(outside, MAX_IN_FLIGHT, Catalogue::default(), doors);
+        let starting = Self::start_as(outside, MAX_IN_FLIGHT, Catalogue::default(), ingest_policy);
         let api = starting.await.unwrap();
         api.until(Readiness::Ready).await;
         api
@@ -113,7 +113,7 @@ impl TestApi {
             Outside::open(on),
             max_in_flight,
             Catalogue::default(),
-            Doors::default(),
+            IngestPolicy::default(),
         );
         let api = starting.await.unwrap();
         api.until(Readiness::Ready).await;
@@ -124,69 +124,77 @@ impl TestApi {
         outside: Outside,
         max_in_flight: usize,
         catalogue: Catalogue,
-        doors: Doors,
+        ingest_policy: IngestPolicy,
     ) -> Result<Self, BrokerError> {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let listener = Listener::new(listener, None);
         let addr = listener.address().unwrap();
-        let life = Lifecycle::new();
+        let lifecycle = Lifecycle::new();
         let config = PublisherConfig {
-            lanes: 2,
+            channels: 2,
             max_in_flight,
             ..PUBLISHER
         };
-        let publisher = outside.publish(&config, Arc::default(), &life).await?;
+        let publisher = outside.publish(&config, Arc::default(), &lifecycle).await?;
         // A console that could be asked, and says nothing.
-        let (tells, orders) = watch::channel(Orders {
+        let (tells, desired_state) = watch::channel(DesiredState {
             is_known: true,
-            ..Orders::default()
+            ..DesiredState::default()
         });
         let running = skilift_api::start(
             catalogue,
             listener,
             publisher,
             outside.reader(),
-            doors,
-            orders,
-            &life,
+            ingest_policy,
+            desired_state,
+            &lifecycle,
         );
         let check = Arc::clone(&running.health);
-        let mut api = Self::assemble(addr, life, check, outside);
+        let mut api = Self::assemble(addr, lifecycle, check, outside);
         api.node = Some((tells, running));
         Ok(api)
     }
 
-    /// An API whose admission the test itself decides, with nothing that watches the store's room.
+    /// An API whose admission the test itself decides, with nothing that watches the store's capacity.
     pub(crate) async fn start_with_admission(on: On, admission: Arc<Admission>) -> Self {
         let outside = Outside::open(on);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let listener = Listener::new(listener, None);
         let addr = listener.address().unwrap();
-        let life = Lifecycle::new();
-        let publisher = outside.publish(&PUBLISHER, admission, &life).await.unwrap();
+        let lifecycle = Lifecycle::new();
+        let publisher = outside
+            .publish(&PUBLISHER, admission, &lifecycle)
+            .await
+            .unwrap();
         let state: Api = Arc::new(ApiState::new(
             publisher,
             outside.reader(),
             Catalogue::default(),
-            Doors::default(),
-            life.draining(),
+            IngestPolicy::default(),
+            lifecycle.draining(),
         ));
         let router = skilift_api::router(Arc::clone(&state));
-        let drain = life.draining();
-        life.spawn("test server", async move {
+        let drain = lifecycle.draining();
+        lifecycle.spawn("test server", async move {
             skilift_http::serve(listener, router, drain).await;
             Ok(())
         });
         let check: HealthCheck = Arc::new(move || state.health());
-        let api = Self::assemble(addr, life, check, outside);
+        let api = Self::assemble(addr, lifecycle, check, outside);
         api.until(Readiness::Ready).await;
         api
     }
 
-    fn assemble(addr: SocketAddr, life: Lifecycle, check: HealthCheck, outside: Outside) -> Self {
+    fn assemble(
+        addr: SocketAddr,
+        lifecycle: Lifecycle,
+        check: HealthCheck,
+        outside: Outside,
+    ) -> Self {
         Self {
             addr,
-            life,
+            lifecycle,
             check,
             node: None,
             client: skilift_servers::http(),
@@ -200,7 +208,7 @@ impl TestApi {
 
     pub(crate) async fn until(&self, status: Readiness) {
         let is_so = || self.health().status == status;
-        let deadline = tokio::time::Instant::now() + PATIENCE;
+        let deadline = tokio::time::Instant::now() + TIMEOUT;
         while !is_so() {
             assert!(
                 tokio::time::Instant::now() < deadline,
@@ -251,7 +259,7 @@ impl TestApi {
 
     /// Takes rides from the queue until there are `count` different ones, and makes sure that no others come.
     pub(crate) async fn queued(&self, count: usize) -> BTreeSet<Ride> {
-        let rides = self.outside.take_rides(count, PATIENCE).await;
+        let rides = self.outside.take_rides(count, TIMEOUT).await;
         assert_eq!(rides.len(), count);
         rides
     }
@@ -259,7 +267,7 @@ impl TestApi {
 
 impl Drop for TestApi {
     fn drop(&mut self) {
-        self.life.drain();
+        self.lifecycle.drain();
     }
 }
 

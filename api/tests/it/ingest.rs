@@ -6,8 +6,8 @@ use std::time::Duration;
 use data_encoding::HEXLOWER;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use skilift_api::Doors;
-use skilift_core::control::{Document, Ingest, IngestKey, IngestKeys, Orders, Versioned};
+use skilift_api::IngestPolicy;
+use skilift_core::control::{DesiredState, Document, Ingest, IngestKey, IngestKeys, Versioned};
 use skilift_core::health::Readiness;
 use skilift_core::ride::ResortId;
 
@@ -68,8 +68,8 @@ fn keys(revoked: &[&str]) -> Vec<IngestKey> {
     all.into_iter().filter(counts).collect()
 }
 
-fn told(serial: u64, ingest: Ingest, keys: Option<Vec<IngestKey>>) -> Orders {
-    Orders {
+fn desired_state(serial: u64, ingest: Ingest, keys: Option<Vec<IngestKey>>) -> DesiredState {
+    DesiredState {
         is_known: true,
         document: Some(Arc::new(Document {
             serial,
@@ -84,10 +84,10 @@ fn told(serial: u64, ingest: Ingest, keys: Option<Vec<IngestKey>>) -> Orders {
 
 impl TestApi {
     /// Tells the API, and waits until it says that it follows.
-    async fn tell(&self, orders: Orders) {
+    async fn tell(&self, desired_state: DesiredState) {
         let (tells, running) = self.node.as_ref().unwrap();
-        let (ingest, keys) = (orders.document.clone(), orders.keys_serial());
-        tells.send(orders).unwrap();
+        let (ingest, keys) = (desired_state.document.clone(), desired_state.keys_serial());
+        tells.send(desired_state).unwrap();
         let began = std::time::Instant::now();
         let serial = || match running.status().report {
             skilift_core::control::heartbeat::Report::Api(report) => report.keys_serial,
@@ -165,7 +165,8 @@ async fn every_post_asks_for_a_key_that_covers_its_resort(on: On) {
     tested.sort_unstable();
     assert_eq!(posts, tested, "test every POST that there is");
 
-    api.tell(told(1, Ingest::Keys, Some(keys(&[])))).await;
+    api.tell(desired_state(1, Ingest::Keys, Some(keys(&[]))))
+        .await;
     for (_, path) in POSTS {
         assert_no_key(&api.post_with(path, None, body(path)).await, path);
         // Before anything is said of what was sent.
@@ -215,31 +216,36 @@ async fn every_post_asks_for_a_key_that_covers_its_resort(on: On) {
 async fn a_key_counts_until_it_is_revoked_and_no_longer(on: On) {
     let api = TestApi::start(on).await;
     assert_eq!(api.post_with(RIDE, None, body(RIDE)).await.status, 201);
-    api.tell(told(1, Ingest::Keys, Some(keys(&[])))).await;
+    api.tell(desired_state(1, Ingest::Keys, Some(keys(&[]))))
+        .await;
     assert_eq!(
         api.post_with(RIDE, Some(HERE), body(RIDE)).await.status,
         201
     );
-    api.tell(told(2, Ingest::Keys, Some(keys(&[HERE])))).await;
+    api.tell(desired_state(2, Ingest::Keys, Some(keys(&[HERE]))))
+        .await;
     assert_wrong_key(&api.post_with(RIDE, Some(HERE), body(RIDE)).await, RIDE);
     let other = api.post_with(RIDE, Some(EVERYWHERE), body(RIDE)).await;
     assert_eq!(other.status, 201);
     // The last key goes: nobody comes in.
-    api.tell(told(3, Ingest::Keys, Some(Vec::new()))).await;
+    api.tell(desired_state(3, Ingest::Keys, Some(Vec::new())))
+        .await;
     for key in [HERE, THERE, EVERYWHERE] {
         assert_wrong_key(&api.post_with(RIDE, Some(key), body(RIDE)).await, RIDE);
     }
     assert_no_key(&api.post_with(RIDE, None, body(RIDE)).await, RIDE);
     // Only who says that it is open opens it.
-    api.tell(told(4, Ingest::Open, Some(Vec::new()))).await;
+    api.tell(desired_state(4, Ingest::Open, Some(Vec::new())))
+        .await;
     assert_eq!(api.post_with(RIDE, None, body(RIDE)).await.status, 201);
 }
 
 async fn keys_that_cannot_be_read_let_nobody_in(on: On) {
     let api = TestApi::start(on).await;
-    api.tell(told(1, Ingest::Keys, Some(keys(&[])))).await;
-    let mut newer = told(2, Ingest::Keys, Some(keys(&[])));
-    newer.keys = told(1, Ingest::Keys, Some(keys(&[]))).keys;
+    api.tell(desired_state(1, Ingest::Keys, Some(keys(&[]))))
+        .await;
+    let mut newer = desired_state(2, Ingest::Keys, Some(keys(&[])));
+    newer.keys = desired_state(1, Ingest::Keys, Some(keys(&[]))).keys;
     api.tell(newer).await;
     let answer = api.post_with(RIDE, Some(HERE), body(RIDE)).await;
     assert_eq!(answer.status, 503, "{answer:?}");
@@ -248,7 +254,8 @@ async fn keys_that_cannot_be_read_let_nobody_in(on: On) {
         answer.message().contains("cannot verify ingest keys"),
         "{answer:?}"
     );
-    api.tell(told(2, Ingest::Keys, Some(keys(&[])))).await;
+    api.tell(desired_state(2, Ingest::Keys, Some(keys(&[]))))
+        .await;
     assert_eq!(
         api.post_with(RIDE, Some(HERE), body(RIDE)).await.status,
         201
@@ -256,31 +263,32 @@ async fn keys_that_cannot_be_read_let_nobody_in(on: On) {
 }
 
 async fn a_closed_door_is_closed_from_the_first_request_on(on: On) {
-    let doors = Doors {
+    let ingest_policy = IngestPolicy {
         ingest: Ingest::Keys,
-        ..Doors::default()
+        ..IngestPolicy::default()
     };
-    let api = TestApi::start_with_doors(on, doors).await;
+    let api = TestApi::start_with_policy(on, ingest_policy).await;
     assert_no_key(&api.post_with(RIDE, None, body(RIDE)).await, RIDE);
     assert_wrong_key(&api.post_with(RIDE, Some(HERE), body(RIDE)).await, RIDE);
     // A console that says nothing of it opens nothing.
-    api.tell(Orders {
+    api.tell(DesiredState {
         is_known: true,
         document: Some(Arc::default()),
-        ..Orders::default()
+        ..DesiredState::default()
     })
     .await;
     assert_no_key(&api.post_with(RIDE, None, body(RIDE)).await, RIDE);
 }
 
 async fn no_console_opens_what_strangers_reach(on: On) {
-    let doors = Doors {
+    let ingest_policy = IngestPolicy {
         ingest: Ingest::Keys,
-        never_open: true,
-        ..Doors::default()
+        always_require_keys: true,
+        ..IngestPolicy::default()
     };
-    let api = TestApi::start_with_doors(on, doors).await;
-    api.tell(told(1, Ingest::Open, Some(keys(&[])))).await;
+    let api = TestApi::start_with_policy(on, ingest_policy).await;
+    api.tell(desired_state(1, Ingest::Open, Some(keys(&[]))))
+        .await;
     for (_, path) in POSTS {
         assert_no_key(&api.post_with(path, None, body(path)).await, path);
     }
@@ -289,16 +297,16 @@ async fn no_console_opens_what_strangers_reach(on: On) {
 }
 
 /// Nobody could be asked yet.
-fn unheard() -> Orders {
-    Orders::default()
+fn unheard() -> DesiredState {
+    DesiredState::default()
 }
 
 async fn until_the_console_could_be_asked_strangers_are_refused_and_others_are_not(on: On) {
-    let doors = Doors {
+    let ingest_policy = IngestPolicy {
         is_exposed: true,
-        ..Doors::default()
+        ..IngestPolicy::default()
     };
-    let api = TestApi::start_with_doors(on, doors).await;
+    let api = TestApi::start_with_policy(on, ingest_policy).await;
     api.tell(unheard()).await;
     for (_, path) in POSTS {
         for key in [None, Some(HERE)] {
@@ -322,29 +330,29 @@ async fn until_the_console_could_be_asked_strangers_are_refused_and_others_are_n
     assert_eq!(api.get("/readyz").await.status, 503);
     assert_eq!(api.get("/resorts").await.status, 200);
     // It could be asked, and says nothing: the flags rule.
-    api.tell(Orders {
+    api.tell(DesiredState {
         is_known: true,
-        ..Orders::default()
+        ..DesiredState::default()
     })
     .await;
     assert_eq!(api.post_with(RIDE, None, body(RIDE)).await.status, 201);
     api.until(Readiness::Ready).await;
 
     // Where no stranger comes, or everybody is meant, the flags rule at once.
-    let api = TestApi::start_with_doors(on, Doors::default()).await;
+    let api = TestApi::start_with_policy(on, IngestPolicy::default()).await;
     api.tell(unheard()).await;
     assert_eq!(api.post_with(RIDE, None, body(RIDE)).await.status, 201);
 }
 
 async fn until_the_console_could_be_asked_no_key_is_called_wrong(on: On) {
     for is_exposed in [false, true] {
-        let doors = Doors {
+        let ingest_policy = IngestPolicy {
             ingest: Ingest::Keys,
             is_exposed,
-            never_open: is_exposed,
-            ..Doors::default()
+            always_require_keys: is_exposed,
+            ..IngestPolicy::default()
         };
-        let api = TestApi::start_with_doors(on, doors).await;
+        let api = TestApi::start_with_policy(on, ingest_policy).await;
         api.tell(unheard()).await;
         assert_no_key(&api.post_with(RIDE, None, body(RIDE)).await, RIDE);
         // A gate that is told 401 throws its rides away.
@@ -355,7 +363,8 @@ async fn until_the_console_could_be_asked_no_key_is_called_wrong(on: On) {
 
 async fn a_revoked_key_ends_an_upload_that_is_under_way(on: On) {
     let api = TestApi::start(on).await;
-    api.tell(told(1, Ingest::Keys, Some(keys(&[])))).await;
+    api.tell(desired_state(1, Ingest::Keys, Some(keys(&[]))))
+        .await;
     let (sends, body) = tokio::sync::mpsc::channel::<Result<String, std::io::Error>>(1);
     let chunks =
         futures_util::stream::unfold(
@@ -370,7 +379,8 @@ async fn a_revoked_key_ends_an_upload_that_is_under_way(on: On) {
     let sending = async {
         sends.send(Ok(line(1, 1))).await.unwrap();
         tokio::time::sleep(Duration::from_millis(200)).await;
-        api.tell(told(2, Ingest::Keys, Some(keys(&[HERE])))).await;
+        api.tell(desired_state(2, Ingest::Keys, Some(keys(&[HERE]))))
+            .await;
         sends.send(Ok(line(1, 2))).await.unwrap();
         drop(sends);
     };
@@ -386,15 +396,17 @@ async fn a_revoked_key_ends_an_upload_that_is_under_way(on: On) {
 
 async fn questions_need_a_key_only_where_that_is_asked(on: On) {
     let api = TestApi::start(on).await;
-    api.tell(told(1, Ingest::Keys, Some(keys(&[])))).await;
+    api.tell(desired_state(1, Ingest::Keys, Some(keys(&[]))))
+        .await;
     assert_eq!(api.get("/resorts").await.status, 200);
 
-    let doors = Doors {
+    let ingest_policy = IngestPolicy {
         read_keys: true,
-        ..Doors::default()
+        ..IngestPolicy::default()
     };
-    let api = TestApi::start_with_doors(on, doors).await;
-    api.tell(told(1, Ingest::Open, Some(keys(&[])))).await;
+    let api = TestApi::start_with_policy(on, ingest_policy).await;
+    api.tell(desired_state(1, Ingest::Open, Some(keys(&[]))))
+        .await;
     for path in ["/resorts", "/skiers/7/vertical?resort=1", RIDE] {
         assert_no_key(&api.get(path).await, path);
         let with = |key: &str| api.request("GET", path).bearer_auth(key);

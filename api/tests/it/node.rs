@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use skilift_core::control::heartbeat::{Activity, ApiReport, Report};
-use skilift_core::control::{ApiSettings, Document, Durations, Orders, Status, Versioned};
+use skilift_core::control::{ApiSettings, DesiredState, Document, Durations, Status, Versioned};
 use skilift_core::health::Readiness;
 
 use crate::harness::{TestApi, ride};
@@ -40,12 +40,14 @@ fn tell(api: &TestApi, number: u64, settings: ApiSettings) {
         ..Document::default()
     };
     let tells = &api.node.as_ref().unwrap().0;
-    tells.send_modify(|orders| orders.document = Some(Arc::new(document)));
+    tells.send_modify(|desired_state| desired_state.document = Some(Arc::new(document)));
 }
 
 fn drain(api: &TestApi, plan: Option<&str>) {
     let tells = &api.node.as_ref().unwrap().0;
-    tells.send_modify(|orders: &mut Orders| orders.drain = plan.map(str::to_owned));
+    tells.send_modify(|desired_state: &mut DesiredState| {
+        desired_state.drain = plan.map(str::to_owned)
+    });
 }
 
 async fn until(what: &str, holds: impl Fn() -> bool) {
@@ -73,9 +75,9 @@ async fn uploads_and_gates_are_not_refused_while_settings_change(on: On) {
             (2, 20, 1000),
             (1, 100, 9000),
         ];
-        for (number, (lanes, message_rides, max_in_flight)) in (1..).zip(generations) {
+        for (number, (channels, message_rides, max_in_flight)) in (1..).zip(generations) {
             let settings = ApiSettings {
-                channels: lanes,
+                channels,
                 message_rides,
                 max_in_flight,
             };
@@ -205,6 +207,6 @@ async fn a_node_says_what_it_did(on: On) {
         "{} us",
         took.max()
     );
-    let confirmed: u64 = report.confirmed.iter().map(|life| life.rides).sum();
+    let confirmed: u64 = report.confirmed.iter().map(|epoch| epoch.rides).sum();
     assert_eq!(confirmed, 3);
 }

@@ -116,7 +116,7 @@ async fn a_drain_finishes_what_has_begun_and_closes_what_is_idle(on: On) {
     begun.send(&format!("{head}{}", &body[..9])).await;
     tokio::time::sleep(Duration::from_millis(100)).await;
 
-    api.life.drain();
+    api.lifecycle.drain();
     assert_eq!(api.health().status, Readiness::Draining);
     for connection in [&mut silent, &mut idle] {
         let read = tokio::time::timeout(Duration::from_secs(5), connection.0.read_u8()).await;
@@ -127,9 +127,9 @@ async fn a_drain_finishes_what_has_begun_and_closes_what_is_idle(on: On) {
     let (head, _) = begun.exchange(&body[9..]).await;
     assert!(head.starts_with("HTTP/1.1 201"), "{head}");
     assert_eq!(api.queued(1).await, [ride(1, 12, 7, 1, 1)].into());
-    let life = api.life.clone();
+    let lifecycle = api.lifecycle.clone();
     let signals = Signals::install().unwrap();
-    let code = life
+    let code = lifecycle
         .run_until_drained(signals, Duration::from_secs(10))
         .await;
     assert_eq!(format!("{code:?}"), format!("{:?}", ExitCode::SUCCESS));

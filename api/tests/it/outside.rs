@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use skilift_core::embedded::Database;
-use skilift_core::engine::{Embedded, Engine, Intake, RabbitRedis};
+use skilift_core::engine::{Embedded, Engine, Pipeline, RabbitRedis};
 use skilift_core::lifecycle::Lifecycle;
 use skilift_core::message::{lines, parse_line};
 use skilift_core::queue::embedded::{self, EmbeddedQueue};
@@ -112,16 +112,19 @@ impl Outside {
         &self,
         config: &PublisherConfig,
         admission: Arc<Admission>,
-        life: &Lifecycle,
+        lifecycle: &Lifecycle,
     ) -> Result<Publisher, BrokerError> {
         match self {
             Self::Servers(servers) => {
                 let broker = Arc::clone(&servers.broker);
-                rabbit::publish(config, broker, &servers.stack, admission, life).await
+                rabbit::publish(config, broker, &servers.stack, admission, lifecycle).await
             }
-            Self::DataFolder(folder) => {
-                Ok(embedded::publish(config, &folder.queue, admission, life))
-            }
+            Self::DataFolder(folder) => Ok(embedded::publish(
+                config,
+                &folder.queue,
+                admission,
+                lifecycle,
+            )),
         }
     }
 
@@ -152,7 +155,7 @@ impl Outside {
 }
 
 async fn take_rides(engine: &impl Engine, count: usize, patience: Duration) -> BTreeSet<Ride> {
-    let mut intake = engine.open(PREFETCH).await.unwrap();
+    let mut pipeline = engine.open(PREFETCH).await.unwrap();
     let mut rides = BTreeSet::new();
     loop {
         let wait = if rides.len() < count {
@@ -160,14 +163,14 @@ async fn take_rides(engine: &impl Engine, count: usize, patience: Duration) -> B
         } else {
             SILENCE
         };
-        let Ok(delivered) = tokio::time::timeout(wait, intake.next()).await else {
+        let Ok(delivered) = tokio::time::timeout(wait, pipeline.next()).await else {
             break;
         };
         let delivery = delivered.unwrap().unwrap();
         rides.extend(lines(&delivery.body).map(|(_, line)| parse_line(line).unwrap()));
-        intake.ack_through(delivery.tag).await.unwrap();
+        pipeline.ack_up_to(delivery.tag).await.unwrap();
     }
-    intake.close().await;
+    pipeline.close().await;
     rides
 }
 

@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use crate::harness::TestApi;
 
 /// How long an answer may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 pub(crate) struct Connection(pub(crate) TcpStream);
 
@@ -24,7 +24,7 @@ impl Connection {
     /// Sends and reads the answer: its head and its body.
     pub(crate) async fn exchange(&mut self, text: &str) -> (String, String) {
         self.send(text).await;
-        let answer = tokio::time::timeout(PATIENCE, self.receive()).await;
+        let answer = tokio::time::timeout(TIMEOUT, self.receive()).await;
         answer.expect("an answer in time")
     }
 

@@ -6,16 +6,16 @@ use std::time::Duration;
 use anyhow::Context;
 use skilift_core::clock::epoch_ms;
 use skilift_core::control::heartbeat::{Activity, ConsumerReport, Report, WorkerReport};
-use skilift_core::control::redis::RedisPlane;
-use skilift_core::control::{BootId, ControlPlane, Heartbeat, NodeId, Role, WorkerSettings};
+use skilift_core::control::redis::RedisControlChannel;
+use skilift_core::control::{BootId, ControlChannel, Heartbeat, NodeId, Role, WorkerSettings};
 use skilift_core::health::{Health, Readiness};
 use skilift_core::service_url::ServiceUrl;
 use tokio::task::JoinSet;
 
 use crate::setup::Setup;
 
-/// Lanes of each node.
-const LANES: u32 = 16;
+/// Consumers of each node.
+const CONSUMERS: u32 = 16;
 /// Rides that each node says it stores in a second.
 const RIDES_PER_S: u64 = 250;
 
@@ -24,12 +24,17 @@ pub(super) struct SimulatedNodes(JoinSet<()>);
 impl SimulatedNodes {
     pub(super) fn start(setup: &Setup, nodes: usize) -> anyhow::Result<Self> {
         let url = ServiceUrl::redis(&setup.redis.url())?;
-        let plane = Arc::new(RedisPlane::new(&url, &setup.stack)?);
+        let control_channel = Arc::new(RedisControlChannel::new(&url, &setup.stack)?);
         let mut beating = JoinSet::new();
         for number in 0..nodes {
             let port = u16::try_from(10_000 + number).context("too many nodes")?;
             let node = NodeId::new(Role::Worker, "simulated", port);
-            beating.spawn(beat(Arc::clone(&plane), node, BootId::random(), epoch_ms()));
+            beating.spawn(beat(
+                Arc::clone(&control_channel),
+                node,
+                BootId::random(),
+                epoch_ms(),
+            ));
         }
         Ok(Self(beating))
     }
@@ -39,17 +44,22 @@ impl SimulatedNodes {
     }
 }
 
-async fn beat(plane: Arc<RedisPlane>, node: NodeId, boot: BootId, started_at_ms: u64) {
+async fn beat(
+    control_channel: Arc<RedisControlChannel>,
+    node: NodeId,
+    boot: BootId,
+    started_at_ms: u64,
+) {
     let mut ticks = tokio::time::interval(Duration::from_secs(1));
     for seconds in 0.. {
         ticks.tick().await;
         let rides = seconds * RIDES_PER_S;
-        let lanes = (0..LANES).map(|lane| ConsumerReport {
-            thread: lane,
+        let consumers = (0..CONSUMERS).map(|consumer| ConsumerReport {
+            thread: consumer,
             prefetch_messages: 16,
             unacked_messages: 2,
             acked_messages: rides / 64,
-            acked_rides: rides / u64::from(LANES),
+            acked_rides: rides / u64::from(CONSUMERS),
             last_ack_at_ms: Some(epoch_ms()),
             blocked_reason: None,
         });
@@ -69,7 +79,7 @@ async fn beat(plane: Arc<RedisPlane>, node: NodeId, boot: BootId, started_at_ms:
             rss_bytes: 40 << 20,
             report: Report::Worker(WorkerReport {
                 settings: WorkerSettings {
-                    threads: LANES,
+                    threads: CONSUMERS,
                     prefetch: 4000,
                     batch: 1000,
                     linger_ms: 25,
@@ -86,10 +96,10 @@ async fn beat(plane: Arc<RedisPlane>, node: NodeId, boot: BootId, started_at_ms:
                 oldest_unacked_accepted_at_ms: Some(epoch_ms() - 20),
                 longest_unacked_ms: Some(10),
                 accept_to_stored_ms: None,
-                consumers: lanes.collect(),
+                consumers: consumers.collect(),
             }),
         };
         // A heartbeat that is lost changes nothing.
-        let _ = plane.beat(&heartbeat).await;
+        let _ = control_channel.send_heartbeat(&heartbeat).await;
     }
 }

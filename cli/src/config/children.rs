@@ -54,9 +54,9 @@ impl Config {
             max_in_flight: self.max_in_flight,
             high_water: self.high_water_rides,
             catalogue: self.catalogue.as_deref(),
-            ingest: self.doors.ingest,
-            read_keys: self.doors.read_keys,
-            open: !is_local && !self.doors.is_exposed,
+            ingest: self.ingest_policy.ingest,
+            read_keys: self.ingest_policy.read_keys,
+            open: !is_local && !self.ingest_policy.is_exposed,
             tls_cert: tls.map(|tls| tls.certificate.as_path()),
             tls_key: tls.map(|tls| tls.key.as_path()),
             threads: self.threads,
@@ -112,14 +112,17 @@ mod tests {
         ] {
             in_jail(|jail| {
                 let (parent, _) = both(jail, &format!("data = \"/d\"\n{file}"));
-                assert_eq!(parent.doors.is_exposed, is_exposed);
+                assert_eq!(parent.ingest_policy.is_exposed, is_exposed);
                 let listen = [
                     "api_listen = \"0.0.0.0:1\"\n",
                     &parent.child_file().unwrap(),
                 ];
                 jail.create_file("child.toml", &listen.concat()).unwrap();
                 let child = Config::load(&NoFlags {}, Some(Path::new("child.toml"))).unwrap();
-                assert_eq!(format!("{:?}", child.doors), format!("{:?}", parent.doors));
+                assert_eq!(
+                    format!("{:?}", child.ingest_policy),
+                    format!("{:?}", parent.ingest_policy)
+                );
             });
         }
     }

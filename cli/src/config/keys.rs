@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use skilift_api::Doors;
+use skilift_api::IngestPolicy;
 use skilift_core::control::Ingest;
 use skilift_core::service_url::ServiceUrl;
 use skilift_core::stack::StackName;
@@ -151,10 +151,10 @@ impl Keys {
             batch_rides: within("batch", self.batch, 1..=100_000)?,
             linger: at_most("linger", self.linger, Duration::from_secs(10))?,
             accept_loss_window: self.accept_loss_window,
-            doors: Doors {
+            ingest_policy: IngestPolicy {
                 ingest: self.ingest,
                 read_keys: self.read_keys,
-                never_open: is_exposed && self.catalogue.is_none(),
+                always_require_keys: is_exposed && self.catalogue.is_none(),
                 is_exposed,
             },
             catalogue: self.catalogue,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use nix::sys::statvfs::statvfs;
 use nix::unistd::{AccessFlags, access};
 use skilift_core::catalogue::Catalogue;
-use skilift_core::control::Memory;
+use skilift_core::control::StateCache;
 use skilift_core::lifecycle::chain;
 
 use super::findings::{Finding, failed, not_checked, ok, warning};
@@ -80,10 +80,10 @@ pub(super) async fn check(config: &Config) -> Vec<Finding> {
     }
     match config.data() {
         Ok(folder) => {
-            let memory = Memory::new(&folder, &config.stack);
+            let state_cache = StateCache::new(&folder, &config.stack);
             findings.extend(data_folder(&folder));
-            findings.push(match memory.read() {
-                Ok(_) => ok("cached console settings", memory.path().display().to_string()),
+            findings.push(match state_cache.load() {
+                Ok(_) => ok("cached console settings", state_cache.path().display().to_string()),
                 Err(error) => failed(
                     "cached console settings",
                     chain(&error),

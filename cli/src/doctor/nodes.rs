@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use skilift_core::clock::epoch_ms;
-use skilift_core::control::{ControlPlane, Heartbeat, NodeId, RedisPlane};
+use skilift_core::control::{ControlChannel, Heartbeat, NodeId, RedisControlChannel};
 use skilift_core::health::Readiness;
 use skilift_core::lifecycle::chain;
 use skilift_core::stack::StackName;
@@ -61,8 +61,8 @@ async fn listen(
     servers: &Servers,
     stack: &StackName,
 ) -> Result<Heard, skilift_core::control::ControlError> {
-    let plane = RedisPlane::new(&servers.redis_url, stack)?;
-    let mut beats = plane.heartbeats().await?;
+    let control_channel = RedisControlChannel::new(&servers.redis_url, stack)?;
+    let mut beats = control_channel.heartbeats().await?;
     let mut heard = Heard::new();
     let listening = async {
         while let Some(beat) = beats.recv().await {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use lapin::options::{BasicAckOptions, BasicGetOptions, BasicPublishOptions, QueueDeclareOptions};
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
-use skilift_core::books::Books;
+use skilift_core::reconciliation::Reconciliation;
 use skilift_core::ride::Ride;
 
 use crate::load::{Sent, distinct_ride};
@@ -26,12 +26,12 @@ async fn channel(system: &System) -> Channel {
 }
 
 /// What the books must say when nobody of ours sent anything: lines that came, new rides, dead lines.
-fn check_foreign(books: &Books, foreign: u64, applied: u64, dead: u64) {
-    let expected = Books {
+fn check_foreign(books: &Reconciliation, foreign: u64, applied: u64, dead: u64) {
+    let expected = Reconciliation {
         foreign,
         applied,
         dead,
-        ..Books::default()
+        ..Reconciliation::default()
     };
     assert_eq!(books, &expected);
     assert_eq!(books.duplicate(), 0);

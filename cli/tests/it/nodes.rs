@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use skilift_core::clock::epoch_ms;
 use skilift_core::control::heartbeat::{Activity, Report};
 use skilift_core::control::{
-    ApiSettings, ControlPlane, Document, DrainMark, Heartbeat, NodeId, Pause, RedisPlane, Role,
-    Versioned, WorkerSettings,
+    ApiSettings, ControlChannel, Document, DrainRequest, Heartbeat, NodeId, Pause,
+    RedisControlChannel, Role, Versioned, WorkerSettings,
 };
 use skilift_core::service_url::ServiceUrl;
 use tokio::sync::mpsc::Receiver;
@@ -28,7 +28,7 @@ const API: ApiSettings = ApiSettings {
 
 /// As much of a console as these tests need.
 struct Console {
-    plane: RedisPlane,
+    control_channel: RedisControlChannel,
     heard: Receiver<Heartbeat>,
     /// The last heartbeat of each node.
     nodes: BTreeMap<NodeId, Heartbeat>,
@@ -38,10 +38,10 @@ struct Console {
 impl Console {
     async fn of(system: &System) -> Self {
         let url = ServiceUrl::redis(&system.redis.url()).unwrap();
-        let plane = RedisPlane::new(&url, &system.stack).unwrap();
+        let control_channel = RedisControlChannel::new(&url, &system.stack).unwrap();
         Self {
-            heard: plane.heartbeats().await.unwrap(),
-            plane,
+            heard: control_channel.heartbeats().await.unwrap(),
+            control_channel,
             nodes: BTreeMap::new(),
             document: Document::default(),
         }
@@ -50,7 +50,7 @@ impl Console {
     async fn publish(&mut self, change: impl FnOnce(&mut Document)) {
         self.document.serial += 1;
         change(&mut self.document);
-        self.plane.publish(&self.document).await.unwrap();
+        self.control_channel.publish(&self.document).await.unwrap();
     }
 
     async fn settings(&mut self, number: u64, worker: WorkerSettings, api: ApiSettings) {
@@ -192,7 +192,7 @@ async fn a_pause_keeps_rides_in_the_queue_and_a_drained_node_works_again() {
 
     // The worker drains while it is paused, and stays drained when the pause ends.
     let worker = console.of_role(Role::Worker);
-    let mark = DrainMark {
+    let mark = DrainRequest {
         node: worker.node.clone(),
         boot_id: worker.boot_id,
         plan: "p1".to_owned(),
@@ -224,7 +224,7 @@ async fn a_mark_for_one_life_says_nothing_to_the_next_and_settings_outlive_both(
     console.settings(7, threads, API).await;
     console.hear("all run it", |nodes| all_run(nodes, 7)).await;
     let first = console.of_role(Role::Worker).clone();
-    let mark = DrainMark {
+    let mark = DrainRequest {
         node: first.node.clone(),
         boot_id: first.boot_id,
         plan: "p1".to_owned(),

@@ -69,7 +69,7 @@ async fn a_drain_does_not_wait_for_a_long_queue_to_empty() {
     let mut system = System::start().await;
     system.worker.drain().await;
     let load = system.load();
-    load.accept(30_000).await;
+    load.accept(90_000).await;
     let sent = load.stop().await;
     // A message a batch, and one thread: the queue would last for some seconds.
     system.start_worker_again_with(&[

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::{StreamExt, stream};
-use skilift_core::books::{Books, OwnQueue};
 use skilift_core::packed::Boarding;
+use skilift_core::reconciliation::{OwnQueue, Reconciliation};
 use skilift_core::ride::{Day, ResortDay, ResortId, Ride, Season, SkierId};
 use skilift_core::store::Reader;
 use skilift_core::store::counters::{DayCounters, hour_of};
@@ -27,7 +27,7 @@ pub(crate) struct Figures {
     /// Dead letters.
     pub(crate) dead: u64,
     /// The books.
-    pub(crate) books: Books,
+    pub(crate) books: Reconciliation,
 }
 
 /// Fails unless all is there, once.
@@ -61,8 +61,8 @@ fn check_books(crash: &str, sent: &Sent, figures: &Figures) {
         sent.requests
     );
     assert!(books.duplicate() >= 0, "{crash}: {books:?}");
-    let of_lanes: u64 = books.lanes.iter().map(|book| book.rides).sum();
-    assert_eq!(of_lanes, books.settled, "{crash}: {books:?}");
+    let of_epochs: u64 = books.epochs.iter().map(|book| book.rides).sum();
+    assert_eq!(of_epochs, books.settled, "{crash}: {books:?}");
     if let Some(own_queue) = books.own_queue {
         let settled = OwnQueue {
             accepted: books.settled,
@@ -70,7 +70,7 @@ fn check_books(crash: &str, sent: &Sent, figures: &Figures) {
         };
         assert_eq!(own_queue, settled, "{crash}");
     }
-    for book in &books.lanes {
+    for book in &books.epochs {
         // A message that comes before one that was marked and is not marked itself is lost.
         assert_eq!(book.marked.len(), 1, "{crash}: {book:?}");
         assert_eq!(book.marked[0].0, 1, "{crash}: {book:?}");
@@ -94,7 +94,7 @@ pub(crate) async fn compare(
         foreign: ledger.difference(&sent.sent).count(),
         doubled,
         dead,
-        books: reader.books().await.unwrap(),
+        books: reader.reconciliation().await.unwrap(),
     }
 }
 
@@ -239,6 +239,6 @@ pub(crate) fn report(crash: &str, sent: &Sent, figures: &Figures) {
         figures.doubled,
         figures.books.settled,
         figures.books.duplicate(),
-        figures.books.lanes.len()
+        figures.books.epochs.len()
     );
 }

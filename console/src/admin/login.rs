@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::StatusCode;
 use skilift_core::clock::epoch_ms;
-use skilift_core::embedded::records::Changes;
+use skilift_core::embedded::records::WriteBatch;
 use tokio::sync::MutexGuard;
 
 use super::error::ApiError;
@@ -86,7 +86,7 @@ async fn by_password(
         .access
         .login_limiter
         .give_back(Some(name), from.address);
-    let mut changes = Changes::default();
+    let mut changes = WriteBatch::default();
     user.last_login_ms = Some(epoch_ms());
     console
         .state
@@ -107,7 +107,7 @@ async fn by_code(
     }
     console.access.login_limiter.give_back(None, from.address);
     let write_lock = console.desired.write_lock.lock().await;
-    let nothing_else = (Changes::default(), write_lock);
+    let nothing_else = (WriteBatch::default(), write_lock);
     create_session(console, BY_CODE, UserRole::Admin, line, nothing_else).await
 }
 
@@ -139,7 +139,7 @@ async fn take_attempt(
         let line = audit::denied(line.clone(), why);
         let writing = console
             .state
-            .commit("audit a refusal", Changes::default(), vec![line]);
+            .commit("audit a refusal", WriteBatch::default(), vec![line]);
         writing.await?;
     }
     Err(ApiError::too_many(why, refused.retry_after_ms))
@@ -149,7 +149,7 @@ async fn refuse<T>(console: &Console, line: AuditEntry, why: &str) -> Result<T, 
     let line = audit::denied(line, why);
     let writing = console
         .state
-        .commit("audit a refusal", Changes::default(), vec![line]);
+        .commit("audit a refusal", WriteBatch::default(), vec![line]);
     writing.await?;
     Err(ApiError::unauthenticated(why))
 }
@@ -161,7 +161,7 @@ async fn create_session(
     name: &str,
     role: UserRole,
     line: AuditEntry,
-    (mut changes, _write_lock): (Changes, MutexGuard<'_, ()>),
+    (mut changes, _write_lock): (WriteBatch, MutexGuard<'_, ()>),
 ) -> Result<ApiJson<LoginView>, ApiError> {
     let mut logins: Vec<(String, Token)> = console.access.tokens();
     logins.retain(|(_, token)| token.login_of.as_deref() == Some(name));
@@ -233,7 +233,7 @@ pub(crate) async fn logout(
             "this token belongs to the console process and cannot be revoked; it expires when the console stops",
         ));
     }
-    let mut changes = Changes::default();
+    let mut changes = WriteBatch::default();
     let _write_lock = console.desired.write_lock.lock().await;
     console
         .state

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use serde::Deserialize;
 use skilift_core::ride::{Day, ResortDay, ResortId, Season, SkierId};
-use skilift_core::store::leaders::MOST;
+use skilift_core::store::leaders::MAX_LEADERS;
 use utoipa::IntoParams;
 
 use super::error::ApiError;
@@ -209,6 +209,6 @@ pub(crate) async fn top(
     ApiPath(on): ApiPath<DayPath>,
     ApiQuery(query): ApiQuery<TopQuery>,
 ) -> Result<ApiJson<TopStats>, ApiError> {
-    let limit = limit(query.limit, 10, MOST)?;
+    let limit = limit(query.limit, 10, MAX_LEADERS)?;
     Ok(ApiJson(stats::top(&console, on.read()?, limit).await?))
 }

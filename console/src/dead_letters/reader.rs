@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use skilift_core::lifecycle::{TaskError, chain};
 use skilift_core::queue::rabbit::BrokerError;
-use skilift_core::queue::{DeadLetter, DeadLetterOffice, QueueError};
+use skilift_core::queue::{DeadLetter, DeadLetterQueue, QueueError};
 use skilift_core::retry;
 use tokio_util::sync::CancellationToken;
 
@@ -28,7 +28,7 @@ pub(crate) async fn read(console: Arc<Console>, drain: CancellationToken) -> Res
 }
 
 async fn keep_reading(console: &Console) -> Result<(), TaskError> {
-    let (letters, office) = (&console.dead_letters, &console.sources.dead_letter_queue);
+    let (letters, dead_letter_queue) = (&console.dead_letters, &console.sources.dead_letter_queue);
     let mut pauses = retry::pauses();
     loop {
         let room = letters.room();
@@ -41,7 +41,7 @@ async fn keep_reading(console: &Console) -> Result<(), TaskError> {
             continue;
         }
         let most = usize::try_from(room.min(BATCH)).unwrap_or(1);
-        match next(console, office.as_ref(), most).await? {
+        match next(console, dead_letter_queue.as_ref(), most).await? {
             Ok(()) => {
                 hinder(console, None);
                 pauses = retry::pauses();
@@ -58,10 +58,10 @@ async fn keep_reading(console: &Console) -> Result<(), TaskError> {
 /// Receives dead letters, stores them and acknowledges them; an error of the queue is the inner error.
 async fn next(
     console: &Console,
-    office: &dyn DeadLetterOffice,
+    dead_letter_queue: &dyn DeadLetterQueue,
     most: usize,
 ) -> Result<Result<(), QueueError>, TaskError> {
-    let taken = match take(console, office, most).await {
+    let taken = match take(console, dead_letter_queue, most).await {
         Ok(taken) => taken,
         Err(error) => {
             let is_taken = matches!(error, QueueError::Broker(BrokerError::Taken { .. }));
@@ -80,16 +80,16 @@ async fn next(
     let count = taken.len();
     console.dead_letters.store(&console.state, taken).await?;
     tracing::debug!("read {count} dead letters from their queue");
-    Ok(office.release().await)
+    Ok(dead_letter_queue.ack().await)
 }
 
 /// Receives dead letters. While it waits, a previous error is cleared.
 async fn take(
     console: &Console,
-    office: &dyn DeadLetterOffice,
+    dead_letter_queue: &dyn DeadLetterQueue,
     most: usize,
 ) -> Result<Vec<DeadLetter>, QueueError> {
-    let taking = office.take(most);
+    let taking = dead_letter_queue.receive(most);
     tokio::pin!(taking);
     tokio::select! {
         biased;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use skilift_core::embedded::DiskError;
 use skilift_core::lifecycle::chain;
-use skilift_core::queue::{ResendError, Resent};
+use skilift_core::queue::{RepublishError, RepublishedLetter};
 use skilift_core::retry;
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
@@ -156,9 +156,9 @@ impl Run<'_> {
 
     /// Sends dead letters, with retries while the queue does not accept them.
     async fn send_until_taken(&self, letters: &[(u64, StoredDeadLetter)]) -> Result<(), String> {
-        let resent: Vec<Resent> = letters
+        let republished: Vec<RepublishedLetter> = letters
             .iter()
-            .map(|(_, letter)| Resent {
+            .map(|(_, letter)| RepublishedLetter {
                 id: letter.id.clone(),
                 line: letter.line(),
             })
@@ -166,11 +166,16 @@ impl Run<'_> {
         let started = Instant::now();
         let mut pauses = retry::pauses();
         loop {
-            let error: ResendError =
-                match self.console.sources.dead_letter_queue.resend(&resent).await {
-                    Ok(()) => return Ok(()),
-                    Err(error) => error,
-                };
+            let error: RepublishError = match self
+                .console
+                .sources
+                .dead_letter_queue
+                .republish(&republished)
+                .await
+            {
+                Ok(()) => return Ok(()),
+                Err(error) => error,
+            };
             let why = chain(&error);
             if error.is_fatal() || started.elapsed() > TIMEOUT {
                 return Err(why);

@@ -7,7 +7,7 @@ use data_encoding::BASE64;
 use serde::{Deserialize, Serialize};
 use skilift_core::clock::epoch_ms;
 use skilift_core::embedded::DiskError;
-use skilift_core::embedded::records::{Changes, Table};
+use skilift_core::embedded::records::{Table, WriteBatch};
 use skilift_core::queue::DeadLetter;
 use tokio::sync::{Mutex, MutexGuard};
 
@@ -268,7 +268,7 @@ impl DeadLetterStore {
             };
             stored.insert(letter.id.clone(), (number, letter));
         }
-        let mut changes = Changes::default();
+        let mut changes = WriteBatch::default();
         for (number, letter) in stored.values() {
             self.put(&mut changes, *number, letter);
         }
@@ -312,7 +312,7 @@ impl DeadLetterStore {
     ) -> Result<(), DiskError> {
         let mut write_lock = self.write_lock().await;
         let mut counts = self.counts();
-        let mut changes = Changes::default();
+        let mut changes = WriteBatch::default();
         let now = epoch_ms();
         for (number, sent) in letters {
             let has_died = write_lock.under_way.remove(&sent.id).unwrap_or_default();
@@ -341,7 +341,7 @@ impl DeadLetterStore {
         letters: &[(u64, StoredDeadLetter)],
     ) -> Result<(), DiskError> {
         let mut counts = self.counts();
-        let mut changes = Changes::default();
+        let mut changes = WriteBatch::default();
         for (number, letter) in letters {
             *counts.of_state(letter.state) -= 1;
             // A replayed dead letter is not counted as discarded: only its record is removed.
@@ -353,7 +353,7 @@ impl DeadLetterStore {
             .await
     }
 
-    fn put(&self, changes: &mut Changes, number: u64, letter: &StoredDeadLetter) {
+    fn put(&self, changes: &mut WriteBatch, number: u64, letter: &StoredDeadLetter) {
         self.letters.put(changes, &number_key(number), letter);
         self.numbers.put(changes, letter.id.as_bytes(), &number);
     }
@@ -362,7 +362,7 @@ impl DeadLetterStore {
         &self,
         state: &ConsoleState,
         doing: &'static str,
-        mut changes: Changes,
+        mut changes: WriteBatch,
         counts: Counts,
     ) -> Result<(), DiskError> {
         self.counts.put(&mut changes, COUNTS, &counts);

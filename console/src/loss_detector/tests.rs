@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use proptest::prelude::*;
-use skilift_core::books::LaneBook;
+use skilift_core::reconciliation::SettledRanges;
 
 use super::*;
 
@@ -20,15 +20,15 @@ fn epochs(through: u64) -> BTreeMap<EpochKey, LaneConfirmed> {
     BTreeMap::from([(EPOCH, confirmed)])
 }
 
-fn books(marked: &[(u64, u64)]) -> Books {
-    Books {
-        lanes: vec![LaneBook {
+fn books(marked: &[(u64, u64)]) -> Reconciliation {
+    Reconciliation {
+        epochs: vec![SettledRanges {
             epoch: EPOCH.0,
-            lane: EPOCH.1,
+            channel: EPOCH.1,
             rides: 0,
             marked: marked.to_vec(),
         }],
-        ..Books::default()
+        ..Reconciliation::default()
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use skilift_core::clock::epoch_ms;
 use skilift_core::control::Document;
-use skilift_core::embedded::records::Changes;
+use skilift_core::embedded::records::WriteBatch;
 
 use super::planned_change::{Mutation, PlannedChange};
 use super::{
@@ -120,7 +120,7 @@ async fn begin<'a>(
         outcome: AuditOutcome::Started,
         ..line.clone()
     };
-    let mut changes = Changes::default();
+    let mut changes = WriteBatch::default();
     let mutation = &mut prepared.mutation;
     let mut first = None;
     if mutation.job.is_some() {
@@ -194,7 +194,7 @@ async fn finish(
 #[derive(Default)]
 pub(super) struct Outcome {
     steps: Vec<StepView>,
-    changes: Changes,
+    changes: WriteBatch,
     document: Option<Document>,
     made: Option<String>,
     secret: Option<String>,
@@ -389,7 +389,7 @@ async fn stale<T>(console: &Console, mut plan: PlanView, why: &str) -> Result<T,
         plan.id
     );
     plan.state = PlanState::Stale;
-    let mut changes = Changes::default();
+    let mut changes = WriteBatch::default();
     console.state.put_plan(&mut changes, &plan)?;
     console
         .state

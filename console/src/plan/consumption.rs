@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use skilift_core::clock::epoch_ms;
-use skilift_core::control::{Document, DrainMark, Pause, Role};
+use skilift_core::control::{Document, DrainRequest, Pause, Role};
 
 use super::planned_change::PlannedChange;
 use crate::admin::ApiError;
@@ -125,7 +125,7 @@ pub(super) fn drain(
     let mut after = changed(&document);
     // Drains of earlier boots are obsolete.
     after.drains.retain(|mark| mark.node != known.node);
-    after.drains.push(DrainMark {
+    after.drains.push(DrainRequest {
         node: known.node.clone(),
         boot_id: known.boot,
         plan: plan.to_owned(),
@@ -138,7 +138,7 @@ pub(super) fn drain(
 /// Lets a drained node resume work.
 pub(super) fn undrain(console: &Arc<Console>, node: &str) -> Result<PlannedChange, ApiError> {
     let document = console.desired.document();
-    let marks: Vec<&DrainMark> = document
+    let marks: Vec<&DrainRequest> = document
         .drains
         .iter()
         .filter(|mark| mark.node.as_str() == node)
@@ -169,6 +169,6 @@ fn find<'a>(nodes: &'a [KnownNode], node: &str) -> Result<&'a KnownNode, ApiErro
     })
 }
 
-fn is_of(mark: &DrainMark, node: &KnownNode) -> bool {
+fn is_of(mark: &DrainRequest, node: &KnownNode) -> bool {
     mark.node == node.node && mark.boot_id == node.boot
 }

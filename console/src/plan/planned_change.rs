@@ -1,7 +1,7 @@
 //! What a change would do and write.
 
 use skilift_core::control::Document;
-use skilift_core::embedded::records::Changes;
+use skilift_core::embedded::records::WriteBatch;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::job::Job;
@@ -30,7 +30,7 @@ pub(crate) struct PlannedChange {
 #[derive(Default)]
 pub(crate) struct Mutation {
     /// Written atomically together with the outcome; if there is work to do, together with the intent.
-    pub(crate) changes: Changes,
+    pub(crate) changes: WriteBatch,
     /// The new desired state of the nodes, if it changes. Written with the rest.
     pub(crate) document: Option<Document>,
     /// The id of the created item.

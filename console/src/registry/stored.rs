@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use skilift_core::control::heartbeat::Report;
 use skilift_core::control::{Heartbeat, NodeId};
 use skilift_core::embedded::DiskError;
-use skilift_core::embedded::records::{Changes, Table};
+use skilift_core::embedded::records::{Table, WriteBatch};
 
 use super::node::Node;
 use super::window::Window;
@@ -69,8 +69,8 @@ impl StoredNodes {
         registry: &NodeRegistry,
         now: u64,
         now_epoch_ms: u64,
-    ) -> Changes {
-        let mut changes = Changes::default();
+    ) -> WriteBatch {
+        let mut changes = WriteBatch::default();
         self.writes += 1;
         let table = &self.table;
         self.written.retain(|id, _| {

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use skilift_core::books::Books;
 use skilift_core::clock::epoch_ms;
 use skilift_core::control::heartbeat::Report;
 use skilift_core::control::{ControlError, Heartbeat};
 use skilift_core::lifecycle::chain;
 use skilift_core::queue::depth::Depth;
+use skilift_core::reconciliation::Reconciliation;
 use tokio::sync::mpsc;
 
 use crate::console::Console;
@@ -30,7 +30,7 @@ pub(super) struct Collectors {
     /// The last error of the control channel, unless it has worked since.
     last_error: Option<String>,
     pub(super) depth: Cached<Depth>,
-    pub(super) books: Cached<Books>,
+    pub(super) books: Cached<Reconciliation>,
 }
 
 impl Collectors {
@@ -103,7 +103,8 @@ impl<T> Cached<T> {
 pub(super) async fn receive_heartbeats(console: &Console) {
     let monitor = &console.monitor;
     loop {
-        let listening = tokio::time::timeout(TIMEOUT, console.sources.plane.heartbeats()).await;
+        let listening =
+            tokio::time::timeout(TIMEOUT, console.sources.control_channel.heartbeats()).await;
         let why = match listening {
             Ok(Ok(heartbeats)) => {
                 record_connected(console);
@@ -126,7 +127,8 @@ async fn listen(console: &Console, mut heartbeats: mpsc::Receiver<Heartbeat>) ->
     let echoing = async {
         loop {
             tokio::time::sleep(INTERVAL).await;
-            let asked = tokio::time::timeout(ECHO_TIMEOUT, console.sources.plane.document());
+            let asked =
+                tokio::time::timeout(ECHO_TIMEOUT, console.sources.control_channel.document());
             match asked.await {
                 // Only that it answers matters here.
                 Ok(Ok(_) | Err(ControlError::Unreadable { .. })) => record_connected(console),
@@ -182,7 +184,7 @@ pub(super) async fn poll_queue_depth(console: &Console) {
 /// Polls the reconciliation counters; never returns.
 pub(super) async fn poll_reconciliation(console: &Console) {
     loop {
-        let asked = tokio::time::timeout(TIMEOUT, console.sources.reader.books()).await;
+        let asked = tokio::time::timeout(TIMEOUT, console.sources.reader.reconciliation()).await;
         let answer = match asked {
             Ok(books) => books.map_err(|error| chain(&error)),
             Err(_) => Err(format!(

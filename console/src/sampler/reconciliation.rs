@@ -1,6 +1,6 @@
 //! Reconciliation: its counters, its verdict and the message.
 
-use skilift_core::books::Books;
+use skilift_core::reconciliation::Reconciliation;
 
 use super::collectors::Cached;
 use crate::loss_detector::LossReport;
@@ -9,13 +9,13 @@ use crate::view::reconciliation::{ReconciliationView, Verdict};
 
 /// The latest reconciliation. `discarded`: dead letters that were discarded.
 pub(super) fn view(
-    source: &Cached<Books>,
+    source: &Cached<Reconciliation>,
     loss_report: Option<&LossReport>,
     epochs: &ProducerEpochs,
     discarded: u64,
     now: u64,
 ) -> ReconciliationView {
-    let of = |term: fn(&Books) -> u64| source.reading(now, term);
+    let of = |term: fn(&Reconciliation) -> u64| source.reading(now, term);
     let found = |number: fn(&LossReport) -> u64| {
         let counted = loss_report.map_or(0, number);
         source.reading(now, |_| counted)
@@ -67,7 +67,7 @@ fn unreadable(why: &str) -> (Verdict, String) {
 fn verdict(
     loss_report: &LossReport,
     rides: u64,
-    books: &Books,
+    books: &Reconciliation,
     epochs: &ProducerEpochs,
 ) -> (Verdict, String) {
     if loss_report.lost > 0 {
@@ -91,7 +91,7 @@ fn verdict(
     (Verdict::InFlight, format!("{waiting} in flight, none lost"))
 }
 
-fn alarm(loss_report: &LossReport, books: &Books, epochs: &ProducerEpochs) -> String {
+fn alarm(loss_report: &LossReport, books: &Reconciliation, epochs: &ProducerEpochs) -> String {
     let (rides, is_exact) = epochs.lost_rides(books, &loss_report.lost_of);
     let messages = match loss_report.lost {
         1 => "1 message".to_owned(),
@@ -149,7 +149,9 @@ mod tests {
             lost_of: BTreeMap::from([((5, 0), (lost, outstanding))]),
             ..LossReport::default()
         };
-        let says = |loss_report: &LossReport| verdict(loss_report, 225, &Books::default(), &epochs);
+        let says = |loss_report: &LossReport| {
+            verdict(loss_report, 225, &Reconciliation::default(), &epochs)
+        };
         let (verdict, all) = says(&loss_report(112, 112));
         assert_eq!(verdict, Verdict::Loss);
         assert!(
@@ -169,7 +171,15 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let records = Records::open(folder.path()).unwrap();
         let epochs = ProducerEpochs::open(records.table("lives").unwrap()).unwrap();
-        let of = |rides| verdict(&LossReport::default(), rides, &Books::default(), &epochs).0;
+        let of = |rides| {
+            verdict(
+                &LossReport::default(),
+                rides,
+                &Reconciliation::default(),
+                &epochs,
+            )
+            .0
+        };
         assert_eq!((of(0), of(3)), (Verdict::Balanced, Verdict::InFlight));
     }
 }

@@ -2,7 +2,7 @@
 
 use axum::http::StatusCode;
 use serde_json::{Value, json};
-use skilift_core::control::ControlPlane;
+use skilift_core::control::ControlChannel;
 
 use super::harness::TestConsole;
 use crate::view::access::UserRole;
@@ -241,7 +241,7 @@ async fn tokens_end_by_revocation_and_by_time() {
     }
     // One whose time is over counts for nothing, and is forgotten.
     let token = console.token(&admin, UserRole::Viewer).await;
-    let mut changes = skilift_core::embedded::records::Changes::default();
+    let mut changes = skilift_core::embedded::records::WriteBatch::default();
     for (id, mut ended) in console.console.access.tokens() {
         if ended.name == "a viewer" {
             ended.expires_at_ms = 1;
@@ -270,7 +270,7 @@ async fn tokens_end_by_revocation_and_by_time() {
             .status,
         StatusCode::UNAUTHORIZED
     );
-    let mut changes = skilift_core::embedded::records::Changes::default();
+    let mut changes = skilift_core::embedded::records::WriteBatch::default();
     assert!(
         console
             .console
@@ -323,7 +323,12 @@ async fn the_last_key_closes_the_gates_and_opens_nothing() {
     assert_eq!(plan["danger"], "moderate");
     console.apply(&admin, &plan, json!({})).await;
     let document = console.until_published().await;
-    let keys = console.plane.ingest_keys().await.unwrap().unwrap();
+    let keys = console
+        .control_channel
+        .ingest_keys()
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!((keys.serial, keys.keys.len()), (document.keys_serial, 1));
     assert_eq!(
         keys.keys[0].sha256,
@@ -348,7 +353,7 @@ async fn the_last_key_closes_the_gates_and_opens_nothing() {
     console
         .until("no key", async || {
             console
-                .plane
+                .control_channel
                 .ingest_keys()
                 .await
                 .unwrap()

@@ -16,16 +16,16 @@ use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use skilift_core::catalogue::Catalogue;
 use skilift_core::clock::epoch_ms;
-use skilift_core::control::local::LocalPlane;
+use skilift_core::control::local::LocalControlChannel;
 use skilift_core::control::{
-    ApiSettings, BootId, ControlError, ControlPlane, Document, Heartbeat, Ingest, IngestKeys,
+    ApiSettings, BootId, ControlChannel, ControlError, Document, Heartbeat, Ingest, IngestKeys,
     NodeId, Role, WorkerSettings,
 };
 use skilift_core::embedded::{Database, DiskError};
 use skilift_core::lifecycle::{Lifecycle, Signals};
 use skilift_core::queue::depth::{Depth, DepthGauge};
-use skilift_core::queue::embedded::{EmbeddedOffice, EmbeddedQueue};
-use skilift_core::queue::{DeadLetterOffice, QueueError};
+use skilift_core::queue::embedded::{EmbeddedDeadLetterQueue, EmbeddedQueue};
+use skilift_core::queue::{DeadLetterQueue, QueueError};
 use skilift_core::store::Reader;
 use skilift_core::store::embedded::EmbeddedReader;
 use skilift_fleet::Fleet;
@@ -53,18 +53,18 @@ pub(super) const API: ApiSettings = ApiSettings {
 
 /// A way to the nodes that can be away, and forget.
 #[derive(Default)]
-pub(super) struct Plane {
-    kept: std::sync::Mutex<Arc<LocalPlane>>,
+pub(super) struct TestControlChannel {
+    kept: std::sync::Mutex<Arc<LocalControlChannel>>,
     pub(super) is_away: AtomicBool,
 }
 
-impl Plane {
+impl TestControlChannel {
     /// Forgets everything, as a flushed Redis does.
     pub(super) fn flush(&self) {
         *self.kept.lock().unwrap() = Arc::default();
     }
 
-    fn reach(&self) -> Result<Arc<LocalPlane>, ControlError> {
+    fn reach(&self) -> Result<Arc<LocalControlChannel>, ControlError> {
         if self.is_away.load(Ordering::Relaxed) {
             return Err(ControlError::Redis {
                 doing: "be reached",
@@ -76,9 +76,9 @@ impl Plane {
 }
 
 #[async_trait]
-impl ControlPlane for Plane {
-    async fn beat(&self, heartbeat: &Heartbeat) -> Result<(), ControlError> {
-        self.reach()?.beat(heartbeat).await
+impl ControlChannel for TestControlChannel {
+    async fn send_heartbeat(&self, heartbeat: &Heartbeat) -> Result<(), ControlError> {
+        self.reach()?.send_heartbeat(heartbeat).await
     }
 
     async fn document(&self) -> Result<Option<Document>, ControlError> {
@@ -105,7 +105,7 @@ impl ControlPlane for Plane {
 /// A console that runs.
 pub(super) struct TestConsole {
     pub(super) console: Arc<Console>,
-    pub(super) plane: Arc<Plane>,
+    pub(super) control_channel: Arc<TestControlChannel>,
     router: Router,
     lifecycle: Lifecycle,
     beating: std::sync::Mutex<JoinSet<()>>,
@@ -150,30 +150,34 @@ impl TestConsole {
         Self::on(tempfile::tempdir().unwrap(), Arc::default(), false).await
     }
 
-    pub(super) async fn on(folder: TempDir, plane: Arc<Plane>, read_only: bool) -> Self {
+    pub(super) async fn on(
+        folder: TempDir,
+        control_channel: Arc<TestControlChannel>,
+        read_only: bool,
+    ) -> Self {
         let seeds = Seeds {
             worker: Some(WORKER),
             api: Some(API),
             ingest: Some(Ingest::Open),
         };
-        Self::with(folder, plane, read_only, seeds).await
+        Self::with(folder, control_channel, read_only, seeds).await
     }
 
     pub(super) async fn with(
         folder: TempDir,
-        plane: Arc<Plane>,
+        control_channel: Arc<TestControlChannel>,
         read_only: bool,
         seeds: Seeds,
     ) -> Self {
         let config = config(folder.path(), read_only, seeds);
         let store = store(folder.path()).await;
-        Self::over(folder, plane, config, store).await
+        Self::over(folder, control_channel, config, store).await
     }
 
     /// A console with machines to start and stop.
     pub(super) async fn with_fleet(
         folder: TempDir,
-        plane: Arc<Plane>,
+        control_channel: Arc<TestControlChannel>,
         fleet: Arc<dyn Fleet>,
     ) -> Self {
         let seeds = Seeds {
@@ -183,24 +187,24 @@ impl TestConsole {
         };
         let config = config(folder.path(), false, seeds);
         let store = store(folder.path()).await;
-        Self::over_with(folder, plane, config, store, Some(fleet)).await
+        Self::over_with(folder, control_channel, config, store, Some(fleet)).await
     }
 
     /// A console over another store.
     pub(super) async fn over(
         folder: TempDir,
-        plane: Arc<Plane>,
+        control_channel: Arc<TestControlChannel>,
         config: ConsoleConfig,
-        store: (Arc<dyn Reader>, Arc<dyn DeadLetterOffice>),
+        store: (Arc<dyn Reader>, Arc<dyn DeadLetterQueue>),
     ) -> Self {
-        Self::over_with(folder, plane, config, store, None).await
+        Self::over_with(folder, control_channel, config, store, None).await
     }
 
     async fn over_with(
         folder: TempDir,
-        plane: Arc<Plane>,
+        control_channel: Arc<TestControlChannel>,
         config: ConsoleConfig,
-        (reader, letters): (Arc<dyn Reader>, Arc<dyn DeadLetterOffice>),
+        (reader, letters): (Arc<dyn Reader>, Arc<dyn DeadLetterQueue>),
         fleet: Option<Arc<dyn Fleet>>,
     ) -> Self {
         let lifecycle = Lifecycle::new();
@@ -209,14 +213,14 @@ impl TestConsole {
             depth: Arc::new(NothingWaits),
             dead_letter_queue: letters,
             catalogue: Catalogue::default(),
-            plane: Arc::clone(&plane) as Arc<dyn ControlPlane>,
+            control_channel: Arc::clone(&control_channel) as Arc<dyn ControlChannel>,
             fleet,
         };
         let console = console::start(config, sources, &lifecycle).await.unwrap();
         Self {
             router: crate::admin::router(Arc::clone(&console)),
             console,
-            plane,
+            control_channel,
             lifecycle,
             beating: std::sync::Mutex::default(),
             folder,
@@ -225,15 +229,15 @@ impl TestConsole {
 
     /// Ends it in order, and starts it again on the same folder.
     pub(super) async fn restart(self) -> Self {
-        let (folder, plane) = self.stop().await;
-        Self::on(folder, plane, false).await
+        let (folder, control_channel) = self.stop().await;
+        Self::on(folder, control_channel, false).await
     }
 
     /// Ends it in order.
-    pub(super) async fn stop(self) -> (TempDir, Arc<Plane>) {
+    pub(super) async fn stop(self) -> (TempDir, Arc<TestControlChannel>) {
         let Self {
             console,
-            plane,
+            control_channel,
             router,
             lifecycle,
             folder,
@@ -246,7 +250,7 @@ impl TestConsole {
             .await;
         assert_eq!(format!("{ended:?}"), format!("{:?}", ExitCode::SUCCESS));
         drop((router, console));
-        (folder, plane)
+        (folder, control_channel)
     }
 
     /// Asks with a token, from an address of its own.
@@ -343,17 +347,17 @@ impl TestConsole {
     /// Waits until the nodes can read what the console wants.
     pub(super) async fn until_published(&self) -> Document {
         self.until("published", async || {
-            let published = self.plane.document().await.ok().flatten();
+            let published = self.control_channel.document().await.ok().flatten();
             let wanted = self.console.desired.document();
             wanted.serial > 0 && published.is_some_and(|document| document == *wanted)
         })
         .await;
-        self.plane.document().await.unwrap().unwrap()
+        self.control_channel.document().await.unwrap().unwrap()
     }
 
     /// Sends heartbeats of a node, until [`Self::silence`].
     pub(super) async fn start_heartbeats(&self, role: Role, port: u16) -> NodeId {
-        let (plane, boot) = (Arc::clone(&self.plane), BootId::random());
+        let (control_channel, boot) = (Arc::clone(&self.control_channel), BootId::random());
         let began = epoch_ms();
         let beat = move || match role {
             Role::Api => registry::tests::api(port, boot, began, epoch_ms(), 0),
@@ -362,7 +366,7 @@ impl TestConsole {
         let node = beat().node;
         self.beating.lock().unwrap().spawn(async move {
             loop {
-                let _ = plane.beat(&beat()).await;
+                let _ = control_channel.send_heartbeat(&beat()).await;
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         });
@@ -400,11 +404,11 @@ pub(super) async fn database(folder: &Path) -> Database {
 }
 
 /// A store and a dead-letter queue in a folder.
-async fn store(folder: &Path) -> (Arc<dyn Reader>, Arc<dyn DeadLetterOffice>) {
+async fn store(folder: &Path) -> (Arc<dyn Reader>, Arc<dyn DeadLetterQueue>) {
     let database = Arc::new(database(folder).await);
     let queue = EmbeddedQueue::open(Arc::clone(&database)).unwrap();
     let reader = Arc::new(EmbeddedReader::new(database));
-    (reader, Arc::new(EmbeddedOffice::new(queue)))
+    (reader, Arc::new(EmbeddedDeadLetterQueue::new(queue)))
 }
 
 pub(super) fn config(folder: &Path, read_only: bool, seeds: Seeds) -> ConsoleConfig {

@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use skilift_core::control::{Orders, WorkerSettings};
+use skilift_core::control::{DesiredState, WorkerSettings};
 use skilift_core::engine::{Embedded, Engine, RabbitRedis};
 use skilift_core::lifecycle::Lifecycle;
 use skilift_core::message::MessageId;
-use skilift_core::queue::embedded::{EmbeddedOffice, EmbeddedQueue};
-use skilift_core::queue::rabbit::{Broker, RabbitOffice};
-use skilift_core::queue::{DeadLetter, DeadLetterOffice, Resent};
+use skilift_core::queue::embedded::{EmbeddedDeadLetterQueue, EmbeddedQueue};
+use skilift_core::queue::rabbit::{Broker, RabbitDeadLetterQueue};
+use skilift_core::queue::{DeadLetter, DeadLetterQueue, RepublishedLetter};
 use skilift_core::service_url::ServiceUrl;
 use skilift_core::stack::StackName;
 use skilift_core::store::Reader;
@@ -31,7 +31,7 @@ struct Ground {
     console: TestConsole,
     reader: Arc<dyn Reader>,
     /// Another way to send letters, which puts poison into the queue of rides.
-    poisoner: Arc<dyn DeadLetterOffice>,
+    poisoner: Arc<dyn DeadLetterQueue>,
     worker: Lifecycle,
     /// The token of an admin. The next one that is made ends it.
     admin: String,
@@ -42,8 +42,8 @@ impl Ground {
         folder: TempDir,
         engine: E,
         reader: Arc<dyn Reader>,
-        office: Arc<dyn DeadLetterOffice>,
-        poisoner: Arc<dyn DeadLetterOffice>,
+        dead_letter_queue: Arc<dyn DeadLetterQueue>,
+        poisoner: Arc<dyn DeadLetterQueue>,
     ) -> Self {
         let worker = Lifecycle::new();
         let settings = WorkerSettings {
@@ -51,10 +51,11 @@ impl Ground {
             linger_ms: 1,
             ..WORKER
         };
-        let working = skilift_worker::start(settings, Orders::none(), Arc::new(engine), &worker);
+        let working =
+            skilift_worker::start(settings, DesiredState::none(), Arc::new(engine), &worker);
         working.await.unwrap();
         let config = config(folder.path(), false, Seeds::default());
-        let store = (Arc::clone(&reader), office);
+        let store = (Arc::clone(&reader), dead_letter_queue);
         let console = TestConsole::over(folder, Arc::default(), config, store).await;
         Self {
             admin: console.local(),
@@ -92,13 +93,13 @@ impl Ground {
     /// Waits until as many rides are applied and lines dead, with nothing left over.
     async fn until_booked(&self, applied: u64, dead: u64, replayed: u64) {
         let booked = self.console.until("the books agree", async || {
-            let Ok(books) = self.reader.books().await else {
+            let Ok(books) = self.reader.reconciliation().await else {
                 return false;
             };
             (books.applied, books.dead, books.replayed) == (applied, dead, replayed)
         });
         booked.await;
-        let books = self.reader.books().await.unwrap();
+        let books = self.reader.reconciliation().await.unwrap();
         let taken = books.settled + books.replayed + books.foreign;
         assert_eq!(
             i64::try_from(taken).unwrap(),
@@ -106,10 +107,10 @@ impl Ground {
         );
         // Whatever the console sent is marked, and nothing that it did not.
         for epoch in self.console.console.sources.dead_letter_queue.confirmed() {
-            let is_it = |book: &&skilift_core::books::LaneBook| {
-                (book.epoch, book.lane) == (epoch.epoch, epoch.channel)
+            let is_it = |book: &&skilift_core::reconciliation::SettledRanges| {
+                (book.epoch, book.channel) == (epoch.epoch, epoch.channel)
             };
-            let book = books.lanes.iter().find(is_it).unwrap();
+            let book = books.epochs.iter().find(is_it).unwrap();
             assert!(book.is_whole(epoch.high_watermark), "{book:?} {epoch:?}");
             assert_eq!(book.rides, epoch.rides);
         }
@@ -119,11 +120,11 @@ impl Ground {
 async fn from_dead_to_discarded(ground: Ground) {
     let console = &ground.console;
     let admin = ground.admin.clone();
-    let poison = Resent {
+    let poison = RepublishedLetter {
         id: "poison-1".to_owned(),
         line: POISON.into(),
     };
-    ground.poisoner.resend(&[poison]).await.unwrap();
+    ground.poisoner.republish(&[poison]).await.unwrap();
     let listed = ground.until_listed(&[("poison-1", "dead", 0)]).await;
     assert_eq!(listed["total"], 1);
     let shown = console.get("/dead-letters/poison-1", &admin).await;
@@ -156,7 +157,7 @@ async fn from_dead_to_discarded(ground: Ground) {
         reason: "its lift was closed".to_owned(),
         message: Some(MessageId {
             epoch: 1,
-            lane: 0,
+            channel: 0,
             sequence: 1,
         }),
         line_number: 1,
@@ -176,7 +177,7 @@ async fn from_dead_to_discarded(ground: Ground) {
     let again = json!({"change": "replay", "dead_letters": {"ids": ["was-odd-1"]}});
     console.change(&admin, again).await;
     ground.until_booked(1, 4, 6).await;
-    assert_eq!(ground.reader.books().await.unwrap().duplicate(), 1);
+    assert_eq!(ground.reader.reconciliation().await.unwrap().duplicate(), 1);
 
     // More than one is severe.
     let discard = console
@@ -215,8 +216,8 @@ async fn from_dead_to_discarded_on_a_data_folder() {
         folder,
         Embedded::new(Arc::clone(&database), Arc::clone(&queue)),
         Arc::new(EmbeddedReader::new(database)),
-        Arc::new(EmbeddedOffice::new(Arc::clone(&queue))),
-        Arc::new(EmbeddedOffice::new(queue)),
+        Arc::new(EmbeddedDeadLetterQueue::new(Arc::clone(&queue))),
+        Arc::new(EmbeddedDeadLetterQueue::new(queue)),
     );
     from_dead_to_discarded(ground.await).await;
 }
@@ -239,8 +240,8 @@ async fn from_dead_to_discarded_on_rabbitmq_and_redis() {
         tempfile::tempdir().unwrap(),
         RabbitRedis::new(Arc::clone(&broker), store, stack.clone()),
         Arc::new(reader),
-        Arc::new(RabbitOffice::new(&broker, stack.clone())),
-        Arc::new(RabbitOffice::new(&broker, stack)),
+        Arc::new(RabbitDeadLetterQueue::new(&broker, stack.clone())),
+        Arc::new(RabbitDeadLetterQueue::new(&broker, stack)),
     );
     from_dead_to_discarded(ground.await).await;
 }
@@ -257,16 +258,19 @@ async fn of_two_consoles_of_a_stack_one_takes_its_letters_and_the_other_takes_ov
     };
     let reader: Arc<dyn Reader> = Arc::new(store.reader().unwrap());
     let engine = RabbitRedis::new(Arc::clone(&broker), store, stack.clone());
-    engine.put_away(&mut vec![letter("one")]).await.unwrap();
+    engine
+        .publish_dead_letters(&mut vec![letter("one")])
+        .await
+        .unwrap();
     let start = async || {
         let folder = tempfile::tempdir().unwrap();
         let config = config(folder.path(), false, Seeds::default());
-        let office = Arc::new(RabbitOffice::new(&broker, stack.clone()));
+        let dead_letter_queue = Arc::new(RabbitDeadLetterQueue::new(&broker, stack.clone()));
         TestConsole::over(
             folder,
             Arc::default(),
             config,
-            (Arc::clone(&reader), office),
+            (Arc::clone(&reader), dead_letter_queue),
         )
         .await
     };
@@ -287,7 +291,10 @@ async fn of_two_consoles_of_a_stack_one_takes_its_letters_and_the_other_takes_ov
             first.console.dead_letters.holder() == LeaseHolder::Us
         })
         .await;
-    engine.put_away(&mut vec![letter("two")]).await.unwrap();
+    engine
+        .publish_dead_letters(&mut vec![letter("two")])
+        .await
+        .unwrap();
     // It is counted a moment before it is on the disk.
     first
         .until("it has both", async || {
@@ -298,7 +305,10 @@ async fn of_two_consoles_of_a_stack_one_takes_its_letters_and_the_other_takes_ov
     let shown = first.get("/dead-letters/two", &first.local()).await;
     assert_eq!(shown["line"], "\u{fffd}\u{fffd}");
     first.stop().await;
-    engine.put_away(&mut vec![letter("three")]).await.unwrap();
+    engine
+        .publish_dead_letters(&mut vec![letter("three")])
+        .await
+        .unwrap();
     tokio::time::sleep(Duration::from_millis(100)).await;
     second
         .until("it takes over", async || count(&second) == 1)

@@ -6,18 +6,20 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use async_trait::async_trait;
 use serde_json::json;
 use skilift_core::control::heartbeat::LaneConfirmed;
-use skilift_core::queue::{DeadLetter, DeadLetterOffice, QueueError, ResendError, Resent};
+use skilift_core::queue::{
+    DeadLetter, DeadLetterQueue, QueueError, RepublishError, RepublishedLetter,
+};
 use skilift_core::store::Reader;
 use skilift_core::store::embedded::EmbeddedReader;
 use tempfile::TempDir;
 use tokio::sync::Mutex;
 
-use super::harness::{Plane, TestConsole, config, database};
+use super::harness::{TestConsole, TestControlChannel, config, database};
 use crate::console::Seeds;
 
-/// An office in memory.
+/// A dead-letter queue in memory.
 #[derive(Default)]
-struct Memory {
+struct TestDeadLetterQueue {
     waiting: Mutex<Vec<DeadLetter>>,
     taken: Mutex<usize>,
     sent: Mutex<Vec<String>>,
@@ -28,8 +30,8 @@ struct Memory {
 }
 
 #[async_trait]
-impl DeadLetterOffice for Memory {
-    async fn take(&self, most: usize) -> Result<Vec<DeadLetter>, QueueError> {
+impl DeadLetterQueue for TestDeadLetterQueue {
+    async fn receive(&self, most: usize) -> Result<Vec<DeadLetter>, QueueError> {
         let waiting = self.waiting.lock().await;
         if waiting.is_empty() || *self.taken.lock().await > 0 {
             drop(waiting);
@@ -41,7 +43,7 @@ impl DeadLetterOffice for Memory {
         Ok(taken)
     }
 
-    async fn release(&self) -> Result<(), QueueError> {
+    async fn ack(&self) -> Result<(), QueueError> {
         if !self.keeps {
             let taken = std::mem::take(&mut *self.taken.lock().await);
             self.waiting.lock().await.drain(..taken);
@@ -49,7 +51,7 @@ impl DeadLetterOffice for Memory {
         Ok(())
     }
 
-    async fn resend(&self, letters: &[Resent]) -> Result<(), ResendError> {
+    async fn republish(&self, letters: &[RepublishedLetter]) -> Result<(), RepublishError> {
         for letter in letters {
             if self.may_send.load(Ordering::Relaxed) == 0 {
                 std::future::pending::<()>().await;
@@ -78,33 +80,40 @@ fn letters(count: usize) -> Vec<DeadLetter> {
     (1..=count).map(letter).collect()
 }
 
-fn office(count: usize, keeps: bool, may_send: usize) -> Arc<Memory> {
-    Arc::new(Memory {
+fn dead_letter_queue(count: usize, keeps: bool, may_send: usize) -> Arc<TestDeadLetterQueue> {
+    Arc::new(TestDeadLetterQueue {
         waiting: Mutex::new(letters(count)),
         keeps,
         may_send: AtomicUsize::new(may_send),
-        ..Memory::default()
+        ..TestDeadLetterQueue::default()
     })
 }
 
-async fn console(folder: TempDir, plane: Arc<Plane>, office: &Arc<Memory>) -> TestConsole {
+async fn console(
+    folder: TempDir,
+    control_channel: Arc<TestControlChannel>,
+    dead_letter_queue: &Arc<TestDeadLetterQueue>,
+) -> TestConsole {
     let database = Arc::new(database(folder.path()).await);
     let reader: Arc<dyn Reader> = Arc::new(EmbeddedReader::new(database));
     let config = config(folder.path(), false, Seeds::default());
-    let letters = Arc::clone(office) as Arc<dyn DeadLetterOffice>;
-    TestConsole::over(folder, plane, config, (reader, letters)).await
+    let letters = Arc::clone(dead_letter_queue) as Arc<dyn DeadLetterQueue>;
+    TestConsole::over(folder, control_channel, config, (reader, letters)).await
 }
 
 #[tokio::test]
 async fn letters_that_were_stored_and_not_released_are_there_once() {
-    let (killed, after) = (office(1200, true, 0), office(1201, false, 0));
+    let (killed, after) = (
+        dead_letter_queue(1200, true, 0),
+        dead_letter_queue(1201, false, 0),
+    );
     let first = console(tempfile::tempdir().unwrap(), Arc::default(), &killed).await;
     let counts = || first.console.dead_letters.counts();
     first
         .until("some are stored", async || counts().dead == 500)
         .await;
-    let (folder, plane) = first.stop().await;
-    let second = console(folder, plane, &after).await;
+    let (folder, control_channel) = first.stop().await;
+    let second = console(folder, control_channel, &after).await;
     let emptied = second.until("all are taken", async || {
         after.waiting.lock().await.is_empty()
     });
@@ -139,8 +148,8 @@ async fn letters_that_were_stored_and_not_released_are_there_once() {
 
 #[tokio::test]
 async fn a_replay_tells_how_far_it_is_and_goes_on_after_the_console_ended() {
-    let first_office = office(40, false, 25);
-    let first = console(tempfile::tempdir().unwrap(), Arc::default(), &first_office).await;
+    let first_queue = dead_letter_queue(40, false, 25);
+    let first = console(tempfile::tempdir().unwrap(), Arc::default(), &first_queue).await;
     let counts = || first.console.dead_letters.counts();
     first
         .until("all are stored", async || counts().dead == 40)
@@ -158,20 +167,20 @@ async fn a_replay_tells_how_far_it_is_and_goes_on_after_the_console_ended() {
         (&seen["state"], &seen["outcome"]["result"]),
         (&json!("applying"), &json!("running"))
     );
-    let (folder, plane) = first.stop().await;
+    let (folder, control_channel) = first.stop().await;
 
-    let office = office(0, false, 1000);
-    let second = console(folder, plane, &office).await;
+    let dead_letter_queue = dead_letter_queue(0, false, 1000);
+    let second = console(folder, control_channel, &dead_letter_queue).await;
     let admin = second.local();
     let done = second.until("it is done", async || {
         second.get(&path, &admin).await["state"] == "applied"
     });
     done.await;
-    let mut sent = first_office.sent.lock().await.clone();
+    let mut sent = first_queue.sent.lock().await.clone();
     assert_eq!(sent.len(), 25);
     // Of the five that were on their way nothing was known: they are sent again, and no others are.
-    assert_eq!(office.sent.lock().await.len(), 20);
-    sent.extend(office.sent.lock().await.iter().cloned());
+    assert_eq!(dead_letter_queue.sent.lock().await.len(), 20);
+    sent.extend(dead_letter_queue.sent.lock().await.iter().cloned());
     sent.sort_unstable();
     sent.dedup();
     assert_eq!(sent.len(), 40);

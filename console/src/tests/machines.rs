@@ -8,19 +8,19 @@ use std::time::Duration;
 use async_trait::async_trait;
 use skilift_core::clock::epoch_ms;
 use skilift_core::control::heartbeat::{Activity, Report};
-use skilift_core::control::{BootId, ControlPlane, Heartbeat, Role};
+use skilift_core::control::{BootId, ControlChannel, Heartbeat, Role};
 use skilift_fleet::instance::{Instance, InstanceId, InstanceState};
 use skilift_fleet::outcome::{FleetError, Outcome, OutcomeCode, Verb};
 use skilift_fleet::{Fleet, FleetKind, Progress};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use super::harness::Plane;
+use super::harness::TestControlChannel;
 use crate::registry;
 
 /// Machines for tests.
 pub(super) struct TestMachines {
-    plane: Arc<Plane>,
+    control_channel: Arc<TestControlChannel>,
     machines: Mutex<BTreeMap<InstanceId, Machine>>,
     /// What comes of those that do not do as they are told.
     pub(super) refusals: Mutex<BTreeMap<String, OutcomeCode>>,
@@ -51,13 +51,13 @@ struct Machine {
 impl TestMachines {
     /// Workers and an API node, in zones in turn; the first `up` workers and the API node run.
     pub(super) fn with_pace(
-        plane: &Arc<Plane>,
+        control_channel: &Arc<TestControlChannel>,
         workers: u16,
         up: u16,
         pace: (u64, f64),
     ) -> Arc<Self> {
         let machines = Self {
-            plane: Arc::clone(plane),
+            control_channel: Arc::clone(control_channel),
             machines: Mutex::default(),
             refusals: Mutex::default(),
             stubborn: Arc::default(),
@@ -123,7 +123,11 @@ impl TestMachines {
 
     /// Has the machine's node beat, and do as the console says.
     fn boot(&self, machine: &mut Machine) {
-        let (plane, role, port) = (Arc::clone(&self.plane), machine.role, machine.port);
+        let (control_channel, role, port) = (
+            Arc::clone(&self.control_channel),
+            machine.role,
+            machine.port,
+        );
         let (id, stubborn) = (machine.instance.id.to_string(), Arc::clone(&self.stubborn));
         let is_nameless = Arc::clone(&self.is_nameless);
         let (boot, began) = (BootId::random(), epoch_ms());
@@ -135,7 +139,12 @@ impl TestMachines {
                 beat.number = number;
                 let knows_it = !is_nameless.lock().unwrap().contains(&id);
                 beat.instance_id = knows_it.then(|| id.clone());
-                let document = plane.document().await.ok().flatten().unwrap_or_default();
+                let document = control_channel
+                    .document()
+                    .await
+                    .ok()
+                    .flatten()
+                    .unwrap_or_default();
                 beat.generation = match role {
                     Role::Api => document.api.map(|set| set.generation),
                     Role::Worker => document.worker.map(|set| set.generation),
@@ -148,7 +157,7 @@ impl TestMachines {
                         Activity::Drained { plan }
                     };
                 }
-                let _ = plane.beat(&beat).await;
+                let _ = control_channel.send_heartbeat(&beat).await;
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         });

@@ -42,14 +42,20 @@ async fn a_way_that_does_not_answer_makes_nobody_lost() {
     let console = TestConsole::new().await;
     let admin = console.local();
     let worker = console.start_heartbeats(Role::Worker, 1).await.to_string();
-    console.plane.is_away.store(true, Ordering::Relaxed);
+    console
+        .control_channel
+        .is_away
+        .store(true, Ordering::Relaxed);
     tokio::time::sleep(Duration::from_secs(7)).await;
     let nodes = console.get("/nodes", &admin).await;
     assert_eq!(state(&nodes, &worker), "ready", "{nodes}");
     let alarms = console.get("/queue", &admin).await["alarms"].to_string();
     assert!(alarms.contains("no heartbeats received"), "{alarms}");
     assert!(!alarms.contains("no heartbeat from"), "{alarms}");
-    console.plane.is_away.store(false, Ordering::Relaxed);
+    console
+        .control_channel
+        .is_away
+        .store(false, Ordering::Relaxed);
     console
         .until("heard again", async || {
             let alarms = console.get("/queue", &admin).await["alarms"].to_string();
@@ -70,8 +76,8 @@ async fn a_console_that_takes_no_dead_letters_does_not_count_them() {
             console.console.monitor.latest().is_some() && dead(&console, &admin).await["value"] == 0
         })
         .await;
-    let (folder, plane) = console.stop().await;
-    let console = TestConsole::on(folder, plane, true).await;
+    let (folder, control_channel) = console.stop().await;
+    let console = TestConsole::on(folder, control_channel, true).await;
     let admin = console.local();
     console
         .until("asked", async || {

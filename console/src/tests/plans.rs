@@ -3,7 +3,7 @@
 use axum::http::StatusCode;
 use serde_json::json;
 use skilift_core::control::Role;
-use skilift_core::embedded::records::Changes;
+use skilift_core::embedded::records::WriteBatch;
 
 use super::harness::TestConsole;
 use crate::view::plan::{PlanState, PlanView};
@@ -200,7 +200,7 @@ async fn cut_off(console: &TestConsole, change: serde_json::Value) -> String {
     let plan = console.plan(&console.local(), change).await;
     let mut plan: PlanView = serde_json::from_value(plan).unwrap();
     plan.state = PlanState::Applying;
-    let mut changes = Changes::default();
+    let mut changes = WriteBatch::default();
     console.console.state.put_plan(&mut changes, &plan).unwrap();
     console
         .console
@@ -267,7 +267,7 @@ async fn a_plan_grows_old() {
     let plan = console.plan(&admin, json!({"change": "pause"})).await;
     let mut old: PlanView = serde_json::from_value(plan.clone()).unwrap();
     old.expires_at_ms = 1;
-    let mut changes = Changes::default();
+    let mut changes = WriteBatch::default();
     console.console.state.put_plan(&mut changes, &old).unwrap();
     console
         .console

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use serde_json::json;
-use skilift_core::control::{ControlPlane, Document, Versioned};
+use skilift_core::control::{ControlChannel, Document, Versioned};
 
-use super::harness::{Plane, TestConsole, WORKER};
+use super::harness::{TestConsole, TestControlChannel, WORKER};
 use crate::console::Seeds;
 
 #[tokio::test]
@@ -20,17 +20,22 @@ async fn what_redis_forgot_stands_there_again() {
         .change(&admin, json!({"change": "set_ingest", "keys": true}))
         .await;
     let before = console.until_published().await;
-    console.plane.flush();
+    console.control_channel.flush();
     assert_eq!(console.until_published().await, before);
-    let keys = console.plane.ingest_keys().await.unwrap().unwrap();
+    let keys = console
+        .control_channel
+        .ingest_keys()
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!((keys.serial, keys.keys.len()), (before.keys_serial, 1));
 }
 
 #[tokio::test]
 async fn without_redis_the_console_works_and_says_so() {
-    let plane = Arc::new(Plane::default());
-    plane.is_away.store(true, Ordering::Relaxed);
-    let console = TestConsole::on(tempfile::tempdir().unwrap(), plane, false).await;
+    let control_channel = Arc::new(TestControlChannel::default());
+    control_channel.is_away.store(true, Ordering::Relaxed);
+    let console = TestConsole::on(tempfile::tempdir().unwrap(), control_channel, false).await;
     let admin = console.local();
     // Nothing was seeded, for it is not known what others published.
     let full =
@@ -60,7 +65,10 @@ async fn without_redis_the_console_works_and_says_so() {
             .contains("cannot be distributed"),
         "{settings}"
     );
-    console.plane.is_away.store(false, Ordering::Relaxed);
+    console
+        .control_channel
+        .is_away
+        .store(false, Ordering::Relaxed);
     let document = console.until_published().await;
     assert_eq!(document.worker.unwrap().value.threads, 3);
     console
@@ -81,8 +89,8 @@ async fn a_new_folder_takes_over_what_is_published() {
         .change(&admin, json!({"change": "set_worker", "threads": 9}))
         .await;
     let before = console.until_published().await;
-    let (_, plane) = console.stop().await;
-    let console = TestConsole::on(tempfile::tempdir().unwrap(), plane, false).await;
+    let (_, control_channel) = console.stop().await;
+    let console = TestConsole::on(tempfile::tempdir().unwrap(), control_channel, false).await;
     console
         .until("taken over", async || {
             console
@@ -118,11 +126,11 @@ async fn two_consoles_under_one_number_come_to_one_document() {
         worker: Some(Versioned::new(2, WORKER)),
         ..ours.clone()
     };
-    console.plane.flush();
-    console.plane.publish(&theirs).await.unwrap();
+    console.control_channel.flush();
+    console.control_channel.publish(&theirs).await.unwrap();
     console
         .until("numbered anew", async || {
-            let published = console.plane.document().await.unwrap().unwrap();
+            let published = console.control_channel.document().await.unwrap().unwrap();
             published.serial > ours.serial && published.worker == ours.worker
         })
         .await;

@@ -213,8 +213,8 @@ async fn every_role_meets_every_change() {
 async fn a_console_that_may_change_nothing_shows_everything() {
     let first = TestConsole::new().await;
     let published = first.until_published().await;
-    let (folder, plane) = first.stop().await;
-    let console = TestConsole::on(folder, plane, true).await;
+    let (folder, control_channel) = first.stop().await;
+    let console = TestConsole::on(folder, control_channel, true).await;
     let admin = console.local();
     assert_eq!(console.get("/whoami", &admin).await["read_only"], true);
     console
@@ -240,8 +240,8 @@ async fn a_console_that_may_change_nothing_shows_everything() {
         .ask("POST", "/login", None, Some(json!({"code": code})))
         .await;
     assert_eq!(answer.status, StatusCode::OK);
-    console.plane.flush();
+    console.control_channel.flush();
     tokio::time::sleep(std::time::Duration::from_millis(1500)).await;
-    let document = skilift_core::control::ControlPlane::document(&*console.plane).await;
+    let document = skilift_core::control::ControlChannel::document(&*console.control_channel).await;
     assert_eq!(document.unwrap(), None);
 }

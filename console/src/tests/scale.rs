@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use skilift_fleet::Fleet;
 use skilift_fleet::instance::{InstanceState, Obstacle};
 
-use super::harness::{Plane, TestConsole};
+use super::harness::{TestConsole, TestControlChannel};
 use super::machines::TestMachines;
 use crate::view::access::UserRole;
 
@@ -24,10 +24,11 @@ async fn with_pace(
     up: u16,
     pace: (u64, f64),
 ) -> (TestConsole, Arc<TestMachines>, String) {
-    let plane: Arc<Plane> = Arc::default();
-    let machines = TestMachines::with_pace(&plane, workers, up, pace);
+    let control_channel: Arc<TestControlChannel> = Arc::default();
+    let machines = TestMachines::with_pace(&control_channel, workers, up, pace);
     let fleet = Arc::clone(&machines) as Arc<dyn Fleet>;
-    let console = TestConsole::with_fleet(tempfile::tempdir().unwrap(), plane, fleet).await;
+    let console =
+        TestConsole::with_fleet(tempfile::tempdir().unwrap(), control_channel, fleet).await;
     console.until_published().await;
     let heard = async || {
         let nodes = console.console.roster.nodes();
@@ -139,11 +140,12 @@ async fn an_api_node_is_given_the_time_that_its_balancer_needs() {
 
 #[tokio::test]
 async fn what_was_never_listed_is_unknown_and_not_none() {
-    let plane: Arc<Plane> = Arc::default();
-    let machines = TestMachines::with_pace(&plane, 1, 1, (0, 0.5));
+    let control_channel: Arc<TestControlChannel> = Arc::default();
+    let machines = TestMachines::with_pace(&control_channel, 1, 1, (0, 0.5));
     machines.is_away.store(true, Ordering::Relaxed);
     let fleet = Arc::clone(&machines) as Arc<dyn Fleet>;
-    let console = TestConsole::with_fleet(tempfile::tempdir().unwrap(), plane, fleet).await;
+    let console =
+        TestConsole::with_fleet(tempfile::tempdir().unwrap(), control_channel, fleet).await;
     let admin = console.local();
     let fleet = console.get("/fleet", &admin).await;
     let worker = &fleet["roles"][1];

@@ -1,4 +1,4 @@
-//! Reconciliation of accepted and stored rides, and its verdict; see [`skilift_core::books`].
+//! Reconciliation of accepted and stored rides, and its verdict; see [`skilift_core::reconciliation`].
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;

@@ -1,4 +1,4 @@
-//! A node's side of the control plane: it sends a heartbeat each second, and follows the console's desired state.
+//! A node's side of the control channel: it sends a heartbeat each second, and follows the console's desired state.
 
 use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,26 +10,26 @@ use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
+use super::control_channel::{ControlChannel, ControlError};
 use super::document::Document;
 use super::heartbeat::{Activity, Heartbeat, Report};
 use super::identity::{BootId, NodeId, Role};
 use super::ingest_key::IngestKeys;
-use super::memory::{Memory, MemoryError, Told};
-use super::plane::{ControlError, ControlPlane};
 use super::settings::Generation;
+use super::state_cache::{CachedState, StateCache, StateCacheError};
 use super::usage::Usage;
 use crate::clock::epoch_ms;
 use crate::health::Health;
 use crate::lifecycle::chain;
 
 /// Heartbeat interval.
-const BEAT: Duration = Duration::from_secs(1);
+const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(1);
 /// Polling interval of the desired state.
-const POLL: Duration = Duration::from_millis(500);
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
 /// The desired state of a node.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Orders {
+pub struct DesiredState {
     /// Whether the desired state is known, even if it is empty: it was read since the start, or a cached one was loaded. If
     /// not, empty fields below mean nothing.
     pub is_known: bool,
@@ -42,7 +42,7 @@ pub struct Orders {
     pub drain: Option<String>,
 }
 
-impl Orders {
+impl DesiredState {
     /// The desired state of a node without a console.
     #[must_use]
     pub fn none() -> watch::Receiver<Self> {
@@ -60,8 +60,8 @@ impl Orders {
     }
 
     /// The state to cache; `None` while the desired state is unknown.
-    fn told(&self) -> Option<Told> {
-        self.is_known.then(|| Told {
+    fn to_cached(&self) -> Option<CachedState> {
+        self.is_known.then(|| CachedState {
             document: self.document.as_deref().cloned(),
             keys: self.keys.as_deref().cloned(),
         })
@@ -118,39 +118,39 @@ pub struct Status {
 /// The control agent of one node.
 pub struct Agent {
     identity: Identity,
-    plane: Arc<dyn ControlPlane>,
-    orders: watch::Sender<Orders>,
-    memory: Option<Memory>,
+    control_channel: Arc<dyn ControlChannel>,
+    desired_state: watch::Sender<DesiredState>,
+    state_cache: Option<StateCache>,
     /// Heartbeats so far.
-    beats: AtomicU64,
+    heartbeats: AtomicU64,
 }
 
 impl Agent {
     /// An agent that has polled the desired state once, so that the node starts with it. If it cannot be read, the cached
-    /// state in `memory` applies until it can.
+    /// state in `state_cache` applies until it can.
     ///
     /// # Errors
-    /// If the cached state in `memory` cannot be read.
+    /// If the cached state in `state_cache` cannot be read.
     pub async fn begin(
         identity: Identity,
-        plane: Arc<dyn ControlPlane>,
-        memory: Option<Memory>,
-    ) -> Result<Self, MemoryError> {
-        let remembered = match &memory {
-            Some(memory) => memory.read()?,
+        control_channel: Arc<dyn ControlChannel>,
+        state_cache: Option<StateCache>,
+    ) -> Result<Self, StateCacheError> {
+        let cached = match &state_cache {
+            Some(state_cache) => state_cache.load()?,
             None => None,
         };
         let agent = Self {
             identity,
-            plane,
-            orders: watch::Sender::default(),
-            memory,
-            beats: AtomicU64::new(1),
+            control_channel,
+            desired_state: watch::Sender::default(),
+            state_cache,
+            heartbeats: AtomicU64::new(1),
         };
-        if let Some(remembered) = remembered {
-            agent.follow(remembered);
+        if let Some(cached) = cached {
+            agent.apply(cached);
         }
-        if let Err(error) = agent.look().await {
+        if let Err(error) = agent.poll().await {
             agent.lost("read the settings", &error);
         }
         Ok(agent)
@@ -158,42 +158,57 @@ impl Agent {
 
     /// The desired state of the node.
     #[must_use]
-    pub fn orders(&self) -> watch::Receiver<Orders> {
-        self.orders.subscribe()
+    pub fn desired_state(&self) -> watch::Receiver<DesiredState> {
+        self.desired_state.subscribe()
     }
 
     /// Sends heartbeats and polls until `end`, then sends a final heartbeat that the node has stopped. `end` is the very end
     /// of the process, so that its drain is visible.
     pub async fn run(self, end: CancellationToken, status: impl Fn() -> Status + Send + Sync) {
-        let living = async { tokio::join!(self.beat(&status), self.poll(), self.remember()) };
+        let living = async {
+            tokio::join!(
+                self.send_heartbeats(&status),
+                self.keep_polling(),
+                self.save()
+            )
+        };
         end.run_until_cancelled(living).await;
         let ended = Status {
             activity: Activity::Stopped,
             ..status()
         };
-        if let Err(error) = self.plane.beat(&self.heartbeat(ended)).await {
+        if let Err(error) = self
+            .control_channel
+            .send_heartbeat(&self.heartbeat(ended))
+            .await
+        {
             tracing::debug!("{}", chain(&error));
         }
     }
 
-    async fn beat(&self, status: &(impl Fn() -> Status + Send + Sync)) {
-        let send = || async move { self.plane.beat(&self.heartbeat(status())).await };
-        self.repeat(BEAT, "send heartbeats", send, |()| {}).await;
+    async fn send_heartbeats(&self, status: &(impl Fn() -> Status + Send + Sync)) {
+        let send = || async move {
+            self.control_channel
+                .send_heartbeat(&self.heartbeat(status()))
+                .await
+        };
+        self.repeat(HEARTBEAT_INTERVAL, "send heartbeats", send, |()| {})
+            .await;
     }
 
-    async fn poll(&self) {
-        self.repeat(POLL, "read the settings", || self.look(), |()| {})
+    async fn keep_polling(&self) {
+        self.repeat(POLL_INTERVAL, "read the settings", || self.poll(), |()| {})
             .await;
     }
 
     /// Polls the desired state. Newer keys are read before the document that refers to them is applied; if they cannot be
     /// read, it is applied without them, so that revoked keys are not accepted.
-    async fn look(&self) -> Result<(), ControlError> {
-        let document = self.plane.document().await?;
+    async fn poll(&self) -> Result<(), ControlError> {
+        let document = self.control_channel.document().await?;
         let named = document.as_ref().map_or(0, |document| document.keys_serial);
-        let known = self.orders.borrow().keys_serial();
+        let known = self.desired_state.borrow().keys_serial();
         let keys = if self.identity.role == Role::Api && named > known {
-            self.plane.ingest_keys().await
+            self.control_channel.ingest_keys().await
         } else {
             Ok(None)
         };
@@ -201,45 +216,47 @@ impl Agent {
             Ok(keys) => (keys, Ok(())),
             Err(error) => (None, Err(error)),
         };
-        self.follow(Told { document, keys });
+        self.apply(CachedState { document, keys });
         outcome
     }
 
     /// Caches the desired state on every change, for the next start; also that it is empty.
-    async fn remember(&self) {
-        let Some(memory) = &self.memory else { return };
-        let mut orders = self.orders.subscribe();
-        let mut kept = memory.read().ok().flatten();
+    async fn save(&self) {
+        let Some(state_cache) = &self.state_cache else {
+            return;
+        };
+        let mut desired_state = self.desired_state.subscribe();
+        let mut stored = state_cache.load().ok().flatten();
         let mut is_failing = false;
         loop {
-            let told = orders.borrow_and_update().told();
-            let mut is_kept = true;
-            if let Some(writing) = told.clone().filter(|_| told != kept) {
-                let file = memory.clone();
-                let written = tokio::task::spawn_blocking(move || file.keep(&writing)).await;
+            let state = desired_state.borrow_and_update().to_cached();
+            let mut is_stored = true;
+            if let Some(writing) = state.clone().filter(|_| state != stored) {
+                let file = state_cache.clone();
+                let written = tokio::task::spawn_blocking(move || file.store(&writing)).await;
                 match written.map_err(std::io::Error::other).flatten() {
-                    Ok(()) => (kept, is_failing) = (told, false),
+                    Ok(()) => (stored, is_failing) = (state, false),
                     Err(error) => {
-                        is_kept = false;
+                        is_stored = false;
                         if !std::mem::replace(&mut is_failing, true) {
                             tracing::warn!(
                                 node = %self.identity.node,
                                 "cannot cache the console settings in {}: a restart while Redis is unavailable would use older settings: {error}",
-                                memory.path().display()
+                                state_cache.path().display()
                             );
                         }
                     }
                 }
             }
             let again = async {
-                if is_kept {
+                if is_stored {
                     std::future::pending::<()>().await;
                 }
-                tokio::time::sleep(BEAT).await;
+                tokio::time::sleep(HEARTBEAT_INTERVAL).await;
             };
             tokio::select! {
                 // The agent itself holds the sender.
-                _ = orders.changed() => {}
+                _ = desired_state.changed() => {}
                 () = again => {}
             }
         }
@@ -280,30 +297,30 @@ impl Agent {
     }
 
     /// Applies the state that was read. A missing or older state changes nothing; a drain may expire.
-    fn follow(&self, found: Told) {
-        self.orders.send_if_modified(|orders| {
-            let known = orders.document.as_deref();
+    fn apply(&self, found: CachedState) {
+        self.desired_state.send_if_modified(|desired_state| {
+            let known = desired_state.document.as_deref();
             let newer = found.document;
             let newer = newer.filter(|found| known.is_none_or(|known| found.serial > known.serial));
             let newer = newer.map(|found| Arc::new(found.after(known)));
-            let document = newer.or_else(|| orders.document.clone());
+            let document = newer.or_else(|| desired_state.document.clone());
             let Identity { node, boot, .. } = &self.identity;
             let mark = document
                 .as_ref()
                 .and_then(|document| document.drain_of(node, *boot, epoch_ms()));
             let drain = mark.map(|mark| mark.plan.clone());
-            let known = orders.keys.as_ref().map(|keys| keys.serial);
+            let known = desired_state.keys.as_ref().map(|keys| keys.serial);
             let newer = found.keys;
             let newer = newer.filter(|found| known.is_none_or(|known| found.serial > known));
-            let keys = newer.map(Arc::new).or_else(|| orders.keys.clone());
-            let told = Orders {
+            let keys = newer.map(Arc::new).or_else(|| desired_state.keys.clone());
+            let state = DesiredState {
                 is_known: true,
                 document,
                 keys,
                 drain,
             };
-            let is_news = *orders != told;
-            *orders = told;
+            let is_news = *desired_state != state;
+            *desired_state = state;
             is_news
         });
     }
@@ -317,7 +334,7 @@ impl Agent {
             host: identity.host,
             instance_id: identity.instance.get().cloned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            number: self.beats.fetch_add(1, Ordering::Relaxed),
+            number: self.heartbeats.fetch_add(1, Ordering::Relaxed),
             started_at_ms: identity.started_at_ms,
             sent_at_ms: epoch_ms(),
             generation: status.generation,

@@ -29,7 +29,7 @@ pub struct Document {
     /// Set while consumption is paused.
     pub pause: Option<Pause>,
     /// Drain requests.
-    pub drains: Vec<DrainMark>,
+    pub drains: Vec<DrainRequest>,
     /// [`IngestKeys::serial`](super::ingest_key::IngestKeys::serial) of the valid keys.
     pub keys_serial: u64,
 }
@@ -45,7 +45,7 @@ pub struct Pause {
 
 /// A drain request for one boot of a node. It does not apply to other boots.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DrainMark {
+pub struct DrainRequest {
     /// The node.
     pub node: NodeId,
     /// Its process instance.
@@ -86,7 +86,7 @@ impl Document {
 
     /// The drain request that applies to this boot of the node now, if any.
     #[must_use]
-    pub fn drain_of(&self, node: &NodeId, boot: BootId, now_ms: u64) -> Option<&DrainMark> {
+    pub fn drain_of(&self, node: &NodeId, boot: BootId, now_ms: u64) -> Option<&DrainRequest> {
         self.drains.iter().find(|mark| {
             mark.node == *node
                 && mark.boot_id == boot

@@ -117,7 +117,7 @@ pub struct ApiReport {
 pub struct LaneConfirmed {
     /// [`MessageId::epoch`](crate::message::MessageId::epoch).
     pub epoch: u64,
-    /// [`MessageId::lane`](crate::message::MessageId::lane).
+    /// [`MessageId::channel`](crate::message::MessageId::channel).
     pub channel: u16,
     /// Every message up to this number was confirmed.
     pub high_watermark: u64,

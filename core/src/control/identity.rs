@@ -25,7 +25,7 @@ impl fmt::Display for Role {
 }
 
 /// Maximum length of a node name, in bytes.
-const MOST_BYTES: usize = 128;
+const MAX_BYTES: usize = 128;
 
 /// A node's name, the same after each restart: role, host, and the port of its health and metrics, which no other process
 /// on the host has.
@@ -35,7 +35,7 @@ pub struct NodeId(String);
 
 /// Text that is not a node name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("a node name must be 1 to {MOST_BYTES} letters, digits, dots, dashes or underscores")]
+#[error("a node name must be 1 to {MAX_BYTES} letters, digits, dots, dashes or underscores")]
 pub struct InvalidNodeId;
 
 impl NodeId {
@@ -65,7 +65,7 @@ impl FromStr for NodeId {
     type Err = InvalidNodeId;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let fits = (1..=MOST_BYTES).contains(&text.len()) && text.chars().all(is_allowed);
+        let fits = (1..=MAX_BYTES).contains(&text.len()) && text.chars().all(is_allowed);
         if fits {
             Ok(Self(text.to_owned()))
         } else {

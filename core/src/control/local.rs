@@ -6,14 +6,14 @@ use async_trait::async_trait;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 
+use super::control_channel::{ControlChannel, ControlError, MAX_BUFFERED_HEARTBEATS};
 use super::document::Document;
 use super::heartbeat::Heartbeat;
 use super::ingest_key::IngestKeys;
-use super::plane::{ControlError, ControlPlane, HEARD_AT_ONCE};
 
 /// A control channel within one process. Published state is kept in memory.
 #[derive(Default)]
-pub struct LocalPlane(Mutex<Published>);
+pub struct LocalControlChannel(Mutex<Published>);
 
 #[derive(Default)]
 struct Published {
@@ -22,7 +22,7 @@ struct Published {
     listeners: Vec<mpsc::Sender<Heartbeat>>,
 }
 
-impl LocalPlane {
+impl LocalControlChannel {
     fn published(&self) -> MutexGuard<'_, Published> {
         // A holder of the lock cannot panic in the middle of a change.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -30,13 +30,13 @@ impl LocalPlane {
 }
 
 #[async_trait]
-impl ControlPlane for LocalPlane {
-    async fn beat(&self, heartbeat: &Heartbeat) -> Result<(), ControlError> {
-        let hears = |listener: &mut mpsc::Sender<Heartbeat>| {
+impl ControlChannel for LocalControlChannel {
+    async fn send_heartbeat(&self, heartbeat: &Heartbeat) -> Result<(), ControlError> {
+        let is_open = |listener: &mut mpsc::Sender<Heartbeat>| {
             let sent = listener.try_send(heartbeat.clone());
             !matches!(sent, Err(TrySendError::Closed(_)))
         };
-        self.published().listeners.retain_mut(hears);
+        self.published().listeners.retain_mut(is_open);
         Ok(())
     }
 
@@ -51,7 +51,7 @@ impl ControlPlane for LocalPlane {
     async fn publish(&self, document: &Document) -> Result<u64, ControlError> {
         let mut published = self.published();
         match &published.document {
-            Some(standing) if standing.serial >= document.serial => Ok(standing.serial),
+            Some(current) if current.serial >= document.serial => Ok(current.serial),
             _ => {
                 published.document = Some(document.clone());
                 Ok(document.serial)
@@ -62,7 +62,7 @@ impl ControlPlane for LocalPlane {
     async fn publish_ingest_keys(&self, keys: &IngestKeys) -> Result<u64, ControlError> {
         let mut published = self.published();
         match &published.ingest_keys {
-            Some(standing) if standing.serial >= keys.serial => Ok(standing.serial),
+            Some(current) if current.serial >= keys.serial => Ok(current.serial),
             _ => {
                 published.ingest_keys = Some(keys.clone());
                 Ok(keys.serial)
@@ -71,8 +71,8 @@ impl ControlPlane for LocalPlane {
     }
 
     async fn heartbeats(&self) -> Result<mpsc::Receiver<Heartbeat>, ControlError> {
-        let (hears, heard) = mpsc::channel(HEARD_AT_ONCE);
-        self.published().listeners.push(hears);
-        Ok(heard)
+        let (sender, receiver) = mpsc::channel(MAX_BUFFERED_HEARTBEATS);
+        self.published().listeners.push(sender);
+        Ok(receiver)
     }
 }

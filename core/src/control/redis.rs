@@ -13,10 +13,10 @@ use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
+use super::control_channel::{ControlChannel, ControlError, MAX_BUFFERED_HEARTBEATS};
 use super::document::Document;
 use super::heartbeat::Heartbeat;
 use super::ingest_key::IngestKeys;
-use super::plane::{ControlError, ControlPlane, HEARD_AT_ONCE};
 use crate::service_url::ServiceUrl;
 use crate::stack::StackName;
 
@@ -28,7 +28,7 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 const LISTENER_CHECK: Duration = Duration::from_secs(1);
 
 /// A stack's control channel in its Redis.
-pub struct RedisPlane {
+pub struct RedisControlChannel {
     client: Client,
     calls: ConnectionManager,
     document: String,
@@ -37,7 +37,7 @@ pub struct RedisPlane {
     listeners: TaskTracker,
 }
 
-impl RedisPlane {
+impl RedisControlChannel {
     /// A control channel that is not connected yet. It connects automatically when needed.
     ///
     /// # Errors
@@ -109,8 +109,8 @@ impl RedisPlane {
 }
 
 #[async_trait]
-impl ControlPlane for RedisPlane {
-    async fn beat(&self, heartbeat: &Heartbeat) -> Result<(), ControlError> {
+impl ControlChannel for RedisControlChannel {
+    async fn send_heartbeat(&self, heartbeat: &Heartbeat) -> Result<(), ControlError> {
         let mut connection = self.calls.clone();
         let sent = redis::cmd("PUBLISH")
             .arg(&self.channel)
@@ -143,19 +143,19 @@ impl ControlPlane for RedisPlane {
     async fn heartbeats(&self) -> Result<mpsc::Receiver<Heartbeat>, ControlError> {
         let listening = self.subscribe().await;
         let listening = listening.map_err(failed("subscribe to heartbeats"))?;
-        let (hears, heard) = mpsc::channel(HEARD_AT_ONCE);
-        self.listeners.spawn(listen(listening, hears));
-        Ok(heard)
+        let (sender, receiver) = mpsc::channel(MAX_BUFFERED_HEARTBEATS);
+        self.listeners.spawn(listen(listening, sender));
+        Ok(receiver)
     }
 }
 
 /// Forwards heartbeats until the receiver is dropped or the connection is lost.
-async fn listen(listening: PubSub, hears: mpsc::Sender<Heartbeat>) {
+async fn listen(listening: PubSub, sender: mpsc::Sender<Heartbeat>) {
     let (mut connection, mut messages) = listening.split();
     let mut check = tokio::time::interval(LISTENER_CHECK);
     loop {
         let message = tokio::select! {
-            () = hears.closed() => return,
+            () = sender.closed() => return,
             message = messages.next() => message,
             _ = check.tick() => {
                 let answered = tokio::time::timeout(TIMEOUT, connection.ping::<redis::Value>());
@@ -168,7 +168,7 @@ async fn listen(listening: PubSub, hears: mpsc::Sender<Heartbeat>) {
         let Some(message) = message else { return };
         match serde_json::from_slice(message.get_payload_bytes()) {
             // A slow receiver misses some: the next one carries the same counters.
-            Ok(heartbeat) => drop(hears.try_send(heartbeat)),
+            Ok(heartbeat) => drop(sender.try_send(heartbeat)),
             Err(error) => tracing::debug!("cannot parse a heartbeat: {error}"),
         }
     }

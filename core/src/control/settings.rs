@@ -7,7 +7,6 @@ use xxhash_rust::xxh3::xxh3_64;
 
 /// Settings of a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct WorkerSettings {
     /// Threads, each with one AMQP channel and one Redis connection. The embedded engine always runs one consumer.
     pub threads: u32,
@@ -21,7 +20,6 @@ pub struct WorkerSettings {
 
 /// Settings of an API node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct ApiSettings {
     /// Publisher channels, each with one AMQP channel. The embedded engine always has one.
     pub channels: u32,
@@ -44,7 +42,6 @@ pub enum Ingest {
 
 /// How many nodes of each role may run. Nodes ignore it; plans that start and stop instances follow it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct FleetBounds {
     /// Minimum number of workers.
     pub worker_min: u32,

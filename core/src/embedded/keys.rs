@@ -49,11 +49,11 @@ pub(crate) const FOREIGN: [u8; 1] = *b"f";
 /// Rides that ever entered the queue, in `books`.
 pub(crate) const ENTERED: [u8; 1] = *b"q";
 /// Those of them that are replayed dead letters, in `books`.
-pub(crate) const RESENT: [u8; 1] = *b"x";
+pub(crate) const REPUBLISHED: [u8; 1] = *b"x";
 /// Rides that left the queue, in `books`.
 pub(crate) const LEFT: [u8; 1] = *b"w";
 /// Prefix of the keys of channel epochs in `books`.
-const LANE: u8 = b'l';
+const EPOCH: u8 = b'l';
 
 /// Bytes of a resort day: its index has 36 bits.
 pub(crate) const DAY_BYTES: usize = 5;
@@ -109,15 +109,15 @@ pub(crate) fn seasons() -> [u8; 1] {
 }
 
 /// The key of a channel epoch's settled ranges.
-pub(crate) fn lane_book((epoch, lane): (u64, u16)) -> [u8; 11] {
-    joined::<9, 2, 11>(numbered(LANE, epoch), lane.to_be_bytes())
+pub(crate) fn settled_ranges((epoch, channel): (u64, u16)) -> [u8; 11] {
+    joined::<9, 2, 11>(numbered(EPOCH, epoch), channel.to_be_bytes())
 }
 
-/// Parses the output of [`lane_book`]; `None` for other keys.
-pub(crate) fn read_lane_book(key: &[u8]) -> Option<(u64, u16)> {
-    let (epoch, lane) = key.strip_prefix(&[LANE])?.split_at_checked(8)?;
+/// Parses the output of [`settled_ranges`]; `None` for other keys.
+pub(crate) fn read_settled_ranges(key: &[u8]) -> Option<(u64, u16)> {
+    let (epoch, channel) = key.strip_prefix(&[EPOCH])?.split_at_checked(8)?;
     let epoch = epoch.try_into().map(u64::from_be_bytes).ok()?;
-    Some((epoch, lane.try_into().map(u16::from_be_bytes).ok()?))
+    Some((epoch, channel.try_into().map(u16::from_be_bytes).ok()?))
 }
 
 /// The key of a message, or of its redelivery count.

@@ -27,7 +27,7 @@ const FORMAT_TABLE: &str = "format";
 /// Its one key.
 const FORMAT_KEY: &[u8] = b"format";
 /// Maximum key length. The limit of the database is higher.
-const MOST_KEY_BYTES: usize = 1024;
+const MAX_KEY_BYTES: usize = 1024;
 /// Memtable size at which the records of one table are flushed.
 const MEMTABLE_BYTES: u64 = 1 << 20;
 
@@ -48,7 +48,7 @@ pub struct Table<T> {
 
 /// A batch of changes to any tables of one directory.
 #[derive(Default)]
-pub struct Changes(Vec<(Keyspace, Vec<u8>, Option<Vec<u8>>)>);
+pub struct WriteBatch(Vec<(Keyspace, Vec<u8>, Option<Vec<u8>>)>);
 
 impl Records {
     /// Opens a directory, and creates it if necessary.
@@ -76,7 +76,7 @@ impl Records {
                 folder: self.folder.clone(),
             }),
             None => {
-                let mut changes = Changes::default();
+                let mut changes = WriteBatch::default();
                 table.put(&mut changes, FORMAT_KEY, &FORMAT);
                 self.commit_here("write its format", changes)
             }
@@ -105,7 +105,7 @@ impl Records {
     pub async fn commit(
         self: &Arc<Self>,
         doing: &'static str,
-        changes: Changes,
+        changes: WriteBatch,
     ) -> Result<(), DiskError> {
         let records = Arc::clone(self);
         let writing = tokio::task::spawn_blocking(move || records.commit_here(doing, changes));
@@ -122,7 +122,7 @@ impl Records {
     ///
     /// # Errors
     /// As [`Self::commit`].
-    pub fn commit_here(&self, doing: &'static str, changes: Changes) -> Result<(), DiskError> {
+    pub fn commit_here(&self, doing: &'static str, changes: WriteBatch) -> Result<(), DiskError> {
         let mut batch = self
             .database
             .batch()
@@ -138,7 +138,7 @@ impl Records {
     }
 }
 
-impl Changes {
+impl WriteBatch {
     /// Appends other changes.
     pub fn append(&mut self, mut others: Self) {
         self.0.append(&mut others.0);
@@ -158,7 +158,7 @@ impl<T: Serialize + DeserializeOwned> Table<T> {
     /// If the disk cannot be read, or the record cannot be parsed.
     pub fn get(&self, key: &[u8]) -> Result<Option<T>, DiskError> {
         // Keys may come from unauthenticated requests.
-        if !(1..=MOST_KEY_BYTES).contains(&key.len()) {
+        if !(1..=MAX_KEY_BYTES).contains(&key.len()) {
             return Ok(None);
         }
         let found = self.keyspace.get(key).map_err(|error| self.unread(error))?;
@@ -224,7 +224,7 @@ impl<T: Serialize + DeserializeOwned> Table<T> {
     }
 
     /// Adds this record to `changes`.
-    pub fn put(&self, changes: &mut Changes, key: &[u8], record: &T) {
+    pub fn put(&self, changes: &mut WriteBatch, key: &[u8], record: &T) {
         // The record types have text keys and only JSON numbers, so they can always be serialised.
         let value = serde_json::to_vec(record).unwrap_or_default();
         let change = (self.keyspace.clone(), key.to_vec(), Some(value));
@@ -232,7 +232,7 @@ impl<T: Serialize + DeserializeOwned> Table<T> {
     }
 
     /// Adds the removal of this key to `changes`.
-    pub fn remove(&self, changes: &mut Changes, key: &[u8]) {
+    pub fn remove(&self, changes: &mut WriteBatch, key: &[u8]) {
         changes.0.push((self.keyspace.clone(), key.to_vec(), None));
     }
 }
@@ -251,7 +251,7 @@ mod tests {
         {
             let records = Records::open(folder.path()).unwrap();
             let table = records.table::<String>("names").unwrap();
-            let mut changes = Changes::default();
+            let mut changes = WriteBatch::default();
             for each in 0..300 {
                 table.put(&mut changes, &number(each), &format!("name {each}"));
             }
@@ -295,7 +295,7 @@ mod tests {
         let write = |text: &str| {
             let records = Records::open(folder.path()).unwrap();
             let table = records.table::<String>("names").unwrap();
-            let mut changes = Changes::default();
+            let mut changes = WriteBatch::default();
             table.put(&mut changes, text.as_bytes(), &text.to_owned());
             records.commit_here("write a name", changes).unwrap();
         };

@@ -1,7 +1,7 @@
 //! A data directory: the rides of a batch, its dead letters and the removal of its messages are one atomic write, which the
 //! acknowledgement performs.
 //!
-//! There is one intake at a time. It reads the ledger before it writes, so two would overwrite each other; and one is as
+//! There is one pipeline at a time. It reads the ledger before it writes, so two would overwrite each other; and one is as
 //! fast as many, because the disk has one journal.
 
 use std::collections::VecDeque;
@@ -10,13 +10,13 @@ use std::sync::Arc;
 use tokio::sync::OwnedMutexGuard;
 use tokio::task::JoinHandle;
 
-use super::{Engine, EngineError, Intake};
-use crate::books::Settlement;
+use super::{Engine, EngineError, Pipeline};
 use crate::embedded::{Database, DiskError};
 use crate::queue::embedded::EmbeddedQueue;
 use crate::queue::{DeadLetter, DeadLetterError, Delivery, QueueError};
+use crate::reconciliation::Settlement;
 use crate::store::batch::Batch;
-use crate::store::embedded::{books, ledger};
+use crate::store::embedded::{ledger, reconciliation};
 use crate::store::{Applied, StoreError};
 
 /// Queue and store of a data directory.
@@ -34,26 +34,30 @@ impl Embedded {
 }
 
 impl Engine for Embedded {
-    type Intake = EmbeddedIntake;
+    type Pipeline = EmbeddedPipeline;
 
-    const MOST_INTAKES: usize = 1;
+    const MAX_PIPELINES: usize = 1;
 
     /// Opening the data directory has already checked everything.
     async fn check(&self) -> Result<(), EngineError> {
         Ok(())
     }
 
-    /// Waits until no other intake is open, and requeues what that one, or the previous process, did not acknowledge.
-    async fn open(&self, prefetch: u16) -> Result<EmbeddedIntake, EngineError> {
-        let seat = Arc::new(Arc::clone(&self.queue.seat).lock_owned().await);
+    /// Waits until no other pipeline is open, and requeues what that one, or the previous process, did not acknowledge.
+    async fn open(&self, prefetch: u16) -> Result<EmbeddedPipeline, EngineError> {
+        let exclusive_consumer = Arc::new(
+            Arc::clone(&self.queue.exclusive_consumer)
+                .lock_owned()
+                .await,
+        );
         let queue = Arc::clone(&self.queue);
-        let held = Arc::clone(&seat);
+        let held = Arc::clone(&exclusive_consumer);
         let giving_back = self.database.off_thread(move |_| {
-            let _seat = held;
+            let _exclusive_consumer = held;
             queue.give_back()
         });
         giving_back.await.map_err(QueueError::Disk)?;
-        Ok(EmbeddedIntake {
+        Ok(EmbeddedPipeline {
             database: Arc::clone(&self.database),
             queue: Arc::clone(&self.queue),
             prefetch,
@@ -61,19 +65,21 @@ impl Engine for Embedded {
             delivered: VecDeque::new(),
             taking: None,
             staged: Staged::default(),
-            seat,
+            exclusive_consumer,
         })
     }
 
-    /// There is always capacity for the one intake.
-    fn make_room(&self, _intakes: usize) {}
+    /// There is always capacity for the one pipeline.
+    fn set_max_pipelines(&self, _pipelines: usize) {}
 
     async fn apply(&self, batch: &Batch) -> Result<(), StoreError> {
-        let seat = Arc::clone(&self.queue.seat).lock_owned().await;
-        let turn = Arc::clone(&self.database.ledger_turn).lock_owned().await;
+        let exclusive_consumer = Arc::clone(&self.queue.exclusive_consumer)
+            .lock_owned()
+            .await;
+        let ledger_lock = Arc::clone(&self.database.ledger_lock).lock_owned().await;
         let rides = batch.clone();
         let applying = move |database: &Database| {
-            let _held = (seat, turn);
+            let _held = (exclusive_consumer, ledger_lock);
             let mut batch = database.batch();
             ledger::apply(database, &rides, &mut batch)?;
             Ok(database.commit("store a batch", batch)?)
@@ -81,17 +87,22 @@ impl Engine for Embedded {
         self.database.off_thread(applying).await
     }
 
-    async fn put_away(&self, letters: &mut Vec<DeadLetter>) -> Result<(), DeadLetterError> {
-        let seat = Arc::clone(&self.queue.seat).lock_owned().await;
-        self.queue.check_room(letters.len())?;
+    async fn publish_dead_letters(
+        &self,
+        letters: &mut Vec<DeadLetter>,
+    ) -> Result<(), DeadLetterError> {
+        let exclusive_consumer = Arc::clone(&self.queue.exclusive_consumer)
+            .lock_owned()
+            .await;
+        self.queue.check_dead_letter_limit(letters.len())?;
         let (queue, put) = (Arc::clone(&self.queue), letters.clone());
         let putting = move |database: &Database| {
-            let _seat = seat;
-            let _pen = queue.letter_pen();
+            let _exclusive_consumer = exclusive_consumer;
+            let _letter_lock = queue.letter_lock();
             let mut batch = database.batch();
             let new = queue.add_letters(&put, &mut batch)?;
             database.commit("store dead letters", batch)?;
-            queue.has_put_away(new);
+            queue.count_stored_dead_letters(new);
             Ok(())
         };
         let put = self.database.off_thread(putting).await;
@@ -101,8 +112,8 @@ impl Engine for Embedded {
     }
 }
 
-/// The one intake of a data directory.
-pub struct EmbeddedIntake {
+/// The one pipeline of a data directory.
+pub struct EmbeddedPipeline {
     database: Arc<Database>,
     queue: Arc<EmbeddedQueue>,
     prefetch: u16,
@@ -113,8 +124,8 @@ pub struct EmbeddedIntake {
     taking: Option<JoinHandle<Result<Vec<Delivery>, DiskError>>>,
     /// The write of the next acknowledgement.
     staged: Staged,
-    /// Any task that still writes for this intake also holds it.
-    seat: Arc<OwnedMutexGuard<()>>,
+    /// Any task that still writes for this pipeline also holds it.
+    exclusive_consumer: Arc<OwnedMutexGuard<()>>,
 }
 
 /// Changes to be written with the acknowledgement.
@@ -123,12 +134,12 @@ struct Staged {
     /// Changes of an applied batch.
     changes: Option<fjall::OwnedWriteBatch>,
     /// Held while there are changes, because they depend on the ledger that was read.
-    turn: Option<OwnedMutexGuard<()>>,
+    ledger_lock: Option<OwnedMutexGuard<()>>,
     letters: Vec<DeadLetter>,
     settlements: Vec<Settlement>,
 }
 
-impl EmbeddedIntake {
+impl EmbeddedPipeline {
     /// Waits for messages from the disk.
     async fn taken(&mut self) -> Option<Result<Vec<Delivery>, DiskError>> {
         let taking = self.taking.as_mut()?;
@@ -144,7 +155,7 @@ impl EmbeddedIntake {
     }
 }
 
-impl Intake for EmbeddedIntake {
+impl Pipeline for EmbeddedPipeline {
     fn prefetch(&self) -> u16 {
         self.prefetch
     }
@@ -161,9 +172,9 @@ impl Intake for EmbeddedIntake {
                 None => {
                     self.queue.arrived().await;
                     let (queue, prefetch) = (Arc::clone(&self.queue), self.prefetch);
-                    let seat = Arc::clone(&self.seat);
+                    let exclusive_consumer = Arc::clone(&self.exclusive_consumer);
                     let take = move || {
-                        let _seat = seat;
+                        let _exclusive_consumer = exclusive_consumer;
                         queue.take(usize::from(prefetch))
                     };
                     self.taking = Some(tokio::task::spawn_blocking(take));
@@ -179,17 +190,20 @@ impl Intake for EmbeddedIntake {
             let applied = ledger::apply(database, &rides, &mut changes)?;
             Ok((changes, applied))
         };
-        if self.staged.turn.is_none() {
-            let turn = Arc::clone(&self.database.ledger_turn).lock_owned();
-            self.staged.turn = Some(turn.await);
+        if self.staged.ledger_lock.is_none() {
+            let ledger_lock = Arc::clone(&self.database.ledger_lock).lock_owned();
+            self.staged.ledger_lock = Some(ledger_lock.await);
         }
         let (changes, applied) = self.database.off_thread(applying).await?;
         self.staged.changes = Some(changes);
         Ok(applied)
     }
 
-    async fn put_away(&mut self, letters: &mut Vec<DeadLetter>) -> Result<(), DeadLetterError> {
-        self.queue.check_room(letters.len())?;
+    async fn publish_dead_letters(
+        &mut self,
+        letters: &mut Vec<DeadLetter>,
+    ) -> Result<(), DeadLetterError> {
+        self.queue.check_dead_letter_limit(letters.len())?;
         self.staged.letters.append(letters);
         Ok(())
     }
@@ -199,20 +213,23 @@ impl Intake for EmbeddedIntake {
         Ok(())
     }
 
-    async fn ack_through(&mut self, tag: u64) -> Result<(), QueueError> {
+    async fn ack_up_to(&mut self, tag: u64) -> Result<(), QueueError> {
         let staged = std::mem::take(&mut self.staged);
-        let (queue, seat) = (Arc::clone(&self.queue), Arc::clone(&self.seat));
+        let (queue, exclusive_consumer) = (
+            Arc::clone(&self.queue),
+            Arc::clone(&self.exclusive_consumer),
+        );
         let acknowledging = move |database: &Database| {
-            let _seat = seat;
-            let _turn = staged.turn;
+            let _exclusive_consumer = exclusive_consumer;
+            let _ledger_lock = staged.ledger_lock;
             let mut batch = staged.changes.unwrap_or_else(|| database.batch());
-            let _pen = (!staged.letters.is_empty()).then(|| queue.letter_pen());
+            let _letter_lock = (!staged.letters.is_empty()).then(|| queue.letter_lock());
             let new_letters = queue.add_letters(&staged.letters, &mut batch)?;
-            books::settle(database, &staged.settlements, &mut batch)?;
-            queue.remove_through(tag, &mut batch)?;
+            reconciliation::settle(database, &staged.settlements, &mut batch)?;
+            queue.remove_up_to(tag, &mut batch)?;
             database.commit("store a batch", batch)?;
-            queue.has_put_away(new_letters);
-            queue.removed_through(tag);
+            queue.count_stored_dead_letters(new_letters);
+            queue.removed_up_to(tag);
             Ok(())
         };
         self.database.off_thread(acknowledging).await
@@ -229,7 +246,7 @@ impl Intake for EmbeddedIntake {
         Ok(())
     }
 
-    /// The next intake requeues what this one leaves unacknowledged.
+    /// The next pipeline requeues what this one leaves unacknowledged.
     async fn close(mut self) {
         let _ = self.taken().await;
     }

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 
-use super::{Engine, EngineError, Intake};
-use crate::books::Settlement;
-use crate::queue::rabbit::{Broker, Consumer, DeadLetters, topology};
+use super::{Engine, EngineError, Pipeline};
+use crate::queue::rabbit::{Broker, Consumer, DeadLetterPublisher, topology};
 use crate::queue::{DeadLetter, DeadLetterError, Delivery, QueueError};
+use crate::reconciliation::Settlement;
 use crate::stack::StackName;
 use crate::store::batch::Batch;
 use crate::store::redis::Store;
@@ -22,7 +22,7 @@ pub struct RabbitRedis {
     broker: Arc<Broker>,
     /// While RabbitMQ is short of memory or disk it blocks connections that publish, and then does not process
     /// acknowledgements on them either: so dead letters have a separate connection.
-    letter_broker: Arc<Broker>,
+    dead_letter_broker: Arc<Broker>,
     store: Store,
     stack: StackName,
 }
@@ -32,16 +32,16 @@ impl RabbitRedis {
     #[must_use]
     pub fn new(broker: Arc<Broker>, store: Store, stack: StackName) -> Self {
         Self {
-            letter_broker: broker.another("dead letters"),
+            dead_letter_broker: broker.another("dead letters"),
             broker,
             store,
             stack,
         }
     }
 
-    fn letter_box(&self) -> LetterBox {
-        LetterBox {
-            broker: Arc::clone(&self.letter_broker),
+    fn dead_letter_publisher(&self) -> LazyDeadLetterPublisher {
+        LazyDeadLetterPublisher {
+            broker: Arc::clone(&self.dead_letter_broker),
             stack: self.stack.clone(),
             open: None,
         }
@@ -49,9 +49,9 @@ impl RabbitRedis {
 }
 
 impl Engine for RabbitRedis {
-    type Intake = RabbitRedisIntake;
+    type Pipeline = RabbitRedisPipeline;
 
-    const MOST_INTAKES: usize = usize::MAX;
+    const MAX_PIPELINES: usize = usize::MAX;
 
     async fn check(&self) -> Result<(), EngineError> {
         self.store.writer().await?;
@@ -59,23 +59,23 @@ impl Engine for RabbitRedis {
         Ok(declared.map_err(QueueError::Broker)?)
     }
 
-    async fn open(&self, prefetch: u16) -> Result<RabbitRedisIntake, EngineError> {
+    async fn open(&self, prefetch: u16) -> Result<RabbitRedisPipeline, EngineError> {
         let writer = self.store.writer().await?;
         let consumer = Consumer::open(&self.broker, &self.stack, prefetch).await;
-        Ok(RabbitRedisIntake {
+        Ok(RabbitRedisPipeline {
             consumer: consumer.map_err(QueueError::Broker)?,
             broker: Arc::clone(&self.broker),
             stack: self.stack.clone(),
             store: self.store.clone(),
             writer: Some(writer),
             to_index: ToIndex::default(),
-            letter_box: self.letter_box(),
+            dead_letter_publisher: self.dead_letter_publisher(),
         })
     }
 
-    fn make_room(&self, intakes: usize) {
+    fn set_max_pipelines(&self, pipelines: usize) {
         // One writer for each, and as many to check whether Redis is available again.
-        self.store.make_room(intakes * 2);
+        self.store.set_max_writers(pipelines * 2);
     }
 
     async fn apply(&self, batch: &Batch) -> Result<(), StoreError> {
@@ -84,13 +84,18 @@ impl Engine for RabbitRedis {
         Ok(())
     }
 
-    async fn put_away(&self, letters: &mut Vec<DeadLetter>) -> Result<(), DeadLetterError> {
-        self.letter_box().put_away(letters).await
+    async fn publish_dead_letters(
+        &self,
+        letters: &mut Vec<DeadLetter>,
+    ) -> Result<(), DeadLetterError> {
+        self.dead_letter_publisher()
+            .publish_dead_letters(letters)
+            .await
     }
 }
 
 /// A channel to consume on, a connection to write through, and a channel for dead letters.
-pub struct RabbitRedisIntake {
+pub struct RabbitRedisPipeline {
     consumer: Consumer,
     broker: Arc<Broker>,
     stack: StackName,
@@ -98,10 +103,10 @@ pub struct RabbitRedisIntake {
     writer: Option<Writer>,
     /// Index entries of the last batch that are still to be written.
     to_index: ToIndex,
-    letter_box: LetterBox,
+    dead_letter_publisher: LazyDeadLetterPublisher,
 }
 
-impl RabbitRedisIntake {
+impl RabbitRedisPipeline {
     async fn take_writer(&mut self) -> Result<Writer, StoreError> {
         match self.writer.take() {
             Some(writer) => Ok(writer),
@@ -110,7 +115,7 @@ impl RabbitRedisIntake {
     }
 }
 
-impl Intake for RabbitRedisIntake {
+impl Pipeline for RabbitRedisPipeline {
     fn prefetch(&self) -> u16 {
         self.consumer.prefetch()
     }
@@ -130,8 +135,13 @@ impl Intake for RabbitRedisIntake {
         Ok(applied)
     }
 
-    async fn put_away(&mut self, letters: &mut Vec<DeadLetter>) -> Result<(), DeadLetterError> {
-        self.letter_box.put_away(letters).await
+    async fn publish_dead_letters(
+        &mut self,
+        letters: &mut Vec<DeadLetter>,
+    ) -> Result<(), DeadLetterError> {
+        self.dead_letter_publisher
+            .publish_dead_letters(letters)
+            .await
     }
 
     /// The indexes are written in the same call: the acknowledgement waits for them.
@@ -143,8 +153,8 @@ impl Intake for RabbitRedisIntake {
         Ok(())
     }
 
-    async fn ack_through(&mut self, tag: u64) -> Result<(), QueueError> {
-        Ok(self.consumer.ack_through(tag).await?)
+    async fn ack_up_to(&mut self, tag: u64) -> Result<(), QueueError> {
+        Ok(self.consumer.ack_up_to(tag).await?)
     }
 
     async fn cancel(&mut self) -> Result<(), QueueError> {
@@ -163,19 +173,22 @@ impl Intake for RabbitRedisIntake {
 }
 
 /// Publisher of dead letters, opened with the first one.
-struct LetterBox {
+struct LazyDeadLetterPublisher {
     broker: Arc<Broker>,
     stack: StackName,
-    open: Option<DeadLetters>,
+    open: Option<DeadLetterPublisher>,
 }
 
-impl LetterBox {
+impl LazyDeadLetterPublisher {
     /// Publishes dead letters. Those that are safe are removed from the list, so that the next attempt continues where this
     /// one stopped.
-    async fn put_away(&mut self, letters: &mut Vec<DeadLetter>) -> Result<(), DeadLetterError> {
+    async fn publish_dead_letters(
+        &mut self,
+        letters: &mut Vec<DeadLetter>,
+    ) -> Result<(), DeadLetterError> {
         let queue = match self.open.take() {
             Some(queue) => queue,
-            None => DeadLetters::open(&self.broker, &self.stack)
+            None => DeadLetterPublisher::open(&self.broker, &self.stack)
                 .await
                 .map_err(QueueError::Broker)?,
         };

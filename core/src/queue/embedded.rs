@@ -1,15 +1,15 @@
 //! The queue in a data directory: messages by ascending number, consumed from the head.
 //!
-//! - `lane` appends messages, many at once under one `fdatasync`; [`publish`] starts it.
-//! - `office` provides dead letters to the console, and republishes them.
+//! - `publisher_channel` appends messages, many at once under one `fdatasync`; [`publish`] starts it.
+//! - `dead_letter_queue` provides dead letters to the console, and republishes them.
 //! - `positions`: head, delivery position and depth. `stored`: the format of messages and dead letters.
 //!
 //! One consumer receives messages in order and acknowledges them by prefix, so a cursor is enough: removed messages are
 //! never scanned.
 
-mod lane;
-mod office;
+mod dead_letter_queue;
 mod positions;
+mod publisher_channel;
 mod stored;
 
 use std::collections::BTreeSet;
@@ -29,15 +29,15 @@ use super::depth::{Depth, DepthGauge};
 use super::publisher::{Publisher, PublisherConfig};
 use crate::embedded::{Database, DiskError, keys};
 use crate::lifecycle::{Lifecycle, TaskError};
-use crate::store::embedded::books;
-pub use office::EmbeddedOffice;
+use crate::store::embedded::reconciliation;
+pub use dead_letter_queue::EmbeddedDeadLetterQueue;
 use positions::{Positions, Size};
 use stored::StoredMessage;
 
 /// Maximum bytes of messages in the queue; more are rejected. RabbitMQ's queue has the same limit.
-const MOST_BYTES: u64 = 1 << 30;
+const MAX_BYTES: u64 = 1 << 30;
 /// Maximum stored dead letters; beyond it the worker waits.
-const MOST_LETTERS: u64 = 1_000_000;
+const MAX_LETTERS: u64 = 1_000_000;
 /// How often the backlog and the health of the disk are checked.
 const BACKLOG_INTERVAL: Duration = Duration::from_millis(500);
 
@@ -48,14 +48,14 @@ pub struct EmbeddedQueue {
     letters: AtomicU64,
     /// Held while dead letters are stored or removed: one that fails again at that moment must not be removed with the old
     /// one.
-    letter_pen: Mutex<()>,
+    letter_lock: Mutex<()>,
     /// Notified when there is a dead letter.
     letter_arrived: Notify,
     appending: Mutex<()>,
     /// Notified when there is a message.
     arrived: Notify,
     /// Held by the single consumer.
-    pub(crate) seat: Arc<tokio::sync::Mutex<()>>,
+    pub(crate) exclusive_consumer: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl EmbeddedQueue {
@@ -72,16 +72,16 @@ impl EmbeddedQueue {
                 positions.waiting_rides()
             );
         }
-        open_books(&database, positions.waiting_rides())?;
+        create_counters(&database, positions.waiting_rides())?;
         Ok(Arc::new(Self {
             database,
             positions: Mutex::new(positions),
             letters: AtomicU64::new(letters),
-            letter_pen: Mutex::default(),
+            letter_lock: Mutex::default(),
             letter_arrived: Notify::new(),
             appending: Mutex::default(),
             arrived: Notify::new(),
-            seat: Arc::default(),
+            exclusive_consumer: Arc::default(),
         }))
     }
 
@@ -160,36 +160,36 @@ impl EmbeddedQueue {
     ///
     /// # Errors
     /// If the data directory cannot be read.
-    pub(crate) fn remove_through(
+    pub(crate) fn remove_up_to(
         &self,
         last: u64,
         batch: &mut fjall::OwnedWriteBatch,
     ) -> Result<(), DiskError> {
         let queue = &self.database.queue;
         let positions = self.positions();
-        for number in positions.through(last) {
+        for number in positions.up_to(last) {
             batch.remove(queue, keys::numbered(keys::MESSAGE, number));
             if positions.returns(number) > 0 {
                 batch.remove(queue, keys::numbered(keys::RETURNS, number));
             }
         }
         batch.insert(queue, keys::CURSOR, positions.cursor_after(last));
-        let left = positions.rides_through(last);
+        let left = positions.rides_up_to(last);
         drop(positions);
-        books::count(&self.database, keys::LEFT, left, batch)
+        reconciliation::count(&self.database, keys::LEFT, left, batch)
     }
 
     /// Removes the messages up to `last` from memory, after they were removed on disk.
-    pub(crate) fn removed_through(&self, last: u64) {
-        self.positions().remove_through(last);
+    pub(crate) fn removed_up_to(&self, last: u64) {
+        self.positions().remove_up_to(last);
     }
 
     /// Checks that this many more dead letters can be stored.
     ///
     /// # Errors
     /// If the limit is reached.
-    pub(crate) fn check_room(&self, letters: usize) -> Result<(), DeadLetterError> {
-        if self.dead_letters() + letters as u64 > MOST_LETTERS {
+    pub(crate) fn check_dead_letter_limit(&self, letters: usize) -> Result<(), DeadLetterError> {
+        if self.dead_letters() + letters as u64 > MAX_LETTERS {
             let folder = self.database.folder().display();
             return Err(DeadLetterError::Full(format!(
                 "the dead-letter store in {folder}"
@@ -221,20 +221,20 @@ impl EmbeddedQueue {
     }
 
     /// Counts dead letters that were stored.
-    pub(crate) fn has_put_away(&self, letters: u64) {
+    pub(crate) fn count_stored_dead_letters(&self, letters: u64) {
         if letters > 0 {
             self.letters.fetch_add(letters, Ordering::Relaxed);
             self.letter_arrived.notify_one();
         }
     }
 
-    fn has_handed_over(&self, letters: u64) {
+    fn count_removed_dead_letters(&self, letters: u64) {
         self.letters.fetch_sub(letters, Ordering::Relaxed);
     }
 
     /// The lock to hold from [`Self::add_letters`] until they are written.
-    pub(crate) fn letter_pen(&self) -> MutexGuard<'_, ()> {
-        self.letter_pen
+    pub(crate) fn letter_lock(&self) -> MutexGuard<'_, ()> {
+        self.letter_lock
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
@@ -273,12 +273,12 @@ impl EmbeddedQueue {
         }
         let rides = |message: &StoredMessage<'_>| u64::from(message.rides);
         let entered = messages.iter().map(rides).sum();
-        books::count(&self.database, keys::ENTERED, entered, &mut batch)?;
-        let resent = messages
+        reconciliation::count(&self.database, keys::ENTERED, entered, &mut batch)?;
+        let republished = messages
             .iter()
             .filter(|message| message.replay_of.is_some());
-        let resent = resent.map(rides).sum();
-        books::count(&self.database, keys::RESENT, resent, &mut batch)?;
+        let republished = republished.map(rides).sum();
+        reconciliation::count(&self.database, keys::REPUBLISHED, republished, &mut batch)?;
         self.database.commit_synced("append a message", batch)?;
         self.positions().append(sizes);
         self.arrived.notify_one();
@@ -300,7 +300,7 @@ impl EmbeddedQueue {
     }
 
     fn is_full(&self) -> bool {
-        self.positions().waiting_bytes() >= MOST_BYTES
+        self.positions().waiting_bytes() >= MAX_BYTES
     }
 
     fn positions(&self) -> MutexGuard<'_, Positions> {
@@ -313,15 +313,15 @@ impl EmbeddedQueue {
 
 /// Creates the reconciliation counters of a directory that has messages but no counters: waiting rides are all that is known
 /// to be accepted.
-fn open_books(database: &Database, waiting_rides: u64) -> Result<(), DiskError> {
-    let has_books = database.books.contains_key(keys::ENTERED);
-    let has_books =
-        has_books.map_err(|error| database.failed("read its reconciliation counters", error))?;
-    if has_books || waiting_rides == 0 {
+fn create_counters(database: &Database, waiting_rides: u64) -> Result<(), DiskError> {
+    let has_counters = database.books.contains_key(keys::ENTERED);
+    let has_counters =
+        has_counters.map_err(|error| database.failed("read its reconciliation counters", error))?;
+    if has_counters || waiting_rides == 0 {
         return Ok(());
     }
     let mut batch = database.batch();
-    books::count(database, keys::ENTERED, waiting_rides, &mut batch)?;
+    reconciliation::count(database, keys::ENTERED, waiting_rides, &mut batch)?;
     database.commit_synced("create its reconciliation counters", batch)
 }
 
@@ -340,15 +340,16 @@ pub fn publish(
     config: &PublisherConfig,
     queue: &Arc<EmbeddedQueue>,
     admission: Arc<Admission>,
-    life: &Lifecycle,
+    lifecycle: &Lifecycle,
 ) -> Publisher {
     let publisher = Publisher::new(config, admission);
-    for lane in publisher.set_lanes(1) {
-        let appending = lane::run(Arc::clone(queue), lane.room, publisher.closing());
-        life.spawn("publisher channel", appending);
+    for channel in publisher.set_channels(1) {
+        let appending =
+            publisher_channel::run(Arc::clone(queue), channel.buffer, publisher.closing());
+        lifecycle.spawn("publisher channel", appending);
     }
-    let watching = watch_backlog(Arc::clone(queue), publisher.clone(), life.draining());
-    life.spawn("backlog watch", watching);
+    let watching = watch_backlog(Arc::clone(queue), publisher.clone(), lifecycle.draining());
+    lifecycle.spawn("backlog watch", watching);
     publisher
 }
 

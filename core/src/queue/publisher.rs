@@ -8,8 +8,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::admission::Admission;
 use super::backlog::Backlog;
+use super::publish_buffer::{PublishBuffer, Shared};
 use super::publish_error::PublishError;
-use super::waiting_room::{Shared, WaitingRoom};
 use crate::clock::epoch_ms;
 use crate::control::ApiSettings;
 use crate::control::heartbeat::LaneConfirmed;
@@ -20,7 +20,7 @@ use crate::ride::Ride;
 #[derive(Debug, Clone)]
 pub struct PublisherConfig {
     /// Publisher channels, each with one AMQP channel. The embedded queue always has one.
-    pub lanes: u16,
+    pub channels: u16,
     /// Maximum rides in one message.
     pub message_rides: usize,
     /// Maximum rides in flight; further rides are rejected.
@@ -33,10 +33,10 @@ pub struct PublisherConfig {
 #[derive(Debug, Clone)]
 pub struct Publisher {
     shared: Arc<Shared>,
-    lanes: Arc<RwLock<Vec<Lane>>>,
+    channels: Arc<RwLock<Vec<PublisherChannel>>>,
     /// The desired number of channels.
-    wanted_lanes: watch::Sender<usize>,
-    next_lane: Arc<AtomicUsize>,
+    desired_channels: watch::Sender<usize>,
+    next_channel: Arc<AtomicUsize>,
     admission: Arc<Admission>,
     backlog: Arc<Backlog>,
     max_in_flight: Arc<AtomicUsize>,
@@ -45,11 +45,11 @@ pub struct Publisher {
 
 /// A publisher channel: sends the rides of one buffer.
 #[derive(Debug, Clone)]
-pub(super) struct Lane {
+pub(super) struct PublisherChannel {
     /// Its number within the process, from 0. It is reused when the channel accepts no more rides.
     pub(super) number: u16,
     /// The buffer of its rides.
-    pub(super) room: Arc<WaitingRoom>,
+    pub(super) buffer: Arc<PublishBuffer>,
     /// Cancelled when no more rides will come.
     pub(super) closing: CancellationToken,
 }
@@ -60,9 +60,9 @@ impl Publisher {
         let backlog = Backlog::new(config.high_water_rides, Arc::clone(&admission));
         Self {
             shared: Arc::new(Shared::new(config.message_rides)),
-            lanes: Arc::default(),
-            wanted_lanes: watch::Sender::new(config.lanes.max(1).into()),
-            next_lane: Arc::default(),
+            channels: Arc::default(),
+            desired_channels: watch::Sender::new(config.channels.max(1).into()),
+            next_channel: Arc::default(),
             admission,
             backlog: Arc::new(backlog),
             max_in_flight: Arc::new(AtomicUsize::new(config.max_in_flight)),
@@ -71,36 +71,41 @@ impl Publisher {
     }
 
     /// The desired number of channels, if the queue supports more than one.
-    pub(super) fn wanted_lanes(&self) -> watch::Receiver<usize> {
-        self.wanted_lanes.subscribe()
+    pub(super) fn desired_channels(&self) -> watch::Receiver<usize> {
+        self.desired_channels.subscribe()
     }
 
     /// Sets the number of channels to `count`, and returns the new ones: their buffers are closed until their task opens
     /// them. Surplus channels accept no more rides, and are closed after they have sent theirs.
-    pub(super) fn set_lanes(&self, count: usize) -> Vec<Lane> {
-        let mut lanes = self.lanes.write().unwrap_or_else(PoisonError::into_inner);
-        if lanes.len() > count {
+    pub(super) fn set_channels(&self, count: usize) -> Vec<PublisherChannel> {
+        let mut channels = self
+            .channels
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        if channels.len() > count {
             // Closed channels are removed first.
-            lanes.sort_by_key(|lane| lane.room.check_open().is_err());
+            channels.sort_by_key(|channel| channel.buffer.check_open().is_err());
             // Rides are added to a buffer under the lock: none is added to a removed one.
-            lanes.drain(count..).for_each(|lane| lane.closing.cancel());
+            channels
+                .drain(count..)
+                .for_each(|channel| channel.closing.cancel());
         }
-        let is_free = |number: &u16| lanes.iter().all(|lane| lane.number != *number);
-        let free: Vec<u16> = (0..).filter(is_free).take(count - lanes.len()).collect();
-        let new = free.into_iter().map(|number| Lane {
+        let is_free = |number: &u16| channels.iter().all(|channel| channel.number != *number);
+        let free: Vec<u16> = (0..).filter(is_free).take(count - channels.len()).collect();
+        let new = free.into_iter().map(|number| PublisherChannel {
             number,
-            room: Arc::new(WaitingRoom::new(Arc::clone(&self.shared))),
+            buffer: Arc::new(PublishBuffer::new(Arc::clone(&self.shared))),
             closing: self.closing.child_token(),
         });
-        let new: Vec<Lane> = new.collect();
-        lanes.extend(new.iter().cloned());
+        let new: Vec<PublisherChannel> = new.collect();
+        channels.extend(new.iter().cloned());
         new
     }
 
     /// Applies other settings. No ride is rejected because of it, except those above a lower `max_in_flight`.
     pub fn change(&self, settings: ApiSettings) {
         let ApiSettings {
-            channels: lanes,
+            channels,
             message_rides,
             max_in_flight,
         } = settings;
@@ -112,10 +117,11 @@ impl Publisher {
             .message_rides
             .swap(message_rides, Ordering::Relaxed);
         if before != message_rides {
-            let lanes = self.lanes.read().unwrap_or_else(PoisonError::into_inner);
-            lanes.iter().for_each(|lane| lane.room.look());
+            let channels = self.channels.read().unwrap_or_else(PoisonError::into_inner);
+            channels.iter().for_each(|channel| channel.buffer.wake());
         }
-        self.wanted_lanes.send_replace((lanes as usize).max(1));
+        self.desired_channels
+            .send_replace((channels as usize).max(1));
     }
 
     /// The current settings. The embedded queue always has one channel.
@@ -123,7 +129,7 @@ impl Publisher {
     pub fn settings(&self) -> ApiSettings {
         let number = |setting: usize| u32::try_from(setting).unwrap_or(u32::MAX);
         ApiSettings {
-            channels: number(*self.wanted_lanes.borrow()),
+            channels: number(*self.desired_channels.borrow()),
             message_rides: number(self.message_rides()),
             max_in_flight: number(self.max_in_flight()),
         }
@@ -131,9 +137,9 @@ impl Publisher {
 
     /// Channels that accept rides.
     #[must_use]
-    pub fn lanes(&self) -> usize {
-        let lanes = self.lanes.read().unwrap_or_else(PoisonError::into_inner);
-        lanes.len()
+    pub fn channels(&self) -> usize {
+        let channels = self.channels.read().unwrap_or_else(PoisonError::into_inner);
+        channels.len()
     }
 
     /// Rides in flight.
@@ -144,10 +150,10 @@ impl Publisher {
 
     /// The mean rides of recent messages, over all channels that sent any; `None` while unknown.
     pub(super) fn mean_rides(&self) -> Option<f64> {
-        let lanes = self.lanes.read().unwrap_or_else(PoisonError::into_inner);
-        let means: Vec<f64> = lanes
+        let channels = self.channels.read().unwrap_or_else(PoisonError::into_inner);
+        let means: Vec<f64> = channels
             .iter()
-            .filter_map(|lane| lane.room.mean_rides())
+            .filter_map(|channel| channel.buffer.mean_rides())
             .collect();
         (!means.is_empty()).then(|| means.iter().sum::<f64>() / means.len() as f64)
     }
@@ -188,7 +194,7 @@ impl Publisher {
     /// Epochs without a confirmed message are left out.
     #[must_use]
     pub fn confirmed(&self) -> Vec<LaneConfirmed> {
-        self.shared.lives.confirmed()
+        self.shared.epochs.confirmed()
     }
 
     /// Maximum rides in flight.
@@ -203,8 +209,8 @@ impl Publisher {
     /// If it was rejected, or its state is unknown.
     pub async fn publish(&self, ride: &Ride) -> Result<(), PublishError> {
         self.admit(1)?;
-        let outcome = self.in_a_room(|room| room.add(ride));
-        outcome.wait().await
+        let result = self.with_buffer(|buffer| buffer.add(ride));
+        result.wait().await
     }
 
     /// Sends rides as one separate message.
@@ -213,8 +219,8 @@ impl Publisher {
     /// If they were rejected, or their state is unknown.
     pub async fn publish_message(&self, body: MessageBody) -> Result<(), PublishError> {
         self.admit(body.rides())?;
-        let outcome = self.in_a_room(|room| room.add_message(body));
-        outcome.wait().await
+        let result = self.with_buffer(|buffer| buffer.add_message(body));
+        result.wait().await
     }
 
     /// Maximum rides of a message for [`Self::publish_message`].
@@ -231,7 +237,7 @@ impl Publisher {
         if let Some(reason) = self.admission.shedding() {
             return Err(PublishError::Shed(reason));
         }
-        self.in_a_room(WaitingRoom::check_open)
+        self.with_buffer(PublishBuffer::check_open)
     }
 
     /// Sends pending rides and closes the channels. Call it when no more rides will come.
@@ -250,15 +256,16 @@ impl Publisher {
     }
 
     /// Calls `act` with the buffer of the next open channel (round robin), or of any if none is open.
-    fn in_a_room<T>(&self, act: impl FnOnce(&WaitingRoom) -> T) -> T {
+    fn with_buffer<T>(&self, act: impl FnOnce(&PublishBuffer) -> T) -> T {
         // Held during the call: a channel that is removed must not receive rides afterwards.
-        let lanes = self.lanes.read().unwrap_or_else(PoisonError::into_inner);
-        if let [only] = &lanes[..] {
-            return act(&only.room);
+        let channels = self.channels.read().unwrap_or_else(PoisonError::into_inner);
+        if let [only] = &channels[..] {
+            return act(&only.buffer);
         }
-        let start = self.next_lane.fetch_add(1, Ordering::Relaxed);
-        let mut in_turn = (0..lanes.len()).map(|n| &lanes[(start + n) % lanes.len()].room);
-        let open = in_turn.find(|room| room.check_open().is_ok());
-        act(open.unwrap_or_else(|| &lanes[start % lanes.len()].room))
+        let start = self.next_channel.fetch_add(1, Ordering::Relaxed);
+        let mut round_robin =
+            (0..channels.len()).map(|n| &channels[(start + n) % channels.len()].buffer);
+        let open = round_robin.find(|buffer| buffer.check_open().is_ok());
+        act(open.unwrap_or_else(|| &channels[start % channels.len()].buffer))
     }
 }

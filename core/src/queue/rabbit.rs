@@ -2,10 +2,12 @@
 //!
 //! - [`broker`]: one connection, whose loss is detected and always reported.
 //! - [`topology`]: the queues and their arguments.
-//! - [`publish`]: starts a publisher; its `lane`s send messages and wait for their confirms, `backlog` polls the backlog.
+//! - [`publish`]: starts a publisher; its `publisher_channel`s send messages and wait for their
+//!   confirms, `backlog` polls the backlog.
 //! - [`consumer`]: messages in the order of their tags, acknowledged by prefix; `deliveries`: the channel they arrive on.
 //! - `depth`: queue depth. [`probe`]: diagnosis of the broker.
-//! - [`dead_letters`]: publishes lines that cannot be applied. [`office`]: reads them, and republishes them.
+//! - [`dead_letter_publisher`]: publishes lines that cannot be applied.
+//!   [`dead_letter_queue`]: reads them, and republishes them.
 //!
 //! lapin's automatic recovery stays off: a lost connection ends channel, buffer and batch, because a tag of the old channel
 //! must never acknowledge a message of the new one.
@@ -14,12 +16,12 @@ mod backlog;
 pub mod broker;
 mod confirmed;
 pub mod consumer;
-pub mod dead_letters;
+pub mod dead_letter_publisher;
+pub mod dead_letter_queue;
 mod deliveries;
 mod depth;
-mod lane;
-pub mod office;
 pub mod probe;
+mod publisher_channel;
 pub mod topology;
 
 use std::sync::Arc;
@@ -30,10 +32,10 @@ use crate::lifecycle::{Lifecycle, TaskError, chain};
 use crate::stack::StackName;
 pub use broker::{Broker, BrokerError};
 pub use consumer::Consumer;
-pub use dead_letters::DeadLetters;
+pub use dead_letter_publisher::DeadLetterPublisher;
+pub use dead_letter_queue::RabbitDeadLetterQueue;
 pub use depth::RabbitDepth;
-use lane::Lane;
-pub use office::RabbitOffice;
+use publisher_channel::RabbitPublisherChannel;
 use tokio::sync::watch;
 
 /// Declares the queues and starts a publisher that sends to them.
@@ -47,7 +49,7 @@ pub async fn publish(
     broker: Arc<Broker>,
     stack: &StackName,
     admission: Arc<Admission>,
-    life: &Lifecycle,
+    lifecycle: &Lifecycle,
 ) -> Result<Publisher, BrokerError> {
     if let Err(error) = topology::check(&broker, stack).await {
         if error.is_permanent() {
@@ -56,58 +58,58 @@ pub async fn publish(
         tracing::warn!("{}; retrying", chain(&error));
     }
     let publisher = Publisher::new(config, admission);
-    let lanes = Lanes {
+    let channels = PublisherChannels {
         publisher: publisher.clone(),
         broker: Arc::clone(&broker),
         stack: stack.clone(),
-        life: life.clone(),
+        lifecycle: lifecycle.clone(),
     };
-    let mut wanted = publisher.wanted_lanes();
-    lanes.set(*wanted.borrow_and_update());
-    life.spawn("publisher channels", lanes.keep(wanted));
+    let mut desired = publisher.desired_channels();
+    channels.set(*desired.borrow_and_update());
+    lifecycle.spawn("publisher channels", channels.keep(desired));
     let watching = backlog::watch(
         // A separate connection: RabbitMQ does not read from a blocked one.
         broker.another("backlog"),
         broker,
         stack.ride_queue(),
         publisher.clone(),
-        life.draining(),
+        lifecycle.draining(),
     );
-    life.spawn("backlog watch", watching);
+    lifecycle.spawn("backlog watch", watching);
     Ok(publisher)
 }
 
 /// Starts and stops publisher channels.
-struct Lanes {
+struct PublisherChannels {
     publisher: Publisher,
     broker: Arc<Broker>,
     stack: StackName,
-    life: Lifecycle,
+    lifecycle: Lifecycle,
 }
 
-impl Lanes {
+impl PublisherChannels {
     /// Keeps the configured number of channels running, until the process drains.
-    async fn keep(self, mut wanted: watch::Receiver<usize>) -> Result<(), TaskError> {
-        let draining = self.life.draining();
+    async fn keep(self, mut desired: watch::Receiver<usize>) -> Result<(), TaskError> {
+        let draining = self.lifecycle.draining();
         // The sender exists as long as this publisher.
-        while let Some(Ok(())) = draining.run_until_cancelled(wanted.changed()).await {
-            self.set(*wanted.borrow_and_update());
+        while let Some(Ok(())) = draining.run_until_cancelled(desired.changed()).await {
+            self.set(*desired.borrow_and_update());
         }
         Ok(())
     }
 
     fn set(&self, count: usize) {
-        for lane in self.publisher.set_lanes(count) {
-            let closing = lane.closing.clone();
-            let lane = Lane {
-                number: lane.number,
-                room: lane.room,
+        for channel in self.publisher.set_channels(count) {
+            let closing = channel.closing.clone();
+            let channel = RabbitPublisherChannel {
+                number: channel.number,
+                buffer: channel.buffer,
                 broker: Arc::clone(&self.broker),
                 stack: self.stack.clone(),
-                closing: lane.closing,
+                closing: channel.closing,
             };
-            self.life
-                .spawn_until(closing, "publisher channel", lane.run());
+            self.lifecycle
+                .spawn_until(closing, "publisher channel", channel.run());
         }
     }
 }

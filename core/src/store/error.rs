@@ -64,7 +64,7 @@ pub enum StoreError {
     Disk(#[from] DiskError),
     /// Unexpected data in the settled ranges.
     #[error("the field {field} of the key {key} contains data that Skilift did not write")]
-    CorruptBooks {
+    CorruptReconciliation {
         /// The key.
         key: String,
         /// The field.

@@ -13,13 +13,13 @@ use crate::packed::Boarding;
 use crate::ride::{ResortDay, SkierId};
 
 /// Maximum skiers in a cached ranking.
-pub const MOST: usize = 100;
+pub const MAX_LEADERS: usize = 100;
 /// How long a ranking is cached.
 pub const KEPT: Duration = Duration::from_secs(5);
 /// Maximum cached days.
 const DAYS: u64 = 256;
 /// How long a request waits for earlier scans.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// One skier of the ranking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +43,7 @@ impl Leader {
 pub struct Leaders {
     kept: Cache<ResortDay, Arc<[Leader]>>,
     /// A scan costs the store as much as thousands of short queries: one at a time.
-    turn: Semaphore,
+    scan_permit: Semaphore,
 }
 
 /// Why a ranking is not available.
@@ -74,13 +74,13 @@ impl Default for Leaders {
                 .max_capacity(DAYS)
                 .time_to_live(KEPT)
                 .build(),
-            turn: Semaphore::new(1),
+            scan_permit: Semaphore::new(1),
         }
     }
 }
 
 impl Leaders {
-    /// At most [`MOST`] skiers of a day by vertical, then by rides, then by number; empty if it has no rides.
+    /// At most [`MAX_LEADERS`] skiers of a day by vertical, then by rides, then by number; empty if it has no rides.
     ///
     /// # Errors
     /// If the store fails, or too many rankings are requested at once.
@@ -105,8 +105,8 @@ impl Leaders {
         catalogue: &Catalogue,
         day: ResortDay,
     ) -> Result<Arc<[Leader]>, NoAnswer> {
-        let turn = tokio::time::timeout(PATIENCE, self.turn.acquire()).await;
-        let _turn = turn.map_err(|_| NoAnswer::Busy)?;
+        let scan_permit = tokio::time::timeout(TIMEOUT, self.scan_permit.acquire()).await;
+        let _scan_permit = scan_permit.map_err(|_| NoAnswer::Busy)?;
         let mut top = Top::default();
         let mut visit = |skier, rides: Vec<Boarding>| {
             let rises = rides
@@ -133,7 +133,7 @@ struct Top(Vec<Leader>);
 
 impl Top {
     fn offer(&mut self, leader: Leader) {
-        let is_full = self.0.len() == MOST;
+        let is_full = self.0.len() == MAX_LEADERS;
         if is_full
             && self
                 .0
@@ -145,7 +145,7 @@ impl Top {
         self.0.retain(|other| other.skier != leader.skier);
         let place = self.0.partition_point(|other| other.rank() < leader.rank());
         self.0.insert(place, leader);
-        self.0.truncate(MOST);
+        self.0.truncate(MAX_LEADERS);
     }
 }
 
@@ -167,7 +167,7 @@ mod tests {
         for skier in 1..=1000 {
             top.offer(leader(skier, skier * 7 % 1000, 1));
         }
-        assert_eq!(top.0.len(), MOST);
+        assert_eq!(top.0.len(), MAX_LEADERS);
         assert!(top.0.is_sorted_by_key(Leader::rank));
         assert_eq!((top.0[0].vertical_m, top.0[99].vertical_m), (999, 900));
     }

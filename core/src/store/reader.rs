@@ -4,10 +4,10 @@ use async_trait::async_trait;
 
 use super::StoreError;
 use super::counters::DayCounters;
-use crate::books::Books;
 use crate::control::heartbeat::LaneConfirmed;
 use crate::packed::Boarding;
 use crate::queue::Shed;
+use crate::reconciliation::Reconciliation;
 use crate::ride::{Day, LiftId, ResortDay, ResortId, Season, SkierId};
 
 /// Used and maximum capacity of a store.
@@ -90,12 +90,12 @@ pub trait Reader: Send + Sync {
     async fn repair_day(&self, day: ResortDay) -> Result<Repaired, StoreError>;
 
     /// A consistent snapshot of the reconciliation counters.
-    async fn books(&self) -> Result<Books, StoreError>;
+    async fn reconciliation(&self) -> Result<Reconciliation, StoreError>;
 
     /// Removes ended channel epochs whose numbers are all settled up to their high-water mark; those with a gap are kept.
     /// Returns how many are removed, including those already removed. None of their messages may be in the queue any more:
     /// it would be counted again.
-    async fn forget_lanes(&self, ended: &[LaneConfirmed]) -> Result<u64, StoreError>;
+    async fn prune_epochs(&self, ended: &[LaneConfirmed]) -> Result<u64, StoreError>;
 
     /// Used and maximum capacity of the store.
     async fn capacity(&self) -> Result<Capacity, StoreError>;

@@ -2,17 +2,17 @@
 //!
 //! - [`keys`]: the names of the keys.
 //! - [`durability`]: whether Redis keeps acknowledged writes. [`probe`]: diagnosis.
-//! - `books`: scripts and queries of the reconciliation.
+//! - `reconciliation`: scripts and queries of the reconciliation.
 //! - [`writer`]: stores batches by `apply.lua` and maintains the indexes; [`reader`]: queries. `repair`: recounts and
 //!   reindexes a day.
 //!
 //! The ledger (`rides:{R:S:D}`) is the data. Counters and indexes follow from it, and everything else is derived on read.
 
-mod books;
 pub mod durability;
 pub mod keys;
 pub mod probe;
 pub mod reader;
+mod reconciliation;
 mod repair;
 pub mod writer;
 
@@ -84,7 +84,7 @@ impl Store {
     }
 
     /// Sets the maximum number of writers. Idle connections above it are closed.
-    pub fn make_room(&self, writers: usize) {
+    pub fn set_max_writers(&self, writers: usize) {
         self.pool.resize(writers.max(1));
     }
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 use skilift_core::clock::epoch_ms;
 use skilift_core::control::heartbeat::Activity;
 use skilift_core::control::{
-    Agent, BootId, ControlPlane, Document, DrainMark, Heartbeat, Identity, LocalPlane, Orders,
-    RedisPlane, Role, Status,
+    Agent, BootId, ControlChannel, DesiredState, Document, DrainRequest, Heartbeat, Identity,
+    LocalControlChannel, RedisControlChannel, Role, Status,
 };
 use skilift_core::service_url::ServiceUrl;
 use skilift_servers::{RedisOptions, RedisServer};
@@ -19,7 +19,7 @@ use crate::control::heartbeat;
 use crate::shared::fresh_stack;
 
 /// How long a test waits for what must come.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 fn status(like: &Heartbeat) -> Status {
     Status {
@@ -33,7 +33,7 @@ fn status(like: &Heartbeat) -> Status {
 fn drained(serial: u64, identity: &Identity, boot: BootId, until_ms: Option<u64>) -> Document {
     Document {
         serial,
-        drains: vec![DrainMark {
+        drains: vec![DrainRequest {
             node: identity.node.clone(),
             boot_id: boot,
             plan: "p1".to_owned(),
@@ -43,18 +43,24 @@ fn drained(serial: u64, identity: &Identity, boot: BootId, until_ms: Option<u64>
     }
 }
 
-async fn until(orders: &mut Receiver<Orders>, what: &str, holds: impl Fn(&Orders) -> bool) {
-    let waiting = tokio::time::timeout(PATIENCE, orders.wait_for(|told| holds(told)));
+async fn until(
+    desired_state: &mut Receiver<DesiredState>,
+    what: &str,
+    holds: impl Fn(&DesiredState) -> bool,
+) {
+    let waiting = tokio::time::timeout(TIMEOUT, desired_state.wait_for(|state| holds(state)));
     assert!(waiting.await.is_ok(), "waited in vain until {what}");
 }
 
 #[tokio::test]
 async fn a_node_beats_each_second_with_what_it_uses() {
-    let plane: Arc<dyn ControlPlane> = Arc::new(LocalPlane::default());
-    let mut heard = plane.heartbeats().await.unwrap();
+    let control_channel: Arc<dyn ControlChannel> = Arc::new(LocalControlChannel::default());
+    let mut heard = control_channel.heartbeats().await.unwrap();
     let identity = Identity::new(Role::Worker, 9464);
-    let agent = Agent::begin(identity.clone(), plane, None).await.unwrap();
-    assert!(agent.orders().borrow().is_known, "nothing was said");
+    let agent = Agent::begin(identity.clone(), control_channel, None)
+        .await
+        .unwrap();
+    assert!(agent.desired_state().borrow().is_known, "nothing was said");
     let like = heartbeat("any");
     let mut running = JoinSet::new();
     let end = CancellationToken::new();
@@ -90,36 +96,49 @@ async fn a_node_beats_each_second_with_what_it_uses() {
 
 #[tokio::test]
 async fn a_node_follows_newer_documents_alone_and_drains_in_one_life_until_its_lease_ends() {
-    let plane = Arc::new(LocalPlane::default());
+    let control_channel = Arc::new(LocalControlChannel::default());
     let identity = Identity::new(Role::Worker, 9464);
-    plane
+    control_channel
         .publish(&drained(5, &identity, BootId::random(), None))
         .await
         .unwrap();
-    let agent = Agent::begin(identity.clone(), Arc::clone(&plane) as _, None).await;
+    let agent = Agent::begin(identity.clone(), Arc::clone(&control_channel) as _, None).await;
     let agent = agent.unwrap();
-    let mut orders = agent.orders();
-    let serial = |told: &Orders| told.document.as_ref().map(|document| document.serial);
-    assert_eq!(serial(&orders.borrow()), Some(5));
-    assert_eq!(orders.borrow().drain, None, "a mark for another life");
+    let mut desired_state = agent.desired_state();
+    let serial = |state: &DesiredState| state.document.as_ref().map(|document| document.serial);
+    assert_eq!(serial(&desired_state.borrow()), Some(5));
+    assert_eq!(
+        desired_state.borrow().drain,
+        None,
+        "a drain request for another boot"
+    );
 
     let like = heartbeat("any");
     let mut running = JoinSet::new();
     running.spawn(agent.run(CancellationToken::new(), move || status(&like)));
     let lease_ends = epoch_ms() + 1500;
-    plane
+    control_channel
         .publish(&drained(6, &identity, identity.boot, Some(lease_ends)))
         .await
         .unwrap();
-    until(&mut orders, "it drains", |told| told.drain.is_some()).await;
-    until(&mut orders, "its lease ends", |told| told.drain.is_none()).await;
+    until(&mut desired_state, "it drains", |state| {
+        state.drain.is_some()
+    })
+    .await;
+    until(&mut desired_state, "its lease ends", |state| {
+        state.drain.is_none()
+    })
+    .await;
     assert!(epoch_ms() >= lease_ends);
-    assert_eq!(serial(&orders.borrow()), Some(6));
-    plane
+    assert_eq!(serial(&desired_state.borrow()), Some(6));
+    control_channel
         .publish(&drained(7, &identity, identity.boot, None))
         .await
         .unwrap();
-    until(&mut orders, "it drains", |told| told.drain.is_some()).await;
+    until(&mut desired_state, "it drains", |state| {
+        state.drain.is_some()
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -127,16 +146,16 @@ async fn without_redis_and_after_its_loss_the_last_document_stands() {
     let mut server = RedisServer::start(RedisOptions::default()).await.unwrap();
     let url = ServiceUrl::redis(&server.url()).unwrap();
     let stack = fresh_stack("agent");
-    let plane = Arc::new(RedisPlane::new(&url, &stack).unwrap());
+    let control_channel = Arc::new(RedisControlChannel::new(&url, &stack).unwrap());
     let document = |serial| Document {
         serial,
         ..Document::default()
     };
-    plane.publish(&document(3)).await.unwrap();
+    control_channel.publish(&document(3)).await.unwrap();
     let identity = Identity::new(Role::Worker, 9464);
-    let agent = Agent::begin(identity, Arc::clone(&plane) as _, None).await;
+    let agent = Agent::begin(identity, Arc::clone(&control_channel) as _, None).await;
     let agent = agent.unwrap();
-    let mut orders = agent.orders();
+    let mut desired_state = agent.desired_state();
     let like = heartbeat("any");
     let mut running = JoinSet::new();
     running.spawn(agent.run(CancellationToken::new(), move || status(&like)));
@@ -151,17 +170,19 @@ async fn without_redis_and_after_its_loss_the_last_document_stands() {
         .unwrap();
     for older in [document(1), document(3)] {
         let publishing = async {
-            while plane.publish(&older).await.is_err() {
+            while control_channel.publish(&older).await.is_err() {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         };
-        tokio::time::timeout(PATIENCE, publishing).await.unwrap();
+        tokio::time::timeout(TIMEOUT, publishing).await.unwrap();
         tokio::time::sleep(Duration::from_millis(1200)).await;
-        assert_eq!(orders.borrow().document.as_ref().unwrap().serial, 3);
+        assert_eq!(desired_state.borrow().document.as_ref().unwrap().serial, 3);
     }
-    plane.publish(&document(4)).await.unwrap();
-    until(&mut orders, "the new document is followed", |told| {
-        told.document.as_ref().unwrap().serial == 4
-    })
+    control_channel.publish(&document(4)).await.unwrap();
+    until(
+        &mut desired_state,
+        "the new document is followed",
+        |state| state.document.as_ref().unwrap().serial == 4,
+    )
     .await;
 }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
-use skilift_core::books::Settlement;
-use skilift_core::engine::{Embedded, Engine, Intake};
+use skilift_core::engine::{Embedded, Engine, Pipeline};
 use skilift_core::packed::{Boarding, MAX_RIDES_PER_SKIER_DAY};
+use skilift_core::reconciliation::Settlement;
 use skilift_core::ride::{ResortDay, Ride, SkierId};
 use skilift_core::service_url::ServiceUrl;
 use skilift_core::store::batch::Batch;
@@ -102,17 +102,17 @@ impl TestStore for InFolder {
     }
 
     async fn apply(&self, rides: &[Ride]) -> Applied {
-        let mut intake = self.engine.open(1).await.unwrap();
-        let applied = intake.apply(&Batch::new(rides.to_vec())).await.unwrap();
+        let mut pipeline = self.engine.open(1).await.unwrap();
+        let applied = pipeline.apply(&Batch::new(rides.to_vec())).await.unwrap();
         // No message: the acknowledgement writes what was applied.
-        intake.ack_through(0).await.unwrap();
+        pipeline.ack_up_to(0).await.unwrap();
         applied
     }
 
     async fn settle(&self, settlements: &[Settlement]) {
-        let mut intake = self.engine.open(1).await.unwrap();
-        intake.settle(settlements).await.unwrap();
-        intake.ack_through(0).await.unwrap();
+        let mut pipeline = self.engine.open(1).await.unwrap();
+        pipeline.settle(settlements).await.unwrap();
+        pipeline.ack_up_to(0).await.unwrap();
     }
 
     fn reader(&self) -> Arc<dyn Reader> {
@@ -304,7 +304,7 @@ fn any_interleaving_stores_every_ride_once<S: TestStore>() {
                 assert_eq!(new, expected.len() as u64);
             }
             check_against(&*store.reader(), &expected).await;
-            let applied = store.reader().books().await.unwrap().applied;
+            let applied = store.reader().reconciliation().await.unwrap().applied;
             assert_eq!(applied, expected.len() as u64);
         });
         Ok(())

@@ -1,8 +1,8 @@
-//! The books of whole engines: whatever comes again, they close.
+//! Reconciliation of whole engines: it balances however often messages are redelivered.
 
-use skilift_core::books::{Books, OwnQueue, Settlement};
-use skilift_core::engine::{Engine, Intake};
+use skilift_core::engine::{Engine, Pipeline};
 use skilift_core::queue::Delivery;
+use skilift_core::reconciliation::{OwnQueue, Reconciliation, Settlement};
 use skilift_core::store::batch::Batch;
 
 use crate::engines::{CONFIG, Ground, Setup, on_both_engines, rides_of, take};
@@ -24,32 +24,32 @@ fn settlement(delivery: &Delivery) -> Settlement {
 }
 
 /// Applies and settles a batch of at most two messages, twice, as after an answer that was lost: its rides and its tag.
-async fn store_batch(intake: &mut impl Intake, most_rides: usize) -> (usize, u64) {
-    let mut messages = vec![take(intake).await];
+async fn store_batch(pipeline: &mut impl Pipeline, most_rides: usize) -> (usize, u64) {
+    let mut messages = vec![take(pipeline).await];
     if rides_of(&messages[0]).len() < most_rides {
-        messages.push(take(intake).await);
+        messages.push(take(pipeline).await);
     }
     let rides: Vec<_> = messages.iter().flat_map(rides_of).collect();
     let (count, batch) = (rides.len(), Batch::new(rides));
     let settlements: Vec<Settlement> = messages.iter().map(settlement).collect();
-    intake.apply(&batch).await.unwrap();
+    pipeline.apply(&batch).await.unwrap();
     for _ in 0..2 {
-        intake.settle(&settlements).await.unwrap();
+        pipeline.settle(&settlements).await.unwrap();
     }
     (count, messages[messages.len() - 1].tag)
 }
 
 /// Stores and acknowledges batch after batch, until it has seen so many rides.
-async fn store(intake: &mut impl Intake, rides: usize) {
+async fn store(pipeline: &mut impl Pipeline, rides: usize) {
     let mut seen = 0;
     while seen < rides {
-        let (count, tag) = store_batch(intake, rides - seen).await;
+        let (count, tag) = store_batch(pipeline, rides - seen).await;
         seen += count;
-        intake.ack_through(tag).await.unwrap();
+        pipeline.ack_up_to(tag).await.unwrap();
     }
 }
 
-fn equation(books: &Books) -> (u64, u64, i64, u64) {
+fn equation(books: &Reconciliation) -> (u64, u64, i64, u64) {
     let taken = books.settled + books.replayed + books.foreign;
     (taken, books.applied, books.duplicate(), books.dead)
 }
@@ -65,23 +65,23 @@ async fn what_comes_again_is_settled_once_and_what_was_confirmed_is_marked<G: Gr
     }
     let reader = setup.ground.reader();
     // Stored and settled, and never acknowledged.
-    let mut first = setup.intake(100).await;
+    let mut first = setup.pipeline(100).await;
     store_batch(&mut first, 90).await;
     first.close().await;
-    let mut second = setup.intake(100).await;
+    let mut second = setup.pipeline(100).await;
     store(&mut second, 90).await;
 
-    let books = reader.books().await.unwrap();
+    let books = reader.reconciliation().await.unwrap();
     assert_eq!(equation(&books), (90, 60, 30, 0));
     let [confirmed] = setup.publisher.confirmed()[..] else {
         panic!("{:?}", setup.publisher.confirmed())
     };
     assert_eq!((confirmed.rides, confirmed.ended), (90, false));
-    let [book] = &books.lanes[..] else {
+    let [book] = &books.epochs[..] else {
         panic!("{books:?}")
     };
     assert_eq!(
-        (book.epoch, book.lane, book.rides),
+        (book.epoch, book.channel, book.rides),
         (confirmed.epoch, confirmed.channel, 90)
     );
     assert_eq!(book.marked, [(1, confirmed.high_watermark)]);
@@ -92,7 +92,7 @@ async fn what_comes_again_is_settled_once_and_what_was_confirmed_is_marked<G: Gr
         };
         assert_eq!(own_queue, settled);
     }
-    // What was indexed with the books is found.
+    // What was indexed with the settlement is found.
     let days = reader.days_of_skier(rides[0].skier).await.unwrap();
     assert_eq!(days, [rides[0].resort_day()]);
 }
@@ -104,7 +104,7 @@ async fn what_is_applied_outside_of_an_intake_is_counted_once<G: Ground>() {
     let reader = setup.ground.reader();
     for _ in 0..2 {
         setup.engine.apply(&Batch::new(vec![ride])).await.unwrap();
-        let books = reader.books().await.unwrap();
+        let books = reader.reconciliation().await.unwrap();
         // It is counted where it happened; that its message was taken is not said yet.
         assert_eq!(equation(&books), (0, 1, -1, 0));
         assert!(
@@ -113,9 +113,9 @@ async fn what_is_applied_outside_of_an_intake_is_counted_once<G: Ground>() {
                 .is_none_or(|own| (own.accepted, own.waiting) == (1, 1))
         );
     }
-    let mut intake = setup.intake(10).await;
-    store(&mut intake, 1).await;
-    let books = reader.books().await.unwrap();
+    let mut pipeline = setup.pipeline(10).await;
+    store(&mut pipeline, 1).await;
+    let books = reader.reconciliation().await.unwrap();
     assert_eq!(equation(&books), (1, 1, 0, 0));
 }
 
@@ -126,13 +126,13 @@ async fn what_is_settled_and_not_acknowledged_comes_again_and_counts_once<G: Gro
         setup.publisher.publish(&ride).await.unwrap();
     }
     let reader = setup.ground.reader();
-    let mut first = setup.intake(10).await;
+    let mut first = setup.pipeline(10).await;
     store(&mut first, 2).await;
     store_batch(&mut first, 3).await;
     first.close().await;
-    let mut second = setup.intake(10).await;
+    let mut second = setup.pipeline(10).await;
     store(&mut second, 3).await;
-    let books = reader.books().await.unwrap();
+    let books = reader.reconciliation().await.unwrap();
     assert_eq!(equation(&books), (5, 5, 0, 0));
-    assert_eq!(books.lanes[0].marked, [(1, 5)]);
+    assert_eq!(books.epochs[0].marked, [(1, 5)]);
 }

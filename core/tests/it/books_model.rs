@@ -4,16 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
-use skilift_core::books::{Books, LaneBook, Settlement};
 use skilift_core::control::heartbeat::LaneConfirmed;
 use skilift_core::message::MessageId;
+use skilift_core::reconciliation::{Reconciliation, SettledRanges, Settlement};
 
 use crate::apply::{InFolder, InRedis, TestStore};
 
 /// An epoch that no double holds exactly.
 const EPOCH: u64 = 0x01a0_0000_0000_0001;
 
-/// A message: its lane and its number there.
+/// A message: its channel and its sequence number.
 type Number = (u16, u64);
 
 /// One batch of messages.
@@ -30,8 +30,8 @@ struct Step {
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     // Long runs in order, and some numbers anywhere.
     let run = (0..3_u16, 1..60_u64, 1..20_u64);
-    let run =
-        run.prop_map(|(lane, first, count)| (first..first + count).map(|n| (lane, n)).collect());
+    let run = run
+        .prop_map(|(channel, first, count)| (first..first + count).map(|n| (channel, n)).collect());
     let some = prop::collection::vec((0..3_u16, 1..80_u64), 0..12);
     let messages = prop_oneof![run, some];
     let foreign = prop::option::weighted(0.3, (0..20_u32, 0..5_u32));
@@ -47,10 +47,10 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 /// What became of a message: the same whenever it comes.
-fn settlement((lane, sequence): Number) -> Settlement {
+fn settlement((channel, sequence): Number) -> Settlement {
     let message = MessageId {
         epoch: EPOCH,
-        lane,
+        channel,
         sequence,
     };
     let rides = 1 + (sequence % 7) as u32;
@@ -62,16 +62,16 @@ fn settlement((lane, sequence): Number) -> Settlement {
     }
 }
 
-/// The books that a list of all messages, each once, makes.
-fn model(messages: &BTreeSet<Number>, foreign: (u64, u64)) -> Books {
-    let mut books = Books {
+/// The reconciliation of a list of all messages, each once.
+fn model(messages: &BTreeSet<Number>, foreign: (u64, u64)) -> Reconciliation {
+    let mut books = Reconciliation {
         foreign: foreign.0,
         dead: foreign.1,
-        ..Books::default()
+        ..Reconciliation::default()
     };
-    let mut lanes: BTreeMap<u16, LaneBook> = BTreeMap::new();
-    for &(lane, number) in messages {
-        let of_message = settlement((lane, number));
+    let mut epochs: BTreeMap<u16, SettledRanges> = BTreeMap::new();
+    for &(channel, number) in messages {
+        let of_message = settlement((channel, number));
         let rides = u64::from(of_message.rides);
         if of_message.is_replay {
             books.replayed += rides;
@@ -79,9 +79,9 @@ fn model(messages: &BTreeSet<Number>, foreign: (u64, u64)) -> Books {
             books.settled += rides;
         }
         books.dead += u64::from(of_message.dead);
-        let book = lanes.entry(lane).or_insert_with(|| LaneBook {
+        let book = epochs.entry(channel).or_insert_with(|| SettledRanges {
             epoch: EPOCH,
-            lane,
+            channel,
             rides: 0,
             marked: Vec::new(),
         });
@@ -91,7 +91,7 @@ fn model(messages: &BTreeSet<Number>, foreign: (u64, u64)) -> Books {
             _ => book.marked.push((number, number)),
         }
     }
-    books.lanes = lanes.into_values().collect();
+    books.epochs = epochs.into_values().collect();
     books
 }
 
@@ -130,7 +130,7 @@ fn any_order_counts_each_message_once<S: TestStore>() {
                 }
                 store.settle(&batch).await;
                 messages.extend(step.messages);
-                let mut books = store.reader().books().await.unwrap();
+                let mut books = store.reader().reconciliation().await.unwrap();
                 books.own_queue = None;
                 assert_eq!(books, model(&messages, foreign));
             }
@@ -174,7 +174,7 @@ async fn two_settle_at_once<S: TestStore>() {
         settle(|number| number % 3 != 1)
     );
     let settled = numbers.iter().filter(|(_, n)| n % 2 == 0 || n % 3 != 1);
-    let mut books = store.reader().books().await.unwrap();
+    let mut books = store.reader().reconciliation().await.unwrap();
     books.own_queue = None;
     assert_eq!(books, model(&settled.copied().collect(), (0, 0)));
 }
@@ -185,7 +185,7 @@ async fn numbers_that_no_lane_reaches_are_foreign<S: TestStore>() {
     let message = |sequence| Settlement {
         message: Some(MessageId {
             epoch: EPOCH,
-            lane: 0,
+            channel: 0,
             sequence,
         }),
         is_replay: false,
@@ -201,48 +201,48 @@ async fn numbers_that_no_lane_reaches_are_foreign<S: TestStore>() {
         message(last - 1),
     ];
     store.settle(&batch).await;
-    let books = store.reader().books().await.unwrap();
+    let books = store.reader().reconciliation().await.unwrap();
     assert_eq!((books.foreign, books.settled, books.dead), (6, 4, 5));
-    assert_eq!(books.lanes[0].marked, [(last - 1, last)]);
+    assert_eq!(books.epochs[0].marked, [(last - 1, last)]);
 }
 
 async fn a_finished_life_is_forgotten_and_one_with_a_gap_is_not<S: TestStore>() {
     let server = S::start().await;
     let store = S::on(&server);
     let batch: Vec<Settlement> = (1..=9)
-        .flat_map(|n| (0..4).map(move |lane| (lane, n)))
+        .flat_map(|n| (0..4).map(move |channel| (channel, n)))
         .filter(|&number| number != (1, 5))
         .map(settlement)
         .collect();
     store.settle(&batch).await;
-    let before = store.reader().books().await.unwrap();
-    let life = |lane, through, ended| LaneConfirmed {
+    let before = store.reader().reconciliation().await.unwrap();
+    let epoch = |channel, through, ended| LaneConfirmed {
         epoch: EPOCH,
-        channel: lane,
+        channel,
         high_watermark: through,
         rides: 0,
         ended,
     };
-    // Whole; with a gap; with more confirmed than is marked; not at its end; never heard of.
-    let lives = [
-        life(0, 9, true),
-        life(1, 9, true),
-        life(2, 10, true),
-        life(3, 9, false),
-        life(7, 0, true),
+    // Whole; with a gap; with more confirmed than is settled; not at its end; unknown.
+    let epochs = [
+        epoch(0, 9, true),
+        epoch(1, 9, true),
+        epoch(2, 10, true),
+        epoch(3, 9, false),
+        epoch(7, 0, true),
     ];
-    assert_eq!(store.reader().forget_lanes(&lives).await.unwrap(), 2);
+    assert_eq!(store.reader().prune_epochs(&epochs).await.unwrap(), 2);
     // Of this one nothing behind the gap was confirmed.
-    let rest = [life(1, 4, true)];
-    assert_eq!(store.reader().forget_lanes(&rest).await.unwrap(), 1);
-    let after = store.reader().books().await.unwrap();
-    let lanes: Vec<u16> = after.lanes.iter().map(|book| book.lane).collect();
-    assert_eq!(lanes, [2, 3]);
+    let rest = [epoch(1, 4, true)];
+    assert_eq!(store.reader().prune_epochs(&rest).await.unwrap(), 1);
+    let after = store.reader().reconciliation().await.unwrap();
+    let epochs: Vec<u16> = after.epochs.iter().map(|book| book.channel).collect();
+    assert_eq!(epochs, [2, 3]);
     assert_eq!(
         (after.settled, after.replayed),
         (before.settled, before.replayed)
     );
-    assert_eq!(store.reader().forget_lanes(&[]).await.unwrap(), 0);
+    assert_eq!(store.reader().prune_epochs(&[]).await.unwrap(), 0);
 }
 
 macro_rules! on_both_stores {

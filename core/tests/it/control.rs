@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use skilift_core::control::heartbeat::{Activity, Report, WorkerReport};
 use skilift_core::control::{
-    BootId, ControlPlane, Document, Heartbeat, IngestKey, IngestKeys, LocalPlane, NodeId,
-    RedisPlane, Role, WorkerSettings,
+    BootId, ControlChannel, Document, Heartbeat, IngestKey, IngestKeys, LocalControlChannel,
+    NodeId, RedisControlChannel, Role, WorkerSettings,
 };
 use skilift_core::health::{Health, Readiness};
 use skilift_core::service_url::ServiceUrl;
@@ -14,14 +14,14 @@ use tokio::sync::mpsc::Receiver;
 
 use crate::shared::fresh_stack;
 
-fn redis_plane(url: &str) -> RedisPlane {
-    RedisPlane::new(&ServiceUrl::redis(url).unwrap(), &fresh_stack("control")).unwrap()
+fn redis_control_channel(url: &str) -> RedisControlChannel {
+    RedisControlChannel::new(&ServiceUrl::redis(url).unwrap(), &fresh_stack("control")).unwrap()
 }
 
-fn planes() -> [Box<dyn ControlPlane>; 2] {
+fn control_channels() -> [Box<dyn ControlChannel>; 2] {
     [
-        Box::new(redis_plane(&shared_redis_url())),
-        Box::new(LocalPlane::default()),
+        Box::new(redis_control_channel(&shared_redis_url())),
+        Box::new(LocalControlChannel::default()),
     ]
 }
 
@@ -86,15 +86,30 @@ async fn hear(heard: &mut Receiver<Heartbeat>) -> Option<Heartbeat> {
 
 #[tokio::test]
 async fn an_older_document_never_replaces_a_newer_one() {
-    for plane in planes() {
-        assert_eq!(plane.document().await.unwrap(), None);
+    for control_channel in control_channels() {
+        assert_eq!(control_channel.document().await.unwrap(), None);
         let second = document(2, "second");
-        assert_eq!(plane.publish(&second).await.unwrap(), 2);
-        assert_eq!(plane.publish(&document(1, "late")).await.unwrap(), 2);
-        assert_eq!(plane.publish(&document(2, "other")).await.unwrap(), 2);
-        assert_eq!(plane.document().await.unwrap(), Some(second));
-        assert_eq!(plane.publish(&document(3, "third")).await.unwrap(), 3);
-        assert_eq!(plane.document().await.unwrap().unwrap().serial, 3);
+        assert_eq!(control_channel.publish(&second).await.unwrap(), 2);
+        assert_eq!(
+            control_channel.publish(&document(1, "late")).await.unwrap(),
+            2
+        );
+        assert_eq!(
+            control_channel
+                .publish(&document(2, "other"))
+                .await
+                .unwrap(),
+            2
+        );
+        assert_eq!(control_channel.document().await.unwrap(), Some(second));
+        assert_eq!(
+            control_channel
+                .publish(&document(3, "third"))
+                .await
+                .unwrap(),
+            3
+        );
+        assert_eq!(control_channel.document().await.unwrap().unwrap().serial, 3);
     }
 }
 
@@ -108,43 +123,52 @@ async fn ingest_keys_are_published_by_their_own_serial() {
             resorts: Some(vec![skilift_core::ride::ResortId::new(3).unwrap()]),
         }],
     };
-    for plane in planes() {
-        assert_eq!(plane.ingest_keys().await.unwrap(), None);
-        assert_eq!(plane.publish(&document(9, "else")).await.unwrap(), 9);
-        assert_eq!(plane.publish_ingest_keys(&keys(4)).await.unwrap(), 4);
-        assert_eq!(plane.publish_ingest_keys(&keys(3)).await.unwrap(), 4);
-        assert_eq!(plane.ingest_keys().await.unwrap(), Some(keys(4)));
+    for control_channel in control_channels() {
+        assert_eq!(control_channel.ingest_keys().await.unwrap(), None);
+        assert_eq!(
+            control_channel.publish(&document(9, "else")).await.unwrap(),
+            9
+        );
+        assert_eq!(
+            control_channel.publish_ingest_keys(&keys(4)).await.unwrap(),
+            4
+        );
+        assert_eq!(
+            control_channel.publish_ingest_keys(&keys(3)).await.unwrap(),
+            4
+        );
+        assert_eq!(control_channel.ingest_keys().await.unwrap(), Some(keys(4)));
     }
 }
 
 #[tokio::test]
 async fn everybody_who_listens_hears_every_heartbeat_as_it_was_sent() {
-    for plane in planes() {
+    for control_channel in control_channels() {
         let sent = heartbeat("one");
-        plane.beat(&sent).await.unwrap();
+        control_channel.send_heartbeat(&sent).await.unwrap();
         let mut listeners = [
-            plane.heartbeats().await.unwrap(),
-            plane.heartbeats().await.unwrap(),
+            control_channel.heartbeats().await.unwrap(),
+            control_channel.heartbeats().await.unwrap(),
         ];
         let other = heartbeat("other");
-        plane.beat(&sent).await.unwrap();
-        plane.beat(&other).await.unwrap();
+        control_channel.send_heartbeat(&sent).await.unwrap();
+        control_channel.send_heartbeat(&other).await.unwrap();
         for heard in &mut listeners {
             assert_eq!(hear(heard).await.as_ref(), Some(&sent));
             assert_eq!(hear(heard).await.as_ref(), Some(&other));
         }
         drop(listeners);
-        plane.beat(&sent).await.unwrap();
+        control_channel.send_heartbeat(&sent).await.unwrap();
     }
 }
 
 #[tokio::test]
 async fn who_does_not_listen_in_time_stops_nobody() {
-    for plane in planes() {
-        let mut slow = plane.heartbeats().await.unwrap();
+    for control_channel in control_channels() {
+        let mut slow = control_channel.heartbeats().await.unwrap();
         let sent = heartbeat("one");
         for _ in 0..5000 {
-            plane.beat(&sent).await.unwrap();
+            control_channel.send_heartbeat(&sent).await.unwrap();
         }
         assert_eq!(hear(&mut slow).await.as_ref(), Some(&sent));
     }
@@ -153,26 +177,29 @@ async fn who_does_not_listen_in_time_stops_nobody() {
 #[tokio::test]
 async fn without_redis_calls_fail_in_time_and_listeners_end_and_both_come_back() {
     let mut server = RedisServer::start(RedisOptions::default()).await.unwrap();
-    let plane = redis_plane(&server.url());
-    plane.publish(&document(1, "kept")).await.unwrap();
-    let mut heard = plane.heartbeats().await.unwrap();
+    let control_channel = redis_control_channel(&server.url());
+    control_channel.publish(&document(1, "kept")).await.unwrap();
+    let mut heard = control_channel.heartbeats().await.unwrap();
     server.kill().await.unwrap();
     assert_eq!(hear(&mut heard).await, None);
-    let asked = tokio::time::timeout(Duration::from_secs(60), plane.document()).await;
+    let asked = tokio::time::timeout(Duration::from_secs(60), control_channel.document()).await;
     assert!(asked.expect("an answer within 10 s").is_err());
-    assert!(plane.heartbeats().await.is_err());
+    assert!(control_channel.heartbeats().await.is_err());
     server.start_again().await.unwrap();
     let again = async {
-        while plane.document().await.is_err() {
+        while control_channel.document().await.is_err() {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
     tokio::time::timeout(Duration::from_secs(60), again)
         .await
         .expect("Redis is found again");
-    assert_eq!(plane.document().await.unwrap().unwrap().serial, 1);
-    let mut heard = plane.heartbeats().await.unwrap();
-    plane.beat(&heartbeat("one")).await.unwrap();
+    assert_eq!(control_channel.document().await.unwrap().unwrap().serial, 1);
+    let mut heard = control_channel.heartbeats().await.unwrap();
+    control_channel
+        .send_heartbeat(&heartbeat("one"))
+        .await
+        .unwrap();
     assert!(hear(&mut heard).await.is_some());
 }
 
@@ -180,7 +207,8 @@ async fn without_redis_calls_fail_in_time_and_listeners_end_and_both_come_back()
 async fn what_is_not_ours_is_said_to_be_so_and_gives_way() {
     let server = RedisServer::start(RedisOptions::default()).await.unwrap();
     let stack = fresh_stack("control");
-    let plane = RedisPlane::new(&ServiceUrl::redis(&server.url()).unwrap(), &stack).unwrap();
+    let control_channel =
+        RedisControlChannel::new(&ServiceUrl::redis(&server.url()).unwrap(), &stack).unwrap();
     let client = redis::Client::open(server.url()).unwrap();
     let mut connection = client.get_multiplexed_async_connection().await.unwrap();
     for foreign in ["not JSON", "[]", r#"{"serial":"9"}"#] {
@@ -190,9 +218,15 @@ async fn what_is_not_ours_is_said_to_be_so_and_gives_way() {
             .exec_async(&mut connection)
             .await
             .unwrap();
-        let error = plane.document().await.unwrap_err().to_string();
+        let error = control_channel.document().await.unwrap_err().to_string();
         assert!(error.contains(&format!("{stack}:control")), "{error}");
-        assert_eq!(plane.publish(&document(1, "ours")).await.unwrap(), 1);
-        assert_eq!(plane.document().await.unwrap(), Some(document(1, "ours")));
+        assert_eq!(
+            control_channel.publish(&document(1, "ours")).await.unwrap(),
+            1
+        );
+        assert_eq!(
+            control_channel.document().await.unwrap(),
+            Some(document(1, "ours"))
+        );
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use skilift_core::embedded::Database;
-use skilift_core::engine::{Embedded, Engine, Intake, RabbitRedis};
+use skilift_core::engine::{Embedded, Engine, Pipeline, RabbitRedis};
 use skilift_core::lifecycle::Lifecycle;
 use skilift_core::message::{lines, parse_line};
 use skilift_core::queue::embedded::{self, EmbeddedQueue};
@@ -23,7 +23,7 @@ use crate::shared::fresh_stack;
 
 /// How a publisher is set in most tests.
 pub(crate) const CONFIG: PublisherConfig = PublisherConfig {
-    lanes: 1,
+    channels: 1,
     message_rides: 10,
     max_in_flight: 1000,
     high_water_rides: 1_000_000,
@@ -46,8 +46,8 @@ pub(crate) use on_both_engines;
 pub(crate) trait Ground: Sized {
     type Engine: Engine;
 
-    /// Lanes that a publisher may have.
-    const MOST_LANES: usize;
+    /// Maximum channels of a publisher.
+    const MAX_CHANNELS: usize;
 
     fn new() -> Self;
 
@@ -59,7 +59,7 @@ pub(crate) trait Ground: Sized {
         &self,
         config: &PublisherConfig,
         admission: Arc<Admission>,
-        life: &Lifecycle,
+        lifecycle: &Lifecycle,
     ) -> Publisher;
 }
 
@@ -79,7 +79,7 @@ impl Servers {
 impl Ground for Servers {
     type Engine = RabbitRedis;
 
-    const MOST_LANES: usize = 64;
+    const MAX_CHANNELS: usize = 64;
 
     fn new() -> Self {
         Self {
@@ -100,10 +100,10 @@ impl Ground for Servers {
         &self,
         config: &PublisherConfig,
         admission: Arc<Admission>,
-        life: &Lifecycle,
+        lifecycle: &Lifecycle,
     ) -> Publisher {
         let broker = Arc::clone(&self.broker);
-        let publishing = rabbit::publish(config, broker, &self.stack, admission, life);
+        let publishing = rabbit::publish(config, broker, &self.stack, admission, lifecycle);
         publishing.await.unwrap()
     }
 }
@@ -118,7 +118,7 @@ pub(crate) struct Folder {
 impl Ground for Folder {
     type Engine = Embedded;
 
-    const MOST_LANES: usize = 1;
+    const MAX_CHANNELS: usize = 1;
 
     fn new() -> Self {
         let folder = TempDir::new().unwrap();
@@ -142,38 +142,38 @@ impl Ground for Folder {
         &self,
         config: &PublisherConfig,
         admission: Arc<Admission>,
-        life: &Lifecycle,
+        lifecycle: &Lifecycle,
     ) -> Publisher {
-        embedded::publish(config, &self.queue, admission, life)
+        embedded::publish(config, &self.queue, admission, lifecycle)
     }
 }
 
-/// A publisher whose lane is open, and the engine behind it.
+/// A publisher whose channel is open, and the engine behind it.
 pub(crate) struct Setup<G: Ground> {
     pub(crate) ground: G,
     pub(crate) engine: G::Engine,
     pub(crate) admission: Arc<Admission>,
-    pub(crate) life: Lifecycle,
+    pub(crate) lifecycle: Lifecycle,
     pub(crate) publisher: Publisher,
 }
 
 impl<G: Ground> Setup<G> {
     pub(crate) async fn new(config: PublisherConfig) -> Self {
-        let (ground, life) = (G::new(), Lifecycle::new());
+        let (ground, lifecycle) = (G::new(), Lifecycle::new());
         let admission = Arc::<Admission>::default();
-        let publishing = ground.publish(&config, Arc::clone(&admission), &life);
+        let publishing = ground.publish(&config, Arc::clone(&admission), &lifecycle);
         let publisher = publishing.await;
-        eventually("the lane opens", || publisher.check_open().is_ok()).await;
+        eventually("the channel opens", || publisher.check_open().is_ok()).await;
         Self {
             engine: ground.engine(),
             ground,
             admission,
-            life,
+            lifecycle,
             publisher,
         }
     }
 
-    pub(crate) async fn intake(&self, prefetch: u16) -> <G::Engine as Engine>::Intake {
+    pub(crate) async fn pipeline(&self, prefetch: u16) -> <G::Engine as Engine>::Pipeline {
         self.engine.open(prefetch).await.unwrap()
     }
 }
@@ -192,8 +192,8 @@ pub(crate) async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     panic!("waited in vain until {what}");
 }
 
-pub(crate) async fn take(intake: &mut impl Intake) -> Delivery {
-    let next = tokio::time::timeout(Duration::from_secs(60), intake.next());
+pub(crate) async fn take(pipeline: &mut impl Pipeline) -> Delivery {
+    let next = tokio::time::timeout(Duration::from_secs(60), pipeline.next());
     next.await.expect("a message within 10 s").unwrap().unwrap()
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use skilift_core::embedded::{Database, DiskError};
-use skilift_core::engine::{Embedded, Engine, Intake};
+use skilift_core::engine::{Embedded, Engine, Pipeline};
 use skilift_core::lifecycle::{Lifecycle, Signals};
 use skilift_core::message::MessageBody;
 use skilift_core::queue::embedded::{self, EmbeddedQueue};
@@ -29,44 +29,45 @@ fn open(folder: &Path) -> (Arc<Database>, Arc<EmbeddedQueue>) {
 
 /// Publishes rides one by one, each of which is synced when this returns.
 async fn publish(queue: &Arc<EmbeddedQueue>, rides: &[Ride]) {
-    let (publisher, life) = open_publisher(queue).await;
+    let (publisher, lifecycle) = open_publisher(queue).await;
     for ride in rides {
         publisher.publish(ride).await.unwrap();
     }
-    end(publisher, life).await;
+    end(publisher, lifecycle).await;
 }
 
 async fn publish_message(queue: &Arc<EmbeddedQueue>, body: MessageBody) {
-    let (publisher, life) = open_publisher(queue).await;
+    let (publisher, lifecycle) = open_publisher(queue).await;
     publisher.publish_message(body).await.unwrap();
-    end(publisher, life).await;
+    end(publisher, lifecycle).await;
 }
 
 /// Ends the publisher and all that it started: then nothing of it holds the folder any more.
-async fn end(publisher: Publisher, life: Lifecycle) {
+async fn end(publisher: Publisher, lifecycle: Lifecycle) {
     publisher.close();
-    life.drain();
+    lifecycle.drain();
     drop(publisher);
     let signals = Signals::install().unwrap();
-    life.run_until_drained(signals, Duration::from_secs(60))
+    lifecycle
+        .run_until_drained(signals, Duration::from_secs(60))
         .await;
 }
 
 async fn open_publisher(queue: &Arc<EmbeddedQueue>) -> (Publisher, Lifecycle) {
-    let life = Lifecycle::new();
+    let lifecycle = Lifecycle::new();
     let admission = Arc::<Admission>::default();
-    let publisher = embedded::publish(&CONFIG, queue, admission, &life);
-    eventually("the lane opens", || publisher.check_open().is_ok()).await;
-    (publisher, life)
+    let publisher = embedded::publish(&CONFIG, queue, admission, &lifecycle);
+    eventually("the channel opens", || publisher.check_open().is_ok()).await;
+    (publisher, lifecycle)
 }
 
 /// All rides that wait in the queue.
 async fn waiting(database: Arc<Database>, queue: Arc<EmbeddedQueue>) -> Vec<Ride> {
     let expected = queue.waiting_rides();
-    let mut intake = Embedded::new(database, queue).open(10_000).await.unwrap();
+    let mut pipeline = Embedded::new(database, queue).open(10_000).await.unwrap();
     let mut rides = Vec::new();
     while (rides.len() as u64) < expected {
-        rides.extend(rides_of(&take(&mut intake).await));
+        rides.extend(rides_of(&take(&mut pipeline).await));
     }
     rides
 }
@@ -114,10 +115,10 @@ async fn a_journal_that_ends_anywhere_after_the_last_sync_opens_with_all_that_wa
     let synced = journal(folder.path()).1.len();
     // What the worker writes is not synced: it can be done again.
     let engine = Embedded::new(Arc::clone(&database), Arc::clone(&queue));
-    let mut intake = engine.open(2).await.unwrap();
-    let last = [take(&mut intake).await, take(&mut intake).await][1].tag;
-    intake.apply(&Batch::new(rides(2))).await.unwrap();
-    intake.ack_through(last).await.unwrap();
+    let mut pipeline = engine.open(2).await.unwrap();
+    let last = [take(&mut pipeline).await, take(&mut pipeline).await][1].tag;
+    pipeline.apply(&Batch::new(rides(2))).await.unwrap();
+    pipeline.ack_up_to(last).await.unwrap();
     let (path, bytes) = journal(folder.path());
     assert!(bytes.len() > synced + 100, "{} {synced}", bytes.len());
     let full_length = std::fs::metadata(&path).unwrap().len();
@@ -214,16 +215,16 @@ async fn what_was_handed_out_when_the_process_died_comes_back_counted() {
         let (database, queue) = open(folder.path());
         publish(&queue, &rides(3)).await;
         let engine = Embedded::new(database, queue);
-        let mut intake = engine.open(2).await.unwrap();
-        take(&mut intake).await;
+        let mut pipeline = engine.open(2).await.unwrap();
+        take(&mut pipeline).await;
         // Neither acknowledged nor closed.
     }
     let (database, queue) = open(folder.path());
     assert_eq!(queue.waiting_rides(), 3);
-    let mut intake = Embedded::new(database, queue).open(10).await.unwrap();
+    let mut pipeline = Embedded::new(database, queue).open(10).await.unwrap();
     let mut returns = Vec::new();
     for _ in 0..3 {
-        returns.push(take(&mut intake).await.returns);
+        returns.push(take(&mut pipeline).await.returns);
     }
     assert_eq!(returns, [1, 1, 0]);
 }
@@ -251,13 +252,13 @@ async fn a_dead_letter_is_there_once_however_often_it_is_put_away() {
         message: "00000000000000ff-1-9".parse().ok(),
         line_number,
     };
-    let mut intake = setup.intake(1).await;
+    let mut pipeline = setup.pipeline(1).await;
     for _ in 0..2 {
-        intake
-            .put_away(&mut vec![letter(4), letter(5)])
+        pipeline
+            .publish_dead_letters(&mut vec![letter(4), letter(5)])
             .await
             .unwrap();
-        intake.ack_through(0).await.unwrap();
+        pipeline.ack_up_to(0).await.unwrap();
     }
     let queue = &setup.ground.queue;
     assert_eq!(queue.letters().unwrap(), [letter(4), letter(5)]);
@@ -267,7 +268,7 @@ async fn a_dead_letter_is_there_once_however_often_it_is_put_away() {
 #[tokio::test]
 async fn dead_letters_are_bounded() {
     let setup = Setup::<Folder>::new(CONFIG).await;
-    let mut intake = setup.intake(1).await;
+    let mut pipeline = setup.pipeline(1).await;
     let letter = DeadLetter {
         id: String::new(),
         line: Vec::new(),
@@ -276,7 +277,10 @@ async fn dead_letters_are_bounded() {
         line_number: 1,
     };
     let mut letters = vec![letter; 1_000_001];
-    let error = intake.put_away(&mut letters).await.unwrap_err();
+    let error = pipeline
+        .publish_dead_letters(&mut letters)
+        .await
+        .unwrap_err();
     assert!(matches!(error, DeadLetterError::Full(_)), "{error}");
     assert_eq!(letters.len(), 1_000_001);
 }

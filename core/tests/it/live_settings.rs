@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use skilift_core::control::ApiSettings;
-use skilift_core::engine::Intake;
+use skilift_core::engine::Pipeline;
 use skilift_core::queue::{PublishError, PublisherConfig};
 use tokio::task::JoinSet;
 
@@ -38,16 +38,16 @@ async fn no_ride_is_refused_while_lanes_come_and_go<G: Ground>() {
             accepted
         });
     }
-    let several = G::MOST_LANES;
-    for (lanes, message_rides) in [(4, 20), (1, 1), (8, 5), (2, 100), (1, 10), (3, 10)] {
+    let several = G::MAX_CHANNELS;
+    for (channels, message_rides) in [(4, 20), (1, 1), (8, 5), (2, 100), (1, 10), (3, 10)] {
         setup.publisher.change(ApiSettings {
-            channels: lanes,
+            channels,
             message_rides,
             max_in_flight: 1000,
         });
-        let expected = (lanes as usize).min(several);
-        eventually("the lanes are there", || {
-            setup.publisher.lanes() == expected
+        let expected = (channels as usize).min(several);
+        eventually("the channels are there", || {
+            setup.publisher.channels() == expected
         })
         .await;
         tokio::time::sleep(Duration::from_millis(300)).await;
@@ -62,35 +62,38 @@ async fn no_ride_is_refused_while_lanes_come_and_go<G: Ground>() {
 
     let confirmed = setup.publisher.confirmed();
     assert_eq!(
-        confirmed.iter().map(|life| life.rides).sum::<u64>(),
+        confirmed.iter().map(|epoch| epoch.rides).sum::<u64>(),
         accepted
     );
-    eventually("lives that are over have ended", || {
-        let lives = setup.publisher.confirmed();
-        lives.iter().filter(|life| !life.ended).count() <= 3.min(several)
+    eventually("epochs that are over have ended", || {
+        let epochs = setup.publisher.confirmed();
+        epochs.iter().filter(|epoch| !epoch.ended).count() <= 3.min(several)
     })
     .await;
-    // Every life is numbered without gaps, up to what was confirmed.
-    let mut consumer = setup.intake(1000).await;
-    let mut lives: BTreeMap<(u64, u16), Vec<u64>> = BTreeMap::new();
+    // Every epoch is numbered without gaps, up to what was confirmed.
+    let mut consumer = setup.pipeline(1000).await;
+    let mut epochs: BTreeMap<(u64, u16), Vec<u64>> = BTreeMap::new();
     let mut rides = 0;
     while rides < accepted {
         let message = take(&mut consumer).await;
         let id = message.id.unwrap();
-        lives
-            .entry((id.epoch, id.lane))
+        epochs
+            .entry((id.epoch, id.channel))
             .or_default()
             .push(id.sequence);
         rides += u64::from(message.rides.unwrap());
-        consumer.ack_through(message.tag).await.unwrap();
+        consumer.ack_up_to(message.tag).await.unwrap();
     }
     assert_eq!(rides, accepted);
-    for life in setup.publisher.confirmed() {
-        let mut numbers = lives.remove(&(life.epoch, life.channel)).unwrap();
+    for epoch in setup.publisher.confirmed() {
+        let mut numbers = epochs.remove(&(epoch.epoch, epoch.channel)).unwrap();
         numbers.sort_unstable();
-        assert!(numbers.into_iter().eq(1..=life.high_watermark), "{life:?}");
+        assert!(
+            numbers.into_iter().eq(1..=epoch.high_watermark),
+            "{epoch:?}"
+        );
     }
-    assert!(lives.is_empty(), "{lives:?}");
+    assert!(epochs.is_empty(), "{epochs:?}");
 }
 
 async fn a_lower_bound_in_flight_counts_at_once<G: Ground>() {

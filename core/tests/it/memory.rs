@@ -1,4 +1,4 @@
-//! What an API node was told outlasts its restart, the absence of Redis, and its loss of everything.
+//! The desired state of an API node survives its restart, the absence of Redis, and its loss of everything.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use skilift_core::control::heartbeat::{Activity, Report, WorkerReport};
 use skilift_core::control::{
-    Agent, ControlPlane, Document, Identity, Ingest, IngestKey, IngestKeys, Memory, Orders,
-    RedisPlane, Role, Status, Versioned, WorkerSettings,
+    Agent, ControlChannel, DesiredState, Document, Identity, Ingest, IngestKey, IngestKeys,
+    RedisControlChannel, Role, StateCache, Status, Versioned, WorkerSettings,
 };
 use skilift_core::health::{Health, Readiness};
 use skilift_core::service_url::ServiceUrl;
@@ -69,49 +69,53 @@ fn status() -> Status {
     }
 }
 
-/// A life of an API node.
-struct Life {
-    orders: watch::Receiver<Orders>,
+/// One process of an API node.
+struct NodeProcess {
+    desired_state: watch::Receiver<DesiredState>,
     _running: JoinSet<()>,
 }
 
-impl Life {
+impl NodeProcess {
     async fn begin(redis_url: &str, folder: &Path) -> Self {
         let stack = StackName::default();
-        let plane = RedisPlane::new(&ServiceUrl::redis(redis_url).unwrap(), &stack).unwrap();
-        let memory = Memory::new(folder, &stack);
+        let control_channel =
+            RedisControlChannel::new(&ServiceUrl::redis(redis_url).unwrap(), &stack).unwrap();
+        let state_cache = StateCache::new(folder, &stack);
         let identity = Identity::new(Role::Api, 9464);
-        let agent = Agent::begin(identity, Arc::new(plane), Some(memory)).await;
+        let agent = Agent::begin(identity, Arc::new(control_channel), Some(state_cache)).await;
         let agent = agent.unwrap();
-        let orders = agent.orders();
+        let desired_state = agent.desired_state();
         let mut running = JoinSet::new();
         running.spawn(agent.run(CancellationToken::new(), status));
         Self {
-            orders,
+            desired_state,
             _running: running,
         }
     }
 
     fn keys(&self) -> Vec<String> {
-        let orders = self.orders.borrow();
-        let keys = orders.keys.iter().flat_map(|keys| &keys.keys);
+        let desired_state = self.desired_state.borrow();
+        let keys = desired_state.keys.iter().flat_map(|keys| &keys.keys);
         keys.map(|key| key.id.clone()).collect()
     }
 
     fn is_closed(&self) -> bool {
-        let orders = self.orders.borrow();
-        let document = orders.document.as_deref();
+        let desired_state = self.desired_state.borrow();
+        let document = desired_state.document.as_deref();
         document
             .and_then(|document| document.ingest)
             .map(|said| said.value)
             == Some(Ingest::Keys)
-            && document.is_some_and(|document| document.keys_serial == orders.keys_serial())
+            && document.is_some_and(|document| document.keys_serial == desired_state.keys_serial())
     }
 }
 
-async fn say(plane: &RedisPlane, serial: u64, ids: &[&str]) {
-    plane.publish_ingest_keys(&keys(serial, ids)).await.unwrap();
-    plane.publish(&document(serial)).await.unwrap();
+async fn say(control_channel: &RedisControlChannel, serial: u64, ids: &[&str]) {
+    control_channel
+        .publish_ingest_keys(&keys(serial, ids))
+        .await
+        .unwrap();
+    control_channel.publish(&document(serial)).await.unwrap();
 }
 
 async fn until(what: impl Fn() -> bool) {
@@ -127,26 +131,26 @@ async fn a_door_that_was_closed_stays_closed() {
     let folder = tempfile::tempdir().unwrap();
     let redis = RedisServer::start(RedisOptions::default()).await.unwrap();
     let (url, stack) = (redis.url(), StackName::default());
-    let console = RedisPlane::new(&ServiceUrl::redis(&url).unwrap(), &stack).unwrap();
+    let console = RedisControlChannel::new(&ServiceUrl::redis(&url).unwrap(), &stack).unwrap();
 
     say(&console, 1, &["a", "b"]).await;
-    let life = Life::begin(&url, folder.path()).await;
-    assert!(life.is_closed(), "it knows before it serves");
-    assert_eq!(life.keys(), ["a", "b"]);
+    let process = NodeProcess::begin(&url, folder.path()).await;
+    assert!(process.is_closed(), "it knows before it serves");
+    assert_eq!(process.keys(), ["a", "b"]);
     // Revoked within 2 s, and on the disk.
     say(&console, 2, &["b"]).await;
-    until(|| life.keys() == ["b"]).await;
-    let memory = Memory::new(folder.path(), &stack);
+    until(|| process.keys() == ["b"]).await;
+    let state_cache = StateCache::new(folder.path(), &stack);
     until(|| {
-        memory
-            .read()
+        state_cache
+            .load()
             .unwrap()
-            .and_then(|told| told.keys)
+            .and_then(|state| state.keys)
             .is_some_and(|keys| keys.serial == 2)
     })
     .await;
 
-    // Redis forgets everything: neither this life nor the next opens.
+    // Redis forgets everything: neither this process nor the next opens ingest.
     let client = redis::Client::open(url.as_str()).unwrap();
     let mut connection = client.get_multiplexed_async_connection().await.unwrap();
     redis::cmd("FLUSHALL")
@@ -154,28 +158,28 @@ async fn a_door_that_was_closed_stays_closed() {
         .await
         .unwrap();
     tokio::time::sleep(Duration::from_millis(1200)).await;
-    assert!(life.is_closed());
-    drop(life);
-    let life = Life::begin(&url, folder.path()).await;
-    assert!(life.is_closed());
-    assert_eq!(life.keys(), ["b"]);
+    assert!(process.is_closed());
+    drop(process);
+    let process = NodeProcess::begin(&url, folder.path()).await;
+    assert!(process.is_closed());
+    assert_eq!(process.keys(), ["b"]);
     // The last key goes.
     say(&console, 3, &[]).await;
-    until(|| life.keys().is_empty() && life.is_closed()).await;
+    until(|| process.keys().is_empty() && process.is_closed()).await;
     until(|| {
-        memory
-            .read()
+        state_cache
+            .load()
             .unwrap()
-            .and_then(|told| told.keys)
+            .and_then(|state| state.keys)
             .is_some_and(|keys| keys.serial == 3)
     })
     .await;
-    drop(life);
+    drop(process);
 
     // Redis is away.
     drop((connection, redis));
-    let life = Life::begin(&url, folder.path()).await;
-    assert!(life.is_closed() && life.keys().is_empty());
+    let process = NodeProcess::begin(&url, folder.path()).await;
+    assert!(process.is_closed() && process.keys().is_empty());
 }
 
 #[tokio::test]
@@ -183,14 +187,26 @@ async fn a_document_whose_keys_are_missing_counts_without_them() {
     let folder = tempfile::tempdir().unwrap();
     let redis = RedisServer::start(RedisOptions::default()).await.unwrap();
     let (url, stack) = (redis.url(), StackName::default());
-    let console = RedisPlane::new(&ServiceUrl::redis(&url).unwrap(), &stack).unwrap();
+    let console = RedisControlChannel::new(&ServiceUrl::redis(&url).unwrap(), &stack).unwrap();
     say(&console, 1, &["a"]).await;
     console.publish(&document(2)).await.unwrap();
-    let life = Life::begin(&url, folder.path()).await;
-    assert_eq!(life.orders.borrow().document.as_ref().unwrap().serial, 2);
-    assert!(!life.is_closed(), "what it knows is older than what counts");
+    let process = NodeProcess::begin(&url, folder.path()).await;
+    assert_eq!(
+        process
+            .desired_state
+            .borrow()
+            .document
+            .as_ref()
+            .unwrap()
+            .serial,
+        2
+    );
+    assert!(
+        !process.is_closed(),
+        "what it knows is older than what counts"
+    );
     console.publish_ingest_keys(&keys(2, &[])).await.unwrap();
-    until(|| life.is_closed()).await;
+    until(|| process.is_closed()).await;
 }
 
 #[tokio::test]
@@ -199,23 +215,27 @@ async fn that_nobody_could_be_asked_is_not_taken_for_an_answer() {
     let mut redis = RedisServer::start(RedisOptions::default()).await.unwrap();
     let url = redis.url();
     redis.stop().await.unwrap();
-    let life = Life::begin(&url, folder.path()).await;
-    assert!(!life.orders.borrow().is_known);
+    let process = NodeProcess::begin(&url, folder.path()).await;
+    assert!(!process.desired_state.borrow().is_known);
     tokio::time::sleep(Duration::from_millis(1200)).await;
-    assert!(!life.orders.borrow().is_known);
-    let memory = Memory::new(folder.path(), &StackName::default());
-    assert_eq!(memory.read().unwrap(), None, "it has nothing to remember");
+    assert!(!process.desired_state.borrow().is_known);
+    let state_cache = StateCache::new(folder.path(), &StackName::default());
+    assert_eq!(
+        state_cache.load().unwrap(),
+        None,
+        "it has nothing to remember"
+    );
 
-    // Asked once, it knows that nothing was said, and does so in its next life too.
+    // Asked once, it knows that nothing was said, and still knows it after a restart.
     redis.start_again().await.unwrap();
     let began = Instant::now();
-    while !life.orders.borrow().is_known {
+    while !process.desired_state.borrow().is_known {
         assert!(began.elapsed() < Duration::from_secs(60));
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    until(|| memory.read().unwrap().is_some()).await;
-    drop(life);
+    until(|| state_cache.load().unwrap().is_some()).await;
+    drop(process);
     redis.stop().await.unwrap();
-    let life = Life::begin(&url, folder.path()).await;
-    assert!(life.orders.borrow().is_known);
+    let process = NodeProcess::begin(&url, folder.path()).await;
+    assert!(process.desired_state.borrow().is_known);
 }

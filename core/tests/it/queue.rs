@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use skilift_core::engine::Intake;
+use skilift_core::engine::Pipeline;
 use skilift_core::lifecycle::Signals;
 use skilift_core::message::MessageBody;
 use skilift_core::queue::{PublishError, PublisherConfig, Shed};
@@ -27,7 +27,7 @@ async fn rides_that_arrive_together_leave_together_numbered_without_gaps<G: Grou
     for accepted in futures_util::future::join_all(all).await {
         accepted.unwrap();
     }
-    let mut consumer = setup.intake(100).await;
+    let mut consumer = setup.pipeline(100).await;
     let mut received = Vec::new();
     let mut ids = Vec::new();
     while received.len() < rides.len() {
@@ -61,15 +61,15 @@ async fn what_is_not_acknowledged_comes_back_and_says_how_often<G: Ground>() {
             .await
             .unwrap();
     }
-    let mut first = setup.intake(10).await;
+    let mut first = setup.pipeline(10).await;
     let tags = [
         take(&mut first).await.tag,
         take(&mut first).await.tag,
         take(&mut first).await.tag,
     ];
-    first.ack_through(tags[1]).await.unwrap();
+    first.ack_up_to(tags[1]).await.unwrap();
     first.close().await;
-    let mut second = setup.intake(10).await;
+    let mut second = setup.pipeline(10).await;
     let back = take(&mut second).await;
     assert_eq!(
         (rides_of(&back), back.returns),
@@ -86,13 +86,13 @@ async fn a_cancelled_consumer_hands_out_what_was_delivered_and_can_go_on<G: Grou
             .await
             .unwrap();
     }
-    let mut consumer = setup.intake(2).await;
+    let mut consumer = setup.pipeline(2).await;
     let first = take(&mut consumer).await;
     tokio::time::sleep(Duration::from_millis(200)).await;
     consumer.cancel().await.unwrap();
     let second = take(&mut consumer).await;
     assert!(consumer.next().await.is_none());
-    consumer.ack_through(second.tag).await.unwrap();
+    consumer.ack_up_to(second.tag).await.unwrap();
     consumer.resume(10).await.unwrap();
     let rest = [
         take(&mut consumer).await,
@@ -136,12 +136,12 @@ async fn above_the_high_water_mark_rides_are_refused_until_the_queue_empties<G: 
         setup.admission.shedding() == Some(Shed::Backlog)
     })
     .await;
-    let mut consumer = setup.intake(10).await;
+    let mut consumer = setup.pipeline(10).await;
     let mut rides = 0;
     while rides < 4 {
         let message = take(&mut consumer).await;
         rides += rides_of(&message).len();
-        consumer.ack_through(message.tag).await.unwrap();
+        consumer.ack_up_to(message.tag).await.unwrap();
     }
     eventually("the queue is empty", || {
         setup.admission.shedding().is_none()
@@ -154,13 +154,13 @@ async fn closing_sends_what_was_accepted_and_ends_the_lanes<G: Ground>() {
     let ride = ride(1, 1, 1, 1, 1);
     let sending = setup.publisher.publish(&ride);
     let closing = async {
-        setup.life.drain();
+        setup.lifecycle.drain();
         setup.publisher.close();
     };
     let (sent, ()) = tokio::join!(sending, closing);
     sent.unwrap();
     let code = setup
-        .life
+        .lifecycle
         .run_until_drained(Signals::install().unwrap(), Duration::from_secs(60))
         .await;
     assert_eq!(

@@ -3,7 +3,7 @@
 use std::task::Poll;
 
 use skilift_core::queue::DeadLetter;
-use skilift_core::queue::rabbit::{Broker, Consumer, DeadLetters};
+use skilift_core::queue::rabbit::{Broker, Consumer, DeadLetterPublisher};
 use skilift_core::service_url::ServiceUrl;
 use skilift_core::stack::StackName;
 use skilift_servers::shared_amqp_url;
@@ -31,15 +31,18 @@ async fn a_deleted_queue_refuses_the_ride_and_is_there_again_for_the_next() {
         .to_string();
     assert!(refused.contains("no queue"), "{refused}");
     assert_eq!(setup.publisher.confirmed(), []);
-    eventually("the lane opens again", || {
+    eventually("the channel opens again", || {
         setup.publisher.check_open().is_ok()
     })
     .await;
     setup.publisher.publish(&ride(1, 1, 1, 1, 1)).await.unwrap();
-    let [life] = setup.publisher.confirmed()[..] else {
+    let [epoch] = setup.publisher.confirmed()[..] else {
         panic!("{:?}", setup.publisher.confirmed())
     };
-    assert_eq!((life.high_watermark, life.rides, life.ended), (1, 1, false));
+    assert_eq!(
+        (epoch.high_watermark, epoch.rides, epoch.ended),
+        (1, 1, false)
+    );
 }
 
 #[tokio::test]
@@ -58,14 +61,14 @@ async fn a_life_that_a_refusal_ends_keeps_what_was_confirmed_before() {
     deleting.await.unwrap();
     let refused = setup.publisher.publish(&ride(1, 1, 1, 4, 1)).await;
     refused.unwrap_err();
-    eventually("the life ends", || {
-        setup.publisher.confirmed().iter().all(|life| life.ended)
+    eventually("the epoch ends", || {
+        setup.publisher.confirmed().iter().all(|epoch| epoch.ended)
     })
     .await;
-    let [life] = setup.publisher.confirmed()[..] else {
+    let [epoch] = setup.publisher.confirmed()[..] else {
         panic!("{:?}", setup.publisher.confirmed())
     };
-    assert_eq!((life.high_watermark, life.rides), (3, 3));
+    assert_eq!((epoch.high_watermark, epoch.rides), (3, 3));
 }
 
 /// Polls an attempt so often, then drops it; returns whether the consumer was open by then.
@@ -126,10 +129,10 @@ async fn a_message_says_which_dead_letter_it_sends_again() {
             channel.basic_publish("".into(), queue.as_str().into(), options, b"x", properties);
         publishing.await.unwrap();
     }
-    let mut intake = setup.intake(10).await;
+    let mut pipeline = setup.pipeline(10).await;
     let mut replays = Vec::new();
     for _ in 0..3 {
-        replays.push(take(&mut intake).await.replay_of);
+        replays.push(take(&mut pipeline).await.replay_of);
     }
     assert_eq!(
         replays,
@@ -141,7 +144,7 @@ async fn a_message_says_which_dead_letter_it_sends_again() {
 async fn a_dead_letter_keeps_line_reason_and_origin() {
     let stack = fresh_stack("dead");
     let broker = connect();
-    let letters = DeadLetters::open(&broker, &stack).await.unwrap();
+    let letters = DeadLetterPublisher::open(&broker, &stack).await.unwrap();
     let letter = DeadLetter {
         id: "00000000000000ff-1-9-4".to_owned(),
         line: b"poison".to_vec(),

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use skilift_core::books::{Books, Settlement};
 use skilift_core::lifecycle::chain;
+use skilift_core::reconciliation::{Reconciliation, Settlement};
 use skilift_core::service_url::ServiceUrl;
 use skilift_core::store::Reader;
 use skilift_core::store::batch::Batch;
@@ -89,7 +89,10 @@ async fn books_of_another_type_stop_the_worker_and_blame_no_ride() {
     }
     // Nothing of it was written half-way.
     let reader = store.reader().unwrap();
-    assert_eq!(reader.books().await.unwrap(), Books::default());
+    assert_eq!(
+        reader.reconciliation().await.unwrap(),
+        Reconciliation::default()
+    );
 }
 
 #[tokio::test]

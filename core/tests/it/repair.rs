@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use skilift_core::embedded::Database;
-use skilift_core::engine::{Embedded, Engine, Intake};
+use skilift_core::engine::{Embedded, Engine, Pipeline};
 use skilift_core::queue::embedded::EmbeddedQueue;
 use skilift_core::ride::{ResortDay, Ride};
 use skilift_core::service_url::ServiceUrl;
@@ -100,9 +100,9 @@ fn open(folder: &Path) -> (Arc<Database>, Embedded) {
 }
 
 async fn store_in_folder(engine: &Embedded, rides: &[Ride]) {
-    let mut intake = engine.open(1).await.unwrap();
-    intake.apply(&Batch::new(rides.to_vec())).await.unwrap();
-    intake.ack_through(0).await.unwrap();
+    let mut pipeline = engine.open(1).await.unwrap();
+    pipeline.apply(&Batch::new(rides.to_vec())).await.unwrap();
+    pipeline.ack_up_to(0).await.unwrap();
 }
 
 /// Damages a folder that nobody has open.
@@ -215,13 +215,13 @@ async fn rides_that_are_stored_meanwhile_are_counted_once_in_a_data_folder() {
     let (database, engine) = open(folder.path());
     let reader = EmbeddedReader::new(database);
     let storing = async {
-        // One intake that stays open, as a worker's does.
-        let mut intake = engine.open(1).await.unwrap();
+        // One pipeline that stays open, as a worker's does.
+        let mut pipeline = engine.open(1).await.unwrap();
         for part in 0..50 {
             let rides = rides(1 + part * 50, 50);
-            intake.apply(&Batch::new(rides)).await.unwrap();
+            pipeline.apply(&Batch::new(rides)).await.unwrap();
             tokio::task::yield_now().await;
-            intake.ack_through(0).await.unwrap();
+            pipeline.ack_up_to(0).await.unwrap();
         }
     };
     let repairing = async {

@@ -174,7 +174,7 @@ impl LocalFleet {
     ///
     /// # Errors
     /// If the file of children cannot be read.
-    pub fn new(config: LocalConfig, life: &Lifecycle) -> Result<Self, LocalError> {
+    pub fn new(config: LocalConfig, lifecycle: &Lifecycle) -> Result<Self, LocalError> {
         let memory = Arc::new(Memory::read(config.file.clone(), &config.first)?);
         let config = Arc::new(config);
         let force = CancellationToken::new();
@@ -189,11 +189,11 @@ impl LocalFleet {
                 memory: Arc::clone(&memory),
                 orders: taken,
                 view,
-                end: life.draining(),
+                end: lifecycle.draining(),
                 force: force.clone(),
                 deaths: Deaths::none(&config.patience),
             };
-            life.spawn("child process", async move {
+            lifecycle.spawn("child process", async move {
                 supervisor.run().await;
                 Ok(())
             });

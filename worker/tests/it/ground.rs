@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use skilift_core::control::heartbeat::{Report, WorkerReport};
-use skilift_core::control::{Document, Orders, Pause, Status, Versioned, WorkerSettings};
+use skilift_core::control::{DesiredState, Document, Pause, Status, Versioned, WorkerSettings};
 use skilift_core::embedded::Database;
 use skilift_core::engine::{Embedded, Engine, RabbitRedis};
 use skilift_core::lifecycle::{Lifecycle, Signals};
@@ -28,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 /// Clients that post at once.
 const CLIENTS: u64 = 64;
 const PUBLISHER: PublisherConfig = PublisherConfig {
-    lanes: 1,
+    channels: 1,
     message_rides: 8,
     max_in_flight: 10_000,
     high_water_rides: 10_000_000,
@@ -59,17 +59,17 @@ macro_rules! on_both_engines {
 pub(crate) use on_both_engines;
 
 /// Rides that a flow may be ahead of the worker.
-const MOST_AHEAD: u64 = 2_000;
+const MAX_AHEAD: u64 = 2_000;
 
 /// A worker, what feeds it and what tells it what to do.
 pub(crate) struct Ground {
     pub(crate) worker: Worker,
     pub(crate) reader: Arc<dyn Reader>,
-    /// Lanes that it may have.
-    pub(crate) most_lanes: usize,
+    /// Maximum consumers.
+    pub(crate) max_consumers: usize,
     publisher: Publisher,
-    tells: watch::Sender<Orders>,
-    life: Lifecycle,
+    tells: watch::Sender<DesiredState>,
+    lifecycle: Lifecycle,
     _folder: Option<TempDir>,
 }
 
@@ -79,7 +79,7 @@ pub(crate) async fn on_servers() -> Ground {
     let stack: StackName = format!("worker-{}-{number}", std::process::id())
         .parse()
         .unwrap();
-    let life = Lifecycle::new();
+    let lifecycle = Lifecycle::new();
     let url = ServiceUrl::amqp(&shared_amqp_url()).unwrap();
     let broker = Arc::new(Broker::new(url, "worker test").unwrap());
     let url = ServiceUrl::redis(&shared_redis_url()).unwrap();
@@ -90,39 +90,39 @@ pub(crate) async fn on_servers() -> Ground {
         Arc::clone(&broker),
         &stack,
         Arc::default(),
-        &life,
+        &lifecycle,
     );
     let publisher = publishing.await.unwrap();
     let engine = RabbitRedis::new(broker, store, stack);
-    start(engine, publisher, reader, life, None).await
+    start(engine, publisher, reader, lifecycle, None).await
 }
 
 pub(crate) async fn on_a_data_folder() -> Ground {
-    let (life, folder) = (Lifecycle::new(), TempDir::new().unwrap());
+    let (lifecycle, folder) = (Lifecycle::new(), TempDir::new().unwrap());
     let database = Arc::new(Database::open(folder.path()).unwrap());
     let queue = EmbeddedQueue::open(Arc::clone(&database)).unwrap();
-    let publisher = embedded::publish(&PUBLISHER, &queue, Arc::default(), &life);
+    let publisher = embedded::publish(&PUBLISHER, &queue, Arc::default(), &lifecycle);
     let reader = Arc::new(EmbeddedReader::new(Arc::clone(&database)));
     let engine = Embedded::new(database, queue);
-    start(engine, publisher, reader, life, Some(folder)).await
+    start(engine, publisher, reader, lifecycle, Some(folder)).await
 }
 
 async fn start<E: Engine>(
     engine: E,
     publisher: Publisher,
     reader: Arc<dyn Reader>,
-    life: Lifecycle,
+    lifecycle: Lifecycle,
     folder: Option<TempDir>,
 ) -> Ground {
-    let (tells, orders) = watch::channel(Orders::default());
-    let worker = skilift_worker::start(FLAGS, orders, Arc::new(engine), &life).await;
+    let (tells, desired_state) = watch::channel(DesiredState::default());
+    let worker = skilift_worker::start(FLAGS, desired_state, Arc::new(engine), &lifecycle).await;
     let ground = Ground {
         worker: worker.unwrap(),
         reader,
-        most_lanes: E::MOST_INTAKES,
+        max_consumers: E::MAX_PIPELINES,
         publisher,
         tells,
-        life,
+        lifecycle,
         _folder: folder,
     };
     let is_open = || ground.publisher.check_open().is_ok();
@@ -142,7 +142,7 @@ impl Ground {
         }
     }
 
-    /// Tells the worker its settings, and waits until all its lanes have taken them up.
+    /// Tells the worker its settings, and waits until all its consumers have applied them.
     pub(crate) async fn set(&self, number: u64, settings: WorkerSettings) {
         self.tell(|document| document.worker = Some(Versioned::new(number, settings)));
         let taken_up = || {
@@ -163,15 +163,19 @@ impl Ground {
 
     pub(crate) fn drain(&self, plan: Option<&str>) {
         self.tells
-            .send_modify(|orders| orders.drain = plan.map(str::to_owned));
+            .send_modify(|desired_state| desired_state.drain = plan.map(str::to_owned));
     }
 
     fn tell(&self, change: impl FnOnce(&mut Document)) {
-        self.tells.send_modify(|orders| {
-            let mut document = orders.document.as_deref().cloned().unwrap_or_default();
+        self.tells.send_modify(|desired_state| {
+            let mut document = desired_state
+                .document
+                .as_deref()
+                .cloned()
+                .unwrap_or_default();
             document.serial += 1;
             change(&mut document);
-            orders.document = Some(Arc::new(document));
+            desired_state.document = Some(Arc::new(document));
         });
     }
 
@@ -185,7 +189,7 @@ impl Ground {
             clients.spawn(async move {
                 let mut accepted = 0;
                 while !stop.is_cancelled() {
-                    if publisher.accepted().saturating_sub(counts.applied()) > MOST_AHEAD {
+                    if publisher.accepted().saturating_sub(counts.applied()) > MAX_AHEAD {
                         tokio::time::sleep(Duration::from_millis(5)).await;
                         continue;
                     }
@@ -213,11 +217,11 @@ impl Ground {
 
     /// Ends the worker and expects it to finish its work.
     pub(crate) async fn end(self) {
-        self.life.drain();
+        self.lifecycle.drain();
         self.publisher.close();
         let signals = Signals::install().unwrap();
         let ending = self
-            .life
+            .lifecycle
             .run_until_drained(signals, Duration::from_secs(60));
         let success = format!("{:?}", std::process::ExitCode::SUCCESS);
         assert_eq!(format!("{:?}", ending.await), success);

@@ -38,7 +38,7 @@ async fn settings_that_change_under_load_lose_and_double_nothing(ground: Ground)
         assert_eq!(report.settings, settings);
         assert_eq!(
             report.consumers.len(),
-            (settings.threads as usize).min(ground.most_lanes)
+            (settings.threads as usize).min(ground.max_consumers)
         );
         let before = report.acked_rides;
         until("rides are stored by them", || {
@@ -49,7 +49,7 @@ async fn settings_that_change_under_load_lose_and_double_nothing(ground: Ground)
     let accepted = flow.stop().await;
     assert!(accepted > 1000, "too few rides to prove anything");
     ground.stored(accepted).await;
-    // Every lane stored and acknowledged what it had taken before it ended.
+    // Every consumer stored and acknowledged what it had received before it ended.
     let report = ground.report();
     assert_eq!(report.delivered_rides, report.acked_rides);
     assert_eq!(rides_in_ledger(&ground).await, accepted);
@@ -89,7 +89,7 @@ async fn a_paused_worker_holds_nothing_and_goes_on_where_it_was(ground: Ground) 
     let accepted = flow.stop().await;
     ground.stored(accepted).await;
     assert_eq!(ground.status().activity, Activity::Active);
-    assert_eq!(ground.report().consumers.len(), 3.min(ground.most_lanes));
+    assert_eq!(ground.report().consumers.len(), 3.min(ground.max_consumers));
     let report = ground.report();
     assert_eq!(report.delivered_rides, report.acked_rides);
     ground.end().await;
@@ -140,10 +140,16 @@ async fn a_worker_says_what_it_did(ground: Ground) {
     );
     assert!(report.busy_ms > 0);
     assert_eq!(report.oldest_unacked_accepted_at_ms, None);
-    let by_lane: u64 = report.consumers.iter().map(|lane| lane.acked_rides).sum();
-    assert_eq!(by_lane, accepted);
-    let is_busy = |lane: &skilift_core::control::heartbeat::ConsumerReport| {
-        lane.prefetch_messages > 0 && lane.unacked_messages == 0 && lane.blocked_reason.is_none()
+    let by_consumer: u64 = report
+        .consumers
+        .iter()
+        .map(|consumer| consumer.acked_rides)
+        .sum();
+    assert_eq!(by_consumer, accepted);
+    let is_busy = |consumer: &skilift_core::control::heartbeat::ConsumerReport| {
+        consumer.prefetch_messages > 0
+            && consumer.unacked_messages == 0
+            && consumer.blocked_reason.is_none()
     };
     assert!(
         report.consumers.iter().all(is_busy),

@@ -5,9 +5,9 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use skilift_core::clock::epoch_ms;
-use skilift_core::control::{BootId, Document, DrainMark, NodeId, Role};
+use skilift_core::control::{BootId, Document, DrainRequest, NodeId, Role};
 use skilift_core::embedded::DiskError;
-use skilift_core::embedded::records::Changes;
+use skilift_core::embedded::records::WriteBatch;
 use skilift_fleet::instance::InstanceId;
 use tokio::time::Instant;
 
@@ -104,15 +104,15 @@ impl Run {
             return;
         }
         let until_ms = epoch_ms() + u64::try_from(LEASE.as_millis()).unwrap_or(u64::MAX);
-        let is_ours = |mark: &DrainMark| mark.plan == self.plan;
-        let is_known = |mark: &DrainMark| known.nodes.iter().any(|node| node.node == mark.node);
+        let is_ours = |mark: &DrainRequest| mark.plan == self.plan;
+        let is_known = |mark: &DrainRequest| known.nodes.iter().any(|node| node.node == mark.node);
         self.change_drains(|drains| {
             // Nodes drained by the previous console process that have not sent a heartbeat to this one keep draining.
             drains.retain(|mark| !is_ours(mark) || !is_known(mark));
             for mark in drains.iter_mut().filter(|mark| is_ours(mark)) {
                 mark.expires_at_ms = Some(until_ms);
             }
-            drains.extend(boots.iter().map(|(node, boot)| DrainMark {
+            drains.extend(boots.iter().map(|(node, boot)| DrainRequest {
                 node: node.clone(),
                 boot_id: *boot,
                 plan: self.plan.clone(),
@@ -130,7 +130,7 @@ impl Run {
             .await;
     }
 
-    async fn change_drains(&self, change: impl FnOnce(&mut Vec<DrainMark>)) {
+    async fn change_drains(&self, change: impl FnOnce(&mut Vec<DrainRequest>)) {
         let _write_lock = self.console.desired.write_lock.lock().await;
         let before = self.console.desired.document();
         let mut after = Document {
@@ -142,7 +142,7 @@ impl Run {
             return;
         }
         let written: Result<(), DiskError> = async {
-            let mut changes = Changes::default();
+            let mut changes = WriteBatch::default();
             self.console.state.put_document(&mut changes, &after);
             let doing = "write which nodes drain";
             self.console.state.commit(doing, changes, Vec::new()).await

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use skilift_core::embedded::DiskError;
-use skilift_core::embedded::records::Changes;
+use skilift_core::embedded::records::WriteBatch;
 use tokio::sync::watch;
 
 use crate::console::Console;
@@ -101,7 +101,7 @@ impl Journal {
             return Ok(());
         };
         plan.outcome = Some(going_on(self.steps()));
-        let mut changes = Changes::default();
+        let mut changes = WriteBatch::default();
         self.console.state.put_plan(&mut changes, &plan)?;
         let doing = "write the progress of a plan";
         self.console.state.commit(doing, changes, Vec::new()).await

@@ -338,7 +338,7 @@ async fn a_plan_goes_on_where_its_journal_ends() {
     let answer = console.apply(&admin, &plan, json!({})).await;
     assert_eq!(answer.body["result"], "running", "{answer:?}");
     let fleet = Arc::clone(&machines) as Arc<dyn Fleet>;
-    let (folder, plane) = console.stop().await;
+    let (folder, control_channel) = console.stop().await;
     drop(held);
     // Meanwhile the start came through, as EC2's do.
     machines
@@ -347,7 +347,7 @@ async fn a_plan_goes_on_where_its_journal_ends() {
             &|_, _| {},
         )
         .await;
-    let console = TestConsole::with_fleet(folder, plane, fleet).await;
+    let console = TestConsole::with_fleet(folder, control_channel, fleet).await;
     let admin = console.local();
     let done = ended(&console, &admin, &plan).await;
     assert_eq!(done["state"], "applied", "{done}");
@@ -365,8 +365,8 @@ async fn a_plan_goes_on_where_its_journal_ends() {
     let plan = console.plan(&admin, change).await;
     console.apply(&admin, &plan, json!({})).await;
     let fleet = Arc::clone(&machines) as Arc<dyn Fleet>;
-    let (folder, plane) = console.stop().await;
-    let console = TestConsole::with_fleet(folder, plane, fleet).await;
+    let (folder, control_channel) = console.stop().await;
+    let console = TestConsole::with_fleet(folder, control_channel, fleet).await;
     let admin = console.local();
     // It was not heard yet by this console that the node drains: that it goes on with it is known from the folder.
     assert_eq!(

@@ -124,26 +124,26 @@ impl Positions {
     }
 
     /// The messages up to `last`.
-    pub(super) fn through(&self, last: u64) -> Range<u64> {
+    pub(super) fn up_to(&self, last: u64) -> Range<u64> {
         self.head..last.saturating_add(1).clamp(self.head, self.handed_out)
     }
 
     /// Rides in the messages through `last`.
-    pub(super) fn rides_through(&self, last: u64) -> u64 {
-        let through = self.through(last);
-        let sizes = self.sizes.range(..(through.end - through.start) as usize);
+    pub(super) fn rides_up_to(&self, last: u64) -> u64 {
+        let up_to = self.up_to(last);
+        let sizes = self.sizes.range(..(up_to.end - up_to.start) as usize);
         sizes.map(|size| u64::from(size.rides)).sum()
     }
 
     /// The value of [`keys::CURSOR`] after the messages up to `last` are removed.
     pub(super) fn cursor_after(&self, last: u64) -> Vec<u8> {
-        let head = self.through(last).end;
+        let head = self.up_to(last).end;
         [head.to_be_bytes(), self.next().to_be_bytes()].concat()
     }
 
     /// Removes the messages up to `last`.
-    pub(super) fn remove_through(&mut self, last: u64) {
-        let gone = self.through(last);
+    pub(super) fn remove_up_to(&mut self, last: u64) {
+        let gone = self.up_to(last);
         for size in self.sizes.drain(..(gone.end - gone.start) as usize) {
             self.rides -= u64::from(size.rides);
             self.bytes -= u64::from(size.bytes);
@@ -199,13 +199,13 @@ mod tests {
         queue.append([SIZE; 5]);
         assert_eq!(queue.hand_out(2), 0..2);
         assert_eq!(queue.hand_out(2), 2..2);
-        queue.remove_through(0);
+        queue.remove_up_to(0);
         assert_eq!((queue.waiting_rides(), queue.waiting_bytes()), (40, 400));
         assert_eq!(queue.hand_out(2), 2..3);
         assert!(queue.has_more());
         assert_eq!(queue.hand_out(10), 3..5);
         assert!(!queue.has_more());
-        queue.remove_through(4);
+        queue.remove_up_to(4);
         assert_eq!((queue.waiting_rides(), queue.next()), (0, 5));
     }
 
@@ -218,7 +218,7 @@ mod tests {
         assert_eq!(queue.hand_out(1), 0..1);
         assert_eq!(queue.give_back(), [(0, 2)]);
         queue.hand_out(3);
-        queue.remove_through(0);
+        queue.remove_up_to(0);
         assert_eq!((queue.returns(0), queue.returns(1)), (0, 1));
     }
 
@@ -227,8 +227,8 @@ mod tests {
         let mut queue = Positions::default();
         queue.append([SIZE; 3]);
         queue.hand_out(1);
-        assert_eq!(queue.through(9), 0..1);
-        queue.remove_through(9);
+        assert_eq!(queue.up_to(9), 0..1);
+        queue.remove_up_to(9);
         assert_eq!(queue.waiting_messages(), 2);
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::message::{FORMAT, MessageId};
 use crate::queue::dead_letter::{DeadLetter, foreign_id};
-use crate::queue::dead_letter_office::Resent;
+use crate::queue::dead_letter_queue::RepublishedLetter;
 use crate::queue::delivery::Delivery;
 
 /// Flag in a message's format number: the id of a dead letter follows its headers: length of the id (1), then the id.
@@ -41,7 +41,7 @@ impl<'a> StoredMessage<'a> {
     }
 
     /// A replayed dead letter.
-    pub(super) fn again(id: MessageId, letter: &'a Resent, accepted_at_ms: u64) -> Self {
+    pub(super) fn again(id: MessageId, letter: &'a RepublishedLetter, accepted_at_ms: u64) -> Self {
         let rides = letter.rides() as usize;
         Self {
             replay_of: Some(&letter.id),
@@ -162,7 +162,7 @@ fn line_id(message: MessageId, line: u32) -> String {
 
 const NO_MESSAGE: MessageId = MessageId {
     epoch: 0,
-    lane: 0,
+    channel: 0,
     sequence: 0,
 };
 
@@ -197,14 +197,14 @@ pub(super) fn read_letter(bytes: &[u8]) -> Option<DeadLetter> {
 
 fn write_id(bytes: &mut Vec<u8>, id: MessageId) {
     bytes.extend(id.epoch.to_be_bytes());
-    bytes.extend(id.lane.to_be_bytes());
+    bytes.extend(id.channel.to_be_bytes());
     bytes.extend(id.sequence.to_be_bytes());
 }
 
 fn read_id(rest: &mut &[u8]) -> Option<MessageId> {
     Some(MessageId {
         epoch: take(rest).map(u64::from_be_bytes)?,
-        lane: take(rest).map(u16::from_be_bytes)?,
+        channel: take(rest).map(u16::from_be_bytes)?,
         sequence: take(rest).map(u64::from_be_bytes)?,
     })
 }
@@ -223,10 +223,10 @@ mod tests {
     proptest! {
         #[test]
         fn messages_and_letters_survive_their_form(
-            epoch: u64, lane: u16, sequence: u64, rides: u32, accepted_at_ms: u64, line: u16, known: bool,
+            epoch: u64, channel: u16, sequence: u64, rides: u32, accepted_at_ms: u64, line: u16, known: bool,
             replayed in prop::option::of("[0-9a-f-]{1,60}"), body: Vec<u8>, reason: String,
         ) {
-            let id = MessageId { epoch, lane, sequence };
+            let id = MessageId { epoch, channel, sequence };
             let replay_of = replayed.as_deref();
             let message = StoredMessage { format: 1, id, rides, accepted_at_ms, replay_of, body: &body };
             let written = message.write();

@@ -60,8 +60,8 @@ impl Consumer {
     ///
     /// # Errors
     /// If the channel is lost: the messages are redelivered.
-    pub async fn ack_through(&self, tag: u64) -> Result<(), BrokerError> {
-        self.deliveries.ack_through(tag).await
+    pub async fn ack_up_to(&self, tag: u64) -> Result<(), BrokerError> {
+        self.deliveries.ack_up_to(tag).await
     }
 
     /// Takes no more messages from RabbitMQ. Those that have arrived are still handed out and should be acknowledged; later

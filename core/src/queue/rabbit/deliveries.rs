@@ -102,7 +102,7 @@ impl Deliveries {
     ///
     /// # Errors
     /// If the channel is lost: the messages are redelivered.
-    pub(super) async fn ack_through(&self, tag: u64) -> Result<(), BrokerError> {
+    pub(super) async fn ack_up_to(&self, tag: u64) -> Result<(), BrokerError> {
         // `multiple`: https://www.rabbitmq.com/amqp-0-9-1-reference#basic.ack.multiple
         let options = BasicAckOptions { multiple: true };
         let acking = self.channel.0.basic_ack(tag, options);

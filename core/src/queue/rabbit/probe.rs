@@ -22,7 +22,7 @@ const PORT: u16 = 5672;
 /// A routing key without a queue: the message is dropped.
 const NOWHERE: &str = "skictl.doctor.nowhere";
 /// Maximum size of the broker's first frame, in bytes.
-const MOST_GREETING: usize = 64 * 1024;
+const MAX_GREETING: usize = 64 * 1024;
 
 /// A queue that was probed.
 #[derive(Debug)]
@@ -60,7 +60,7 @@ pub async fn product(url: &ServiceUrl) -> io::Result<String> {
             if let Some(payload) = first_frame(&greeting) {
                 return describe(payload);
             }
-            if read == 0 || greeting.len() > MOST_GREETING {
+            if read == 0 || greeting.len() > MAX_GREETING {
                 return Err(no_broker());
             }
         }

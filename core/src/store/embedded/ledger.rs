@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::books;
+use super::reconciliation;
 use crate::embedded::{Database, keys};
 use crate::packed::{Boarding, MAX_RIDES_PER_SKIER_DAY, PACKED_BYTES};
 use crate::ride::{ResortDay, Ride};
@@ -50,7 +50,7 @@ pub(crate) fn apply(
             batch.insert(&database.days, keys::season(on.resort, on.season), []);
         }
     }
-    books::count(database, keys::APPLIED, applied.new, batch)?;
+    reconciliation::count(database, keys::APPLIED, applied.new, batch)?;
     Ok(applied)
 }
 

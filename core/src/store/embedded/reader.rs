@@ -9,12 +9,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::ledger::split_day;
-use super::{books, repair};
-use crate::books::Books;
+use super::{reconciliation, repair};
 use crate::control::heartbeat::LaneConfirmed;
 use crate::embedded::{Database, DiskError, keys};
 use crate::packed::{Boarding, unpack_sorted};
 use crate::queue::Shed;
+use crate::reconciliation::Reconciliation;
 use crate::ride::{Day, LiftId, ResortDay, ResortId, Season, SkierId};
 use crate::store::counters::DayCounters;
 use crate::store::{Capacity, Reader, Repaired, StoreError};
@@ -252,23 +252,23 @@ impl Reader for EmbeddedReader {
     }
 
     async fn repair_day(&self, day: ResortDay) -> Result<Repaired, StoreError> {
-        let turn = Arc::clone(&self.database.ledger_turn).lock_owned().await;
+        let ledger_lock = Arc::clone(&self.database.ledger_lock).lock_owned().await;
         let repairing = move |database: &Database| {
-            let _turn = turn;
+            let _ledger_lock = ledger_lock;
             repair::repair_day(database, day)
         };
         self.database.off_thread(repairing).await
     }
 
-    async fn books(&self) -> Result<Books, StoreError> {
-        let reading = |database: &Database| Ok(books::read(database)?);
+    async fn reconciliation(&self) -> Result<Reconciliation, StoreError> {
+        let reading = |database: &Database| Ok(reconciliation::read(database)?);
         self.database.off_thread(reading).await
     }
 
-    async fn forget_lanes(&self, ended: &[LaneConfirmed]) -> Result<u64, StoreError> {
+    async fn prune_epochs(&self, ended: &[LaneConfirmed]) -> Result<u64, StoreError> {
         let ended = ended.to_vec();
-        let forgetting = move |database: &Database| Ok(books::forget(database, &ended)?);
-        self.database.off_thread(forgetting).await
+        let pruning = move |database: &Database| Ok(reconciliation::prune(database, &ended)?);
+        self.database.off_thread(pruning).await
     }
 
     async fn capacity(&self) -> Result<Capacity, StoreError> {

@@ -7,11 +7,11 @@ use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::{Client, Cmd, FromRedisValue, Pipeline, RedisResult};
 
 use super::keys::Keys;
-use super::{books, failed};
-use crate::books::Books;
+use super::{failed, reconciliation};
 use crate::control::heartbeat::LaneConfirmed;
 use crate::packed::{Boarding, unpack_sorted};
 use crate::queue::Shed;
+use crate::reconciliation::Reconciliation;
 use crate::ride::{Day, LiftId, ResortDay, ResortId, Season, SkierId};
 use crate::store::counters::{COUNTER_BYTES, DayCounters, lift_position};
 use crate::store::{Capacity, Reader, Repaired, StoreError};
@@ -237,12 +237,12 @@ impl Reader for RedisReader {
         super::repair::repair_day(self, day).await
     }
 
-    async fn books(&self) -> Result<Books, StoreError> {
-        books::read(&mut self.questions.clone(), &self.keys).await
+    async fn reconciliation(&self) -> Result<Reconciliation, StoreError> {
+        reconciliation::read(&mut self.questions.clone(), &self.keys).await
     }
 
-    async fn forget_lanes(&self, ended: &[LaneConfirmed]) -> Result<u64, StoreError> {
-        books::forget(&mut self.questions.clone(), &self.keys, ended).await
+    async fn prune_epochs(&self, ended: &[LaneConfirmed]) -> Result<u64, StoreError> {
+        reconciliation::prune(&mut self.questions.clone(), &self.keys, ended).await
     }
 
     async fn capacity(&self) -> Result<Capacity, StoreError> {

@@ -10,9 +10,9 @@ use deadpool_redis::Connection;
 use redis::{FromRedisValue, Pipeline, RedisResult, Script, Value};
 
 use super::keys::Keys;
-use super::{books, failed};
-use crate::books::Settlement;
+use super::{failed, reconciliation};
 use crate::packed::{Boarding, MAX_RIDES_PER_SKIER_DAY, PACKED_BYTES, unpack_all};
+use crate::reconciliation::Settlement;
 use crate::ride::{ResortDay, Ride, SkierId};
 use crate::store::batch::{Batch, DayCall};
 use crate::store::{Applied, StoreError};
@@ -174,13 +174,14 @@ impl Writer {
                 .arg(day.resort.get());
         }
         if !settlements.is_empty() {
-            books::add_settling(&mut pipeline, &self.keys, settlements);
+            reconciliation::add_settling(&mut pipeline, &self.keys, settlements);
         }
         if pipeline.is_empty() {
             return Ok(());
         }
         let doing = "write indexes and settlements";
-        let answers: Vec<RedisResult<Value>> = self.run(doing, pipeline, &books::SETTLE).await?;
+        let answers: Vec<RedisResult<Value>> =
+            self.run(doing, pipeline, &reconciliation::SETTLE).await?;
         for answer in answers {
             answer.map_err(failed(doing))?;
         }

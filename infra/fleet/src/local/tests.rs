@@ -24,7 +24,7 @@ const WORK: &str = "trap 'exit 0' TERM; while :; do sleep 0.02; done";
 
 struct Test {
     fleet: Arc<LocalFleet>,
-    life: Lifecycle,
+    lifecycle: Lifecycle,
     folder: TempDir,
 }
 
@@ -74,11 +74,11 @@ impl Test {
     fn on(folder: TempDir, script: &str, change: impl FnOnce(&mut LocalConfig)) -> Self {
         let mut config = config(folder.path(), script);
         change(&mut config);
-        let life = Lifecycle::new();
-        let fleet = Arc::new(LocalFleet::new(config, &life).unwrap());
+        let lifecycle = Lifecycle::new();
+        let fleet = Arc::new(LocalFleet::new(config, &lifecycle).unwrap());
         Self {
             fleet,
-            life,
+            lifecycle,
             folder,
         }
     }
@@ -122,9 +122,9 @@ impl Test {
 
     /// Ends all as an orderly end of the process does.
     async fn drained(self) -> (bool, TempDir) {
-        self.life.drain();
+        self.lifecycle.drain();
         let signals = Signals::install().unwrap();
-        let code = self.life.run_until_drained(signals, LONG).await;
+        let code = self.lifecycle.run_until_drained(signals, LONG).await;
         let is_good = format!("{code:?}") == format!("{:?}", std::process::ExitCode::SUCCESS);
         (is_good, self.folder)
     }
@@ -353,7 +353,7 @@ async fn a_child_that_does_not_end_in_time_is_killed() {
     assert_eq!(started.code, OutcomeCode::Done);
     assert_eq!(test.pids().len(), 2);
     // The process drains, and is forced.
-    test.life.drain();
+    test.lifecycle.drain();
     test.seen(|worker| worker.state == InstanceState::Stopping)
         .await;
     timeout(LONG, test.fleet.end()).await.unwrap();

@@ -23,25 +23,25 @@ use crate::clock::epoch_ms;
 use crate::control::heartbeat::LaneConfirmed;
 use crate::queue::QueueError;
 use crate::queue::dead_letter::{DeadLetter, foreign_id};
-use crate::queue::dead_letter_office::{DeadLetterOffice, ResendError, Resent};
+use crate::queue::dead_letter_queue::{DeadLetterQueue, RepublishError, RepublishedLetter};
 use crate::queue::delivery::letter_id;
-use crate::queue::lane_life::{LaneLife, Lives};
+use crate::queue::lane_epoch::{EpochTracker, LaneEpoch};
 use crate::stack::StackName;
 
 /// Prefetch: dead letters that RabbitMQ delivers without an acknowledgement.
 const PREFETCH: u16 = 1_000;
 /// The number of the one channel that republishes.
-const LANE: u16 = 0;
+const CHANNEL: u16 = 0;
 
 /// The dead letters of a stack on RabbitMQ.
-pub struct RabbitOffice {
+pub struct RabbitDeadLetterQueue {
     stack: StackName,
     reading: Mutex<Option<Reading>>,
     reader: Arc<Broker>,
     sending: Mutex<Option<Sending>>,
     /// A separate connection: RabbitMQ blocks connections that publish while it is short of memory or disk.
     sender: Arc<Broker>,
-    lives: Arc<Lives>,
+    epochs: Arc<EpochTracker>,
 }
 
 /// The one consumer.
@@ -54,10 +54,10 @@ struct Reading {
 /// The one publisher channel.
 struct Sending {
     channel: Channel,
-    life: LaneLife,
+    epoch: LaneEpoch,
 }
 
-impl RabbitOffice {
+impl RabbitDeadLetterQueue {
     /// The dead-letter queue of a stack, not connected yet.
     #[must_use]
     pub fn new(broker: &Broker, stack: StackName) -> Self {
@@ -67,7 +67,7 @@ impl RabbitOffice {
             reader: broker.another("dead letters"),
             sending: Mutex::default(),
             sender: broker.another("republished dead letters"),
-            lives: Arc::default(),
+            epochs: Arc::default(),
         }
     }
 
@@ -106,7 +106,7 @@ impl RabbitOffice {
     async fn open_sending(&self) -> Result<Sending, BrokerError> {
         Ok(Sending {
             channel: open_channel(&self.sender, &self.stack).await?,
-            life: LaneLife::begin(&self.lives, LANE),
+            epoch: LaneEpoch::begin(&self.epochs, CHANNEL),
         })
     }
 }
@@ -129,8 +129,8 @@ impl Reading {
 }
 
 #[async_trait]
-impl DeadLetterOffice for RabbitOffice {
-    async fn take(&self, most: usize) -> Result<Vec<DeadLetter>, QueueError> {
+impl DeadLetterQueue for RabbitDeadLetterQueue {
+    async fn receive(&self, most: usize) -> Result<Vec<DeadLetter>, QueueError> {
         let mut slot = self.reading.lock().await;
         // What was not acknowledged is redelivered on a new channel.
         if slot.as_ref().is_some_and(|reading| reading.has_unacked) {
@@ -141,27 +141,27 @@ impl DeadLetterOffice for RabbitOffice {
             Some(reading) => reading,
             empty => empty.insert(self.open_reading().await?),
         };
-        let taken = reading.next(most).await;
-        if taken.is_err() {
+        let received = reading.next(most).await;
+        if received.is_err() {
             *slot = None;
         }
-        Ok(taken?)
+        Ok(received?)
     }
 
-    async fn release(&self) -> Result<(), QueueError> {
+    async fn ack(&self) -> Result<(), QueueError> {
         let mut slot = self.reading.lock().await;
         let Some(reading) = &mut *slot else {
             return Ok(());
         };
         if reading.has_unacked {
             let last = reading.deliveries.last_tag();
-            reading.deliveries.ack_through(last).await?;
+            reading.deliveries.ack_up_to(last).await?;
             reading.has_unacked = false;
         }
         Ok(())
     }
 
-    async fn resend(&self, letters: &[Resent]) -> Result<(), ResendError> {
+    async fn republish(&self, letters: &[RepublishedLetter]) -> Result<(), RepublishError> {
         let mut slot = self.sending.lock().await;
         // Any error or cancellation ends the epoch: nothing is confirmed out of order.
         let mut sending = match slot.take() {
@@ -173,7 +173,7 @@ impl DeadLetterOffice for RabbitOffice {
         let mut under_way = FuturesOrdered::new();
         for letter in letters {
             let rides = letter.rides();
-            let mut headers = ride_headers(sending.life.next_id(), rides, now);
+            let mut headers = ride_headers(sending.epoch.next_id(), rides, now);
             let id = AMQPValue::LongString(letter.id.as_str().into());
             headers.insert("replay".into(), id);
             let (channel, queue) = (&sending.channel, &queue);
@@ -183,8 +183,8 @@ impl DeadLetterOffice for RabbitOffice {
             });
         }
         while let Some(confirmed) = under_way.next().await {
-            let rides = confirmed.map_err(ResendError::Refused)?;
-            sending.life.confirm(rides as usize);
+            let rides = confirmed.map_err(RepublishError::Refused)?;
+            sending.epoch.confirm(rides as usize);
         }
         drop(under_way);
         *slot = Some(sending);
@@ -192,7 +192,7 @@ impl DeadLetterOffice for RabbitOffice {
     }
 
     fn confirmed(&self) -> Vec<LaneConfirmed> {
-        self.lives.confirmed()
+        self.epochs.confirmed()
     }
 
     async fn close(&self) {

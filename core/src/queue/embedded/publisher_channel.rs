@@ -9,30 +9,30 @@ use super::stored::StoredMessage;
 use crate::embedded::DiskError;
 use crate::lifecycle::{TaskError, chain};
 use crate::message::MessageId;
-use crate::queue::lane_life::LaneLife;
-use crate::queue::waiting_room::{Pending, WaitingRoom};
+use crate::queue::lane_epoch::LaneEpoch;
+use crate::queue::publish_buffer::{PendingBatch, PublishBuffer};
 
 /// Maximum rides in one write: limits its memory and the wait of the next write.
-const MOST_RIDES: usize = 20_000;
+const MAX_RIDES: usize = 20_000;
 
 /// Appends until `closing`, then the rest. A failed write ends it: the state on disk is then unknown.
 pub(super) async fn run(
     queue: Arc<EmbeddedQueue>,
-    room: Arc<WaitingRoom>,
+    buffer: Arc<PublishBuffer>,
     closing: CancellationToken,
 ) -> Result<(), TaskError> {
-    let mut life = LaneLife::begin(room.lives(), 0);
-    room.open();
+    let mut epoch = LaneEpoch::begin(buffer.epochs(), 0);
+    buffer.open();
     loop {
         // Lets ready requests add their rides first: a write costs as much as dozens of rides in it.
         tokio::task::yield_now().await;
-        let messages = next_messages(&room);
+        let messages = next_messages(&buffer);
         if messages.is_empty() {
             if closing.is_cancelled() {
                 return Ok(());
             }
             tokio::select! {
-                () = room.arrived() => {}
+                () = buffer.arrived() => {}
                 () = closing.cancelled() => {}
             }
             continue;
@@ -46,27 +46,27 @@ pub(super) async fn run(
         }
         let numbered = messages
             .into_iter()
-            .map(|message| (life.next_id(), message));
+            .map(|message| (epoch.next_id(), message));
         match append(&queue, numbered.collect()).await {
             Ok(messages) => {
                 for (_, message) in messages {
-                    life.confirm(message.body.rides());
-                    room.confirm(message);
+                    epoch.confirm(message.body.rides());
+                    buffer.confirm(message);
                 }
             }
             Err(error) => {
-                room.close(&chain(&error).into());
+                buffer.close(&chain(&error).into());
                 return Err(error.into());
             }
         }
     }
 }
 
-fn next_messages(room: &WaitingRoom) -> Vec<Pending> {
+fn next_messages(buffer: &PublishBuffer) -> Vec<PendingBatch> {
     let mut messages = Vec::new();
     let mut rides = 0;
-    while rides < MOST_RIDES
-        && let Some(message) = room.next_message(0)
+    while rides < MAX_RIDES
+        && let Some(message) = buffer.next_message(0)
     {
         rides += message.body.rides();
         messages.push(message);
@@ -77,8 +77,8 @@ fn next_messages(room: &WaitingRoom) -> Vec<Pending> {
 /// Appends messages. If it fails, no ride is reported as accepted.
 async fn append(
     queue: &Arc<EmbeddedQueue>,
-    messages: Vec<(MessageId, Pending)>,
-) -> Result<Vec<(MessageId, Pending)>, DiskError> {
+    messages: Vec<(MessageId, PendingBatch)>,
+) -> Result<Vec<(MessageId, PendingBatch)>, DiskError> {
     let appended_to = Arc::clone(queue);
     let appending = move |_: &_| {
         let stored: Vec<StoredMessage<'_>> = messages

@@ -14,7 +14,7 @@ use crate::message::MessageId;
 
 /// The highest number that can be settled: every store counts exactly up to it. No channel ever reaches it, so a message
 /// with a higher number, or with 0, is foreign.
-const MOST_SEQUENCE: u64 = (1 << 53) - 1;
+const MAX_SEQUENCE: u64 = (1 << 53) - 1;
 
 /// Settlement of one message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +37,7 @@ pub(crate) struct Entries {
     /// Those of them that could not be applied.
     pub(crate) foreign_dead: u64,
     /// The messages of each channel epoch, by ascending number.
-    pub(crate) lanes: BTreeMap<(u64, u16), Vec<Entry>>,
+    pub(crate) epochs: BTreeMap<(u64, u16), Vec<Entry>>,
 }
 
 /// Settlement of one message of Skilift.
@@ -54,10 +54,10 @@ impl From<&[Settlement]> for Entries {
         let mut entries = Self::default();
         for settlement in settlements {
             let ours = settlement.message;
-            match ours.filter(|message| (1..=MOST_SEQUENCE).contains(&message.sequence)) {
+            match ours.filter(|message| (1..=MAX_SEQUENCE).contains(&message.sequence)) {
                 Some(message) => {
-                    let life = entries.lanes.entry((message.epoch, message.lane));
-                    life.or_default().push(Entry {
+                    let epoch_entries = entries.epochs.entry((message.epoch, message.channel));
+                    epoch_entries.or_default().push(Entry {
                         sequence: message.sequence,
                         rides: settlement.rides,
                         dead: settlement.dead,
@@ -70,8 +70,8 @@ impl From<&[Settlement]> for Entries {
                 }
             }
         }
-        for of_life in entries.lanes.values_mut() {
-            of_life.sort_unstable();
+        for epoch_entries in entries.epochs.values_mut() {
+            epoch_entries.sort_unstable();
         }
         entries
     }
@@ -79,7 +79,7 @@ impl From<&[Settlement]> for Entries {
 
 /// The reconciliation counters and settled ranges.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Books {
+pub struct Reconciliation {
     /// Rides added to the ledger, counted in the write that stored them.
     pub applied: u64,
     /// Lines that could not be applied.
@@ -91,7 +91,7 @@ pub struct Books {
     /// Lines of foreign messages.
     pub foreign: u64,
     /// Settled ranges of each epoch of each publisher channel.
-    pub lanes: Vec<LaneBook>,
+    pub epochs: Vec<SettledRanges>,
     /// Rides accepted into this store's own queue, and those still waiting in it. Only known for a data directory, which is
     /// both queue and store.
     pub own_queue: Option<OwnQueue>,
@@ -108,30 +108,30 @@ pub struct OwnQueue {
 
 /// Settled ranges of one epoch of a publisher channel.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LaneBook {
+pub struct SettledRanges {
     /// [`MessageId::epoch`].
     pub epoch: u64,
-    /// [`MessageId::lane`].
-    pub lane: u16,
+    /// [`MessageId::channel`].
+    pub channel: u16,
     /// Rides in the settled messages.
     pub rides: u64,
     /// The settled numbers: inclusive ranges, ascending, neither touching nor overlapping.
     pub marked: Vec<(u64, u64)>,
 }
 
-impl Books {
+impl Reconciliation {
     /// Rides that were already in the ledger.
     ///
     /// A batch is applied slightly before it is settled, so the difference may be below 0 for that time. It stays below by
     /// lines that were dead-lettered but had been applied: those of a poison message that crashes workers.
     #[must_use]
     pub fn duplicate(&self) -> i64 {
-        let taken = self.settled + self.replayed + self.foreign;
-        (taken as i64).saturating_sub_unsigned(self.applied + self.dead)
+        let received = self.settled + self.replayed + self.foreign;
+        (received as i64).saturating_sub_unsigned(self.applied + self.dead)
     }
 }
 
-impl LaneBook {
+impl SettledRanges {
     /// Settles a number and counts its rides, unless it is already settled; returns whether it was new.
     pub(crate) fn mark(&mut self, sequence: u64, rides: u32) -> bool {
         // The first range that ends at the number, one before it, or after it.
@@ -157,22 +157,22 @@ impl LaneBook {
 
     /// Whether everything that was confirmed of it is settled.
     #[must_use]
-    pub fn is_whole(&self, through: u64) -> bool {
-        self.gaps_through(through).next().is_none()
+    pub fn is_whole(&self, high_watermark: u64) -> bool {
+        self.gaps_up_to(high_watermark).next().is_none()
     }
 
-    /// The count of settled numbers up to `through`.
+    /// The count of settled numbers up to `high_watermark`.
     #[must_use]
-    pub fn marked_through(&self, through: u64) -> u64 {
+    pub fn marked_up_to(&self, high_watermark: u64) -> u64 {
         let counted = self.marked.iter().map(|&(first, last)| {
-            let last = last.min(through);
+            let last = last.min(high_watermark);
             (last + 1).saturating_sub(first)
         });
         counted.sum()
     }
 
-    /// The numbers up to `through` that are not settled, as ranges.
-    pub fn gaps_through(&self, through: u64) -> impl Iterator<Item = (u64, u64)> {
+    /// The numbers up to `high_watermark` that are not settled, as ranges.
+    pub fn gaps_up_to(&self, high_watermark: u64) -> impl Iterator<Item = (u64, u64)> {
         let starts = std::iter::once(1).chain(self.marked.iter().map(|&(_, last)| last + 1));
         let ends = self
             .marked
@@ -181,7 +181,7 @@ impl LaneBook {
             .chain(std::iter::once(u64::MAX));
         starts
             .zip(ends)
-            .map(move |(first, last)| (first, last.min(through)))
+            .map(move |(first, last)| (first, last.min(high_watermark)))
             .filter(|(first, last)| first <= last)
     }
 }
@@ -192,22 +192,23 @@ mod tests {
 
     #[test]
     fn gaps_are_what_is_not_marked() {
-        let book = |marked: &[(u64, u64)]| LaneBook {
+        let settled_ranges = |marked: &[(u64, u64)]| SettledRanges {
             epoch: 1,
-            lane: 0,
+            channel: 0,
             rides: 0,
             marked: marked.to_vec(),
         };
-        let gaps = |book: &LaneBook, through| book.gaps_through(through).collect::<Vec<_>>();
-        let empty = book(&[]);
-        assert_eq!(
-            (gaps(&empty, 3), empty.marked_through(3)),
-            (vec![(1, 3)], 0)
-        );
+        let gaps = |settled_ranges: &SettledRanges, high_watermark| {
+            settled_ranges
+                .gaps_up_to(high_watermark)
+                .collect::<Vec<_>>()
+        };
+        let empty = settled_ranges(&[]);
+        assert_eq!((gaps(&empty, 3), empty.marked_up_to(3)), (vec![(1, 3)], 0));
         assert_eq!(gaps(&empty, 0), []);
-        let holed = book(&[(1, 4), (6, 6), (9, 20)]);
+        let holed = settled_ranges(&[(1, 4), (6, 6), (9, 20)]);
         assert_eq!(gaps(&holed, 12), [(5, 5), (7, 8)]);
         assert_eq!(gaps(&holed, 22), [(5, 5), (7, 8), (21, 22)]);
-        assert_eq!((holed.marked_through(12), holed.marked_through(5)), (9, 4));
+        assert_eq!((holed.marked_up_to(12), holed.marked_up_to(5)), (9, 4));
     }
 }

@@ -14,12 +14,12 @@ use crate::stack::StackName;
 
 /// Publisher of dead letters.
 #[derive(Debug)]
-pub struct DeadLetters {
+pub struct DeadLetterPublisher {
     channel: Channel,
     queue: String,
 }
 
-impl DeadLetters {
+impl DeadLetterPublisher {
     /// Opens a separate channel, so that errors here do not affect the consumer.
     ///
     /// # Errors

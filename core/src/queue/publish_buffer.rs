@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use tokio::sync::Notify;
 
-use super::lane_life::Lives;
+use super::lane_epoch::EpochTracker;
 use super::publish_error::PublishError;
 use crate::clock::epoch_ms;
 use crate::message::MessageBody;
@@ -17,7 +17,7 @@ use crate::ride::Ride;
 const MESSAGES_IN_FLIGHT: usize = 2;
 /// The second message is sent when it has at least this fraction of a full one. A message costs the broker as much as dozens
 /// of rides in it, so nearly empty ones are expensive.
-const WORTH_SENDING: usize = 4;
+const FLUSH_DIVISOR: usize = 4;
 /// Weight of one more message in the mean size of messages.
 const WEIGHT: f64 = 1.0 / 64.0;
 /// Error text for a ride whose state is unknown.
@@ -36,7 +36,7 @@ pub(super) struct Shared {
     /// Time of the last confirm, in milliseconds since 1970; 0 before the first.
     pub(super) last_accepted_at_ms: AtomicU64,
     /// Confirmed high-water mark of each epoch of each channel.
-    pub(super) lives: Arc<Lives>,
+    pub(super) epochs: Arc<EpochTracker>,
 }
 
 impl Shared {
@@ -46,7 +46,7 @@ impl Shared {
             in_flight: AtomicUsize::new(0),
             accepted: AtomicU64::new(0),
             last_accepted_at_ms: AtomicU64::new(0),
-            lives: Arc::default(),
+            epochs: Arc::default(),
         }
     }
 
@@ -56,16 +56,16 @@ impl Shared {
     }
 
     /// Rides at which a message is sent even if another is in flight.
-    fn worth_sending(&self) -> usize {
-        self.message_rides().div_ceil(WORTH_SENDING)
+    fn flush_threshold(&self) -> usize {
+        self.message_rides().div_ceil(FLUSH_DIVISOR)
     }
 }
 
 /// Rides of one channel that are not sent yet.
 #[derive(Debug)]
-pub(super) struct WaitingRoom {
+pub(super) struct PublishBuffer {
     shared: Arc<Shared>,
-    waiting: Mutex<Waiting>,
+    state: Mutex<BufferState>,
     arrived: Notify,
     messages_sent: AtomicU64,
     /// The bits of an `f64`: the mean rides of recent messages, 0 before the first.
@@ -73,35 +73,35 @@ pub(super) struct WaitingRoom {
 }
 
 #[derive(Debug)]
-struct Waiting {
-    messages: VecDeque<Pending>,
+struct BufferState {
+    messages: VecDeque<PendingBatch>,
     /// Why rides are rejected, while there is no AMQP channel.
     closed: Option<Arc<str>>,
 }
 
 /// A message that is not confirmed yet.
 #[derive(Debug)]
-pub(super) struct Pending {
+pub(super) struct PendingBatch {
     pub(super) body: MessageBody,
     pub(super) accepted_at_ms: u64,
     /// Whether single rides may still join.
     joinable: bool,
-    outcome: Arc<Outcome>,
+    result: Arc<PublishResult>,
     shared: Arc<Shared>,
 }
 
 /// The publish result that all rides of one message wait for.
 #[derive(Debug, Default)]
-pub(super) struct Outcome {
+pub(super) struct PublishResult {
     answer: OnceLock<Result<(), PublishError>>,
     answered: Notify,
 }
 
-impl Outcome {
+impl PublishResult {
     fn refused(why: &Arc<str>) -> Arc<Self> {
-        let outcome = Self::default();
-        outcome.settle(Err(PublishError::Unavailable(Arc::clone(why))));
-        Arc::new(outcome)
+        let result = Self::default();
+        result.settle(Err(PublishError::Unavailable(Arc::clone(why))));
+        Arc::new(result)
     }
 
     /// Sets the result; only the first call has an effect.
@@ -124,31 +124,31 @@ impl Outcome {
     }
 }
 
-impl Pending {
+impl PendingBatch {
     /// Reports that the rides were not accepted.
     pub(super) fn refuse(self, why: &Arc<str>) {
         let refusal = PublishError::Unavailable(Arc::clone(why));
-        self.outcome.settle(Err(refusal));
+        self.result.settle(Err(refusal));
     }
 }
 
-impl Drop for Pending {
+impl Drop for PendingBatch {
     /// The waiters of a message always get a result, even if it is dropped.
     fn drop(&mut self) {
         let rides = self.body.rides();
         self.shared.in_flight.fetch_sub(rides, Ordering::Relaxed);
         let refusal = PublishError::Unavailable(UNCONFIRMED.into());
-        self.outcome.settle(Err(refusal));
+        self.result.settle(Err(refusal));
     }
 }
 
-impl WaitingRoom {
+impl PublishBuffer {
     /// An empty buffer, closed until its channel opens it.
     pub(super) fn new(shared: Arc<Shared>) -> Self {
         let closed = Some("the server is still connecting to its queue".into());
         Self {
             shared,
-            waiting: Mutex::new(Waiting {
+            state: Mutex::new(BufferState {
                 messages: VecDeque::new(),
                 closed,
             }),
@@ -159,45 +159,45 @@ impl WaitingRoom {
     }
 
     /// The epochs in which the channel records its confirms.
-    pub(super) fn lives(&self) -> &Arc<Lives> {
-        &self.shared.lives
+    pub(super) fn epochs(&self) -> &Arc<EpochTracker> {
+        &self.shared.epochs
     }
 
     /// Adds a ride to the next message.
-    pub(super) fn add(&self, ride: &Ride) -> Arc<Outcome> {
-        let mut waiting = self.waiting();
-        if let Some(why) = &waiting.closed {
-            return Outcome::refused(why);
+    pub(super) fn add(&self, ride: &Ride) -> Arc<PublishResult> {
+        let mut state = self.state();
+        if let Some(why) = &state.closed {
+            return PublishResult::refused(why);
         }
         self.shared.in_flight.fetch_add(1, Ordering::Relaxed);
-        if let Some(last) = waiting.messages.back_mut()
+        if let Some(last) = state.messages.back_mut()
             && last.joinable
             && last.body.rides() < self.shared.message_rides()
         {
             last.body.push(ride);
-            if last.body.rides() == self.shared.worth_sending() {
+            if last.body.rides() == self.shared.flush_threshold() {
                 self.arrived.notify_one();
             }
-            return Arc::clone(&last.outcome);
+            return Arc::clone(&last.result);
         }
         let mut body = MessageBody::default();
         body.push(ride);
-        self.enqueue(&mut waiting, body, true)
+        self.enqueue(&mut state, body, true)
     }
 
     /// Queues a separate message.
-    pub(super) fn add_message(&self, body: MessageBody) -> Arc<Outcome> {
-        let mut waiting = self.waiting();
-        if let Some(why) = &waiting.closed {
-            return Outcome::refused(why);
+    pub(super) fn add_message(&self, body: MessageBody) -> Arc<PublishResult> {
+        let mut state = self.state();
+        if let Some(why) = &state.closed {
+            return PublishResult::refused(why);
         }
         let rides = body.rides();
         self.shared.in_flight.fetch_add(rides, Ordering::Relaxed);
-        self.enqueue(&mut waiting, body, false)
+        self.enqueue(&mut state, body, false)
     }
 
     /// Checks again whether there is a message to send, after the size of a full message changed.
-    pub(super) fn look(&self) {
+    pub(super) fn wake(&self) {
         self.arrived.notify_one();
     }
 
@@ -207,13 +207,12 @@ impl WaitingRoom {
     }
 
     /// The message to send now, with this many in flight.
-    pub(super) fn next_message(&self, in_flight: usize) -> Option<Pending> {
-        let mut waiting = self.waiting();
-        let is_worth_sending =
-            waiting.messages.front()?.body.rides() >= self.shared.worth_sending();
-        let sends = in_flight == 0 || (in_flight < MESSAGES_IN_FLIGHT && is_worth_sending);
+    pub(super) fn next_message(&self, in_flight: usize) -> Option<PendingBatch> {
+        let mut state = self.state();
+        let should_flush = state.messages.front()?.body.rides() >= self.shared.flush_threshold();
+        let sends = in_flight == 0 || (in_flight < MESSAGES_IN_FLIGHT && should_flush);
         if sends {
-            waiting.messages.pop_front()
+            state.messages.pop_front()
         } else {
             None
         }
@@ -221,15 +220,15 @@ impl WaitingRoom {
 
     /// Opens the buffer.
     pub(super) fn open(&self) {
-        self.waiting().closed = None;
+        self.state().closed = None;
     }
 
     /// Rejects waiting and new rides, until the buffer is opened again.
     pub(super) fn close(&self, why: &Arc<str>) {
         let refused = {
-            let mut waiting = self.waiting();
-            waiting.closed = Some(Arc::clone(why));
-            std::mem::take(&mut waiting.messages)
+            let mut state = self.state();
+            state.closed = Some(Arc::clone(why));
+            std::mem::take(&mut state.messages)
         };
         for message in refused {
             message.refuse(why);
@@ -238,19 +237,19 @@ impl WaitingRoom {
 
     /// Whether a ride would be accepted now.
     pub(super) fn check_open(&self) -> Result<(), PublishError> {
-        match &self.waiting().closed {
+        match &self.state().closed {
             Some(why) => Err(PublishError::Unavailable(Arc::clone(why))),
             None => Ok(()),
         }
     }
 
     /// Reports to all waiters that the queue has confirmed this message.
-    pub(super) fn confirm(&self, message: Pending) {
+    pub(super) fn confirm(&self, message: PendingBatch) {
         let rides = message.body.rides();
         self.count_sent(rides);
         metrics::counter!("skilift_rides_accepted_total").increment(rides as u64);
         metrics::histogram!("skilift_message_rides").record(rides as f64);
-        message.outcome.settle(Ok(()));
+        message.result.settle(Ok(()));
     }
 
     fn count_sent(&self, rides: usize) {
@@ -283,22 +282,27 @@ impl WaitingRoom {
         (mean > 0.0).then_some(mean)
     }
 
-    fn enqueue(&self, waiting: &mut Waiting, body: MessageBody, joinable: bool) -> Arc<Outcome> {
-        let outcome = Arc::new(Outcome::default());
-        waiting.messages.push_back(Pending {
+    fn enqueue(
+        &self,
+        state: &mut BufferState,
+        body: MessageBody,
+        joinable: bool,
+    ) -> Arc<PublishResult> {
+        let result = Arc::new(PublishResult::default());
+        state.messages.push_back(PendingBatch {
             body,
             accepted_at_ms: epoch_ms(),
             joinable,
-            outcome: Arc::clone(&outcome),
+            result: Arc::clone(&result),
             shared: Arc::clone(&self.shared),
         });
         self.arrived.notify_one();
-        outcome
+        result
     }
 
-    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+    fn state(&self) -> MutexGuard<'_, BufferState> {
         // A holder of the lock cannot panic in the middle of a change.
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -306,10 +310,10 @@ impl WaitingRoom {
 mod tests {
     use super::*;
 
-    fn room() -> WaitingRoom {
-        let room = WaitingRoom::new(Arc::new(Shared::new(256)));
-        room.open();
-        room
+    fn buffer() -> PublishBuffer {
+        let buffer = PublishBuffer::new(Arc::new(Shared::new(256)));
+        buffer.open();
+        buffer
     }
 
     fn ride() -> Ride {
@@ -321,25 +325,25 @@ mod tests {
 
     #[test]
     fn an_idle_lane_sends_at_once_and_a_busy_one_gathers() {
-        let room = room();
-        room.add(&ride());
-        assert_eq!(room.next_message(0).unwrap().body.rides(), 1);
+        let buffer = buffer();
+        buffer.add(&ride());
+        assert_eq!(buffer.next_message(0).unwrap().body.rides(), 1);
         for _ in 0..63 {
-            room.add(&ride());
+            buffer.add(&ride());
         }
-        assert!(room.next_message(1).is_none());
-        room.add(&ride());
-        assert!(room.next_message(2).is_none());
-        assert_eq!(room.next_message(1).unwrap().body.rides(), 64);
+        assert!(buffer.next_message(1).is_none());
+        buffer.add(&ride());
+        assert!(buffer.next_message(2).is_none());
+        assert_eq!(buffer.next_message(1).unwrap().body.rides(), 64);
     }
 
     #[test]
     fn a_message_is_never_larger_than_it_may_be() {
-        let room = room();
+        let buffer = buffer();
         for _ in 0..600 {
-            room.add(&ride());
+            buffer.add(&ride());
         }
-        let sizes: Vec<usize> = std::iter::from_fn(|| room.next_message(0))
+        let sizes: Vec<usize> = std::iter::from_fn(|| buffer.next_message(0))
             .map(|message| message.body.rides())
             .collect();
         assert_eq!(sizes, [256, 256, 88]);
@@ -347,14 +351,14 @@ mod tests {
 
     #[test]
     fn what_a_full_message_is_may_change() {
-        let room = room();
-        (0..100).for_each(|_| drop(room.add(&ride())));
-        assert_eq!(room.next_message(0).unwrap().body.rides(), 100);
-        (0..20).for_each(|_| drop(room.add(&ride())));
-        assert!(room.next_message(1).is_none());
-        room.shared.message_rides.store(10, Ordering::Relaxed);
-        (0..15).for_each(|_| drop(room.add(&ride())));
-        let sizes: Vec<usize> = std::iter::from_fn(|| room.next_message(1))
+        let buffer = buffer();
+        (0..100).for_each(|_| drop(buffer.add(&ride())));
+        assert_eq!(buffer.next_message(0).unwrap().body.rides(), 100);
+        (0..20).for_each(|_| drop(buffer.add(&ride())));
+        assert!(buffer.next_message(1).is_none());
+        buffer.shared.message_rides.store(10, Ordering::Relaxed);
+        (0..15).for_each(|_| drop(buffer.add(&ride())));
+        let sizes: Vec<usize> = std::iter::from_fn(|| buffer.next_message(1))
             .map(|message| message.body.rides())
             .collect();
         assert_eq!(sizes, [20, 10, 5]);
@@ -362,12 +366,12 @@ mod tests {
 
     #[tokio::test]
     async fn everybody_gets_an_answer_whatever_happens() {
-        let room = room();
-        let (confirmed, dropped) = (room.add(&ride()), room.next_message(0).unwrap());
-        room.confirm(dropped);
+        let buffer = buffer();
+        let (confirmed, dropped) = (buffer.add(&ride()), buffer.next_message(0).unwrap());
+        buffer.confirm(dropped);
         assert_eq!(confirmed.wait().await, Ok(()));
-        let forgotten = room.add(&ride());
-        drop(room.next_message(0));
+        let forgotten = buffer.add(&ride());
+        drop(buffer.next_message(0));
         assert!(
             forgotten
                 .wait()
@@ -376,20 +380,20 @@ mod tests {
                 .to_string()
                 .contains("sending it again is safe")
         );
-        let refused = room.add(&ride());
-        room.close(&"no channel".into());
+        let refused = buffer.add(&ride());
+        buffer.close(&"no channel".into());
         assert_eq!(refused.wait().await.unwrap_err().to_string(), "no channel");
-        assert!(room.add(&ride()).wait().await.is_err());
-        assert_eq!(room.shared.in_flight.load(Ordering::Relaxed), 0);
+        assert!(buffer.add(&ride()).wait().await.is_err());
+        assert_eq!(buffer.shared.in_flight.load(Ordering::Relaxed), 0);
     }
 
     #[test]
     fn the_mean_follows_the_traffic() {
-        let room = room();
-        assert_eq!(room.mean_rides(), None);
-        (0..1000).for_each(|_| room.count_sent(256));
-        assert!((room.mean_rides().unwrap() - 256.0).abs() < 1.0);
-        (0..500).for_each(|_| room.count_sent(1));
-        assert!(room.mean_rides().unwrap() < 2.0);
+        let buffer = buffer();
+        assert_eq!(buffer.mean_rides(), None);
+        (0..1000).for_each(|_| buffer.count_sent(256));
+        assert!((buffer.mean_rides().unwrap() - 256.0).abs() < 1.0);
+        (0..500).for_each(|_| buffer.count_sent(1));
+        assert!(buffer.mean_rides().unwrap() < 2.0);
     }
 }

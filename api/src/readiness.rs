@@ -11,14 +11,14 @@ use crate::state::Api;
 
 /// Last known state of queue and store.
 #[derive(Debug, Default)]
-pub(crate) struct Condition {
+pub(crate) struct ReadinessState {
     /// Whether rides could be accepted at any time since the start.
     was_open: AtomicBool,
     /// Whether the store did not respond to the last query.
     store_is_silent: AtomicBool,
 }
 
-impl Condition {
+impl ReadinessState {
     /// Records whether the store responds, and logs a change.
     pub(crate) fn set_store_answers(&self, store: &str, answers: bool, why: &str) {
         let was_silent = self.store_is_silent.swap(!answers, Ordering::Relaxed);
@@ -30,7 +30,7 @@ impl Condition {
     }
 
     /// Records when rides can be accepted.
-    pub(crate) fn look_at(&self, publisher: &Publisher) {
+    pub(crate) fn record_open(&self, publisher: &Publisher) {
         if publisher.check_open().is_ok() {
             self.was_open.store(true, Ordering::Relaxed);
         }

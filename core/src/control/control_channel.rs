@@ -8,7 +8,7 @@ use super::heartbeat::Heartbeat;
 use super::ingest_key::IngestKeys;
 
 /// Maximum buffered heartbeats; more are dropped.
-pub(super) const HEARD_AT_ONCE: usize = 4096;
+pub(super) const MAX_BUFFERED_HEARTBEATS: usize = 4096;
 
 /// Errors of the control channel.
 #[derive(Debug, thiserror::Error)]
@@ -36,9 +36,9 @@ pub enum ControlError {
 /// Control channel between nodes and console. Heartbeats without a subscriber are dropped: the next one carries the same
 /// counters.
 #[async_trait]
-pub trait ControlPlane: Send + Sync {
+pub trait ControlChannel: Send + Sync {
     /// Sends a heartbeat.
-    async fn beat(&self, heartbeat: &Heartbeat) -> Result<(), ControlError>;
+    async fn send_heartbeat(&self, heartbeat: &Heartbeat) -> Result<(), ControlError>;
 
     /// The desired state of the nodes; `None` if no console has published one.
     async fn document(&self) -> Result<Option<Document>, ControlError>;

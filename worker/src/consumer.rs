@@ -7,36 +7,36 @@ use skilift_core::lifecycle::{TaskError, chain};
 use skilift_core::retry;
 use tokio_util::sync::CancellationToken;
 
-use crate::lane_state::LaneState;
-use crate::lanes::Lanes;
-use crate::session::{Interrupted, Session};
-use crate::wanted::{LaneSettings, Wanted};
+use crate::consumer_state::ConsumerState;
+use crate::consumers::Consumers;
+use crate::desired::{ConsumerSettings, DesiredWorkerState};
+use crate::session::{Session, SessionError};
 
 /// Dependencies of a consumer.
-pub(crate) struct Lane<E> {
+pub(crate) struct Consumer<E> {
     /// Its number within the worker, from 0.
     pub(crate) number: usize,
-    pub(crate) state: LaneState,
-    pub(crate) lanes: Arc<Lanes>,
+    pub(crate) state: ConsumerState,
+    pub(crate) consumers: Arc<Consumers>,
     pub(crate) engine: Arc<E>,
     /// Cancelled at shutdown.
     pub(crate) draining: CancellationToken,
 }
 
-impl<E: Engine> Lane<E> {
+impl<E: Engine> Consumer<E> {
     /// Consumes or idles according to its desired settings, until the process drains.
     pub(crate) async fn run(self) -> Result<(), TaskError> {
-        let mut changes = self.lanes.wanted.subscribe();
+        let mut changes = self.consumers.desired.subscribe();
         while !self.draining.is_cancelled() {
-            let wanted = Arc::clone(&changes.borrow_and_update());
-            let Some(settings) = self.settings_in(&wanted) else {
-                self.state.rests(wanted);
-                self.lanes.rested.notify_one();
+            let desired = Arc::clone(&changes.borrow_and_update());
+            let Some(settings) = self.settings_in(&desired) else {
+                self.state.becomes_idle(desired);
+                self.consumers.became_idle.notify_one();
                 // The sender exists as long as this consumer.
                 let _ = self.draining.run_until_cancelled(changes.changed()).await;
                 continue;
             };
-            self.state.starts(wanted);
+            self.state.starts(desired);
             let stop = self.draining.child_token();
             let working = self.work(settings, &stop);
             tokio::pin!(working);
@@ -44,9 +44,9 @@ impl<E: Engine> Lane<E> {
                 tokio::select! {
                     ended = &mut working => { ended?; break }
                     Ok(()) = changes.changed(), if !stop.is_cancelled() => {
-                        let wanted = Arc::clone(&changes.borrow_and_update());
-                        if self.settings_in(&wanted) == Some(settings) {
-                            self.state.goes_on(wanted);
+                        let desired = Arc::clone(&changes.borrow_and_update());
+                        if self.settings_in(&desired) == Some(settings) {
+                            self.state.goes_on(desired);
                         } else {
                             stop.cancel();
                         }
@@ -57,14 +57,14 @@ impl<E: Engine> Lane<E> {
         Ok(())
     }
 
-    fn settings_in(&self, wanted: &Wanted) -> Option<LaneSettings> {
-        (self.number < wanted.lanes(self.lanes.most)).then(|| wanted.of_each_lane())
+    fn settings_in(&self, desired: &DesiredWorkerState) -> Option<ConsumerSettings> {
+        (self.number < desired.consumers(self.consumers.most)).then(|| desired.consumer_settings())
     }
 
     /// Consumes until `stop`, then stores the messages that are already delivered.
     async fn work(
         &self,
-        settings: LaneSettings,
+        settings: ConsumerSettings,
         stop: &CancellationToken,
     ) -> Result<(), TaskError> {
         let mut pauses = retry::pauses();
@@ -91,7 +91,7 @@ impl<E: Engine> Lane<E> {
             let text = why.to_string();
             tracing::warn!("a worker thread stopped consuming: {text}");
             metrics::counter!("skilift_worker_interruptions_total").increment(1);
-            self.state.hindered(text);
+            self.state.blocked(text);
             let recovering = async {
                 tokio::time::sleep(pauses.next().unwrap_or_default()).await;
                 self.recover(why).await;
@@ -104,24 +104,24 @@ impl<E: Engine> Lane<E> {
 
     /// Waits until the failed operation succeeds, before the consumer starts again. Its messages are back in the queue by now;
     /// repeating the operation when they are redelivered has no effect.
-    async fn recover(&self, why: Interrupted) {
+    async fn recover(&self, why: SessionError) {
         match why {
-            Interrupted::Engine(_) | Interrupted::Cancelled => {}
+            SessionError::Engine(_) | SessionError::Cancelled => {}
             // The batch itself is the best probe.
-            Interrupted::Store { batch, .. } => {
+            SessionError::Store { batch, .. } => {
                 for pause in retry::pauses() {
                     match self.engine.apply(&batch).await {
                         Ok(()) => return,
-                        Err(error) => self.state.hindered(chain(&error)),
+                        Err(error) => self.state.blocked(chain(&error)),
                     }
                     tokio::time::sleep(pause).await;
                 }
             }
-            Interrupted::DeadLetters { mut letters, .. } => {
+            SessionError::DeadLetters { mut letters, .. } => {
                 for pause in retry::pauses() {
-                    match self.engine.put_away(&mut letters).await {
+                    match self.engine.publish_dead_letters(&mut letters).await {
                         Ok(()) => return,
-                        Err(error) => self.state.hindered(chain(&error)),
+                        Err(error) => self.state.blocked(chain(&error)),
                     }
                     tokio::time::sleep(pause).await;
                 }

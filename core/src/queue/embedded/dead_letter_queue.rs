@@ -11,52 +11,52 @@ use crate::control::heartbeat::LaneConfirmed;
 use crate::embedded::{Database, DiskError};
 use crate::queue::QueueError;
 use crate::queue::dead_letter::DeadLetter;
-use crate::queue::dead_letter_office::{DeadLetterOffice, ResendError, Resent};
-use crate::queue::lane_life::{LaneLife, Lives};
+use crate::queue::dead_letter_queue::{DeadLetterQueue, RepublishError, RepublishedLetter};
+use crate::queue::lane_epoch::{EpochTracker, LaneEpoch};
 
 /// The channel number for republishing. The publisher's channel has the same number with another epoch.
-const LANE: u16 = 0;
+const CHANNEL: u16 = 0;
 
 /// A stored dead letter: key and value.
 type Entry = (Vec<u8>, Vec<u8>);
 
 /// The dead letters of a data directory. The lock of the directory is the lease: there is one process, with one reader.
-pub struct EmbeddedOffice {
+pub struct EmbeddedDeadLetterQueue {
     queue: Arc<EmbeddedQueue>,
     /// Dead letters received and not acknowledged.
-    taken: Mutex<Vec<Entry>>,
+    received: Mutex<Vec<Entry>>,
     /// The one channel.
-    life: tokio::sync::Mutex<Option<LaneLife>>,
-    lives: Arc<Lives>,
+    epoch: tokio::sync::Mutex<Option<LaneEpoch>>,
+    epochs: Arc<EpochTracker>,
 }
 
-impl EmbeddedOffice {
+impl EmbeddedDeadLetterQueue {
     /// The dead-letter queue of a data directory.
     #[must_use]
     pub fn new(queue: Arc<EmbeddedQueue>) -> Self {
         Self {
             queue,
-            taken: Mutex::default(),
-            life: tokio::sync::Mutex::default(),
-            lives: Arc::default(),
+            received: Mutex::default(),
+            epoch: tokio::sync::Mutex::default(),
+            epochs: Arc::default(),
         }
     }
 
-    fn set_taken(&self, entries: Vec<Entry>) -> Vec<Entry> {
-        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        std::mem::replace(&mut taken, entries)
+    fn set_received(&self, entries: Vec<Entry>) -> Vec<Entry> {
+        let mut received = self.received.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut received, entries)
     }
 }
 
 #[async_trait]
-impl DeadLetterOffice for EmbeddedOffice {
-    async fn take(&self, most: usize) -> Result<Vec<DeadLetter>, QueueError> {
+impl DeadLetterQueue for EmbeddedDeadLetterQueue {
+    async fn receive(&self, most: usize) -> Result<Vec<DeadLetter>, QueueError> {
         loop {
             // Registered before the check, so that a dead letter in between is not missed.
             let arrived = self.queue.letter_arrived.notified();
             let queue = Arc::clone(&self.queue);
-            let looking = move |database: &Database| queue.first_letters(database, most);
-            let entries: Vec<Entry> = self.queue.database.off_thread(looking).await?;
+            let listing = move |database: &Database| queue.first_letters(database, most);
+            let entries: Vec<Entry> = self.queue.database.off_thread(listing).await?;
             if entries.is_empty() {
                 arrived.await;
                 continue;
@@ -67,30 +67,30 @@ impl DeadLetterOffice for EmbeddedOffice {
             };
             let letters: Result<_, DiskError> = entries.iter().map(read).collect();
             let letters = letters?;
-            self.set_taken(entries);
+            self.set_received(entries);
             return Ok(letters);
         }
     }
 
-    async fn release(&self) -> Result<(), QueueError> {
-        let taken = self.set_taken(Vec::new());
+    async fn ack(&self) -> Result<(), QueueError> {
+        let received = self.set_received(Vec::new());
         let queue = Arc::clone(&self.queue);
-        let releasing = move |database: &Database| queue.remove_letters(database, &taken);
-        self.queue.database.off_thread(releasing).await
+        let removing = move |database: &Database| queue.remove_letters(database, &received);
+        self.queue.database.off_thread(removing).await
     }
 
-    async fn resend(&self, letters: &[Resent]) -> Result<(), ResendError> {
-        let mut slot = self.life.lock().await;
+    async fn republish(&self, letters: &[RepublishedLetter]) -> Result<(), RepublishError> {
+        let mut slot = self.epoch.lock().await;
         if self.queue.is_full() {
             let why = "the queue of rides is full: the worker must catch up first";
-            return Err(ResendError::Refused(why.into()));
+            return Err(RepublishError::Refused(why.into()));
         }
         // The epoch ends with any error: nothing is confirmed out of order.
-        let begin = || LaneLife::begin(&self.lives, LANE);
-        let mut life = slot.take().unwrap_or_else(begin);
+        let begin = || LaneEpoch::begin(&self.epochs, CHANNEL);
+        let mut epoch = slot.take().unwrap_or_else(begin);
         let numbered = letters
             .iter()
-            .map(|letter| (life.next_id(), letter.clone()));
+            .map(|letter| (epoch.next_id(), letter.clone()));
         let numbered: Vec<_> = numbered.collect();
         let queue = Arc::clone(&self.queue);
         let now = epoch_ms();
@@ -105,19 +105,19 @@ impl DeadLetterOffice for EmbeddedOffice {
         let appended = self.queue.database.off_thread(appending).await;
         appended.map_err(QueueError::Disk)?;
         for letter in letters {
-            life.confirm(letter.rides() as usize);
+            epoch.confirm(letter.rides() as usize);
         }
-        *slot = Some(life);
+        *slot = Some(epoch);
         Ok(())
     }
 
     fn confirmed(&self) -> Vec<LaneConfirmed> {
-        self.lives.confirmed()
+        self.epochs.confirmed()
     }
 
     async fn close(&self) {
-        self.set_taken(Vec::new());
-        *self.life.lock().await = None;
+        self.set_received(Vec::new());
+        *self.epoch.lock().await = None;
     }
 }
 
@@ -134,7 +134,7 @@ impl EmbeddedQueue {
 
     /// Removes dead letters that have not been stored again since they were read.
     fn remove_letters(&self, database: &Database, entries: &[Entry]) -> Result<(), QueueError> {
-        let _pen = self.letter_pen();
+        let _letter_lock = self.letter_lock();
         let mut batch = database.batch();
         let mut removed = 0;
         for (key, value) in entries {
@@ -146,7 +146,7 @@ impl EmbeddedQueue {
             }
         }
         database.commit("remove dead letters", batch)?;
-        self.has_handed_over(removed);
+        self.count_removed_dead_letters(removed);
         Ok(())
     }
 }

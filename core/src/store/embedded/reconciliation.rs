@@ -1,8 +1,8 @@
 //! Reconciliation in a data directory. It changes in the same atomic write as the ledger and the queue.
 
-use crate::books::{Books, Entries, LaneBook, OwnQueue, Settlement};
 use crate::control::heartbeat::LaneConfirmed;
 use crate::embedded::{Database, DiskError, keys};
+use crate::reconciliation::{Entries, OwnQueue, Reconciliation, SettledRanges, Settlement};
 
 /// Bytes of a number.
 const NUMBER_BYTES: usize = 8;
@@ -43,20 +43,24 @@ pub(crate) fn settle(
 ) -> Result<(), DiskError> {
     let entries = Entries::from(settlements);
     let (mut settled, mut replayed, mut dead) = (0, 0, entries.foreign_dead);
-    for (life, of_life) in entries.lanes {
-        let mut book = read_lane(database, life)?;
-        for entry in of_life {
-            if book.mark(entry.sequence, entry.rides) {
-                let taken = if entry.is_replay {
+    for (lane_epoch, entries_of_epoch) in entries.epochs {
+        let mut settled_ranges = read_epoch(database, lane_epoch)?;
+        for entry in entries_of_epoch {
+            if settled_ranges.mark(entry.sequence, entry.rides) {
+                let count_of = if entry.is_replay {
                     &mut replayed
                 } else {
                     &mut settled
                 };
-                *taken += u64::from(entry.rides);
+                *count_of += u64::from(entry.rides);
                 dead += u64::from(entry.dead);
             }
         }
-        batch.insert(&database.books, keys::lane_book(life), write_book(&book));
+        batch.insert(
+            &database.books,
+            keys::settled_ranges(lane_epoch),
+            write_ranges(&settled_ranges),
+        );
     }
     count(database, keys::SETTLED, settled, batch)?;
     count(database, keys::REPLAYED, replayed, batch)?;
@@ -68,35 +72,37 @@ pub(crate) fn settle(
 ///
 /// # Errors
 /// If the data directory cannot be read, or contains unexpected data.
-pub(crate) fn read(database: &Database) -> Result<Books, DiskError> {
-    let mut books = Books::default();
-    let (mut entered, mut resent, mut left) = (0, 0, 0);
+pub(crate) fn read(database: &Database) -> Result<Reconciliation, DiskError> {
+    let mut reconciliation = Reconciliation::default();
+    let (mut entered, mut republished, mut left) = (0, 0, 0);
     for entry in database.books.iter() {
         let read = entry.into_inner();
         let (key, value) =
             read.map_err(|error| database.failed("read its reconciliation counters", error))?;
-        if let Some(life) = keys::read_lane_book(&key) {
-            books.lanes.push(read_book(database, life, &value)?);
+        if let Some(lane_epoch) = keys::read_settled_ranges(&key) {
+            reconciliation
+                .epochs
+                .push(read_ranges(database, lane_epoch, &value)?);
             continue;
         }
         let number = read_number(database, &value)?;
         match <[u8; 1]>::try_from(&*key) {
-            Ok(keys::APPLIED) => books.applied = number,
-            Ok(keys::DEAD) => books.dead = number,
-            Ok(keys::SETTLED) => books.settled = number,
-            Ok(keys::REPLAYED) => books.replayed = number,
-            Ok(keys::FOREIGN) => books.foreign = number,
+            Ok(keys::APPLIED) => reconciliation.applied = number,
+            Ok(keys::DEAD) => reconciliation.dead = number,
+            Ok(keys::SETTLED) => reconciliation.settled = number,
+            Ok(keys::REPLAYED) => reconciliation.replayed = number,
+            Ok(keys::FOREIGN) => reconciliation.foreign = number,
             Ok(keys::ENTERED) => entered = number,
-            Ok(keys::RESENT) => resent = number,
+            Ok(keys::REPUBLISHED) => republished = number,
             Ok(keys::LEFT) => left = number,
             _ => return Err(damaged(database)),
         }
     }
-    let (waiting, accepted) = (entered.checked_sub(left), entered.checked_sub(resent));
+    let (waiting, accepted) = (entered.checked_sub(left), entered.checked_sub(republished));
     let own_queue = waiting.zip(accepted);
     let (waiting, accepted) = own_queue.ok_or_else(|| damaged(database))?;
-    books.own_queue = Some(OwnQueue { accepted, waiting });
-    Ok(books)
+    reconciliation.own_queue = Some(OwnQueue { accepted, waiting });
+    Ok(reconciliation)
 }
 
 /// Removes ended epochs whose confirmed numbers are all settled; returns how many, including those that were already
@@ -104,52 +110,55 @@ pub(crate) fn read(database: &Database) -> Result<Books, DiskError> {
 ///
 /// # Errors
 /// If the data directory cannot be read or written, or contains unexpected data.
-pub(crate) fn forget(database: &Database, ended: &[LaneConfirmed]) -> Result<u64, DiskError> {
+pub(crate) fn prune(database: &Database, ended: &[LaneConfirmed]) -> Result<u64, DiskError> {
     let mut batch = database.batch();
-    let mut forgotten = 0;
-    for life in ended.iter().filter(|life| life.ended) {
-        let (through, life) = (life.high_watermark, (life.epoch, life.channel));
-        let book = read_lane(database, life)?;
-        if book.marked.is_empty() || book.is_whole(through) {
-            batch.remove(&database.books, keys::lane_book(life));
-            forgotten += 1;
+    let mut pruned = 0;
+    for lane_epoch in ended.iter().filter(|lane_epoch| lane_epoch.ended) {
+        let (high_watermark, lane_epoch) = (
+            lane_epoch.high_watermark,
+            (lane_epoch.epoch, lane_epoch.channel),
+        );
+        let settled_ranges = read_epoch(database, lane_epoch)?;
+        if settled_ranges.marked.is_empty() || settled_ranges.is_whole(high_watermark) {
+            batch.remove(&database.books, keys::settled_ranges(lane_epoch));
+            pruned += 1;
         }
     }
     database.commit("prune finished publisher channels", batch)?;
-    Ok(forgotten)
+    Ok(pruned)
 }
 
 /// The settled ranges of an epoch; empty if unknown.
-fn read_lane(database: &Database, life: (u64, u16)) -> Result<LaneBook, DiskError> {
-    let found = database.books.get(keys::lane_book(life));
+fn read_epoch(database: &Database, lane_epoch: (u64, u16)) -> Result<SettledRanges, DiskError> {
+    let found = database.books.get(keys::settled_ranges(lane_epoch));
     let found =
         found.map_err(|error| database.failed("read its reconciliation counters", error))?;
     match found {
-        Some(value) => read_book(database, life, &value),
-        None => Ok(LaneBook {
-            epoch: life.0,
-            lane: life.1,
+        Some(value) => read_ranges(database, lane_epoch, &value),
+        None => Ok(SettledRanges {
+            epoch: lane_epoch.0,
+            channel: lane_epoch.1,
             rides: 0,
             marked: Vec::new(),
         }),
     }
 }
 
-fn write_book(book: &LaneBook) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity((1 + 2 * book.marked.len()) * NUMBER_BYTES);
-    bytes.extend(book.rides.to_be_bytes());
-    for (first, last) in &book.marked {
+fn write_ranges(settled_ranges: &SettledRanges) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity((1 + 2 * settled_ranges.marked.len()) * NUMBER_BYTES);
+    bytes.extend(settled_ranges.rides.to_be_bytes());
+    for (first, last) in &settled_ranges.marked {
         bytes.extend(first.to_be_bytes());
         bytes.extend(last.to_be_bytes());
     }
     bytes
 }
 
-fn read_book(
+fn read_ranges(
     database: &Database,
-    (epoch, lane): (u64, u16),
+    (epoch, channel): (u64, u16),
     value: &[u8],
-) -> Result<LaneBook, DiskError> {
+) -> Result<SettledRanges, DiskError> {
     let (numbers, rest) = value.as_chunks::<NUMBER_BYTES>();
     let mut numbers = numbers.iter().copied().map(u64::from_be_bytes);
     let rides = numbers
@@ -158,9 +167,9 @@ fn read_book(
     let rides = rides.ok_or_else(|| damaged(database))?;
     let firsts_and_lasts: Vec<u64> = numbers.collect();
     let ranges = firsts_and_lasts.as_chunks::<2>().0;
-    Ok(LaneBook {
+    Ok(SettledRanges {
         epoch,
-        lane,
+        channel,
         rides,
         marked: ranges.iter().map(|&[first, last]| (first, last)).collect(),
     })

@@ -2,20 +2,20 @@
 
 use std::time::Duration;
 
-use skilift_core::control::{Generation, Orders, WorkerSettings};
+use skilift_core::control::{DesiredState, Generation, WorkerSettings};
 
 /// The desired state of a worker.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Wanted {
+pub(crate) struct DesiredWorkerState {
     pub(crate) settings: WorkerSettings,
     /// `None` if the settings come from flags.
     pub(crate) generation: Option<Generation>,
-    pub(crate) rest: Option<Rest>,
+    pub(crate) idle_reason: Option<IdleReason>,
 }
 
 /// Why a worker must not consume.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Rest {
+pub(crate) enum IdleReason {
     /// Consumption is paused on all workers.
     Paused,
     /// A plan drains this worker.
@@ -24,20 +24,24 @@ pub(crate) enum Rest {
 
 /// The settings of one consumer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct LaneSettings {
+pub(crate) struct ConsumerSettings {
     pub(crate) prefetch_rides: usize,
     pub(crate) batch_rides: usize,
     pub(crate) linger: Duration,
 }
 
-impl Wanted {
+impl DesiredWorkerState {
     /// Applies the desired state; invalid settings leave those of `before` in force.
-    pub(crate) fn by(orders: &Orders, flags: WorkerSettings, before: Option<&Self>) -> Self {
-        let document = orders.document.as_deref();
+    pub(crate) fn resolve(
+        desired_state: &DesiredState,
+        flags: WorkerSettings,
+        before: Option<&Self>,
+    ) -> Self {
+        let document = desired_state.document.as_deref();
         let (settings, generation) = match document.and_then(|document| document.worker) {
             None => (flags, None),
-            Some(said) => match (said.value.check(), before) {
-                (Ok(()), _) => (said.value, Some(said.generation)),
+            Some(console) => match (console.value.check(), before) {
+                (Ok(()), _) => (console.value, Some(console.generation)),
                 (Err(error), before) => {
                     tracing::error!("the console's settings cannot be applied: {error}");
                     before.map_or((flags, None), |before| (before.settings, before.generation))
@@ -45,31 +49,31 @@ impl Wanted {
             },
         };
         let paused = document.and_then(|document| document.pause.as_ref());
-        let drained = orders.drain.clone().map(Rest::Drained);
+        let drained = desired_state.drain.clone().map(IdleReason::Drained);
         Self {
             settings,
             generation,
-            rest: drained.or(paused.map(|_| Rest::Paused)),
+            idle_reason: drained.or(paused.map(|_| IdleReason::Paused)),
         }
     }
 
     /// Desired number of consumers, at most `most`.
-    pub(crate) fn lanes(&self, most: usize) -> usize {
-        match self.rest {
+    pub(crate) fn consumers(&self, most: usize) -> usize {
+        match self.idle_reason {
             Some(_) => 0,
             None => (self.settings.threads as usize).min(most),
         }
     }
 
     /// The settings of every running consumer.
-    pub(crate) fn of_each_lane(&self) -> LaneSettings {
+    pub(crate) fn consumer_settings(&self) -> ConsumerSettings {
         let WorkerSettings {
             prefetch,
             batch,
             linger_ms,
             ..
         } = self.settings;
-        LaneSettings {
+        ConsumerSettings {
             prefetch_rides: prefetch as usize,
             batch_rides: batch as usize,
             linger: Duration::from_millis(linger_ms.into()),
@@ -90,7 +94,7 @@ mod tests {
         linger_ms: 25,
     };
 
-    fn orders(threads: Option<u32>, is_paused: bool, drain: Option<&str>) -> Orders {
+    fn desired_state(threads: Option<u32>, is_paused: bool, drain: Option<&str>) -> DesiredState {
         let settings = |threads| Versioned::new(7, WorkerSettings { threads, ..FLAGS });
         let document = Document {
             worker: threads.map(settings),
@@ -100,35 +104,44 @@ mod tests {
             }),
             ..Document::default()
         };
-        Orders {
+        DesiredState {
             document: Some(Arc::new(document)),
             drain: drain.map(str::to_owned),
-            ..Orders::default()
+            ..DesiredState::default()
         }
     }
 
     #[test]
     fn the_console_goes_before_the_flags_and_rest_before_both() {
-        let wanted = |orders: &Orders| Wanted::by(orders, FLAGS, None);
-        let flags = wanted(&Orders::default());
-        assert_eq!((flags.lanes(8), flags.generation), (2, None));
-        assert_eq!(wanted(&orders(None, false, None)), flags);
-        let said = wanted(&orders(Some(5), false, None));
-        assert_eq!((said.lanes(8), said.lanes(1)), (5, 1));
-        assert_eq!(said.generation.unwrap().version, 7);
-        let paused = wanted(&orders(Some(5), true, None));
-        assert_eq!((paused.lanes(8), &paused.rest), (0, &Some(Rest::Paused)));
-        let drained = wanted(&orders(Some(5), true, Some("p1")));
-        assert_eq!(drained.rest, Some(Rest::Drained("p1".to_owned())));
+        let desired =
+            |desired_state: &DesiredState| DesiredWorkerState::resolve(desired_state, FLAGS, None);
+        let flags = desired(&DesiredState::default());
+        assert_eq!((flags.consumers(8), flags.generation), (2, None));
+        assert_eq!(desired(&desired_state(None, false, None)), flags);
+        let console = desired(&desired_state(Some(5), false, None));
+        assert_eq!((console.consumers(8), console.consumers(1)), (5, 1));
+        assert_eq!(console.generation.unwrap().version, 7);
+        let paused = desired(&desired_state(Some(5), true, None));
+        assert_eq!(
+            (paused.consumers(8), &paused.idle_reason),
+            (0, &Some(IdleReason::Paused))
+        );
+        let drained = desired(&desired_state(Some(5), true, Some("p1")));
+        assert_eq!(
+            drained.idle_reason,
+            Some(IdleReason::Drained("p1".to_owned()))
+        );
     }
 
     #[test]
     fn settings_that_nobody_could_run_change_nothing() {
-        let before = Wanted::by(&orders(Some(5), false, None), FLAGS, None);
-        let after = Wanted::by(&orders(Some(0), false, None), FLAGS, Some(&before));
+        let before = DesiredWorkerState::resolve(&desired_state(Some(5), false, None), FLAGS, None);
+        let after =
+            DesiredWorkerState::resolve(&desired_state(Some(0), false, None), FLAGS, Some(&before));
         assert_eq!(after, before);
         assert_eq!(
-            Wanted::by(&orders(Some(0), false, None), FLAGS, None).lanes(8),
+            DesiredWorkerState::resolve(&desired_state(Some(0), false, None), FLAGS, None)
+                .consumers(8),
             2
         );
     }

@@ -1,5 +1,5 @@
 //! Watches the memory usage of the store, so that rides are rejected before it has no capacity for the accepted ones, and
-//! records the state of store and queue in the [`Condition`](crate::condition::Condition).
+//! records the state of store and queue in the [`ReadinessState`](crate::readiness::ReadinessState).
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// Usage from which on rides are rejected, in percent.
 const FULL_PERCENT: u64 = 85;
 /// Usage below which rides are accepted again, in percent.
-const ROOMY_PERCENT: u64 = 80;
+const RESUME_PERCENT: u64 = 80;
 
 /// Sets whether rides are rejected because the store is full, until `end`. A store that does not respond changes nothing: its
 /// usage is unknown, and the queue keeps the rides that are accepted meanwhile.
@@ -22,18 +22,18 @@ pub(crate) async fn watch(api: Api, end: CancellationToken) -> Result<(), TaskEr
     let watching = async {
         let mut is_full = false;
         loop {
-            api.condition.look_at(&api.publisher);
+            api.readiness.record_open(&api.publisher);
             let store = api.reader.name();
             match api.reader.capacity().await {
                 Ok(capacity) => {
-                    api.condition.set_store_answers(store, true, "");
+                    api.readiness.set_store_answers(store, true, "");
                     is_full = is_nearly_full(capacity, is_full);
                     let admission = api.publisher.admission();
                     admission.set(capacity.when_full, is_full);
                 }
                 Err(error) => {
                     let why = chain(&error);
-                    api.condition.set_store_answers(store, false, &why);
+                    api.readiness.set_store_answers(store, false, &why);
                 }
             }
             tokio::time::sleep(INTERVAL).await;
@@ -45,7 +45,7 @@ pub(crate) async fn watch(api: Api, end: CancellationToken) -> Result<(), TaskEr
 
 fn is_nearly_full(capacity: Capacity, was_full: bool) -> bool {
     let percent = if was_full {
-        ROOMY_PERCENT
+        RESUME_PERCENT
     } else {
         FULL_PERCENT
     };

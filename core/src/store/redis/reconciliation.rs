@@ -7,12 +7,12 @@ use redis::{Pipeline, RedisResult, Script};
 
 use super::failed;
 use super::keys::Keys;
-use crate::books::{Books, Entries, LaneBook, Settlement};
 use crate::control::heartbeat::LaneConfirmed;
+use crate::reconciliation::{Entries, Reconciliation, SettledRanges, Settlement};
 use crate::store::StoreError;
 
 /// Channel epochs pruned per call: the script passes them to one command.
-const FORGOTTEN_AT_ONCE: usize = 1000;
+const PRUNED_AT_ONCE: usize = 1000;
 
 /// A hash as returned by Redis.
 type Fields<T> = Vec<(String, T)>;
@@ -21,7 +21,7 @@ type Fields<T> = Vec<(String, T)>;
 pub(super) static SETTLE: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("settle.lua")));
 
-static FORGET: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("forget.lua")));
+static PRUNE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("forget.lua")));
 
 /// Adds the call that settles messages.
 pub(super) fn add_settling(pipeline: &mut Pipeline, keys: &Keys, settlements: &[Settlement]) {
@@ -29,9 +29,11 @@ pub(super) fn add_settling(pipeline: &mut Pipeline, keys: &Keys, settlements: &[
     pipeline.cmd("EVALSHA").arg(SETTLE.get_hash()).arg(2);
     pipeline.arg(keys.books()).arg(keys.settled());
     pipeline.arg(entries.foreign).arg(entries.foreign_dead);
-    for ((epoch, lane), of_life) in entries.lanes {
-        pipeline.arg(life_field(epoch, lane)).arg(of_life.len());
-        for entry in of_life {
+    for ((epoch, channel), entries_of_epoch) in entries.epochs {
+        pipeline
+            .arg(epoch_field(epoch, channel))
+            .arg(entries_of_epoch.len());
+        for entry in entries_of_epoch {
             pipeline.arg(entry.sequence).arg(entry.rides);
             pipeline.arg(entry.dead).arg(u8::from(entry.is_replay));
         }
@@ -42,72 +44,73 @@ pub(super) fn add_settling(pipeline: &mut Pipeline, keys: &Keys, settlements: &[
 pub(super) async fn read(
     connection: &mut (impl ConnectionLike + Send),
     keys: &Keys,
-) -> Result<Books, StoreError> {
+) -> Result<Reconciliation, StoreError> {
     let mut pipeline = Pipeline::with_capacity(2);
     pipeline.atomic();
     pipeline.cmd("HGETALL").arg(keys.books());
     pipeline.cmd("HGETALL").arg(keys.settled());
     let read: RedisResult<(Fields<u64>, Fields<String>)> = pipeline.query_async(connection).await;
-    let (totals, lives) = read.map_err(failed("return the reconciliation counters"))?;
-    let mut books = Books::default();
+    let (totals, epochs) = read.map_err(failed("return the reconciliation counters"))?;
+    let mut reconciliation = Reconciliation::default();
     for (total, number) in totals {
         match &*total {
-            "applied" => books.applied = number,
-            "dead" => books.dead = number,
-            "settled" => books.settled = number,
-            "replayed" => books.replayed = number,
-            "foreign" => books.foreign = number,
+            "applied" => reconciliation.applied = number,
+            "dead" => reconciliation.dead = number,
+            "settled" => reconciliation.settled = number,
+            "replayed" => reconciliation.replayed = number,
+            "foreign" => reconciliation.foreign = number,
             _ => {}
         }
     }
-    for (life, marks) in lives {
-        let book = read_life(&life, &marks).ok_or_else(|| StoreError::CorruptBooks {
-            key: keys.settled(),
-            field: life.clone(),
-        })?;
-        books.lanes.push(book);
+    for (lane_epoch, marks) in epochs {
+        let settled_ranges =
+            read_epoch(&lane_epoch, &marks).ok_or_else(|| StoreError::CorruptReconciliation {
+                key: keys.settled(),
+                field: lane_epoch.clone(),
+            })?;
+        reconciliation.epochs.push(settled_ranges);
     }
-    books
-        .lanes
-        .sort_unstable_by_key(|book| (book.epoch, book.lane));
-    Ok(books)
+    reconciliation
+        .epochs
+        .sort_unstable_by_key(|settled_ranges| (settled_ranges.epoch, settled_ranges.channel));
+    Ok(reconciliation)
 }
 
 /// Removes ended epochs whose confirmed numbers are all settled; returns how many.
-pub(super) async fn forget(
+pub(super) async fn prune(
     connection: &mut (impl ConnectionLike + Send),
     keys: &Keys,
     ended: &[LaneConfirmed],
 ) -> Result<u64, StoreError> {
-    let ended: Vec<_> = ended.iter().filter(|life| life.ended).collect();
-    let mut forgotten = 0;
-    for some in ended.chunks(FORGOTTEN_AT_ONCE) {
-        let mut call = FORGET.key(keys.settled());
-        for life in some {
-            call.arg(life_field(life.epoch, life.channel))
-                .arg(life.high_watermark);
+    let ended: Vec<_> = ended.iter().filter(|lane_epoch| lane_epoch.ended).collect();
+    let mut pruned = 0;
+    for some in ended.chunks(PRUNED_AT_ONCE) {
+        let mut call = PRUNE.key(keys.settled());
+        for lane_epoch in some {
+            call.arg(epoch_field(lane_epoch.epoch, lane_epoch.channel))
+                .arg(lane_epoch.high_watermark);
         }
         let called = call.invoke_async::<u64>(connection).await;
-        forgotten += called.map_err(failed("prune finished publisher channels"))?;
+        pruned += called.map_err(failed("prune finished publisher channels"))?;
     }
-    Ok(forgotten)
+    Ok(pruned)
 }
 
-fn life_field(epoch: u64, lane: u16) -> String {
-    format!("{epoch:016x}-{lane}")
+fn epoch_field(epoch: u64, channel: u16) -> String {
+    format!("{epoch:016x}-{channel}")
 }
 
 /// Parses the value that `settle.lua` writes for an epoch; `None` for other values.
-fn read_life(life: &str, marks: &str) -> Option<LaneBook> {
-    let (epoch, lane) = life.split_once('-')?;
+fn read_epoch(lane_epoch: &str, marks: &str) -> Option<SettledRanges> {
+    let (epoch, channel) = lane_epoch.split_once('-')?;
     let (rides, ranges) = marks.split_once(';')?;
     let range = |range: &str| {
         let (first, last) = range.split_once('-')?;
         Some((first.parse().ok()?, last.parse().ok()?))
     };
-    Some(LaneBook {
+    Some(SettledRanges {
         epoch: u64::from_str_radix(epoch, 16).ok()?,
-        lane: lane.parse().ok()?,
+        channel: channel.parse().ok()?,
         rides: rides.parse().ok()?,
         marked: ranges.split(',').map(range).collect::<Option<_>>()?,
     })

@@ -15,8 +15,8 @@ use super::broker::{Broker, within_timeout};
 use super::confirmed::{open_channel, publish_rides, ride_headers};
 use crate::lifecycle::{TaskError, chain};
 use crate::message::MessageId;
-use crate::queue::lane_life::LaneLife;
-use crate::queue::waiting_room::{Pending, WaitingRoom};
+use crate::queue::lane_epoch::LaneEpoch;
+use crate::queue::publish_buffer::{PendingBatch, PublishBuffer};
 use crate::retry;
 use crate::stack::StackName;
 
@@ -24,29 +24,29 @@ use crate::stack::StackName;
 const CHANNEL_CHECK: Duration = Duration::from_millis(500);
 
 /// A publisher channel and its dependencies.
-pub(super) struct Lane {
+pub(super) struct RabbitPublisherChannel {
     /// Its number within the process, from 0.
     pub(super) number: u16,
-    pub(super) room: Arc<WaitingRoom>,
+    pub(super) buffer: Arc<PublishBuffer>,
     pub(super) broker: Arc<Broker>,
     pub(super) stack: StackName,
     /// Cancelled when no more rides will come.
     pub(super) closing: CancellationToken,
 }
 
-impl Lane {
+impl RabbitPublisherChannel {
     /// Publishes until `closing`, and then what is left.
     pub(super) async fn run(self) -> Result<(), TaskError> {
         let mut pauses = retry::pauses();
         loop {
-            let sent_before = self.room.messages_sent();
+            let sent_before = self.buffer.messages_sent();
             let ended = self.run_on_one_channel().await;
             let Err(why) = ended else { return Ok(()) };
-            tracing::warn!(lane = self.number, "publisher cannot connect: {why}");
+            tracing::warn!(channel = self.number, "publisher cannot connect: {why}");
             metrics::counter!("skilift_publisher_channels_lost_total").increment(1);
-            self.room.close(&why);
+            self.buffer.close(&why);
             // A channel that confirmed something worked: the next attempt follows soon.
-            if self.room.messages_sent() > sent_before {
+            if self.buffer.messages_sent() > sent_before {
                 pauses = retry::pauses();
             }
             let pause = async {
@@ -71,16 +71,16 @@ impl Lane {
             return Ok(());
         };
         let channel = opened.map_err(|error| Arc::from(chain(&error)))?;
-        self.room.open();
+        self.buffer.open();
         let queue = self.stack.ride_queue();
-        let mut life = LaneLife::begin(self.room.lives(), self.number);
+        let mut epoch = LaneEpoch::begin(self.buffer.epochs(), self.number);
         // In order, however the confirms arrive: confirmed numbers are always contiguous, so the reconciliation detects a
         // missing one directly.
         let mut in_flight = FuturesOrdered::new();
         let mut check = tokio::time::interval(CHANNEL_CHECK);
         loop {
-            while let Some(message) = self.room.next_message(in_flight.len()) {
-                let id = life.next_id();
+            while let Some(message) = self.buffer.next_message(in_flight.len()) {
+                let id = epoch.next_id();
                 in_flight.push_back(send(&channel, &queue, id, message));
             }
             if in_flight.is_empty() && self.closing.is_cancelled() {
@@ -90,17 +90,17 @@ impl Lane {
             tokio::select! {
                 Some((message, confirmed)) = in_flight.next() => match confirmed {
                     Ok(()) => {
-                        life.confirm(message.body.rides());
-                        self.room.confirm(message);
+                        epoch.confirm(message.body.rides());
+                        self.buffer.confirm(message);
                     }
                     Err(why) => {
                         message.refuse(&why);
                         // The confirms of the others may still arrive, but are no longer reliable.
-                        self.room.close(&why);
+                        self.buffer.close(&why);
                         return Err(why);
                     }
                 },
-                () = self.room.arrived() => {}
+                () = self.buffer.arrived() => {}
                 () = self.closing.cancelled(), if in_flight.is_empty() => {}
                 _ = check.tick() => if !channel.status().connected() {
                     return Err("connection to RabbitMQ lost".into());
@@ -123,8 +123,8 @@ async fn send(
     channel: &Channel,
     queue: &str,
     id: MessageId,
-    message: Pending,
-) -> (Pending, Result<(), Arc<str>>) {
+    message: PendingBatch,
+) -> (PendingBatch, Result<(), Arc<str>>) {
     let rides = u32::try_from(message.body.rides()).unwrap_or(u32::MAX);
     let headers = ride_headers(id, rides, message.accepted_at_ms);
     let sent_at = Instant::now();

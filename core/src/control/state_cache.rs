@@ -18,7 +18,7 @@ const FOLDER_MODE: u32 = 0o700;
 
 /// The desired state as known to a node.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Told {
+pub struct CachedState {
     /// The document for all nodes; `None` if no console has published one.
     pub document: Option<Document>,
     /// The ingest keys; `None` if no console has published any.
@@ -27,13 +27,13 @@ pub struct Told {
 
 /// The cache file.
 #[derive(Debug, Clone)]
-pub struct Memory {
+pub struct StateCache {
     path: PathBuf,
 }
 
 /// The cache cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum MemoryError {
+pub enum StateCacheError {
     /// It cannot be read.
     #[error("cannot read the cached console settings in {}", path.display())]
     Read {
@@ -55,7 +55,7 @@ pub enum MemoryError {
     },
 }
 
-impl Memory {
+impl StateCache {
     /// The cache of a stack's nodes in a data directory. Nodes that share the directory share it: they have the same desired
     /// state.
     #[must_use]
@@ -69,19 +69,17 @@ impl Memory {
     ///
     /// # Errors
     /// If the cache exists and cannot be read: it may require ingest keys, so it must not be ignored.
-    pub fn read(&self) -> Result<Option<Told>, MemoryError> {
+    pub fn load(&self) -> Result<Option<CachedState>, StateCacheError> {
         let path = || self.path.clone();
         match fs::read(&self.path) {
-            Ok(json) => {
-                serde_json::from_slice(&json)
-                    .map(Some)
-                    .map_err(|source| MemoryError::Unreadable {
-                        path: path(),
-                        source,
-                    })
-            }
+            Ok(json) => serde_json::from_slice(&json).map(Some).map_err(|source| {
+                StateCacheError::Unreadable {
+                    path: path(),
+                    source,
+                }
+            }),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(source) => Err(MemoryError::Read {
+            Err(source) => Err(StateCacheError::Read {
                 path: path(),
                 source,
             }),
@@ -92,7 +90,7 @@ impl Memory {
     ///
     /// # Errors
     /// If it cannot be written. The previous cache is kept.
-    pub fn keep(&self, told: &Told) -> io::Result<()> {
+    pub fn store(&self, state: &CachedState) -> io::Result<()> {
         let folder = self.path.parent().unwrap_or(Path::new("."));
         DirBuilder::new()
             .recursive(true)
@@ -100,7 +98,7 @@ impl Memory {
             .create(folder)?;
         // Created with permissions for the owner only.
         let mut file = NamedTempFile::new_in(folder)?;
-        file.write_all(&serde_json::to_vec(told)?)?;
+        file.write_all(&serde_json::to_vec(state)?)?;
         file.as_file().sync_all()?;
         file.persist(&self.path)?;
         File::open(folder)?.sync_all()
@@ -121,18 +119,18 @@ mod tests {
     #[test]
     fn what_is_kept_is_found_again_by_its_owner_alone() {
         let folder = tempfile::tempdir().unwrap();
-        let memory = Memory::new(&folder.path().join("new"), &StackName::default());
-        assert_eq!(memory.read().unwrap(), None);
-        let mut told = Told::default();
+        let state_cache = StateCache::new(&folder.path().join("new"), &StackName::default());
+        assert_eq!(state_cache.load().unwrap(), None);
+        let mut state = CachedState::default();
         for serial in [7, 8] {
-            told.keys = Some(IngestKeys {
+            state.keys = Some(IngestKeys {
                 serial,
                 keys: Vec::new(),
             });
-            memory.keep(&told).unwrap();
-            assert_eq!(memory.read().unwrap().as_ref(), Some(&told));
+            state_cache.store(&state).unwrap();
+            assert_eq!(state_cache.load().unwrap().as_ref(), Some(&state));
         }
-        let rights = fs::metadata(memory.path()).unwrap().permissions();
+        let rights = fs::metadata(state_cache.path()).unwrap().permissions();
         assert_eq!(rights.mode() & 0o777, 0o600);
         assert_eq!(fs::read_dir(folder.path().join("new")).unwrap().count(), 1);
     }
@@ -140,9 +138,9 @@ mod tests {
     #[test]
     fn what_cannot_be_read_is_not_taken_for_nothing() {
         let folder = tempfile::tempdir().unwrap();
-        let memory = Memory::new(folder.path(), &StackName::default());
-        fs::write(memory.path(), "{\"document\": 7}").unwrap();
-        let error = memory.read().unwrap_err().to_string();
+        let state_cache = StateCache::new(folder.path(), &StackName::default());
+        fs::write(state_cache.path(), "{\"document\": 7}").unwrap();
+        let error = state_cache.load().unwrap_err().to_string();
         assert!(error.contains("desired-state-skilift.json"), "{error}");
         assert!(error.contains("delete it only"), "{error}");
     }
