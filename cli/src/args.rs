@@ -106,6 +106,9 @@ pub(crate) enum OperatorCommand {
     /// Show statistics of skiers and resorts
     #[command(after_help = operator::CONSOLE)]
     Stats(stats::StatsArgs),
+    /// Show alarms and key figures; the exit code is the severity
+    #[command(after_help = format!("{}\n\n{}", operator::STATUS_EXIT_CODES, operator::CONSOLE))]
+    Status(operator::StatusArgs),
     /// Show the backlog and how late rides are stored; pause, resume, dead letters
     #[command(after_help = operator::CONSOLE)]
     Queue(queue::QueueArgs),

@@ -32,6 +32,7 @@ mod server;
 mod settings;
 mod show;
 mod stats;
+mod status;
 
 use std::process::ExitCode;
 
@@ -56,6 +57,7 @@ use crate::exit::Exit;
 pub(crate) fn run(command: &OperatorCommand) -> anyhow::Result<ExitCode> {
     let exit = match command {
         OperatorCommand::Stats(args) => until_signal(stats::run(args)),
+        OperatorCommand::Status(args) => until_signal(status::run(args)),
         OperatorCommand::Queue(args) => until_signal(queue::run(args)),
         OperatorCommand::Nodes(args) => until_signal(nodes::run(args)),
         OperatorCommand::Settings(args) => until_signal(settings::run(args)),

@@ -23,8 +23,10 @@ pub(crate) enum Exit {
     Capacity = 6,
     /// The wait timed out; the operation may still be in progress.
     TimedOut = 7,
-    /// A `--fail-if` condition is met.
+    /// A `--fail-if` condition is met, or `skictl status` has a warning.
     Threshold = 8,
+    /// `skictl status` has a critical alarm.
+    Critical = 9,
     /// A signal interrupted the command.
     Interrupted = 130,
 }
@@ -40,7 +42,8 @@ Exit codes:
   5    permission denied, or not logged in
   6    limit reached: rate limit, quota, or no capacity for an instance
   7    timed out; the operation may still be in progress
-  8    a threshold is exceeded (`skictl load --fail-if`)
+  8    a threshold is exceeded (`skictl load --fail-if`), or a warning (`skictl status`)
+  9    a critical alarm (`skictl status`)
   130  interrupted";
 
 impl From<Exit> for ExitCode {

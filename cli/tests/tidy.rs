@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
 
 /// What each crate of ours may depend on, of ours. Arrows point one way; `docs/architecture.md` draws them.
-const ARROWS: [(&str, &[&str]); 11] = [
+const ARROWS: [(&str, &[&str]); 12] = [
     ("skilift-core", &[]),
     ("skilift-api", &["skilift-core", "skilift-http"]),
     ("skilift-worker", &["skilift-core"]),
@@ -30,7 +30,8 @@ const ARROWS: [(&str, &[&str]); 11] = [
     ("skilift-ec2", &["skilift-fleet"]),
     ("skilift-fleet", &["skilift-core"]),
     ("skilift-http", &[]),
-    ("skilift-load", &["skilift-core"]),
+    ("skilift-load", &["skilift-core", "skilift-plot"]),
+    ("skilift-plot", &[]),
     ("skilift-servers", &[]),
     ("skilift-bench", &["skilift-core", "skilift-servers"]),
 ];

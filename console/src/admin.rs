@@ -21,7 +21,6 @@ mod router;
 mod settings;
 mod stats;
 
-pub(crate) use error::ApiError;
 #[cfg(test)]
 pub(crate) use router::endpoints;
 pub(crate) use router::router;

@@ -21,8 +21,8 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::admin::ApiError;
 use crate::console::Console;
+use crate::error::Error;
 use crate::view::change::{Change, ScaledRole};
 use crate::view::fleet::{FleetRoleView, FleetView, InstanceView};
 use crate::view::nodes::{NodeState, NodeView};
@@ -86,10 +86,8 @@ impl Machines {
     }
 
     /// The fleet, if there is one.
-    pub(crate) fn fleet(&self) -> Result<&Arc<dyn Fleet>, ApiError> {
-        self.fleet
-            .as_ref()
-            .ok_or_else(|| ApiError::refused(NO_FLEET))
+    pub(crate) fn fleet(&self) -> Result<&Arc<dyn Fleet>, Error> {
+        self.fleet.as_ref().ok_or_else(|| Error::refused(NO_FLEET))
     }
 
     /// The last listing.
@@ -107,7 +105,7 @@ impl Machines {
     }
 
     /// Lists now.
-    pub(crate) async fn refresh(&self) -> Result<Arc<[Instance]>, ApiError> {
+    pub(crate) async fn refresh(&self) -> Result<Arc<[Instance]>, Error> {
         let fleet = self.fleet()?;
         let asked_at = Instant::now();
         let _listing = self.listing.lock().await;
@@ -131,13 +129,13 @@ impl Machines {
                     tracing::warn!("cannot list instances: {error}");
                 }
                 listed.failure = Some(error.clone());
-                Err(ApiError::from(error))
+                Err(Error::from(error))
             }
         }
     }
 }
 
-impl From<FleetError> for ApiError {
+impl From<FleetError> for Error {
     fn from(error: FleetError) -> Self {
         let message = format!("cannot list instances: {error}");
         match StepCode::from(error.code) {
@@ -176,7 +174,7 @@ pub(crate) async fn run(console: Arc<Console>, drain: CancellationToken) -> Resu
 }
 
 /// The view for operators.
-pub(crate) fn view(console: &Console) -> Result<FleetView, ApiError> {
+pub(crate) fn view(console: &Console) -> Result<FleetView, Error> {
     let listed = console.machines.listed();
     let nodes = nodes(console);
     let kind = console.machines.fleet.as_ref().map(|fleet| fleet.kind());

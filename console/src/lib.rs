@@ -3,8 +3,8 @@
 //! # Layout
 //!
 //! - [`view`]: the JSON of the admin API; [`view::change`]: the changes that operators can request.
-//! - [`console`]: the central object, and its start. `state`: the state in its own data directory.
-//! - `access`: users, tokens, login codes. `audit`: who did what.
+//! - `boot`: puts the parts together, starts and serves them. [`console`]: the parts. `state`: the state in its own data directory.
+//! - `error`: why a request failed. `access`: users, tokens, login codes. `audit`: who did what.
 //! - `desired`: the desired state of the nodes; `settings` shows it, `publish` publishes it. `roster`: the known nodes.
 //! - `sampler`: collects all state once a second: nodes (`registry`), rates and lag (`lag`), reconciliation (`producer_epochs`,
 //!   `loss_detector`), `history`.
@@ -21,8 +21,10 @@ pub mod view;
 mod access;
 mod admin;
 mod audit;
+mod boot;
 mod dead_letters;
 mod desired;
+mod error;
 mod fleet;
 mod history;
 mod lag;
@@ -43,6 +45,7 @@ pub mod console;
 #[cfg(test)]
 mod tests;
 
-pub use console::{Console, ConsoleConfig, ConsoleError, EngineKind, Seeds, Sources, serve, start};
+pub use boot::{serve, start};
+pub use console::{Console, ConsoleConfig, ConsoleError, EngineKind, Seeds, Sources};
 pub use fleet::prices::{Prices, PricesError};
 pub use management::ManagementSource;

@@ -26,9 +26,10 @@ use skilift_core::embedded::records::WriteBatch;
 
 use self::planned_change::PlannedChange;
 use crate::access::Caller;
-use crate::admin::ApiError;
 use crate::audit;
 use crate::console::Console;
+use crate::error::Error;
+use crate::view::ProblemCode;
 use crate::view::access::UserRole;
 use crate::view::audit::AuditEntry;
 use crate::view::change::{Change, Scale};
@@ -51,7 +52,7 @@ pub(crate) fn prepare(
     by: &str,
     plan: &str,
     secrets: &ApplySecrets,
-) -> Result<PlannedChange, ApiError> {
+) -> Result<PlannedChange, Error> {
     match change {
         Change::SetWorker { .. }
         | Change::SetApi { .. }
@@ -142,7 +143,7 @@ pub(crate) async fn make(
     console: &Arc<Console>,
     caller: &Caller,
     change: Change,
-) -> Result<PlanView, ApiError> {
+) -> Result<PlanView, Error> {
     let line = AuditEntry {
         target: Some(word(&change).to_owned()),
         ..audit::by(caller, "plan")
@@ -168,11 +169,11 @@ async fn plan_for(
     console: &Arc<Console>,
     caller: &Caller,
     change: Change,
-) -> Result<PlanView, ApiError> {
+) -> Result<PlanView, Error> {
     check_may_change(console)?;
     let role = role_for(&change);
     if caller.role < role {
-        return Err(ApiError::forbidden(format!(
+        return Err(Error::forbidden(format!(
             "{} requires the role {role}; {} has the role {}",
             word(&change),
             caller.name,
@@ -213,7 +214,7 @@ async fn plan_for(
 }
 
 /// Lists the instances, if the change depends on them.
-async fn refresh_machines(console: &Console, change: &Change) -> Result<(), ApiError> {
+async fn refresh_machines(console: &Console, change: &Change) -> Result<(), Error> {
     if let Change::Scale(scale) = change
         && scale.is_of_machines()
     {
@@ -222,9 +223,9 @@ async fn refresh_machines(console: &Console, change: &Change) -> Result<(), ApiE
     Ok(())
 }
 
-fn check_may_change(console: &Console) -> Result<(), ApiError> {
+fn check_may_change(console: &Console) -> Result<(), Error> {
     if console.config.read_only {
-        return Err(ApiError::refused(
+        return Err(Error::refused(
             "this console runs with --read-only and rejects all changes",
         ));
     }
@@ -236,9 +237,9 @@ async fn refuse<T>(
     console: &Console,
     caller: &Caller,
     line: AuditEntry,
-    error: ApiError,
-) -> Result<T, ApiError> {
-    let entry = if error.is_forbidden() {
+    error: Error,
+) -> Result<T, Error> {
+    let entry = if error.code() == ProblemCode::Forbidden {
         audit::denied(line, error.message())
     } else {
         audit::refused(line, error.message())

@@ -2,7 +2,7 @@
 //!
 //! - `collectors`: what is polled over the network, each in its own task, so that one that does not answer does not block the
 //!   others.
-//! - `queue`, `reconciliation`, `nodes`, `alarms`: what is derived from it. `conflicts`: detects other consoles that manage the same
+//! - `queue`, `reconciliation`, `nodes`, `alarms`: what is derived from it; `snapshot`: all of that at one moment. `conflicts`: detects other consoles that manage the same
 //!   stack.
 
 mod alarms;
@@ -11,14 +11,18 @@ mod conflicts;
 mod nodes;
 mod queue;
 mod reconciliation;
+mod snapshot;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use skilift_core::clock::epoch_ms;
 use skilift_core::embedded::DiskError;
 use skilift_core::embedded::records::WriteBatch;
 use skilift_core::lifecycle::TaskError;
+use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
@@ -29,14 +33,16 @@ use crate::loss_detector::LossDetector;
 use crate::producer_epochs::{ProducerEpochs, REPLAY_PUBLISHER};
 use crate::registry::{NodeRegistry, REMOVED_AFTER_MS, StoredNodes};
 use crate::state::ConsoleState;
-use crate::view::nodes::NodesView;
-use crate::view::queue::{HistoryPoint, HistoryView, QueueView};
+use crate::view::aging::Aging;
+use crate::view::queue::{HistoryPoint, HistoryView};
+use alarms::Raised;
 use collectors::Collectors;
 use conflicts::ConflictDetector;
+pub(crate) use snapshot::Snapshot;
 
 /// Collection interval.
 const INTERVAL: Duration = Duration::from_secs(1);
-/// How often the confirmed high-water marks of the publisher channels are written.
+/// How often the history, the nodes and the high-water marks of the publisher channels are written.
 const WRITE_INTERVAL: Duration = Duration::from_secs(5);
 /// How often expired epochs of publisher channels are pruned.
 const PRUNE_INTERVAL: Duration = Duration::from_secs(3600);
@@ -46,20 +52,13 @@ const START_MS: u64 = 2 * REMOVED_AFTER_MS;
 /// Until this uptime, missing heartbeats only mean that the console has just subscribed.
 const BEGIN_LISTENING_MS: u64 = 3_000;
 
-/// The state at one moment.
-pub(crate) struct Snapshot {
-    pub(crate) queue: QueueView,
-    pub(crate) nodes: NodesView,
-    /// Both as JSON: there may be hundreds of queries per second.
-    pub(crate) queue_json: Vec<u8>,
-    pub(crate) nodes_json: Vec<u8>,
-}
-
 /// The collected state, and the latest snapshot.
 pub(crate) struct Monitor {
-    latest: RwLock<Option<Arc<Snapshot>>>,
+    latest: watch::Sender<Option<Arc<Snapshot>>>,
     state: Mutex<MonitorState>,
     collectors: Mutex<Collectors>,
+    /// What is still to be written to the console's directory.
+    unwritten: Mutex<WriteBatch>,
     started: Instant,
 }
 
@@ -73,6 +72,7 @@ struct MonitorState {
     loss_detector: LossDetector,
     backlogs: Backlogs,
     oldest: Oldest,
+    raised: Raised,
 }
 
 impl Monitor {
@@ -80,7 +80,7 @@ impl Monitor {
         let mut registry = NodeRegistry::default();
         let kept = StoredNodes::open(state.table("nodes")?, &mut registry, START_MS, epoch_ms())?;
         Ok(Self {
-            latest: RwLock::default(),
+            latest: watch::Sender::default(),
             state: Mutex::new(MonitorState {
                 registry,
                 kept,
@@ -90,18 +90,36 @@ impl Monitor {
                 loss_detector: LossDetector::default(),
                 backlogs: Backlogs::default(),
                 oldest: Oldest::default(),
+                raised: Raised::default(),
             }),
             collectors: Mutex::default(),
+            unwritten: Mutex::default(),
             started: Instant::now(),
         })
     }
 
     /// The latest snapshot; `None` before the first collection.
     pub(crate) fn latest(&self) -> Option<Arc<Snapshot>> {
-        self.latest
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.latest.borrow().clone()
+    }
+
+    /// The queue as JSON; `None` before the first collection.
+    pub(crate) fn queue_json(&self) -> Option<Bytes> {
+        Some(self.latest()?.queue_json(self.now()))
+    }
+
+    /// The nodes as JSON; `None` before the first collection.
+    pub(crate) fn nodes_json(&self) -> Option<Bytes> {
+        Some(self.latest()?.nodes_json(self.now()))
+    }
+
+    /// Part of the latest snapshot, with its ages as of now; `None` before the first collection, or if there is no such part.
+    pub(crate) fn part<T: Aging + Clone>(
+        &self,
+        part: impl FnOnce(&Snapshot) -> Option<&T>,
+    ) -> Option<T> {
+        let latest = self.latest()?;
+        Some(latest.aged(part(&latest)?, self.now()))
     }
 
     /// The recorded history.
@@ -119,6 +137,12 @@ impl Monitor {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn unwritten(&self) -> MutexGuard<'_, WriteBatch> {
+        self.unwritten
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn collectors(&self) -> MutexGuard<'_, Collectors> {
         self.collectors
             .lock()
@@ -129,42 +153,42 @@ impl Monitor {
 /// Collects until `drain`.
 pub(crate) async fn run(console: Arc<Console>, drain: CancellationToken) -> Result<(), TaskError> {
     let collecting = async {
-        let (collected, (), (), ()) = tokio::join!(
+        // Each by itself: a slow disk or a server that does not answer never delays the next snapshot.
+        tokio::try_join!(
             collect_each_second(&console),
-            collectors::receive_heartbeats(&console),
-            collectors::poll_queue_depth(&console),
-            collectors::poll_reconciliation(&console),
-        );
-        collected
+            write_collected(&console),
+            prune_expired(&console),
+            async { Ok(collectors::receive_heartbeats(&console).await) },
+            async { Ok(collectors::poll_queue_depth(&console).await) },
+            async { Ok(collectors::poll_reconciliation(&console).await) },
+        )
     };
     let ended = drain.run_until_cancelled(collecting).await;
-    // The next console process needs these high-water marks for reconciliation.
-    write(&console, WriteBatch::default()).await?;
-    ended.unwrap_or(Ok(()))
-}
-
-async fn collect_each_second(console: &Console) -> Result<(), TaskError> {
-    let mut ticks = tokio::time::interval(INTERVAL);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let (mut written, mut pruned) = (Instant::now(), Instant::now());
-    loop {
-        ticks.tick().await;
-        let changes = collect(console)?;
-        if !changes.is_empty() || written.elapsed() >= WRITE_INTERVAL {
-            written = Instant::now();
-            write(console, changes).await?;
-        }
-        if pruned.elapsed() >= PRUNE_INTERVAL {
-            pruned = Instant::now();
-            prune_expired(console).await?;
-        }
+    // The next console process needs the last high-water marks for reconciliation.
+    write(&console).await?;
+    match ended {
+        Some(Err(error)) => Err(error),
+        _ => Ok(()),
     }
 }
 
-/// Collects the current state, adds it to the history, and returns what must be written.
-fn collect(console: &Console) -> Result<WriteBatch, DiskError> {
-    let point = refresh(console)?;
-    Ok(console.monitor.state().history.add(point))
+async fn collect_each_second(console: &Console) -> Result<Infallible, TaskError> {
+    let mut ticks = tokio::time::interval(INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let point = refresh(console)?;
+        let changes = console.monitor.state().history.add(point);
+        console.monitor.unwritten().append(changes);
+    }
+}
+
+/// Writes what was collected.
+async fn write_collected(console: &Console) -> Result<Infallible, TaskError> {
+    loop {
+        tokio::time::sleep(WRITE_INTERVAL).await;
+        write(console).await?;
+    }
 }
 
 /// Collects the current state; also called after a change, so that the next query shows it.
@@ -191,22 +215,13 @@ pub(crate) fn refresh(console: &Console) -> Result<HistoryPoint, DiskError> {
     drop(collectors);
     drop(state);
     let point = queue::point(&queue);
-    let json = |view: serde_json::Result<Vec<u8>>| view.unwrap_or_default();
-    let snapshot = Snapshot {
-        // Names, numbers and text always serialise.
-        queue_json: json(serde_json::to_vec(&queue)),
-        nodes_json: json(serde_json::to_vec(&nodes)),
-        queue,
-        nodes,
-    };
-    *monitor
-        .latest
-        .write()
-        .unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(snapshot));
+    let snapshot = Snapshot::new(now, queue, nodes);
+    monitor.latest.send_replace(Some(snapshot));
     Ok(point)
 }
 
-async fn write(console: &Console, mut changes: WriteBatch) -> Result<(), DiskError> {
+async fn write(console: &Console) -> Result<(), DiskError> {
+    let mut changes = std::mem::take(&mut *console.monitor.unwritten());
     {
         let now = console.monitor.now();
         let mut state = console.monitor.state();
@@ -222,10 +237,16 @@ async fn write(console: &Console, mut changes: WriteBatch) -> Result<(), DiskErr
 }
 
 /// Prunes epochs of publisher channels that ended long ago and have no missing messages.
-async fn prune_expired(console: &Console) -> Result<(), DiskError> {
-    if console.config.read_only {
-        return Ok(());
+async fn prune_expired(console: &Console) -> Result<Infallible, TaskError> {
+    loop {
+        tokio::time::sleep(PRUNE_INTERVAL).await;
+        if !console.config.read_only {
+            prune_once(console).await?;
+        }
     }
+}
+
+async fn prune_once(console: &Console) -> Result<(), DiskError> {
     let expired = console.monitor.state().epochs.expired(epoch_ms());
     for epoch in expired {
         // One by one, so that it is known which were pruned.

@@ -145,7 +145,7 @@ pub(crate) fn values(value: Settings) -> BTreeMap<String, SettingValue> {
             ("linger_ms", worker.linger_ms),
         ]),
         Settings::Api(api) => numbers(&[
-            ("lanes", api.channels),
+            ("channels", api.channels),
             ("message_rides", api.message_rides),
             ("max_in_flight", api.max_in_flight),
         ]),

@@ -166,6 +166,12 @@ impl ConsoleState {
         written
     }
 
+    /// Blocks all writes while the guard lives, as a disk that does not answer.
+    #[cfg(test)]
+    pub(crate) async fn stall(&self) -> impl Drop + '_ {
+        self.write_lock.lock().await
+    }
+
     /// Waits until a write has failed, and returns the reason.
     pub(crate) async fn failure(&self) -> String {
         let mut failed = self.failed.subscribe();

@@ -4,6 +4,8 @@
 //! never 0.
 
 pub mod access;
+pub(crate) mod aging;
+pub mod alarm;
 pub mod audit;
 pub mod change;
 pub mod cost;

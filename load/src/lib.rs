@@ -6,7 +6,7 @@
 //!   throttling. `sender`, `idle_timeout`, [`retry`], `judge`, [`attempt_error`]: one request until it succeeded or failed.
 //! - `measure`, `backlog`: measurements. [`summary`], [`timeline`]: results. [`threshold`]: failure conditions.
 //! - `outcome_log`, [`verify`]: outcome of each ride, and whether the server agrees.
-//! - [`report`], [`plot`]: a run as files.
+//! - [`report`]: a run as files, with charts by `skilift_plot`.
 //!
 //! Nothing here prints or reads the environment. `skictl load` is this library with a command line.
 
@@ -16,7 +16,6 @@ pub mod connection;
 pub mod pace;
 pub mod path;
 pub mod plan;
-pub mod plot;
 pub mod report;
 pub mod retry;
 pub mod run;

@@ -1,7 +1,7 @@
 //! Examples of every command, for its help and its man page.
 
 /// The examples of each command, by its path after `skictl`.
-const EXAMPLES: [(&str, &[&str]); 72] = [
+const EXAMPLES: [(&str, &[&str]); 73] = [
     (
         "",
         &[
@@ -99,6 +99,13 @@ const EXAMPLES: [(&str, &[&str]); 72] = [
     (
         "stats top",
         &["skictl stats top 1 --season 2025 --day 12 --limit 3"],
+    ),
+    (
+        "status",
+        &[
+            "skictl status",
+            "skictl status --server https://ski.example.com || notify",
+        ],
     ),
     (
         "queue",

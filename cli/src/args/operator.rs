@@ -66,6 +66,22 @@ pub(crate) enum NodesCommand {
     },
 }
 
+/// Exit codes of `skictl status`, for the end of its help.
+pub(super) const STATUS_EXIT_CODES: &str = "\
+Exit codes:
+  0  no alarm, or only information
+  8  a warning
+  9  a critical alarm
+  1  the console cannot be reached";
+
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    #[command(flatten)]
+    pub(crate) watch: WatchArgs,
+    #[command(flatten)]
+    pub(crate) client: ClientArgs,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct AuditArgs {
     #[command(flatten)]

@@ -1,5 +1,6 @@
 //! `skictl queue`: backlog, rates, storage latency and reconciliation; pause and resume.
 
+use skilift_console::view::alarm::{AlarmView, Severity};
 use skilift_console::view::change::Change;
 use skilift_console::view::queue::{
     ConsumerView, DrainTime, HistoryView, ManagementView, QueueView, RoleUtilisationView, Trend,
@@ -79,11 +80,26 @@ async fn show_history(
         .await
 }
 
-fn render(queue: &QueueView, page: &mut Page) {
-    let terminal_style = page.terminal_style;
-    for alarm in &queue.alarms {
-        page.line(&format!("ALARM: {alarm}"), Style::Alarm);
+/// A line for each alarm, and one for what to do.
+pub(crate) fn render_alarms(alarms: &[AlarmView], page: &mut Page) {
+    for alarm in alarms {
+        let style = match alarm.severity {
+            Severity::Info => Style::Plain,
+            Severity::Warning => Style::Warning,
+            Severity::Critical => Style::Alarm,
+        };
+        let since = moment(alarm.since_at_ms);
+        page.line(
+            &format!("{}: {} (since {since})", alarm.severity, alarm.message),
+            style,
+        );
+        page.line(&format!("  {}", alarm.remedy), Style::Plain);
     }
+}
+
+pub(crate) fn render(queue: &QueueView, page: &mut Page) {
+    let terminal_style = page.terminal_style;
+    render_alarms(&queue.alarms, page);
     page.pair("stack", format!("{}, on {}", queue.stack, queue.engine));
     match &queue.paused {
         None => page.pair("state", "consuming"),

@@ -277,3 +277,35 @@ async fn a_signal_ends_at_once_and_says_what_may_go_on() {
         "{said}"
     );
 }
+
+#[tokio::test]
+async fn status_ends_with_the_most_severe_alarm() {
+    for (severities, code) in [
+        (&[][..], 0),
+        (&["info"], 0),
+        (&["info", "warning"], 8),
+        (&["warning", "critical", "info"], 9),
+    ] {
+        let alarms: Vec<_> = severities
+            .iter()
+            .map(|severity| {
+                serde_json::json!({
+                    "code": "paused", "severity": severity, "since_at_ms": 1, "message": "m", "remedy": "r",
+                })
+            })
+            .collect();
+        let console = Console::with(move |asked| {
+            asked.line.ends_with("/queue").then(|| {
+                let mut queue = sample::queue();
+                queue["alarms"] = alarms.clone().into();
+                ScriptedResponse::With(200, queue.to_string())
+            })
+        })
+        .await;
+        for form in ["table", "json"] {
+            let arguments = ["status", "-o", form, "--server", &console.url];
+            let run = Home::new().run(&arguments).await;
+            assert_eq!(run.code, Some(code), "{severities:?}: {}", run.stderr);
+        }
+    }
+}

@@ -190,7 +190,7 @@ fn unknown(why: &str) -> Value {
     json!({ "value": null, "error": why })
 }
 
-fn queue() -> Value {
+pub(crate) fn queue() -> Value {
     let away = "RabbitMQ does not answer: connection refused";
     let consumer = |lane: u32, lost: bool, hindrance: Option<&str>| {
         json!({
@@ -225,7 +225,10 @@ fn queue() -> Value {
             "age_ms": 1500, "error": null, "ready_messages": 10, "unacked_messages": 6, "publish_per_s": 12.0,
             "deliver_per_s": null, "ack_per_s": 9.6, "redeliver_per_s": 0.0, "consumers": 4, "message_bytes": 1_048_576,
         },
-        "alarms": ["1 message is lost"],
+        "alarms": [
+            { "code": "loss", "severity": "critical", "since_at_ms": AT, "message": "1 message is lost", "remedy": "Find out what removed it." },
+            { "code": "paused", "severity": "info", "since_at_ms": AT, "message": "consumption paused by anna", "remedy": "`skictl queue resume`" },
+        ],
     })
 }
 

@@ -35,6 +35,7 @@ async fn queue() {
     insta::assert_snapshot!(
         session(&[
             "queue",
+            "status",
             "queue status --output json",
             "queue status --output csv",
             "queue history --since 3s",

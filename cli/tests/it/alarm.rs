@@ -64,7 +64,8 @@ async fn a_message_that_is_removed_behind_the_brokers_back_is_told_as_lost() {
             "{books:#}"
         );
         assert_eq!(books["outstanding"]["value"], removed, "{books:#}");
-        let alarm = queue["alarms"][0].as_str().unwrap();
+        assert_eq!(queue["alarms"][0]["code"], "loss", "{queue:#}");
+        let alarm = queue["alarms"][0]["message"].as_str().unwrap();
         let says = format!("1 message with {removed} ride");
         assert!(alarm.contains(&says), "{alarm}");
     };

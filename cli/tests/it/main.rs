@@ -5,7 +5,7 @@
 //! - `operator`: a console, and `skictl` against it.
 //! - `load`: clients that send rides and remember every answer. `proof`: holds what is stored against what was answered.
 //! - `nodes`: what nodes say to a console and follow of it. `notify`: what they say to systemd. `units`: systemd's units.
-//! - `load_command`: `skictl load` against an API and a worker.
+//! - `first_minutes`: what a new user pastes. `load_command`: `skictl load` against an API and a worker.
 //! - `children`: the workers that `skictl up` runs on servers; `scale_children`: more and fewer of them. `scale_ec2`: machines of a
 //!   simulated EC2, deployed by the project's own template. `scale_faults`: what EC2 refuses. `machines`: what runs on simulated machines.
 //! - `console`: the ways into it, and its crashes. `operating`: a fleet that is operated while rides flow.
@@ -34,6 +34,7 @@ mod doors;
 mod durability;
 mod embedded_crashes;
 mod embedded_disk;
+mod first_minutes;
 mod load_command;
 mod nodes;
 mod notify;

@@ -9,6 +9,7 @@ use utoipa::IntoParams;
 use super::error::ApiError;
 use super::extract::{ApiJson, ApiQuery, check_exact, limit};
 use crate::console::Console;
+use crate::error::Error;
 use crate::view::audit::{AuditEntry, AuditView};
 
 /// Maximum entries read per query, when few of them match.
@@ -48,7 +49,7 @@ pub(crate) async fn audit(
     let limit = limit(query.limit, 50, 500)?;
     check_exact("before", query.before)?;
     let reading = tokio::task::spawn_blocking(move || read(&console, &query, limit));
-    Ok(ApiJson(reading.await.map_err(ApiError::internal)??))
+    Ok(ApiJson(reading.await.map_err(Error::internal)??))
 }
 
 fn read(console: &Console, query: &AuditQuery, limit: usize) -> Result<AuditView, ApiError> {

@@ -13,6 +13,7 @@ use super::error::ApiError;
 use crate::access::{Caller, Origin};
 use crate::audit;
 use crate::console::Console;
+use crate::error::Error;
 use crate::view::access::UserRole;
 
 /// The scheme of the header `Authorization`.
@@ -49,7 +50,7 @@ pub(crate) async fn authorize(
             let mut line = audit::by(&caller, "request");
             line.target = Some(format!("{} {}", policy.method, policy.path));
             audit::record_refusal(&policy.console, &caller, audit::denied(line, &why)).await?;
-            return Err(ApiError::forbidden(why));
+            return Err(Error::forbidden(why).into());
         }
         request.extensions_mut().insert(caller);
     }
@@ -59,7 +60,7 @@ pub(crate) async fn authorize(
 
 fn authenticate(console: &Console, headers: &HeaderMap, from: Origin) -> Result<Caller, ApiError> {
     let shown = headers.get(header::AUTHORIZATION).ok_or_else(|| {
-        ApiError::unauthenticated(
+        Error::unauthenticated(
             "missing token; send `Authorization: Bearer …` (run `skictl login` to get one)",
         )
     })?;
@@ -69,7 +70,7 @@ fn authenticate(console: &Console, headers: &HeaderMap, from: Origin) -> Result<
         .and_then(|text| text.strip_prefix(SCHEME));
     let known = token.and_then(|token| console.access.authenticate(token.trim()));
     let (name, role, token) = known
-        .ok_or_else(|| ApiError::unauthenticated("invalid or expired token; run `skictl login`"))?;
+        .ok_or_else(|| Error::unauthenticated("invalid or expired token; run `skictl login`"))?;
     Ok(Caller {
         name,
         role,
@@ -104,8 +105,9 @@ impl<S: Sync> FromRequestParts<S> for Caller {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
         let caller = parts.extensions.get().cloned();
-        caller
-            .ok_or_else(|| ApiError::internal("a handler that needs the caller has no role check"))
+        caller.ok_or_else(|| {
+            Error::internal("a handler that needs the caller has no role check").into()
+        })
     }
 }
 

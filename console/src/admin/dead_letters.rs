@@ -9,6 +9,7 @@ use utoipa::IntoParams;
 use super::error::ApiError;
 use super::extract::{ApiJson, ApiPath, ApiQuery, limit};
 use crate::console::Console;
+use crate::error::Error;
 use crate::view::Problem;
 use crate::view::dead_letters::{DeadLetterView, DeadLettersView};
 
@@ -47,7 +48,7 @@ pub(crate) async fn dead_letters(
         Some(Ok(before)) => before,
         Some(Err(_)) => {
             let problem = "before must be the value of `next`, a whole number";
-            return Err(ApiError::invalid(problem));
+            return Err(Error::invalid(problem).into());
         }
     };
     let reading = tokio::task::spawn_blocking(move || {
@@ -55,7 +56,7 @@ pub(crate) async fn dead_letters(
             .dead_letters
             .list(before, limit, query.reason.as_deref())
     });
-    Ok(ApiJson(reading.await.map_err(ApiError::internal)??))
+    Ok(ApiJson(reading.await.map_err(Error::internal)??))
 }
 
 /// A dead letter
@@ -76,6 +77,6 @@ pub(crate) async fn dead_letter(
 ) -> Result<ApiJson<DeadLetterView>, ApiError> {
     let found = console.dead_letters.show(&id)?;
     let shown: String = id.chars().take(100).collect();
-    let none = || ApiError::not_found(format!("dead letter {shown:?} does not exist"));
+    let none = || Error::not_found(format!("dead letter {shown:?} does not exist"));
     Ok(ApiJson(found.ok_or_else(none)?))
 }

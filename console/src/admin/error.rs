@@ -2,116 +2,32 @@
 
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use skilift_core::embedded::DiskError;
-use skilift_core::lifecycle::chain;
-use skilift_core::ranged::RangeError;
-use skilift_core::store::StoreError;
-use skilift_core::store::leaders::LeadersError;
 
 use super::extract::ApiJson;
-use crate::access::password::PasswordError;
+use crate::error::Error;
 use crate::view::{Problem, ProblemCode};
 
-/// Longest message, in characters.
-const MESSAGE_CHARS: usize = 1_000;
-
-/// Why a request failed.
+/// The response to a request that failed.
 #[derive(Debug)]
 pub(crate) struct ApiError {
     status: StatusCode,
-    problem: Problem,
-    /// Seconds after which a retry makes sense.
-    retry_after_s: Option<u64>,
+    error: Error,
 }
 
 impl ApiError {
-    fn new(code: ProblemCode, message: impl Into<String>) -> Self {
-        let mut message = message.into();
-        // The message may contain request data.
-        let end = message.char_indices().nth(MESSAGE_CHARS);
-        message.truncate(end.map_or(message.len(), |(end, _)| end));
-        Self {
-            status: status(code),
-            problem: Problem { message, code },
-            retry_after_s: None,
-        }
-    }
-
-    /// The request is invalid.
-    pub(crate) fn invalid(message: impl Into<String>) -> Self {
-        Self::new(ProblemCode::Invalid, message)
-    }
-
-    /// The caller is not authenticated.
-    pub(crate) fn unauthenticated(message: impl Into<String>) -> Self {
-        Self::new(ProblemCode::Unauthenticated, message)
-    }
-
-    /// The caller's role does not permit this.
-    pub(crate) fn forbidden(message: impl Into<String>) -> Self {
-        Self::new(ProblemCode::Forbidden, message)
-    }
-
-    /// Not found.
-    pub(crate) fn not_found(message: impl Into<String>) -> Self {
-        Self::new(ProblemCode::NotFound, message)
-    }
-
-    /// It was changed in the meantime.
-    pub(crate) fn conflict(message: impl Into<String>) -> Self {
-        Self::new(ProblemCode::Conflict, message)
-    }
-
-    /// A guard refuses it.
-    pub(crate) fn refused(message: impl Into<String>) -> Self {
-        Self::new(ProblemCode::Refused, message)
-    }
-
-    /// Too many attempts.
-    pub(crate) fn too_many(message: impl Into<String>, retry_after_ms: u64) -> Self {
-        Self {
-            retry_after_s: Some(retry_after_ms.div_ceil(1000).max(1)),
-            ..Self::new(ProblemCode::TooMany, message)
-        }
-    }
-
-    /// A required service is unavailable.
-    pub(crate) fn unavailable(message: impl Into<String>) -> Self {
-        Self {
-            retry_after_s: Some(1),
-            ..Self::new(ProblemCode::Unavailable, message)
-        }
-    }
-
-    /// An internal error. The cause is only logged.
-    pub(crate) fn internal(cause: impl std::fmt::Display) -> Self {
-        tracing::error!("internal error: {cause}");
-        Self::new(
-            ProblemCode::Internal,
-            "internal error; see the console's log",
-        )
-    }
-
-    pub(crate) fn method_not_allowed() -> Self {
-        Self {
-            status: StatusCode::METHOD_NOT_ALLOWED,
-            ..Self::invalid("method not allowed (see Allow header)")
-        }
-    }
-
-    /// The same problem under another status of its kind.
+    /// The same error under another status of its kind.
     pub(crate) fn with_status(self, status: StatusCode) -> Self {
         Self { status, ..self }
     }
+}
 
-    /// Whether the caller's role does not permit it.
-    pub(crate) fn is_forbidden(&self) -> bool {
-        self.problem.code == ProblemCode::Forbidden
-    }
-
-    /// The message.
-    pub(crate) fn message(&self) -> &str {
-        &self.problem.message
+impl<E: Into<Error>> From<E> for ApiError {
+    fn from(error: E) -> Self {
+        let error = error.into();
+        Self {
+            status: status(error.code()),
+            error,
+        }
     }
 }
 
@@ -131,9 +47,13 @@ fn status(code: ProblemCode) -> StatusCode {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let mut response = (self.status, ApiJson(self.problem)).into_response();
+        let problem = Problem {
+            message: self.error.message().to_owned(),
+            code: self.error.code(),
+        };
+        let mut response = (self.status, ApiJson(problem)).into_response();
         let headers = response.headers_mut();
-        if let Some(seconds) = self.retry_after_s {
+        if let Some(seconds) = self.error.retry_after_s() {
             headers.insert(header::RETRY_AFTER, seconds.into());
         }
         if self.status == StatusCode::UNAUTHORIZED {
@@ -141,53 +61,5 @@ impl IntoResponse for ApiError {
             headers.insert(header::WWW_AUTHENTICATE, scheme);
         }
         response
-    }
-}
-
-impl From<DiskError> for ApiError {
-    fn from(error: DiskError) -> Self {
-        Self::internal(chain(&error))
-    }
-}
-
-impl From<StoreError> for ApiError {
-    fn from(error: StoreError) -> Self {
-        Self::from(&error)
-    }
-}
-
-impl From<&StoreError> for ApiError {
-    fn from(error: &StoreError) -> Self {
-        match error {
-            StoreError::Corrupt { .. } => Self::internal(chain(error)),
-            error => {
-                tracing::debug!("a query to the store failed: {}", chain(error));
-                Self::unavailable(format!("store unavailable: {error}"))
-            }
-        }
-    }
-}
-
-impl From<LeadersError> for ApiError {
-    fn from(error: LeadersError) -> Self {
-        match error {
-            LeadersError::Store(error) => Self::from(&*error),
-            LeadersError::Busy => Self::unavailable(error.to_string()),
-        }
-    }
-}
-
-impl From<RangeError> for ApiError {
-    fn from(error: RangeError) -> Self {
-        Self::invalid(error.to_string())
-    }
-}
-
-impl From<PasswordError> for ApiError {
-    fn from(error: PasswordError) -> Self {
-        match error {
-            PasswordError::Busy => Self::too_many(error.to_string(), 5_000),
-            PasswordError::Hash => Self::internal(error),
-        }
     }
 }

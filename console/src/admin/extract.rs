@@ -11,6 +11,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::error::ApiError;
+use crate::error::Error;
+
+fn invalid(message: impl Into<String>) -> ApiError {
+    Error::invalid(message).into()
+}
 
 /// Maximum body size, in bytes.
 const MAX_BYTES: usize = 256 * 1024;
@@ -28,33 +33,29 @@ impl<S: Sync, T: DeserializeOwned> FromRequest<S> for ApiJson<T> {
         let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
         let essence = kind.split(';').next().unwrap_or_default().trim();
         if !essence.eq_ignore_ascii_case("application/json") {
-            let problem =
-                ApiError::invalid("the header `Content-Type: application/json` is required");
+            let problem = invalid("the header `Content-Type: application/json` is required");
             return Err(problem.with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE));
         }
         let collecting = Limited::new(request.into_body(), MAX_BYTES).collect();
         let Ok(collected) = tokio::time::timeout(ARRIVAL, collecting).await else {
-            let problem = ApiError::invalid("body upload timed out");
+            let problem = invalid("body upload timed out");
             return Err(problem.with_status(StatusCode::REQUEST_TIMEOUT));
         };
         let body = collected.map_err(|error| {
             if error.is::<http_body_util::LengthLimitError>() {
-                let problem =
-                    ApiError::invalid(format!("the body is larger than {MAX_BYTES} bytes"));
+                let problem = invalid(format!("the body is larger than {MAX_BYTES} bytes"));
                 problem.with_status(StatusCode::PAYLOAD_TOO_LARGE)
             } else {
-                ApiError::invalid(format!("the body is incomplete: {error}"))
+                invalid(format!("the body is incomplete: {error}"))
             }
         })?;
         let bytes = body.to_bytes();
         // serde would accept an array as an object with its fields in order.
         if bytes.trim_ascii_start().starts_with(b"[") {
-            return Err(ApiError::invalid(
-                "the body must be an object, not an array",
-            ));
+            return Err(Error::invalid("the body must be an object, not an array").into());
         }
         let parsed = serde_json::from_slice(&bytes);
-        let parsed = parsed.map_err(|error| ApiError::invalid(format!("invalid body: {error}")));
+        let parsed = parsed.map_err(|error| Error::invalid(format!("invalid body: {error}")));
         Ok(Self(parsed?))
     }
 }
@@ -89,7 +90,7 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for ApiPath
         let path = axum::extract::Path::<T>::from_request_parts(parts, state).await;
         match path {
             Ok(path) => Ok(Self(path.0)),
-            Err(error) => Err(ApiError::invalid(error.body_text())),
+            Err(error) => Err(Error::invalid(error.body_text()).into()),
         }
     }
 }
@@ -104,7 +105,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for ApiQuery<T> {
         let query = axum::extract::Query::<T>::from_request_parts(parts, state).await;
         match query {
             Ok(query) => Ok(Self(query.0)),
-            Err(error) => Err(ApiError::invalid(error.body_text())),
+            Err(error) => Err(Error::invalid(error.body_text()).into()),
         }
     }
 }
@@ -115,9 +116,9 @@ const MAX_EXACT: u64 = (1 << 53) - 1;
 /// Rejects a number that not every JSON parser represents exactly.
 pub(super) fn check_exact(name: &str, number: Option<u64>) -> Result<(), ApiError> {
     match number {
-        Some(number) if number > MAX_EXACT => Err(ApiError::invalid(format!(
-            "{name} must be at most {MAX_EXACT}, not {number}"
-        ))),
+        Some(number) if number > MAX_EXACT => {
+            Err(Error::invalid(format!("{name} must be at most {MAX_EXACT}, not {number}")).into())
+        }
         _ => Ok(()),
     }
 }
@@ -128,8 +129,6 @@ pub(crate) fn limit(wanted: Option<usize>, default: usize, most: usize) -> Resul
     if (1..=most).contains(&wanted) {
         Ok(wanted)
     } else {
-        Err(ApiError::invalid(format!(
-            "limit must be from 1 to {most}, not {wanted}"
-        )))
+        Err(Error::invalid(format!("limit must be from 1 to {most}, not {wanted}")).into())
     }
 }

@@ -13,6 +13,7 @@ use super::extract::ApiJson;
 use crate::access::{self, Caller, Origin, secret};
 use crate::audit;
 use crate::console::Console;
+use crate::error::Error;
 use crate::state::Token;
 use crate::view::Problem;
 use crate::view::access::{LoginRequest, LoginView, UserRole, WhoView};
@@ -142,7 +143,7 @@ async fn take_attempt(
             .commit("audit a refusal", WriteBatch::default(), vec![line]);
         writing.await?;
     }
-    Err(ApiError::too_many(why, refused.retry_after_ms))
+    Err(Error::too_many(why, refused.retry_after_ms).into())
 }
 
 async fn refuse<T>(console: &Console, line: AuditEntry, why: &str) -> Result<T, ApiError> {
@@ -151,7 +152,7 @@ async fn refuse<T>(console: &Console, line: AuditEntry, why: &str) -> Result<T, 
         .state
         .commit("audit a refusal", WriteBatch::default(), vec![line]);
     writing.await?;
-    Err(ApiError::unauthenticated(why))
+    Err(Error::unauthenticated(why).into())
 }
 
 /// Creates a session for an authenticated caller, and commits it together with other changes. The write lock prevents
@@ -171,10 +172,11 @@ async fn create_session(
         console.state.tokens.remove(&mut changes, id.as_bytes());
     }
     if too_many == 0 && console.access.tokens().len() >= access::MAX_TOKENS {
-        return Err(ApiError::refused(format!(
+        return Err(Error::refused(format!(
             "the limit of {} tokens and logins is reached; revoke unused tokens",
             access::MAX_TOKENS
-        )));
+        ))
+        .into());
     }
     let (text, now) = (secret::token(), epoch_ms());
     let token = Token {
@@ -229,9 +231,9 @@ pub(crate) async fn logout(
     caller: Caller,
 ) -> Result<StatusCode, ApiError> {
     if caller.token == access::LOCAL {
-        return Err(ApiError::refused(
+        return Err(Error::refused(
             "this token belongs to the console process and cannot be revoked; it expires when the console stops",
-        ));
+        ).into());
     }
     let mut changes = WriteBatch::default();
     let _write_lock = console.desired.write_lock.lock().await;

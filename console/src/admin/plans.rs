@@ -8,6 +8,7 @@ use super::error::ApiError;
 use super::extract::{ApiJson, ApiPath};
 use crate::access::Caller;
 use crate::console::Console;
+use crate::error::Error;
 use crate::plan;
 use crate::view::Problem;
 use crate::view::change::Change;
@@ -55,7 +56,7 @@ pub(crate) async fn plan(
     ApiPath(id): ApiPath<String>,
 ) -> Result<ApiJson<PlanView>, ApiError> {
     let found = plan::job::find(&console, &id)?;
-    let none = || ApiError::not_found(format!("plan {id:?} does not exist"));
+    let none = || Error::not_found(format!("plan {id:?} does not exist"));
     Ok(ApiJson(found.ok_or_else(none)?))
 }
 
@@ -87,5 +88,5 @@ pub(crate) async fn apply(
     let tasks = console.tasks.clone();
     let applying = async move { plan::apply::apply(&console, &caller, &id, request).await };
     let applied = tasks.spawn(applying).await;
-    Ok(ApiJson(applied.map_err(ApiError::internal)??))
+    Ok(ApiJson(applied.map_err(Error::internal)??))
 }

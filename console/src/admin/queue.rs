@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
@@ -11,7 +12,7 @@ use utoipa::IntoParams;
 use super::error::ApiError;
 use super::extract::{ApiJson, ApiPath, ApiQuery, check_exact};
 use crate::console::Console;
-use crate::sampler::Snapshot;
+use crate::error::Error;
 use crate::view::Problem;
 use crate::view::nodes::{NodeView, NodesView};
 use crate::view::queue::{HistoryView, QueueView};
@@ -26,7 +27,7 @@ use crate::view::reconciliation::ReconciliationView;
     responses((status = 200, description = "Backlog, throughput, storage delay, and reconciliation", body = QueueView)),
 )]
 pub(crate) async fn queue(State(console): State<Arc<Console>>) -> Result<Response, ApiError> {
-    Ok(json(latest(&console)?.queue_json.clone()))
+    Ok(json(collected(console.monitor.queue_json())?))
 }
 
 /// Reconciliation
@@ -40,7 +41,10 @@ pub(crate) async fn queue(State(console): State<Arc<Console>>) -> Result<Respons
 pub(crate) async fn books(
     State(console): State<Arc<Console>>,
 ) -> Result<ApiJson<ReconciliationView>, ApiError> {
-    Ok(ApiJson(latest(&console)?.queue.reconciliation.clone()))
+    let view = console
+        .monitor
+        .part(|seen| Some(&seen.queue.reconciliation));
+    Ok(ApiJson(collected(view)?))
 }
 
 /// Query of history points.
@@ -72,9 +76,7 @@ pub(crate) async fn history(
 ) -> Result<ApiJson<HistoryView>, ApiError> {
     let step = query.step.unwrap_or(1);
     if step != 1 && step != 60 {
-        return Err(ApiError::invalid(format!(
-            "step must be 1 or 60, not {step}"
-        )));
+        return Err(Error::invalid(format!("step must be 1 or 60, not {step}")).into());
     }
     check_exact("since_ms", query.since_ms)?;
     let since_ms = query.since_ms.unwrap_or(0);
@@ -90,7 +92,7 @@ pub(crate) async fn history(
     responses((status = 200, description = "Actual and desired state of each node", body = NodesView)),
 )]
 pub(crate) async fn nodes(State(console): State<Arc<Console>>) -> Result<Response, ApiError> {
-    Ok(json(latest(&console)?.nodes_json.clone()))
+    Ok(json(collected(console.monitor.nodes_json())?))
 }
 
 /// One node
@@ -109,21 +111,24 @@ pub(crate) async fn node(
     State(console): State<Arc<Console>>,
     ApiPath(id): ApiPath<String>,
 ) -> Result<ApiJson<NodeView>, ApiError> {
-    let latest = latest(&console)?;
-    let found = latest.nodes.nodes.iter().find(|node| node.id == id);
+    collected(console.monitor.latest())?;
+    let found = console
+        .monitor
+        .part(|seen| seen.nodes.nodes.iter().find(|node| node.id == id));
     let none = || {
-        ApiError::not_found(format!(
+        Error::not_found(format!(
             "node {id:?} is unknown: no heartbeat received; see `skictl nodes`"
         ))
     };
-    Ok(ApiJson(found.ok_or_else(none)?.clone()))
+    Ok(ApiJson(found.ok_or_else(none)?))
 }
 
-fn latest(console: &Console) -> Result<Arc<Snapshot>, ApiError> {
-    let not_yet = || ApiError::unavailable("the console has just started; retry in a moment");
-    console.monitor.latest().ok_or_else(not_yet)
+/// What was collected, unless the console has just started.
+fn collected<T>(seen: Option<T>) -> Result<T, Error> {
+    let not_yet = || Error::unavailable("the console has just started; retry in a moment");
+    seen.ok_or_else(not_yet)
 }
 
-fn json(body: Vec<u8>) -> Response {
+fn json(body: Bytes) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], body).into_response()
 }

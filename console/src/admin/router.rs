@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::handler::Handler;
-use axum::http::Uri;
+use axum::http::{StatusCode, Uri};
 use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodRouter, get, post};
 
@@ -12,6 +12,7 @@ use super::auth::{RoutePolicy, authorize};
 use super::error::ApiError;
 use super::{access, audit, dead_letters, fleet, login, openapi, plans, queue, settings, stats};
 use crate::console::Console;
+use crate::error::Error;
 use crate::view::access::UserRole;
 use crate::view::access::UserRole::{Operator, Viewer};
 
@@ -143,9 +144,10 @@ impl Routes {
 
 async fn unknown_url(uri: Uri) -> ApiError {
     let shown: String = uri.path().chars().take(100).collect();
-    ApiError::not_found(format!("{shown} not found; see {PREFIX}/openapi.json"))
+    Error::not_found(format!("{shown} not found; see {PREFIX}/openapi.json")).into()
 }
 
 async fn method_not_allowed() -> ApiError {
-    ApiError::method_not_allowed()
+    ApiError::from(Error::invalid("method not allowed (see Allow header)"))
+        .with_status(StatusCode::METHOD_NOT_ALLOWED)
 }

@@ -19,9 +19,9 @@ use super::{
 use tokio::sync::MutexGuard;
 
 use crate::access::{Caller, password};
-use crate::admin::ApiError;
 use crate::audit;
 use crate::console::Console;
+use crate::error::Error;
 use crate::sampler;
 use crate::view::access::UserRole;
 use crate::view::audit::{AuditEntry, AuditOutcome};
@@ -45,7 +45,7 @@ pub(crate) async fn apply(
     caller: &Caller,
     id: &str,
     request: ApplyRequest,
-) -> Result<OutcomeView, ApiError> {
+) -> Result<OutcomeView, Error> {
     let mut line = audit::by(caller, "apply");
     line.plan = Some(id.chars().take(32).collect());
     match begin(console, caller, id, request, &mut line).await {
@@ -69,7 +69,7 @@ async fn begin<'a>(
     id: &str,
     request: ApplyRequest,
     line: &mut AuditEntry,
-) -> Result<StartedPlan<'a>, ApiError> {
+) -> Result<StartedPlan<'a>, Error> {
     check_may_change(console)?;
     let plan = find(console, id)?;
     line.target = Some(word(&plan.change).to_owned());
@@ -100,17 +100,17 @@ async fn begin<'a>(
         matches!(refusal.code, Some(StepCode::Denied | StepCode::Credentials))
     };
     if let Some(denied) = plan.refusals.iter().find(is_denied) {
-        return Err(ApiError::refused(denied.reason.clone()));
+        return Err(Error::refused(denied.reason.clone()));
     }
     check_guards(&prepared, caller, request.override_reason.as_deref(), line)?;
     if prepared.danger == Danger::Severe && request.confirm != prepared.confirm {
         let name = prepared.confirm.unwrap_or_default();
-        return Err(ApiError::refused(format!(
+        return Err(Error::refused(format!(
             "{id} is a high-risk plan: set `confirm` to {name:?}"
         )));
     }
     if prepared.needs_password && secrets.password.is_none() {
-        return Err(ApiError::invalid(
+        return Err(Error::invalid(
             "this change requires a password in the field `password`",
         ));
     }
@@ -151,7 +151,7 @@ async fn finish(
     started: StartedPlan<'_>,
     line: AuditEntry,
     patience: Duration,
-) -> Result<OutcomeView, ApiError> {
+) -> Result<OutcomeView, Error> {
     let StartedPlan {
         plan,
         prepared,
@@ -216,7 +216,7 @@ pub(super) async fn record_outcome(
     mut plan: PlanView,
     outcome: Outcome,
     mut line: AuditEntry,
-) -> Result<OutcomeView, ApiError> {
+) -> Result<OutcomeView, Error> {
     let Outcome {
         steps,
         mut changes,
@@ -287,7 +287,7 @@ pub(super) fn is_made_good(step: &StepView, steps: &[StepView]) -> bool {
 ///
 /// # Errors
 /// If the data directory cannot be read or written.
-pub(crate) async fn resume(console: &Arc<Console>) -> Result<(), ApiError> {
+pub(crate) async fn resume(console: &Arc<Console>) -> Result<(), Error> {
     for plan in console.state.plans_under_way()? {
         tracing::warn!(
             plan = plan.id,
@@ -349,19 +349,19 @@ fn may_go_on(plan: &PlanView, prepared: PlannedChange) -> Result<PlannedChange, 
     Ok(prepared)
 }
 
-fn find(console: &Console, id: &str) -> Result<PlanView, ApiError> {
+fn find(console: &Console, id: &str) -> Result<PlanView, Error> {
     let found = console.state.plan(id)?;
-    found.ok_or_else(|| ApiError::not_found(format!("plan {id:?} does not exist")))
+    found.ok_or_else(|| Error::not_found(format!("plan {id:?} does not exist")))
 }
 
 /// Checks that the caller may apply a plan of this danger.
-fn check_role(plan: &PlanView, danger: Danger, caller: &Caller) -> Result<(), ApiError> {
+fn check_role(plan: &PlanView, danger: Danger, caller: &Caller) -> Result<(), Error> {
     let needed = role_for(&plan.change).max(match danger {
         Danger::None | Danger::Moderate => UserRole::Operator,
         Danger::Severe => UserRole::Admin,
     });
     if caller.role < needed {
-        return Err(ApiError::forbidden(format!(
+        return Err(Error::forbidden(format!(
             "applying {} requires the role {needed}; {} has the role {}",
             plan.id, caller.name, caller.role
         )));
@@ -369,21 +369,19 @@ fn check_role(plan: &PlanView, danger: Danger, caller: &Caller) -> Result<(), Ap
     Ok(())
 }
 
-fn check_is_planned(plan: &PlanView) -> Result<(), ApiError> {
+fn check_is_planned(plan: &PlanView) -> Result<(), Error> {
     let id = &plan.id;
     match plan.state {
         PlanState::Planned => Ok(()),
-        PlanState::Applying => Err(ApiError::conflict(format!("{id} is being applied"))),
+        PlanState::Applying => Err(Error::conflict(format!("{id} is being applied"))),
         PlanState::Applied | PlanState::Failed => {
-            Err(ApiError::conflict(format!("{id} was already applied")))
+            Err(Error::conflict(format!("{id} was already applied")))
         }
-        PlanState::Stale => Err(ApiError::conflict(format!(
-            "{id} is stale; create a new plan"
-        ))),
+        PlanState::Stale => Err(Error::conflict(format!("{id} is stale; create a new plan"))),
     }
 }
 
-async fn stale<T>(console: &Console, mut plan: PlanView, why: &str) -> Result<T, ApiError> {
+async fn stale<T>(console: &Console, mut plan: PlanView, why: &str) -> Result<T, Error> {
     let message = format!(
         "{} is stale: {why}. Nothing was changed; create a new plan",
         plan.id
@@ -395,16 +393,16 @@ async fn stale<T>(console: &Console, mut plan: PlanView, why: &str) -> Result<T,
         .state
         .commit("mark a plan as stale", changes, vec![])
         .await?;
-    Err(ApiError::conflict(message))
+    Err(Error::conflict(message))
 }
 
 /// The hash of the password in the request.
-async fn hashed(console: &Console, password: Option<String>) -> Result<Option<String>, ApiError> {
+async fn hashed(console: &Console, password: Option<String>) -> Result<Option<String>, Error> {
     let Some(password) = password else {
         return Ok(None);
     };
     if !password::BYTES.contains(&password.len()) {
-        return Err(ApiError::invalid(format!(
+        return Err(Error::invalid(format!(
             "a password must be {} to {} bytes long",
             password::BYTES.start(),
             password::BYTES.end()
@@ -419,20 +417,20 @@ fn check_guards(
     caller: &Caller,
     reason: Option<&str>,
     line: &mut AuditEntry,
-) -> Result<(), ApiError> {
+) -> Result<(), Error> {
     let reason = reason.map(str::trim).filter(|reason| !reason.is_empty());
     for refusal in &prepared.refusals {
         if !refusal.can_override {
-            return Err(ApiError::refused(refusal.reason.clone()));
+            return Err(Error::refused(refusal.reason.clone()));
         }
         if reason.is_none() {
-            return Err(ApiError::refused(format!(
+            return Err(Error::refused(format!(
                 "{}; an admin can override this with a reason",
                 refusal.reason
             )));
         }
         if caller.role < UserRole::Admin {
-            return Err(ApiError::forbidden(
+            return Err(Error::forbidden(
                 "overriding a refusal requires the role admin",
             ));
         }

@@ -6,12 +6,12 @@ use skilift_core::clock::epoch_ms;
 use skilift_core::control::{Document, DrainRequest, Pause, Role};
 
 use super::planned_change::PlannedChange;
-use crate::admin::ApiError;
 use crate::console::Console;
+use crate::error::Error;
 use crate::roster::KnownNode;
 
 /// Pauses consumption.
-pub(super) fn pause(console: &Arc<Console>, by: &str) -> Result<PlannedChange, ApiError> {
+pub(super) fn pause(console: &Arc<Console>, by: &str) -> Result<PlannedChange, Error> {
     let document = console.desired.document();
     let basis = pause_basis(&document);
     if document.pause.is_some() {
@@ -30,7 +30,7 @@ pub(super) fn pause(console: &Arc<Console>, by: &str) -> Result<PlannedChange, A
 }
 
 /// Resumes consumption.
-pub(super) fn resume(console: &Arc<Console>) -> Result<PlannedChange, ApiError> {
+pub(super) fn resume(console: &Arc<Console>) -> Result<PlannedChange, Error> {
     let document = console.desired.document();
     let basis = pause_basis(&document);
     if document.pause.is_none() {
@@ -65,7 +65,7 @@ pub(super) fn drain(
     console: &Arc<Console>,
     node: &str,
     plan: &str,
-) -> Result<PlannedChange, ApiError> {
+) -> Result<PlannedChange, Error> {
     let document = console.desired.document();
     let nodes = console.roster.nodes();
     let known = find(&nodes, node)?;
@@ -136,7 +136,7 @@ pub(super) fn drain(
 }
 
 /// Lets a drained node resume work.
-pub(super) fn undrain(console: &Arc<Console>, node: &str) -> Result<PlannedChange, ApiError> {
+pub(super) fn undrain(console: &Arc<Console>, node: &str) -> Result<PlannedChange, Error> {
     let document = console.desired.document();
     let marks: Vec<&DrainRequest> = document
         .drains
@@ -160,10 +160,10 @@ pub(super) fn undrain(console: &Arc<Console>, node: &str) -> Result<PlannedChang
     Ok(prepared)
 }
 
-fn find<'a>(nodes: &'a [KnownNode], node: &str) -> Result<&'a KnownNode, ApiError> {
+fn find<'a>(nodes: &'a [KnownNode], node: &str) -> Result<&'a KnownNode, Error> {
     let found = nodes.iter().find(|known| known.node.as_str() == node);
     found.ok_or_else(|| {
-        ApiError::not_found(format!(
+        Error::not_found(format!(
             "node {node:?} is unknown: no heartbeat received; see `skictl nodes`"
         ))
     })

@@ -7,9 +7,9 @@ use tokio::sync::watch;
 
 use super::job::{Job, Progress};
 use super::planned_change::PlannedChange;
-use crate::admin::ApiError;
 use crate::console::Console;
 use crate::dead_letters::{ReplayRate, Selection, discard, replay_selected};
+use crate::error::Error;
 use crate::view::change::{Change, DeadLetterSelection};
 use crate::view::plan::{ActionView, PlanState, StepView};
 
@@ -26,11 +26,11 @@ pub(super) fn replay(
     letters: &DeadLetterSelection,
     per_s: Option<f64>,
     plan: &str,
-) -> Result<PlannedChange, ApiError> {
+) -> Result<PlannedChange, Error> {
     let (slowest, fastest) = PER_S_RANGE;
     let per_s = per_s.unwrap_or(PER_S);
     if !(slowest..=fastest).contains(&per_s) {
-        return Err(ApiError::invalid(format!(
+        return Err(Error::invalid(format!(
             "per_s must be from {slowest} to {fastest}, not {per_s}"
         )));
     }
@@ -79,7 +79,7 @@ pub(super) fn discard_letters(
     console: &Arc<Console>,
     letters: &DeadLetterSelection,
     plan: &str,
-) -> Result<PlannedChange, ApiError> {
+) -> Result<PlannedChange, Error> {
     let resumed = resumed(console, plan)?;
     let counts = console.dead_letters.counts();
     let all = counts.dead + counts.replayed;
@@ -126,7 +126,7 @@ fn choose(
     letters: &DeadLetterSelection,
     all: u64,
     is_resumed: bool,
-) -> Result<Option<ResolvedSelection>, ApiError> {
+) -> Result<Option<ResolvedSelection>, Error> {
     let through = |last: u64| ResolvedSelection {
         count: all,
         letters: DeadLetterSelection::UpTo(last),
@@ -138,7 +138,7 @@ fn choose(
         DeadLetterSelection::All => Ok(Some(through(console.dead_letters.counts().last))),
         DeadLetterSelection::UpTo(last) if *last > console.dead_letters.counts().last => {
             let newest = console.dead_letters.counts().last;
-            Err(ApiError::invalid(format!(
+            Err(Error::invalid(format!(
                 "up_to must be the number of a dead letter; the newest is {newest}"
             )))
         }
@@ -148,13 +148,13 @@ fn choose(
             ids.sort_unstable();
             ids.dedup();
             let [first, ..] = &ids[..] else {
-                return Err(ApiError::invalid("at least one dead letter id is required"));
+                return Err(Error::invalid("at least one dead letter id is required"));
             };
             for id in &ids {
                 // Dead letters that the plan discarded before an interruption are not reported as missing.
                 if !is_resumed && console.dead_letters.show(id)?.is_none() {
                     let shown: String = id.chars().take(100).collect();
-                    return Err(ApiError::not_found(format!(
+                    return Err(Error::not_found(format!(
                         "dead letter {shown:?} does not exist; see `skictl queue dead list`"
                     )));
                 }
@@ -174,7 +174,7 @@ fn choose(
 }
 
 /// When an interrupted plan was created, in milliseconds since 1970; `None` for other plans.
-fn resumed(console: &Console, plan: &str) -> Result<Option<u64>, ApiError> {
+fn resumed(console: &Console, plan: &str) -> Result<Option<u64>, Error> {
     let found = console.state.plan(plan)?;
     let cut_off = found.filter(|plan| plan.state == PlanState::Applying);
     Ok(cut_off.map(|plan| plan.created_at_ms))

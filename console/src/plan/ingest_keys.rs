@@ -9,9 +9,9 @@ use skilift_core::ride::ResortId;
 use super::planned_change::PlannedChange;
 use super::users::check_label;
 use crate::access::secret;
-use crate::admin::ApiError;
 use crate::console::Console;
 use crate::desired::MAX_KEYS;
+use crate::error::Error;
 use crate::state::Key;
 
 /// Maximum resorts of one key.
@@ -23,11 +23,11 @@ pub(super) fn add(
     name: &str,
     resorts: Option<&[u64]>,
     by: &str,
-) -> Result<PlannedChange, ApiError> {
+) -> Result<PlannedChange, Error> {
     check_label(name)?;
     let resorts = resorts.map(check_resorts).transpose()?;
     if console.state.keys.count()? >= MAX_KEYS {
-        return Err(ApiError::refused(format!(
+        return Err(Error::refused(format!(
             "the limit of {MAX_KEYS} keys is reached; revoke unused keys"
         )));
     }
@@ -63,9 +63,9 @@ pub(super) fn add(
     Ok(prepared)
 }
 
-fn check_resorts(resorts: &[u64]) -> Result<Vec<ResortId>, ApiError> {
+fn check_resorts(resorts: &[u64]) -> Result<Vec<ResortId>, Error> {
     if !(1..=MAX_RESORTS).contains(&resorts.len()) {
-        return Err(ApiError::invalid(format!(
+        return Err(Error::invalid(format!(
             "a key must be for 1 to {MAX_RESORTS} resorts, or for all"
         )));
     }
@@ -74,11 +74,10 @@ fn check_resorts(resorts: &[u64]) -> Result<Vec<ResortId>, ApiError> {
 }
 
 /// Revokes a key.
-pub(super) fn revoke(console: &Arc<Console>, id: &str) -> Result<PlannedChange, ApiError> {
+pub(super) fn revoke(console: &Arc<Console>, id: &str) -> Result<PlannedChange, Error> {
     let found = console.state.keys.get(id.as_bytes())?;
-    let key = found.ok_or_else(|| {
-        ApiError::not_found(format!("key {id:?} does not exist; see `skictl keys`"))
-    })?;
+    let key = found
+        .ok_or_else(|| Error::not_found(format!("key {id:?} does not exist; see `skictl keys`")))?;
     let document = console.desired.document();
     let is_last = console.state.keys.count()? == 1;
     let closes = is_last && asks_for_keys(&document);

@@ -9,8 +9,8 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::apply::{Outcome, record_outcome};
-use crate::admin::ApiError;
 use crate::console::Console;
+use crate::error::Error;
 use crate::view::audit::AuditEntry;
 use crate::view::plan::{OutcomeResult, OutcomeView, PlanState, PlanView, StepView};
 
@@ -59,7 +59,7 @@ pub(super) async fn run(
     job: Job,
     line: AuditEntry,
     patience: Duration,
-) -> Result<OutcomeView, ApiError> {
+) -> Result<OutcomeView, Error> {
     let started = plan.clone();
     console.jobs.lock().insert(plan.id.clone(), job.progress);
     let working = {
@@ -86,7 +86,7 @@ pub(super) async fn run(
     };
     let working = console.tasks.spawn(working);
     match tokio::time::timeout(patience, working).await {
-        Ok(ended) => match ended.map_err(ApiError::internal)?? {
+        Ok(ended) => match ended.map_err(Error::internal)?? {
             Some(outcome) => Ok(outcome),
             None => Ok(saying(&started, "resumes when the console runs again")),
         },
@@ -95,7 +95,7 @@ pub(super) async fn run(
 }
 
 /// A plan, with its progress while it is being applied.
-pub(crate) fn find(console: &Console, id: &str) -> Result<Option<PlanView>, ApiError> {
+pub(crate) fn find(console: &Console, id: &str) -> Result<Option<PlanView>, Error> {
     let found = console.state.plan(id)?;
     Ok(found.map(|mut plan| {
         if plan.state == PlanState::Applying {

@@ -10,8 +10,8 @@ use tokio::sync::watch;
 
 use super::job::{Job, Progress};
 use super::planned_change::PlannedChange;
-use crate::admin::ApiError;
 use crate::console::Console;
+use crate::error::Error;
 use crate::view::plan::StepView;
 
 /// Repairs a day. The operation is idempotent, so the plan depends on no earlier state.
@@ -20,7 +20,7 @@ pub(super) fn repair(
     resort: u64,
     season: &str,
     day: u64,
-) -> Result<PlannedChange, ApiError> {
+) -> Result<PlannedChange, Error> {
     let on = ResortDay {
         resort: ResortId::new(resort)?,
         season: season.parse::<Season>()?,

@@ -16,8 +16,8 @@ pub(super) use self::worked_out::machine_view;
 use super::machines::{self, START, STOP};
 use super::planned_change::PlannedChange;
 use super::settings;
-use crate::admin::ApiError;
 use crate::console::Console;
+use crate::error::Error;
 use crate::fleet::choice::{startable, to_start, to_stop};
 use crate::fleet::{self, of_role, up};
 use crate::state::Settings;
@@ -34,7 +34,7 @@ pub(super) fn prepare(
     scale: &Scale,
     by: &str,
     plan: &str,
-) -> Result<PlannedChange, ApiError> {
+) -> Result<PlannedChange, Error> {
     check(scale)?;
     let listed = console.machines.listed();
     let document = console.desired.document();
@@ -74,28 +74,26 @@ pub(super) fn prepare(
     Ok(prepared)
 }
 
-fn check(scale: &Scale) -> Result<(), ApiError> {
+fn check(scale: &Scale) -> Result<(), Error> {
     let roles: BTreeSet<ScaledRole> = scale.roles.iter().map(|wanted| wanted.role).collect();
     if roles.len() != scale.roles.len() {
-        return Err(ApiError::invalid("each role may be given only once"));
+        return Err(Error::invalid("each role may be given only once"));
     }
     if let Some(seconds) = scale.drain_timeout_s
         && !DRAIN_TIMEOUT_S.contains(&seconds)
     {
-        return Err(ApiError::invalid(format!(
+        return Err(Error::invalid(format!(
             "drain_timeout_s must be from {} to {}, not {seconds}",
             DRAIN_TIMEOUT_S.start(),
             DRAIN_TIMEOUT_S.end()
         )));
     }
     if scale.expect_running.is_some() && scale.roles.len() != 1 {
-        return Err(ApiError::invalid(
-            "expect_running requires exactly one role",
-        ));
+        return Err(Error::invalid("expect_running requires exactly one role"));
     }
     if let Some(id) = scale.start.iter().find(|id| scale.stop.contains(id)) {
         let shown: String = id.chars().take(100).collect();
-        return Err(ApiError::invalid(format!(
+        return Err(Error::invalid(format!(
             "{shown:?} cannot be started and stopped in one plan"
         )));
     }
@@ -105,7 +103,7 @@ fn check(scale: &Scale) -> Result<(), ApiError> {
         && scale.batch.is_none()
         && scale.channels.is_none();
     if is_nothing {
-        return Err(ApiError::invalid(
+        return Err(Error::invalid(
             "specify a number of instances for a role, instances to start or stop, or a setting",
         ));
     }
@@ -119,7 +117,7 @@ fn settings(
     document: &Document,
     by: &str,
     plan: &str,
-) -> Result<(PlannedChange, Document), ApiError> {
+) -> Result<(PlannedChange, Document), Error> {
     let mut prepared = PlannedChange::new("scale");
     let mut after = document.clone();
     if scale.threads.is_some() || scale.prefetch.is_some() || scale.batch.is_some() {
@@ -163,8 +161,8 @@ fn settings(
     Ok((prepared, after))
 }
 
-fn unknown_settings(role: &str) -> ApiError {
-    ApiError::refused(format!(
+fn unknown_settings(role: &str) -> Error {
+    Error::refused(format!(
         "the settings of {role} nodes are unknown: none has sent a heartbeat yet; set all values with `skictl settings set`"
     ))
 }

@@ -8,9 +8,9 @@ use skilift_core::control::{
 };
 
 use super::planned_change::PlannedChange;
-use crate::admin::ApiError;
 use crate::console::Console;
 use crate::desired::settings_of;
+use crate::error::Error;
 use crate::settings::{name, one_lane, values};
 use crate::state::{Settings, Version};
 use crate::view::change::Change;
@@ -22,7 +22,7 @@ pub(super) fn prepare(
     change: &Change,
     by: &str,
     plan: &str,
-) -> Result<PlannedChange, ApiError> {
+) -> Result<PlannedChange, Error> {
     let document = console.desired.document();
     let (section, wanted, if_number) = match *change {
         Change::SetWorker {
@@ -53,7 +53,7 @@ pub(super) fn prepare(
         } => {
             let now = document.api.map(|set| set.value);
             let wanted = ApiSettings {
-                channels: requested_or_current(lanes, now.map(|now| now.channels), "lanes")?,
+                channels: requested_or_current(lanes, now.map(|now| now.channels), "channels")?,
                 message_rides: requested_or_current(
                     message_rides,
                     now.map(|now| now.message_rides),
@@ -95,13 +95,13 @@ pub(super) fn prepare(
             version: number,
         } => (section, earlier(console, &document, section, number)?, None),
         _ => {
-            return Err(ApiError::internal("unexpected kind of change for settings"));
+            return Err(Error::internal("unexpected kind of change for settings"));
         }
     };
     let now = settings_of(&document, section);
     let number = now.map_or(0, |(number, ..)| number);
     if if_number.is_some_and(|wanted| wanted != number) {
-        return Err(ApiError::conflict(format!(
+        return Err(Error::conflict(format!(
             "version conflict: {} is at version {number}; check `skictl settings show` and retry",
             name(section)
         )));
@@ -110,26 +110,22 @@ pub(super) fn prepare(
 }
 
 /// The requested value, else the current one.
-fn requested_or_current(
-    wanted: Option<u32>,
-    now: Option<u32>,
-    called: &str,
-) -> Result<u32, ApiError> {
+fn requested_or_current(wanted: Option<u32>, now: Option<u32>, called: &str) -> Result<u32, Error> {
     wanted.or(now).ok_or_else(|| {
-        ApiError::refused(format!(
+        Error::refused(format!(
             "{called} is unknown: no node of this role has sent a heartbeat yet; set all values"
         ))
     })
 }
 
-fn check(value: Settings) -> Result<(), ApiError> {
+fn check(value: Settings) -> Result<(), Error> {
     let checked = match value {
         Settings::Worker(worker) => worker.check(),
         Settings::Api(api) => api.check(),
         Settings::Fleet(bounds) => bounds.check(),
         Settings::Ingest(_) => Ok(()),
     };
-    checked.map_err(|error| ApiError::invalid(error.to_string()))
+    checked.map_err(|error| Error::invalid(error.to_string()))
 }
 
 /// An earlier version of a section: the previous one, or the one with this number.
@@ -138,7 +134,7 @@ fn earlier(
     document: &Document,
     section: Section,
     number: Option<u64>,
-) -> Result<Settings, ApiError> {
+) -> Result<Settings, Error> {
     let now = settings_of(document, section).map_or(0, |(number, ..)| number);
     let found = match number {
         Some(number) => console.state.version(section, number)?,
@@ -149,7 +145,7 @@ fn earlier(
     };
     let version = found.ok_or_else(|| {
         let section = name(section);
-        ApiError::not_found(match number {
+        Error::not_found(match number {
             Some(number) => {
                 format!(
                     "{section} has no version {number}; see `skictl settings history {section}`"
@@ -168,7 +164,7 @@ fn prepare_update(
     wanted: Settings,
     by: &str,
     plan: &str,
-) -> Result<PlannedChange, ApiError> {
+) -> Result<PlannedChange, Error> {
     let now = settings_of(document, section);
     let keys = console.state.keys.count()?;
     let mut basis = format!(
@@ -221,7 +217,7 @@ pub(super) fn add(
     wanted: Settings,
     by: &str,
     plan: &str,
-) -> Result<PlannedChange, ApiError> {
+) -> Result<PlannedChange, Error> {
     check(wanted)?;
     let now = settings_of(after, section);
     if now.is_some_and(|(_, _, value)| value == wanted) {

@@ -8,8 +8,8 @@ use skilift_core::embedded::DiskError;
 use super::ApplySecrets;
 use super::planned_change::PlannedChange;
 use crate::access::{self, secret};
-use crate::admin::ApiError;
 use crate::console::Console;
+use crate::error::Error;
 use crate::state::{Token, User};
 use crate::view::access::UserRole;
 use crate::view::change::Change;
@@ -29,7 +29,7 @@ pub(super) fn prepare(
     change: &Change,
     by: &str,
     secrets: &ApplySecrets,
-) -> Result<PlannedChange, ApiError> {
+) -> Result<PlannedChange, Error> {
     match change {
         Change::AddUser { name, role } => add_user(console, name, *role, secrets),
         Change::SetPassword { name } => set_password(console, name, secrets),
@@ -41,42 +41,42 @@ pub(super) fn prepare(
             expires_in_s,
         } => add_token(console, name, *role, *expires_in_s, by),
         Change::RevokeToken { id } => revoke_token(console, id),
-        _ => Err(ApiError::internal(
+        _ => Err(Error::internal(
             "unexpected kind of change for users and tokens",
         )),
     }
 }
 
 /// Checks the label of a token or key: 1 to 100 bytes of visible text.
-pub(super) fn check_label(label: &str) -> Result<(), ApiError> {
+pub(super) fn check_label(label: &str) -> Result<(), Error> {
     let fits = (1..=100).contains(&label.len()) && !label.chars().any(char::is_control);
     if fits && label.trim() == label {
         Ok(())
     } else {
-        Err(ApiError::invalid(
+        Err(Error::invalid(
             "a name must be 1 to 100 bytes long, without control characters or leading and trailing spaces",
         ))
     }
 }
 
-fn check_name(name: &str) -> Result<(), ApiError> {
+fn check_name(name: &str) -> Result<(), Error> {
     let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '@');
     let fits = (1..=NAME_BYTES).contains(&name.len()) && name.chars().all(is_allowed);
     if !fits {
-        return Err(ApiError::invalid(format!(
+        return Err(Error::invalid(format!(
             "a user name must be 1 to {NAME_BYTES} letters, digits, dots, dashes, underscores or @"
         )));
     }
     if RESERVED.contains(&name) {
-        return Err(ApiError::invalid(format!("{name:?} is a reserved name")));
+        return Err(Error::invalid(format!("{name:?} is a reserved name")));
     }
     Ok(())
 }
 
-fn find(console: &Console, name: &str) -> Result<User, ApiError> {
+fn find(console: &Console, name: &str) -> Result<User, Error> {
     let found = console.state.users.get(name.as_bytes())?;
     found.ok_or_else(|| {
-        ApiError::not_found(format!("user {name:?} does not exist; see `skictl users`"))
+        Error::not_found(format!("user {name:?} does not exist; see `skictl users`"))
     })
 }
 
@@ -85,13 +85,13 @@ fn add_user(
     name: &str,
     role: UserRole,
     secrets: &ApplySecrets,
-) -> Result<PlannedChange, ApiError> {
+) -> Result<PlannedChange, Error> {
     check_name(name)?;
     if console.state.users.get(name.as_bytes())?.is_some() {
-        return Err(ApiError::conflict(format!("user {name:?} already exists")));
+        return Err(Error::conflict(format!("user {name:?} already exists")));
     }
     if console.state.users.count()? >= MAX_USERS {
-        return Err(ApiError::refused(format!(
+        return Err(Error::refused(format!(
             "the limit of {MAX_USERS} users is reached; remove unused users"
         )));
     }
@@ -119,7 +119,7 @@ fn set_password(
     console: &Console,
     name: &str,
     secrets: &ApplySecrets,
-) -> Result<PlannedChange, ApiError> {
+) -> Result<PlannedChange, Error> {
     let user = find(console, name)?;
     let mut prepared = PlannedChange::new(format!(
         "password {name} {}",
@@ -138,7 +138,7 @@ fn set_password(
     end_logins(console, name, prepared)
 }
 
-fn set_role(console: &Console, name: &str, role: UserRole) -> Result<PlannedChange, ApiError> {
+fn set_role(console: &Console, name: &str, role: UserRole) -> Result<PlannedChange, Error> {
     let user = find(console, name)?;
     let is_last = is_last_admin(console, &user)?;
     let basis = format!("role {name} {} {is_last}", user.role);
@@ -162,7 +162,7 @@ fn set_role(console: &Console, name: &str, role: UserRole) -> Result<PlannedChan
     end_logins(console, name, prepared)
 }
 
-fn remove_user(console: &Console, name: &str) -> Result<PlannedChange, ApiError> {
+fn remove_user(console: &Console, name: &str) -> Result<PlannedChange, Error> {
     let user = find(console, name)?;
     let is_last = is_last_admin(console, &user)?;
     let mut prepared = PlannedChange::new(format!("remove user {name} {} {is_last}", user.role))
@@ -197,7 +197,7 @@ fn end_logins(
     console: &Console,
     name: &str,
     mut prepared: PlannedChange,
-) -> Result<PlannedChange, ApiError> {
+) -> Result<PlannedChange, Error> {
     let (mut logins, mut made) = (0, Vec::new());
     for (id, token) in console.access.tokens() {
         if token.login_of.as_deref() == Some(name) {
@@ -228,23 +228,23 @@ fn add_token(
     role: UserRole,
     expires_in_s: u64,
     by: &str,
-) -> Result<PlannedChange, ApiError> {
+) -> Result<PlannedChange, Error> {
     check_label(name)?;
     let is_taken = RESERVED.contains(&name) || console.state.users.get(name.as_bytes())?.is_some();
     if is_taken {
-        return Err(ApiError::invalid(format!(
+        return Err(Error::invalid(format!(
             "{name:?} cannot be the name of a token: it is reserved or belongs to a user"
         )));
     }
     if !LIFETIME_S.contains(&expires_in_s) {
-        return Err(ApiError::invalid(format!(
+        return Err(Error::invalid(format!(
             "expires_in_s must be from {} to {}, not {expires_in_s}",
             LIFETIME_S.start(),
             LIFETIME_S.end()
         )));
     }
     if console.access.tokens().len() >= access::MAX_TOKENS {
-        return Err(ApiError::refused(format!(
+        return Err(Error::refused(format!(
             "the limit of {} tokens and logins is reached; revoke unused tokens",
             access::MAX_TOKENS
         )));
@@ -274,15 +274,15 @@ fn add_token(
     Ok(prepared)
 }
 
-fn revoke_token(console: &Console, id: &str) -> Result<PlannedChange, ApiError> {
+fn revoke_token(console: &Console, id: &str) -> Result<PlannedChange, Error> {
     if id == access::LOCAL {
-        return Err(ApiError::refused(
+        return Err(Error::refused(
             "this token belongs to the console process and cannot be revoked; it expires when the console stops",
         ));
     }
     let found = console.state.tokens.get(id.as_bytes())?;
     let token = found.ok_or_else(|| {
-        ApiError::not_found(format!("token {id:?} does not exist; see `skictl tokens`"))
+        Error::not_found(format!("token {id:?} does not exist; see `skictl tokens`"))
     })?;
     let mut prepared = PlannedChange::new(format!("revoke token {id}")).with_action(
         "revoke token",

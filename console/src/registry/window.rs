@@ -39,6 +39,8 @@ struct Sample {
 pub(crate) struct Counts {
     /// Rides that an API node accepted.
     pub(crate) accepted: u64,
+    /// Requests with rides that it rejected with 503.
+    pub(crate) refused: u64,
     /// Reads that it answered.
     pub(crate) reads: u64,
     /// Rides delivered to a worker.
@@ -61,6 +63,7 @@ impl Counts {
         match &heartbeat.report {
             Report::Api(api) => Self {
                 accepted: api.accepted_rides,
+                refused: api.refused_requests,
                 reads: api.reads,
                 cpu_ms,
                 ..Self::default()
@@ -87,6 +90,7 @@ impl Counts {
         let of_lane = |counts: &Self, lane: usize| counts.lanes.get(lane).copied().unwrap_or(0);
         Self {
             accepted: self.accepted + earlier.accepted,
+            refused: self.refused + earlier.refused,
             reads: self.reads + earlier.reads,
             delivered: self.delivered + earlier.delivered,
             acked: self.acked + earlier.acked,

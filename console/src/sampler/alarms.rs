@@ -1,11 +1,18 @@
-//! Alarms, most severe first.
+//! Alarms, most severe first. One cause gives one alarm: what follows from it is part of its message.
 
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+
+use skilift_core::control::Role;
 use skilift_core::control::heartbeat::Report;
 
 use super::MonitorState;
 use super::collectors::Collectors;
-use crate::console::Console;
-use crate::registry::LOST_AFTER_MS;
+use super::queue::Timestamps;
+use crate::console::{Console, EngineKind};
+use crate::lag::rate;
+use crate::registry::{LOST_AFTER_MS, Node};
+use crate::view::alarm::{AlarmCode, AlarmView, Severity};
 use crate::view::nodes::NodeState;
 use crate::view::queue::QueueView;
 use crate::view::reconciliation::Verdict;
@@ -15,71 +22,267 @@ const SKEW_MS: u64 = 2_000;
 /// Maximum nodes named in one message.
 const MAX_NAMED: usize = 5;
 
+/// When each alarm was raised, in milliseconds since 1970.
+#[derive(Default)]
+pub(super) struct Raised(BTreeMap<AlarmCode, u64>);
+
 /// The alarms of a snapshot.
 pub(super) fn of(
     console: &Console,
+    state: &mut MonitorState,
+    collectors: &Collectors,
+    view: &QueueView,
+    at: &Timestamps,
+) -> Vec<AlarmView> {
+    let mut alarms = Alarms::default();
+    losses(&mut alarms, view);
+    outages(&mut alarms, console, state, collectors, at.now);
+    nodes(&mut alarms, state, collectors, view, at.now);
+    others(&mut alarms, console, state, view, at.now);
+    state.raised.date(&mut alarms.0, view, at.epoch_ms);
+    alarms
+        .0
+        .sort_by_key(|alarm| (Reverse(alarm.severity), alarm.code));
+    alarms.0
+}
+
+impl Raised {
+    /// Sets since when each alarm is raised. A pause has a time of its own.
+    fn date(&mut self, alarms: &mut [AlarmView], view: &QueueView, now_ms: u64) {
+        let is_raised = |code: &AlarmCode| alarms.iter().any(|alarm| alarm.code == *code);
+        self.0.retain(|code, _| is_raised(code));
+        for alarm in alarms {
+            let since = *self.0.entry(alarm.code).or_insert(now_ms);
+            alarm.since_at_ms = match &view.paused {
+                Some(pause) if alarm.code == AlarmCode::Paused => pause.paused_at_ms,
+                _ => since,
+            };
+        }
+    }
+}
+
+#[derive(Default)]
+struct Alarms(Vec<AlarmView>);
+
+impl Alarms {
+    fn raise(
+        &mut self,
+        code: AlarmCode,
+        severity: Severity,
+        message: impl Into<String>,
+        remedy: impl Into<String>,
+    ) {
+        self.0.push(AlarmView {
+            code,
+            severity,
+            since_at_ms: 0,
+            message: message.into(),
+            remedy: remedy.into(),
+        });
+    }
+
+    fn has(&self, code: AlarmCode) -> bool {
+        self.0.iter().any(|alarm| alarm.code == code)
+    }
+}
+
+fn losses(alarms: &mut Alarms, view: &QueueView) {
+    let message = &view.reconciliation.message;
+    match view.reconciliation.verdict {
+        Verdict::Loss => alarms.raise(
+            AlarmCode::Loss,
+            Severity::Critical,
+            message,
+            "Find out what removed the messages (purge, policy, another consumer), then resend the rides from the gates.",
+        ),
+        Verdict::SuspectedLoss => alarms.raise(
+            AlarmCode::SuspectedLoss,
+            Severity::Warning,
+            message,
+            "Wait half a minute: then they are either stored or reported as lost.",
+        ),
+        _ => {}
+    }
+}
+
+/// Queue and store, and the rides that API nodes reject.
+fn outages(
+    alarms: &mut Alarms,
+    console: &Console,
+    state: &MonitorState,
+    collectors: &Collectors,
+    now: u64,
+) {
+    let (queue, store) = match console.config.engine {
+        EngineKind::Servers => ("RabbitMQ", "Redis"),
+        EngineKind::DataFolder => ("the queue", "the store"),
+    };
+    let rejected = rejected(state, now);
+    let and_rejected = rejected
+        .as_ref()
+        .map_or_else(String::new, |(what, _)| format!("; {what}"));
+    if let Err((why, _)) = collectors.depth.known(now) {
+        alarms.raise(
+            AlarmCode::QueueUnreachable,
+            Severity::Critical,
+            format!("{queue} is unreachable, the backlog is unknown: {why}{and_rejected}"),
+            format!("Check that {queue} runs and can be reached: `skictl doctor`. Gates resend rejected rides by themselves."),
+        );
+    } else if let Some((what, reasons)) = rejected {
+        alarms.raise(
+            AlarmCode::RidesRejected,
+            Severity::Critical,
+            format!("{what}: {reasons}"),
+            "Remove the cause. Gates resend rejected rides by themselves.",
+        );
+    }
+    if let Err((why, _)) = collectors.books.known(now) {
+        alarms.raise(
+            AlarmCode::StoreUnreachable,
+            Severity::Critical,
+            format!("{store} is unreachable, rides are queued but not stored: {why}"),
+            format!("Check that {store} runs and can be reached: `skictl doctor`."),
+        );
+    }
+}
+
+/// What is rejected, and the reasons; `None` if no node rejects rides.
+fn rejected(state: &MonitorState, now: u64) -> Option<(String, String)> {
+    let shedding =
+        |node: &&Node| matches!(&node.last.report, Report::Api(api) if !api.shedding.is_empty());
+    let nodes: Vec<&Node> = state.registry.live(Role::Api).filter(shedding).collect();
+    let names = list(nodes.iter().map(|node| node.last.node.to_string()))?;
+    let reasons: BTreeSet<&str> = nodes
+        .iter()
+        .filter_map(|node| match &node.last.report {
+            Report::Api(api) => Some(api.shedding.iter().map(String::as_str)),
+            Report::Worker(_) => None,
+        })
+        .flatten()
+        .collect();
+    let reasons: Vec<&str> = reasons.into_iter().collect();
+    let per_s = rate(&state.registry, Role::Api, now, |counts| counts.refused);
+    let per_s = match per_s.value {
+        Some(per_s) => format!(", {per_s:.0} requests/s"),
+        None => String::new(),
+    };
+    let what = format!("rides are rejected with 503 by {names}{per_s}");
+    Some((what, reasons.join("; ")))
+}
+
+fn nodes(
+    alarms: &mut Alarms,
     state: &MonitorState,
     collectors: &Collectors,
     view: &QueueView,
     now: u64,
-) -> Vec<String> {
+) {
     let registry = &state.registry;
-    let mut alarms = Vec::new();
-    if matches!(
-        view.reconciliation.verdict,
-        Verdict::Loss | Verdict::SuspectedLoss
-    ) {
-        alarms.push(view.reconciliation.message.clone());
-    }
+    let is_outage =
+        alarms.has(AlarmCode::QueueUnreachable) || alarms.has(AlarmCode::StoreUnreachable);
     if let Some(why) = &collectors.disconnected {
-        alarms.push(format!(
-            "no heartbeats received; node states are stale: {why}"
-        ));
+        // Heartbeats come through the store.
+        if !alarms.has(AlarmCode::StoreUnreachable) {
+            alarms.raise(
+                AlarmCode::NoHeartbeats,
+                Severity::Warning,
+                format!("no heartbeats received; node states are stale: {why}"),
+                "Check that the console reaches Redis: `skictl doctor`.",
+            );
+        }
+        return;
     }
-    if let Err((why, _)) = collectors.depth.known(now) {
-        alarms.push(format!("backlog unknown: {why}"));
-    }
-    if let Err((why, _)) = collectors.books.known(now) {
-        alarms.push(format!("store unreachable: {why}"));
+    // Right after the subscription, not every node has sent a heartbeat yet.
+    if registry.connected_for_ms(now) >= LOST_AFTER_MS {
+        if view.utilisation.api.nodes == 0 {
+            alarms.raise(
+                AlarmCode::NoApiNode,
+                Severity::Critical,
+                "no API node is up: no ride is accepted",
+                "Start one: `skictl serve api`, or `skictl scale api=1`.",
+            );
+        }
+        if view.utilisation.worker.nodes == 0 {
+            alarms.raise(
+                AlarmCode::NoWorker,
+                Severity::Critical,
+                "no worker is up: rides are queued but not stored",
+                "Start one: `skictl serve worker`, or `skictl scale worker=1`.",
+            );
+        }
     }
     let named = |state: NodeState| {
-        let nodes = registry.nodes().filter(|node| node.state() == state);
-        let names: Vec<String> = nodes.map(|node| node.last.node.to_string()).collect();
-        list(&names)
+        let nodes = registry.nodes().filter(move |node| node.state() == state);
+        list(nodes.map(|node| node.last.node.to_string()))
     };
-    // Right after the subscription, not every node has sent a heartbeat yet.
-    if collectors.disconnected.is_none() && registry.connected_for_ms(now) >= LOST_AFTER_MS {
-        if view.utilisation.worker.nodes == 0 {
-            alarms.push("no worker is up: no ride is stored".to_owned());
-        }
-        if view.utilisation.api.nodes == 0 {
-            alarms.push("no API node is up: no ride is accepted".to_owned());
-        }
-    }
     if let Some(names) = named(NodeState::Lost) {
-        alarms.push(format!("no heartbeat from {names}"));
+        alarms.raise(
+            AlarmCode::NodesLost,
+            Severity::Warning,
+            format!("no heartbeat from {names}"),
+            "Check its process and host; what it had not finished is redelivered. `skictl nodes show NODE` has the details.",
+        );
+    }
+    // An outage that is reported already explains why nodes cannot work.
+    if is_outage {
+        return;
     }
     if let Some(names) = named(NodeState::Unavailable) {
-        alarms.push(format!("unavailable: {names}"));
+        let works = |role| {
+            registry
+                .live(role)
+                .any(|node| matches!(node.state(), NodeState::Ready | NodeState::Degraded))
+        };
+        let is_idle = |role: Role| registry.live(role).next().is_some() && !works(role);
+        let severity = if is_idle(Role::Api) || is_idle(Role::Worker) {
+            Severity::Critical
+        } else {
+            Severity::Warning
+        };
+        alarms.raise(
+            AlarmCode::NodesUnavailable,
+            severity,
+            format!("unavailable: {names}"),
+            "`skictl nodes` shows the reason of each.",
+        );
     }
     if let Some(names) = named(NodeState::Degraded) {
-        alarms.push(format!("degraded: {names}"));
+        alarms.raise(
+            AlarmCode::NodesDegraded,
+            Severity::Warning,
+            format!("degraded: {names}"),
+            "`skictl nodes` shows the reason of each.",
+        );
     }
-    for node in registry.nodes().filter(|node| node.is_live()) {
-        if let Report::Api(api) = &node.last.report
-            && !api.shedding.is_empty()
-        {
-            let why = api.shedding.join("; ");
-            alarms.push(format!("{} rejects rides: {why}", node.last.node));
-        }
+}
+
+fn others(
+    alarms: &mut Alarms,
+    console: &Console,
+    state: &MonitorState,
+    view: &QueueView,
+    now: u64,
+) {
+    if let Some(pause) = &view.paused {
+        alarms.raise(
+            AlarmCode::Paused,
+            Severity::Info,
+            format!(
+                "consumption paused by {}: rides are accepted and queued, but not stored",
+                pause.paused_by
+            ),
+            "`skictl queue resume`",
+        );
     }
-    if view.paused.is_some() {
-        alarms.push("consumption is paused: rides are accepted and queued".to_owned());
-    }
-    if let Some(why) = console.dead_letters.hindrance() {
-        alarms.push(format!(
-            "dead letters are not being read from their queue: {why}"
-        ));
+    if let Some(why) = console.dead_letters.hindrance()
+        && !alarms.has(AlarmCode::QueueUnreachable)
+    {
+        alarms.raise(
+            AlarmCode::DeadLettersUnread,
+            Severity::Warning,
+            format!("dead letters are not being read from their queue: {why}"),
+            "They stay in their queue until then.",
+        );
     }
     if let Some(letters) = view.dead_letters.value.filter(|letters| *letters > 0) {
         let (letters, wait) = match letters {
@@ -90,28 +293,41 @@ pub(super) fn of(
             Some(_) => "at least ",
             None => "",
         };
-        alarms.push(format!("{at_least}{letters} {wait} attention"));
-    }
-    if state.conflicts.change_this(now) {
-        alarms.push(
-            "another console manages this stack as well; the two overwrite each other's settings"
-                .to_owned(),
+        alarms.raise(
+            AlarmCode::DeadLetters,
+            Severity::Warning,
+            format!("{at_least}{letters} {wait} attention"),
+            "`skictl queue dead list` shows why; then replay or discard them.",
         );
     }
-    let skewed = registry
+    if state.conflicts.change_this(now) {
+        alarms.raise(
+            AlarmCode::ConflictingConsole,
+            Severity::Warning,
+            "another console manages this stack as well; the two overwrite each other's settings",
+            "Stop one of them, or run it with --read-only.",
+        );
+    }
+    let skewed = state
+        .registry
         .nodes()
         .filter(|node| node.is_live() && node.skew_ms.unsigned_abs() > SKEW_MS);
-    let skewed: Vec<String> = skewed.map(|node| node.last.node.to_string()).collect();
-    if let Some(names) = list(&skewed) {
-        alarms.push(format!(
-            "clock skew above {} s, latencies are inaccurate: {names}",
-            SKEW_MS / 1_000
-        ));
+    if let Some(names) = list(skewed.map(|node| node.last.node.to_string())) {
+        alarms.raise(
+            AlarmCode::ClockSkew,
+            Severity::Warning,
+            format!(
+                "clock skew above {} s, latencies are inaccurate: {names}",
+                SKEW_MS / 1_000
+            ),
+            "Synchronise the clocks (NTP).",
+        );
     }
-    alarms
 }
 
-fn list(names: &[String]) -> Option<String> {
+/// The first names, and how many more there are; `None` without any.
+fn list(names: impl Iterator<Item = String>) -> Option<String> {
+    let names: Vec<String> = names.collect();
     let shown = names.iter().take(MAX_NAMED).cloned().collect::<Vec<_>>();
     match names.len() {
         0 => None,

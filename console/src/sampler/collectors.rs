@@ -1,5 +1,6 @@
 //! What is polled over the network: heartbeats, queue depth, reconciliation. Each has its own polling task.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use skilift_core::clock::epoch_ms;
@@ -99,8 +100,8 @@ impl<T> Cached<T> {
     }
 }
 
-/// Receives heartbeats; never returns.
-pub(super) async fn receive_heartbeats(console: &Console) {
+/// Receives heartbeats.
+pub(super) async fn receive_heartbeats(console: &Console) -> Infallible {
     let monitor = &console.monitor;
     loop {
         let listening =
@@ -164,8 +165,8 @@ fn record_connected(console: &Console) {
     monitor.collectors().last_error = None;
 }
 
-/// Polls the queue depth; never returns.
-pub(super) async fn poll_queue_depth(console: &Console) {
+/// Polls the queue depth.
+pub(super) async fn poll_queue_depth(console: &Console) -> Infallible {
     loop {
         let asked = tokio::time::timeout(TIMEOUT, console.sources.depth.depth()).await;
         let answer = match asked {
@@ -181,8 +182,8 @@ pub(super) async fn poll_queue_depth(console: &Console) {
     }
 }
 
-/// Polls the reconciliation counters; never returns.
-pub(super) async fn poll_reconciliation(console: &Console) {
+/// Polls the reconciliation counters.
+pub(super) async fn poll_reconciliation(console: &Console) -> Infallible {
     loop {
         let asked = tokio::time::timeout(TIMEOUT, console.sources.reader.reconciliation()).await;
         let answer = match asked {

@@ -62,7 +62,7 @@ fn node_view(
     let (threads, settings, per_ms) = match &heartbeat.report {
         Report::Api(api) => {
             let settings = [
-                ("lanes", api.settings.channels),
+                ("channels", api.settings.channels),
                 ("message_rides", api.settings.message_rides),
                 ("max_in_flight", api.settings.max_in_flight),
             ];

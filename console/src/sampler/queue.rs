@@ -161,7 +161,7 @@ pub(super) fn view(
             .map(|management| management.view()),
         alarms: Vec::new(),
     };
-    view.alarms = alarms::of(console, state, collectors, &view, now);
+    view.alarms = alarms::of(console, state, collectors, &view, at);
     view
 }
 

@@ -110,7 +110,7 @@ fn alarm(loss_report: &LossReport, books: &Reconciliation, epochs: &ProducerEpoc
         format!("; published by {}", publishers.join(", "))
     };
     format!(
-        "{messages} with {about}{rides} {are} lost: RabbitMQ confirmed them, but they are neither stored nor queued{by}. Find out what removed them (purge, policy, other consumer) and re-upload from the gates"
+        "{messages} with {about}{rides} {are} lost: RabbitMQ confirmed them, but they are neither stored nor queued{by}"
     )
 }
 

@@ -34,7 +34,8 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tower::ServiceExt;
 
-use crate::console::{self, Console, ConsoleConfig, EngineKind, Seeds, Sources};
+use crate::boot;
+use crate::console::{Console, ConsoleConfig, EngineKind, Seeds, Sources};
 use crate::fleet::prices::Prices;
 use crate::registry;
 use crate::view::access::UserRole;
@@ -216,7 +217,7 @@ impl TestConsole {
             control_channel: Arc::clone(&control_channel) as Arc<dyn ControlChannel>,
             fleet,
         };
-        let console = console::start(config, sources, &lifecycle).await.unwrap();
+        let console = boot::start(config, sources, &lifecycle).await.unwrap();
         Self {
             router: crate::admin::router(Arc::clone(&console)),
             console,

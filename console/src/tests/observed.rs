@@ -7,6 +7,9 @@ use serde_json::Value;
 use skilift_core::control::Role;
 
 use super::harness::TestConsole;
+use crate::view::aging::Aging;
+use crate::view::nodes::NodesView;
+use crate::view::queue::QueueView;
 
 fn state(nodes: &Value, id: &str) -> String {
     let rows = nodes["nodes"].as_array().unwrap();
@@ -89,4 +92,110 @@ async fn a_console_that_takes_no_dead_letters_does_not_count_them() {
     assert!(letters["value"].is_null(), "{letters}");
     let why = letters["error"].as_str().unwrap();
     assert!(why.contains("another one stores the dead letters"), "{why}");
+}
+
+/// All ages and times of an answer, by their place.
+fn ages(value: &Value, place: &str, found: &mut Vec<(String, u64)>) {
+    match value {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                let place = format!("{place}/{name}");
+                match value.as_u64() {
+                    Some(ms) if name == "at_ms" || name.ends_with("age_ms") => {
+                        found.push((place, ms));
+                    }
+                    _ => ages(value, &place, found),
+                }
+            }
+        }
+        Value::Array(values) => {
+            for (at, value) in values.iter().enumerate() {
+                ages(value, &format!("{place}/{at}"), found);
+            }
+        }
+        _ => {}
+    }
+}
+
+#[tokio::test]
+async fn every_age_grows_between_collection_and_answer() {
+    let console = TestConsole::new().await;
+    let admin = console.local();
+    console.start_heartbeats(Role::Api, 1).await;
+    console.start_heartbeats(Role::Worker, 2).await;
+    console
+        .until("rates", async || {
+            let latest = console.console.monitor.latest();
+            latest.is_some_and(|seen| seen.queue.rates.ack_per_s.value.is_some())
+        })
+        .await;
+    let queue = console.get("/queue", &admin).await;
+    let nodes = console.get("/nodes", &admin).await;
+    let mut later_queue: QueueView = serde_json::from_value(queue.clone()).unwrap();
+    let mut later_nodes: NodesView = serde_json::from_value(nodes.clone()).unwrap();
+    later_queue.age_by(10_000);
+    later_nodes.age_by(10_000);
+    for (now, later) in [
+        (queue, serde_json::to_value(later_queue).unwrap()),
+        (nodes, serde_json::to_value(later_nodes).unwrap()),
+    ] {
+        let (mut expected, mut found) = (Vec::new(), Vec::new());
+        ages(&now, "", &mut expected);
+        ages(&later, "", &mut found);
+        expected.iter_mut().for_each(|(_, ms)| *ms += 10_000);
+        assert!(expected.len() > 5, "{now}");
+        assert_eq!(found, expected);
+    }
+}
+
+#[tokio::test]
+async fn a_disk_that_does_not_answer_stops_no_snapshot() {
+    let console = TestConsole::new().await;
+    let admin = console.local();
+    console.start_heartbeats(Role::Worker, 1).await;
+    let _disk = console.console.state.stall().await;
+    // Longer than the interval of writes.
+    let at_ms = async || console.get("/queue", &admin).await["ready_messages"]["age_ms"].as_u64();
+    for _ in 0..8 {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let age = at_ms().await.unwrap();
+        assert!(age < 4_000, "{age}");
+    }
+}
+
+fn alarm(queue: &Value, code: &str) -> Option<Value> {
+    let alarms = queue["alarms"].as_array().unwrap().iter();
+    let mut of_code = alarms.filter(|alarm| alarm["code"] == code);
+    let alarm = of_code.next().cloned();
+    assert!(of_code.next().is_none(), "{queue}");
+    alarm
+}
+
+#[tokio::test]
+async fn an_alarm_has_a_severity_a_time_and_a_remedy() {
+    let console = TestConsole::new().await;
+    let admin = console.local();
+    console.start_heartbeats(Role::Api, 1).await;
+    console.start_heartbeats(Role::Worker, 2).await;
+    let plan = console
+        .plan(&admin, serde_json::json!({"change": "pause"}))
+        .await;
+    console.apply(&admin, &plan, serde_json::json!({})).await;
+    let queue = console.get("/queue", &admin).await;
+    let paused = alarm(&queue, "paused").expect("an alarm");
+    assert_eq!(paused["severity"], "info", "{paused}");
+    assert_eq!(paused["since_at_ms"], queue["paused"]["paused_at_ms"]);
+    assert_eq!(paused["remedy"], "`skictl queue resume`");
+
+    console.silence().await;
+    let since = async || {
+        let queue = console.get("/queue", &admin).await;
+        alarm(&queue, "nodes_lost").map(|alarm| alarm["since_at_ms"].clone())
+    };
+    console
+        .until("lost", async || since().await.is_some())
+        .await;
+    let first = since().await;
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    assert_eq!(since().await, first, "it keeps its time");
 }

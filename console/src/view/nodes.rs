@@ -10,7 +10,7 @@ use super::settings::GenerationView;
 /// `GET /admin/v1/nodes`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct NodesView {
-    /// When this was collected, in milliseconds since 1970.
+    /// When this was answered, in milliseconds since 1970.
     pub at_ms: u64,
     /// By role, then by name.
     pub nodes: Vec<NodeView>,

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::Reading;
+use super::alarm::AlarmView;
 use super::reconciliation::ReconciliationView;
 
 /// `GET /admin/v1/queue`
@@ -11,7 +12,7 @@ use super::reconciliation::ReconciliationView;
 pub struct QueueView {
     /// The stack.
     pub stack: String,
-    /// When this was collected, in milliseconds since 1970.
+    /// When this was answered, in milliseconds since 1970.
     pub at_ms: u64,
     /// "RabbitMQ and Redis" or "data directory".
     pub engine: String,
@@ -46,8 +47,8 @@ pub struct QueueView {
     pub reconciliation: ReconciliationView,
     /// Figures of RabbitMQ's management API; null if its URL is not configured.
     pub management: Option<ManagementView>,
-    /// What an operator should know now, the gravest first.
-    pub alarms: Vec<String>,
+    /// What an operator should know now, most severe first.
+    pub alarms: Vec<AlarmView>,
 }
 
 /// A pause of consumption.

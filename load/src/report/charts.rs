@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use super::{Breaker, Run};
-use crate::plot::{
+use crate::timeline::{Quantiles, Second, Timeline};
+use skilift_plot::{
     Middle, Panel, Quantity, Series, Shade, Shape, Threshold, TimeChart, Tone, YScale,
 };
-use crate::timeline::{Quantiles, Second, Timeline};
 
 /// A chart and its file.
 pub(super) struct Named {

@@ -26,14 +26,16 @@ fn every_command_has_one_to_three_examples() {
     }
 }
 
-/// The words of a shell line, up to the first redirection or pipe.
+/// The words of a shell line, up to the first redirection, pipe, comment or next command.
 fn words(line: &str) -> Vec<String> {
     let line = line.trim_start_matches("(umask 077; ");
+    // `2>` is one redirection.
+    let line = line.replace(" 2>", " >").replace("\"$version\"", "1");
     let (mut words, mut quoted) = (vec![String::new()], false);
     for c in line.chars() {
         match c {
             '\'' => quoted = !quoted,
-            '>' | '<' | '|' if !quoted => break,
+            '>' | '<' | '|' | ';' | '#' if !quoted => break,
             ' ' if !quoted => words.push(String::new()),
             _ => words.last_mut().unwrap().push(c),
         }
@@ -43,7 +45,7 @@ fn words(line: &str) -> Vec<String> {
 }
 
 #[test]
-fn every_example_can_be_meant() {
+fn every_example_parses() {
     for (path, examples) in EXAMPLES {
         for line in examples {
             let words = words(line);
@@ -54,4 +56,36 @@ fn every_example_can_be_meant() {
             assert!(path.contains(' ') <= line.contains(path), "{path}: {line}");
         }
     }
+}
+
+#[test]
+fn every_command_in_a_document_parses() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let documents = std::fs::read_dir(root.join("docs")).unwrap();
+    let mut files: Vec<_> = documents.map(|file| file.unwrap().path()).collect();
+    files.extend(["README.md", "CONTRIBUTING.md"].map(|name| root.join(name)));
+    let mut tried = 0;
+    for file in files.iter().filter(|file| file.extension().is_some()) {
+        let text = std::fs::read_to_string(file).unwrap();
+        // Every second part is a block of code.
+        let blocks = text.split("\n```").skip(1).step_by(2);
+        for line in blocks.flat_map(str::lines) {
+            let line = line
+                .trim_start_matches("$ ")
+                .trim_start_matches("(umask 077; ");
+            // `skictl: ` begins a message, and `skictl up:` a line of a figure.
+            if !line.starts_with("skictl ") || line.starts_with("skictl up:") {
+                continue;
+            }
+            let error = Cli::try_parse_from(words(line)).err();
+            assert!(
+                error.is_none(),
+                "{}: {line}: {}",
+                file.display(),
+                error.unwrap()
+            );
+            tried += 1;
+        }
+    }
+    assert!(tried > 60, "{tried}");
 }

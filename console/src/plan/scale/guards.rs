@@ -24,7 +24,7 @@ pub(super) fn guard(
     scale: &Scale,
     plan: &str,
     threads: Option<(u32, u32)>,
-) -> Result<PlannedChange, ApiError> {
+) -> Result<PlannedChange, Error> {
     let under_way = console.state.plans_under_way()?;
     if let Some(other) = under_way
         .iter()

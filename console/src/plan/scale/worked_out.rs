@@ -45,20 +45,20 @@ impl<'a> WorkedOut<'a> {
     }
 
     /// Computes how many instances of a role should run and, if the plan has not chosen yet, which ones to start or stop.
-    pub(super) fn count(&mut self, wanted: &RoleCount, scale: &Scale) -> Result<(), ApiError> {
+    pub(super) fn count(&mut self, wanted: &RoleCount, scale: &Scale) -> Result<(), Error> {
         let role = wanted.role;
         let now = up(self.instances, role).count();
         if let Some(expected) = scale.expect_running
             && expected as usize != now
         {
-            return Err(ApiError::conflict(format!(
+            return Err(Error::conflict(format!(
                 "{now} instances of the role {role} are running or starting, not {expected}: the fleet has changed; check `skictl ec2 list` and retry"
             )));
         }
         let target = match wanted.count {
             Count::To(count) => count as usize,
             Count::By(by) => now.checked_add_signed(by as isize).ok_or_else(|| {
-                ApiError::invalid(format!("{role}{by}: only {now} are running or starting"))
+                Error::invalid(format!("{role}{by}: only {now} are running or starting"))
             })?,
         };
         self.targets.push((role, target));

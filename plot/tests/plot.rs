@@ -1,7 +1,7 @@
 //! Charts as others get them: files, fragments of pages, tables.
 
 use proptest::prelude::*;
-use skilift_load::plot::{
+use skilift_plot::{
     Middle, Panel, Quantity, STYLESHEET, Series, Shade, Shape, Threshold, TimeChart, Tone, YScale,
 };
 

@@ -6,9 +6,9 @@ use svg::Node;
 use svg::node::element::Element;
 
 use super::{Series, Shape};
-use crate::plot::document::{element, group, px};
-use crate::plot::reduce::{Bucket, reduce};
-use crate::plot::scale::Axis;
+use crate::document::{element, group, px};
+use crate::reduce::{Bucket, reduce};
+use crate::scale::Axis;
 
 /// Position and scales of a panel, in px.
 pub(super) struct Area<'a> {

@@ -5,13 +5,13 @@ use svg::node::element::Element;
 
 use super::marks::Area;
 use super::{Panel, Series, TimeChart, YScale, range_of};
-use crate::plot::document::{
+use crate::document::{
     Heading, MARGIN, TEXT_SIZE, element, fitted, group, line, picture, px, text, width_of,
 };
-use crate::plot::labels::spread;
-use crate::plot::quantity::Quantity;
-use crate::plot::scale::{Axis, time_form};
-use crate::plot::theme::Tone;
+use crate::labels::spread;
+use crate::quantity::Quantity;
+use crate::scale::{Axis, time_form};
+use crate::theme::Tone;
 
 /// Distance from the end of the drawing to a name next to it, in px.
 const TO_NAME: f64 = 30.0;
@@ -136,7 +136,7 @@ fn y_axis(panel: &Panel) -> Axis {
             panel
                 .thresholds
                 .iter()
-                .filter_map(|threshold| crate::plot::reduce::drawable(threshold.value)),
+                .filter_map(|threshold| crate::reduce::drawable(threshold.value)),
         )
         .collect();
     let about = (f64::from(panel.height) / 45.0).max(2.0);
@@ -198,7 +198,7 @@ fn draw_panel(panel: &Panel, area: &Area, for_names: f64) -> Vec<Element> {
         });
     }
     for threshold in &panel.thresholds {
-        let y = area.y_of(crate::plot::reduce::drawable(threshold.value).unwrap_or(0.0));
+        let y = area.y_of(crate::reduce::drawable(threshold.value).unwrap_or(0.0));
         let mut across = line((area.left, y), (area.right, y));
         across.assign("stroke-dasharray", "2 4");
         across.assign("stroke-width", "1.5");

@@ -1,0 +1,145 @@
+//! Puts the parts of the console together, starts them and serves them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use skilift_core::embedded::DiskError;
+use skilift_core::embedded::records::WriteBatch;
+use skilift_core::lifecycle::{Lifecycle, TaskError};
+use skilift_core::store::leaders::Leaders;
+use skilift_http::Listener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::access::Access;
+use crate::console::{Console, ConsoleConfig, ConsoleError, Sources};
+use crate::dead_letters::{self, DeadLetterStore};
+use crate::desired::Desired;
+use crate::fleet::{self, Machines};
+use crate::management::{self, Management};
+use crate::plan::job::JobRunner;
+use crate::roster::Roster;
+use crate::sampler::{self, Monitor};
+use crate::state::ConsoleState;
+use crate::{admin, plan, publish};
+
+/// How often the last use of tokens is written.
+const USE_STEP: Duration = Duration::from_secs(60);
+
+/// Opens the console's data directory and starts its background tasks. They end when `lifecycle` drains.
+///
+/// # Errors
+/// If the data directory cannot be used.
+pub async fn start(
+    config: ConsoleConfig,
+    sources: Sources,
+    lifecycle: &Lifecycle,
+) -> Result<Arc<Console>, ConsoleError> {
+    let (folder, seeds) = (config.folder.clone(), config.seeds);
+    let opening = tokio::task::spawn_blocking(move || -> Result<_, DiskError> {
+        let state = ConsoleState::open(&folder)?;
+        let access = Access::open(&state)?;
+        let desired = Desired::open(&state, seeds)?;
+        let dead_letters = DeadLetterStore::open(&state)?;
+        let monitor = Monitor::open(&state)?;
+        Ok((state, access, desired, dead_letters, monitor))
+    });
+    let opened = opening.await.map_err(|_| DiskError::Ending)??;
+    let (state, access, desired, dead_letters, monitor) = opened;
+    let management = config.management.as_ref();
+    let management = management.map(|source| Management::new(source, &config.stack));
+    let console = Arc::new(Console {
+        machines: Machines::new(sources.fleet.clone()),
+        management,
+        config,
+        sources,
+        access,
+        state,
+        roster: Roster::default(),
+        leaders: Leaders::default(),
+        desired,
+        dead_letters,
+        monitor,
+        jobs: JobRunner::new(lifecycle.draining()),
+        tasks: TaskTracker::new(),
+    });
+    if !console.config.read_only {
+        plan::apply::resume(&console)
+            .await
+            .map_err(|error| ConsoleError::Resume(error.message().to_owned()))?;
+    }
+    // Stored settings apply from the nodes' first moment, if they can be published by then.
+    publish::reconcile_at_start(&console).await?;
+    let drain = lifecycle.draining();
+    if !console.config.read_only {
+        let reading = dead_letters::read(Arc::clone(&console), drain.clone());
+        lifecycle.spawn("dead letters", reading);
+    }
+    if console.management.is_some() {
+        let polling = management::poll(Arc::clone(&console), drain.clone());
+        lifecycle.spawn("management api", polling);
+    }
+    lifecycle.spawn(
+        "publishing",
+        publish::run(Arc::clone(&console), drain.clone()),
+    );
+    lifecycle.spawn("sampler", sampler::run(Arc::clone(&console), drain.clone()));
+    lifecycle.spawn("machines", fleet::run(Arc::clone(&console), drain.clone()));
+    lifecycle.spawn("plans", finish_plans(console.tasks.clone(), drain.clone()));
+    lifecycle.spawn(
+        "console data directory",
+        watch_folder(Arc::clone(&console), drain.clone()),
+    );
+    lifecycle.spawn("token use", record_last_used(Arc::clone(&console), drain));
+    Ok(console)
+}
+
+/// Serves the admin API until `lifecycle` drains.
+pub fn serve(console: &Arc<Console>, listener: Listener, lifecycle: &Lifecycle) {
+    let router = admin::router(Arc::clone(console));
+    let drain = lifecycle.draining();
+    lifecycle.spawn("admin api", async move {
+        skilift_http::serve(listener, router, drain).await;
+        Ok(())
+    });
+}
+
+/// Waits for plans that are being applied before the process ends.
+async fn finish_plans(tasks: TaskTracker, drain: CancellationToken) -> Result<(), TaskError> {
+    drain.cancelled().await;
+    tasks.close();
+    tasks.wait().await;
+    Ok(())
+}
+
+/// Ends the process after a failed write to the data directory: its content is only certain after the next start.
+async fn watch_folder(console: Arc<Console>, drain: CancellationToken) -> Result<(), TaskError> {
+    match drain.run_until_cancelled(console.state.failure()).await {
+        Some(why) => Err(why.into()),
+        None => Ok(()),
+    }
+}
+
+/// Periodically writes the last use of tokens, and removes expired ones.
+async fn record_last_used(
+    console: Arc<Console>,
+    drain: CancellationToken,
+) -> Result<(), TaskError> {
+    loop {
+        let waited = drain
+            .run_until_cancelled(tokio::time::sleep(USE_STEP))
+            .await;
+        let mut changes = WriteBatch::default();
+        // A token that was revoked meanwhile must not be written again.
+        let _write_lock = console.desired.write_lock.lock().await;
+        if console.access.put_last_used(&console.state, &mut changes) {
+            let noting = console
+                .state
+                .commit("write the last use of tokens", changes, vec![]);
+            noting.await?;
+        }
+        if waited.is_none() {
+            return Ok(());
+        }
+    }
+}

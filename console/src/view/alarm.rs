@@ -1,0 +1,81 @@
+//! Alarms: what an operator should know now.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// An alarm. One cause gives one alarm; its consequences are part of the message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AlarmView {
+    /// What kind of alarm it is; there is at most one of each.
+    pub code: AlarmCode,
+    /// Its severity.
+    pub severity: Severity,
+    /// Since when, in milliseconds since 1970; at the earliest since the console's start.
+    pub since_at_ms: u64,
+    /// What happened, and what it means.
+    pub message: String,
+    /// What to do.
+    pub remedy: String,
+}
+
+/// Severity of an alarm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// A state that a user asked for.
+    Info,
+    /// Rides are still accepted and stored, but something needs attention.
+    Warning,
+    /// Rides are lost, rejected or not stored.
+    Critical,
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Info => "INFO",
+            Self::Warning => "WARNING",
+            Self::Critical => "CRITICAL",
+        })
+    }
+}
+
+/// Kinds of alarms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AlarmCode {
+    /// Messages are lost.
+    Loss,
+    /// RabbitMQ, or the queue of a data directory, cannot be reached.
+    QueueUnreachable,
+    /// Redis, or the store of a data directory, cannot be reached.
+    StoreUnreachable,
+    /// API nodes reject rides with 503.
+    RidesRejected,
+    /// No API node is up.
+    NoApiNode,
+    /// No worker is up.
+    NoWorker,
+    /// Nodes cannot work.
+    NodesUnavailable,
+    /// Messages are overdue, and may be lost.
+    SuspectedLoss,
+    /// The control channel to the nodes does not work.
+    NoHeartbeats,
+    /// The heartbeats of nodes have stopped.
+    NodesLost,
+    /// Nodes work, but with problems.
+    NodesDegraded,
+    /// Dead letters cannot be read from their queue.
+    DeadLettersUnread,
+    /// Dead letters need attention.
+    DeadLetters,
+    /// Another console manages the same stack.
+    ConflictingConsole,
+    /// The clocks of nodes differ from the console's.
+    ClockSkew,
+    /// Consumption is paused.
+    Paused,
+}
