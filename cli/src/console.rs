@@ -42,6 +42,8 @@ pub(crate) struct RunningConsole {
     pub(crate) url: String,
     /// Login code, valid once and for ten minutes, if the console listens on loopback.
     pub(crate) login_code: Option<String>,
+    /// Link that logs a browser in, valid as a login code of its own.
+    pub(crate) login_link: Option<String>,
     /// Deletes the token file when the process ends.
     _token: Option<LocalToken>,
 }
@@ -110,12 +112,14 @@ pub(crate) async fn start(
         config, lifecycle, ..
     } = process;
     let data = config.data()?;
+    let url = listener.url()?;
     let settings = ConsoleConfig {
         stack: config.stack.clone(),
         engine: deps.engine,
         folder: data.join(subfolder(deps.engine, &config.stack)),
         read_only: config.read_only,
         behind_proxy: config.behind_proxy,
+        is_encrypted: config.behind_proxy || url.starts_with("https:"),
         management: deps.management,
         seeds: deps.seeds,
         prices: match &config.price_file {
@@ -137,12 +141,12 @@ pub(crate) async fn start(
     if !is_local && !console.has_users()? {
         return Err(ConfigError::ConsoleWithoutUsers(address).into());
     }
-    let url = listener.url()?;
     let token = is_local.then(|| LocalToken::write(&console, &data, address));
     skilift_console::serve(&console, listener, lifecycle);
     tracing::info!(stack = %config.stack, "admin API on {url}");
     Ok(RunningConsole {
         login_code: is_local.then(|| console.make_login_code()),
+        login_link: is_local.then(|| format!("{url}/login/{}", console.make_login_code())),
         _token: token.transpose()?,
         url,
     })
@@ -199,9 +203,12 @@ pub(crate) fn tls_of_up(config: &Config) -> Option<&TlsFiles> {
 
 /// Prints the URL of the console and how to log in.
 fn print_banner(console: &RunningConsole) {
-    let way_in = match &console.login_code {
-        Some(code) => format!("login code (valid once, for 10 minutes)  {code}"),
-        None => "log in with name and password: `skictl login USER`".to_owned(),
+    let way_in = match (&console.login_link, &console.login_code) {
+        (Some(link), Some(code)) => format!(
+            "web console (logs in once, within 10 minutes)  {link}\n\
+             login code (valid once, for 10 minutes)  {code}"
+        ),
+        _ => "log in with name and password, in a browser or with `skictl login USER`".to_owned(),
     };
     let text = format!("\nThe console listens on {}\n{way_in}\n\n", console.url);
     process::print(&text);

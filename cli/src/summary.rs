@@ -45,11 +45,12 @@ impl Banner<'_> {
             api, private, data, ..
         } = self;
         let console = &self.console.url;
-        let code = match &self.console.login_code {
-            Some(code) => format!(
-                "\x20 login code       {code}  (valid once, for 10 minutes; not needed on this machine)\n"
+        let login = match (&self.console.login_link, &self.console.login_code) {
+            (Some(link), Some(code)) => format!(
+                "\x20 web console      {link}  (logs in once, within 10 minutes)\n\
+                 \x20 login code       {code}  (once, within 10 minutes; skictl on this machine does not need it)\n"
             ),
-            None => String::new(),
+            _ => String::new(),
         };
         let traffic = match self.simulated {
             Some(rate) => {
@@ -75,8 +76,8 @@ impl Banner<'_> {
             "\nSkilift is ready. Ctrl-C drains and stops it; data is kept.\n\n\
              \x20 API              {api}\n\
              \x20 OpenAPI document {api}/openapi.json\n\
-             \x20 console          {console}\n\
-             {code}\
+             \x20 admin API        {console}\n\
+             {login}\
              \x20 queue and store  {data}\n\
              \x20 health, metrics  http://{private}/readyz  http://{private}/metrics\n\
              {traffic}\n\

@@ -101,6 +101,7 @@ fn documents_and_help_have_no_refused_word() {
     let mut documents = files(&root.join("docs"), "md");
     documents.extend(DOCUMENTS.map(|name| root.join(name)));
     documents.extend(files(&root.join("cli/src/snapshots"), "snap"));
+    documents.extend(files(&root.join("templates"), "html"));
     let mut found = Vec::new();
     for file in documents {
         for (number, line) in std::fs::read_to_string(&file).unwrap().lines().enumerate() {

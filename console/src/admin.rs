@@ -21,6 +21,8 @@ mod router;
 mod settings;
 mod stats;
 
+pub(crate) use auth::origin;
+pub(crate) use error::status_of;
 #[cfg(test)]
 pub(crate) use router::endpoints;
-pub(crate) use router::router;
+pub(crate) use router::{router, unknown_url};

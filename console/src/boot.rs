@@ -3,6 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
+use axum::http::Uri;
+use axum::response::IntoResponse;
 use skilift_core::embedded::DiskError;
 use skilift_core::embedded::records::WriteBatch;
 use skilift_core::lifecycle::{Lifecycle, TaskError};
@@ -15,8 +18,10 @@ use crate::access::Access;
 use crate::console::{Console, ConsoleConfig, ConsoleError, Sources};
 use crate::dead_letters::{self, DeadLetterStore};
 use crate::desired::Desired;
+use crate::error::Error;
 use crate::fleet::{self, Machines};
 use crate::management::{self, Management};
+use crate::pages::{self, PageError};
 use crate::plan::job::JobRunner;
 use crate::roster::Roster;
 use crate::sampler::{self, Monitor};
@@ -94,14 +99,30 @@ pub async fn start(
     Ok(console)
 }
 
-/// Serves the admin API until `lifecycle` drains.
+/// Serves the web console and the admin API until `lifecycle` drains.
 pub fn serve(console: &Arc<Console>, listener: Listener, lifecycle: &Lifecycle) {
-    let router = admin::router(Arc::clone(console));
+    let router = router(console);
     let drain = lifecycle.draining();
     lifecycle.spawn("admin api", async move {
         skilift_http::serve(listener, router, drain).await;
         Ok(())
     });
+}
+
+/// All URLs: pages for people, and the admin API for programs.
+pub(crate) fn router(console: &Arc<Console>) -> Router {
+    let of_unknown = Arc::clone(console);
+    let unknown_url = async move |uri: Uri| {
+        if uri.path().starts_with("/admin/") {
+            admin::unknown_url(&uri).into_response()
+        } else {
+            let error = Error::not_found("There is no page at this address.");
+            PageError::new(&of_unknown, error).into_response()
+        }
+    };
+    pages::router(Arc::clone(console))
+        .merge(admin::router(Arc::clone(console)))
+        .fallback(unknown_url)
 }
 
 /// Waits for plans that are being applied before the process ends.

@@ -38,6 +38,8 @@ pub struct ConsoleConfig {
     pub read_only: bool,
     /// Whether requests come through a proxy that sets `X-Forwarded-For`.
     pub behind_proxy: bool,
+    /// Whether browsers reach the console over TLS, its own or that of a proxy.
+    pub is_encrypted: bool,
     /// RabbitMQ's management API, if configured.
     pub management: Option<ManagementSource>,
     /// Values of the command-line flags, if known to this process.

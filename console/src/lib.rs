@@ -4,7 +4,7 @@
 //!
 //! - [`view`]: the JSON of the admin API; [`view::change`]: the changes that operators can request.
 //! - `boot`: puts the parts together, starts and serves them. [`console`]: the parts. `state`: the state in its own data directory.
-//! - `error`: why a request failed. `access`: users, tokens, login codes. `audit`: who did what.
+//! - `error`: why a request failed. `login`: logins and sessions. `access`: users, tokens, login codes. `audit`: who did what.
 //! - `desired`: the desired state of the nodes; `settings` shows it, `publish` publishes it. `roster`: the known nodes.
 //! - `sampler`: collects all state once a second: nodes (`registry`), rates and lag (`lag`), reconciliation (`producer_epochs`,
 //!   `loss_detector`), `history`.
@@ -12,7 +12,7 @@
 //! - `dead_letters`: dead letters. `management`: figures of RabbitMQ's management API.
 //! - `plan`: every change: planned, applied, and resumed after a crash.
 //! - `stats`: skiers and resorts, from the store.
-//! - `admin`: the JSON API, a thin surface over these. `admin/router.rs` is its table of contents.
+//! - `pages`: the web console. `admin`: the JSON API, a thin surface over these. `admin/router.rs` is its table of contents.
 //!
 //! Rides are processed without a console. A console works without Redis and RabbitMQ, and reports what it cannot read.
 
@@ -28,8 +28,10 @@ mod error;
 mod fleet;
 mod history;
 mod lag;
+mod login;
 mod loss_detector;
 mod management;
+mod pages;
 mod plan;
 mod producer_epochs;
 mod publish;

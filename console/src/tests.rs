@@ -9,6 +9,7 @@ mod letters_again;
 mod machines;
 mod observed;
 mod openapi;
+mod pages;
 mod plans;
 mod publishing;
 mod roles;

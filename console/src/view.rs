@@ -10,6 +10,7 @@ pub mod audit;
 pub mod change;
 pub mod cost;
 pub mod dead_letters;
+pub mod figures;
 pub mod fleet;
 pub mod nodes;
 pub mod plan;

@@ -1,11 +1,11 @@
 //! Formatting of figures for a terminal.
 
 use std::io::{self, IsTerminal};
-use std::time::{Duration, UNIX_EPOCH};
 
 use console::Term;
-use indicatif::{HumanBytes, HumanCount};
 use skilift_console::view::Reading;
+use skilift_console::view::figures::grouped;
+pub(crate) use skilift_console::view::figures::{bytes, cores, moment, percent, span, span_s};
 
 /// Style of an output; figures are grouped and coloured only on a terminal.
 #[derive(Debug, Clone, Copy, Default)]
@@ -46,7 +46,7 @@ impl TerminalStyle {
     /// A whole number, with grouped thousands on a terminal.
     pub(crate) fn count(self, number: u64) -> String {
         if self.terminal {
-            HumanCount(number).to_string()
+            grouped(number)
         } else {
             number.to_string()
         }
@@ -81,21 +81,6 @@ pub(crate) fn printable(text: &str) -> String {
         .collect()
 }
 
-/// A size in bytes.
-pub(crate) fn bytes(bytes: u64) -> String {
-    HumanBytes(bytes).to_string()
-}
-
-/// CPU cores.
-pub(crate) fn cores(cores: f64) -> String {
-    format!("{cores:.2}")
-}
-
-/// A share of 1, in percent.
-pub(crate) fn percent(share: f64) -> String {
-    format!("{:.0} %", share * 100.0)
-}
-
 /// An amount in US dollars, with at most four decimals.
 pub(crate) fn usd(usd: f64) -> String {
     if usd != 0.0 && usd.abs() < 0.000_05 {
@@ -105,31 +90,6 @@ pub(crate) fn usd(usd: f64) -> String {
     // Two decimals always stay.
     let kept = text.len() - 2;
     format!("${}{}", &text[..kept], text[kept..].trim_end_matches('0'))
-}
-
-/// A time span, with at most two units.
-pub(crate) fn span(ms: u64) -> String {
-    let s = ms / 1000;
-    match s {
-        0 => format!("{ms} ms"),
-        1..60 => format!("{}.{} s", s, ms % 1000 / 100),
-        60..3600 => format!("{} min {} s", s / 60, s % 60),
-        3600..86_400 => format!("{} h {} min", s / 3600, s % 3600 / 60),
-        _ => format!("{} d {} h", s / 86_400, s % 86_400 / 3600),
-    }
-}
-
-/// A time span in seconds.
-pub(crate) fn span_s(s: f64) -> String {
-    span(Duration::try_from_secs_f64(s).map_or(0, |time| time.as_millis() as u64))
-}
-
-/// A moment, in UTC.
-pub(crate) fn moment(ms: u64) -> String {
-    // The year 9999 is the last one that can be formatted.
-    let latest = 253_402_300_799_000;
-    let time = UNIX_EPOCH + Duration::from_millis(ms.min(latest));
-    humantime::format_rfc3339_seconds(time).to_string()
 }
 
 /// A moment, or a dash if there is none.
@@ -160,19 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn figures_have_two_units_at_most() {
-        for (ms, text) in [
-            (0, "0 ms"),
-            (999, "999 ms"),
-            (1_250, "1.2 s"),
-            (200_000, "3 min 20 s"),
-            (7_500_000, "2 h 5 min"),
-            (273_600_000, "3 d 4 h"),
-        ] {
-            assert_eq!(span(ms), text);
-        }
-        assert_eq!(moment(1_763_856_000_000), "2025-11-23T00:00:00Z");
-        assert!(moment(u64::MAX).starts_with("9999-12-31"));
+    fn rates_and_amounts_have_as_many_digits_as_they_need() {
         let terminal_style = TerminalStyle {
             terminal: true,
             ..TerminalStyle::default()

@@ -79,8 +79,8 @@ fn authenticate(console: &Console, headers: &HeaderMap, from: Origin) -> Result<
     })
 }
 
-/// Source of a request: from the header of a trusted proxy, else from the connection.
-fn origin(console: &Console, request: &Request) -> Origin {
+/// Source of a request, for the API and for pages: from the header of a trusted proxy, else from the connection.
+pub(crate) fn origin(console: &Console, request: &Request) -> Origin {
     let headers = request.headers();
     let forwarded = || -> Option<IpAddr> {
         let said = headers.get_all("x-forwarded-for").iter().next_back()?;

@@ -25,13 +25,14 @@ impl<E: Into<Error>> From<E> for ApiError {
     fn from(error: E) -> Self {
         let error = error.into();
         Self {
-            status: status(error.code()),
+            status: status_of(error.code()),
             error,
         }
     }
 }
 
-fn status(code: ProblemCode) -> StatusCode {
+/// The status of a kind of errors.
+pub(crate) fn status_of(code: ProblemCode) -> StatusCode {
     match code {
         ProblemCode::Invalid => StatusCode::BAD_REQUEST,
         ProblemCode::Unauthenticated => StatusCode::UNAUTHORIZED,

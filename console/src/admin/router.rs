@@ -138,11 +138,12 @@ impl Routes {
     }
 
     fn build(self) -> Router {
-        self.router.fallback(unknown_url).with_state(self.console)
+        self.router.with_state(self.console)
     }
 }
 
-async fn unknown_url(uri: Uri) -> ApiError {
+/// The answer for a URL of the admin API that does not exist.
+pub(crate) fn unknown_url(uri: &Uri) -> ApiError {
     let shown: String = uri.path().chars().take(100).collect();
     Error::not_found(format!("{shown} not found; see {PREFIX}/openapi.json")).into()
 }

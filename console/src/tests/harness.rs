@@ -219,7 +219,7 @@ impl TestConsole {
         };
         let console = boot::start(config, sources, &lifecycle).await.unwrap();
         Self {
-            router: crate::admin::router(Arc::clone(&console)),
+            router: crate::boot::router(&console),
             console,
             control_channel,
             lifecycle,
@@ -285,6 +285,30 @@ impl TestConsole {
             headers: parts.headers,
             body: serde_json::from_slice(&bytes).unwrap_or(Value::Null),
         }
+    }
+
+    /// What a browser gets: status, headers and text.
+    pub(super) async fn browse(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        form: &str,
+    ) -> (StatusCode, axum::http::HeaderMap, String) {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("content-type", "application/x-www-form-urlencoded")
+            .extension(ConnectInfo(SocketAddr::from(([10, 1, 2, 3], 4567))));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Body::from(form.to_owned())).unwrap();
+        let answer = self.router.clone().oneshot(request).await.unwrap();
+        let (parts, body) = answer.into_parts();
+        let bytes = body.collect().await.unwrap().to_bytes();
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        (parts.status, parts.headers, text)
     }
 
     pub(super) async fn get(&self, path: &str, token: &str) -> Value {
@@ -419,6 +443,7 @@ pub(super) fn config(folder: &Path, read_only: bool, seeds: Seeds) -> ConsoleCon
         folder: folder.join("console"),
         read_only,
         behind_proxy: false,
+        is_encrypted: false,
         management: None,
         seeds,
         prices: Prices::built_in().unwrap(),
