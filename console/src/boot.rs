@@ -15,16 +15,17 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::access::Access;
-use crate::console::{Console, ConsoleConfig, ConsoleError, Sources};
+use crate::config::{ConsoleConfig, ConsoleError};
+use crate::console::{Console, Sources};
 use crate::dead_letters::{self, DeadLetterStore};
 use crate::desired::Desired;
 use crate::error::Error;
-use crate::fleet::{self, Machines};
+use crate::fleet::{self, machines::Machines};
 use crate::management::{self, Management};
 use crate::pages::{self, PageError};
-use crate::plan::job::JobRunner;
+use crate::plan::job_runner::JobRunner;
 use crate::roster::Roster;
-use crate::sampler::{self, Monitor};
+use crate::sampler::{self, monitor::Monitor};
 use crate::state::ConsoleState;
 use crate::{admin, plan, publish};
 
@@ -52,7 +53,7 @@ pub async fn start(
     let opened = opening.await.map_err(|_| DiskError::Ending)??;
     let (state, access, desired, dead_letters, monitor) = opened;
     let management = config.management.as_ref();
-    let management = management.map(|source| Management::new(source, &config.stack));
+    let management = management.map(|source| Arc::new(Management::new(source, &config.stack)));
     let console = Arc::new(Console {
         machines: Machines::new(sources.fleet.clone()),
         management,
@@ -80,8 +81,8 @@ pub async fn start(
         let reading = dead_letters::read(Arc::clone(&console), drain.clone());
         lifecycle.spawn("dead letters", reading);
     }
-    if console.management.is_some() {
-        let polling = management::poll(Arc::clone(&console), drain.clone());
+    if let Some(management) = &console.management {
+        let polling = management::poll(Arc::clone(management), drain.clone());
         lifecycle.spawn("management api", polling);
     }
     lifecycle.spawn(

@@ -6,7 +6,7 @@
 mod discarding;
 mod reader;
 mod sending;
-mod store;
+pub(crate) mod store;
 
 pub(crate) use discarding::discard;
 pub(crate) use reader::read;

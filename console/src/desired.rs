@@ -10,7 +10,7 @@ use skilift_core::embedded::DiskError;
 use skilift_core::embedded::records::WriteBatch;
 use tokio::sync::Notify;
 
-use crate::console::Seeds;
+use crate::config::Seeds;
 use crate::state::{ConsoleState, Settings, Version};
 use crate::view::settings::Section;
 

@@ -1,24 +1,22 @@
 //! The instances that nodes run on: listed periodically, and whenever a plan depends on them.
 //!
-//! - `prices`: instance prices. `capacity`: measured capacity of nodes. `choice`: which instances to start and stop.
+//! - `machines`: the last listing. `prices`: instance prices. `capacity`: measured capacity of nodes. `choice`: which instances to start and stop.
 //! - `cost`, and this file: the views for operators.
 
 pub(crate) mod capacity;
 pub(crate) mod choice;
 pub(crate) mod cost;
+pub(crate) mod machines;
 pub(crate) mod prices;
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use skilift_core::clock::epoch_ms;
 use skilift_core::control::FleetBounds;
 use skilift_core::lifecycle::TaskError;
+use skilift_fleet::FleetKind;
 use skilift_fleet::instance::Instance;
-use skilift_fleet::outcome::FleetError;
-use skilift_fleet::{Fleet, FleetKind};
-use tokio::sync::Mutex;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::console::Console;
@@ -26,7 +24,6 @@ use crate::error::Error;
 use crate::view::change::{Change, ScaledRole};
 use crate::view::fleet::{FleetRoleView, FleetView, InstanceView};
 use crate::view::nodes::{NodeState, NodeView};
-use crate::view::plan::StepCode;
 
 /// How often instances are listed from EC2: its request quota is shared by the whole account.
 const EC2_INTERVAL: Duration = Duration::from_secs(15);
@@ -34,117 +31,6 @@ const EC2_INTERVAL: Duration = Duration::from_secs(15);
 const BUSY_INTERVAL: Duration = Duration::from_secs(3);
 /// How often local child processes are listed, which is cheap.
 const LOCAL_INTERVAL: Duration = Duration::from_secs(1);
-
-/// Error text if there is no fleet.
-const NO_FLEET: &str = "no instances to start or stop: with a data directory everything runs in one process; use `skictl up` with --amqp-url and --redis-url, or `skictl serve console` on EC2";
-
-/// The instances, from the last listing.
-pub(crate) struct Machines {
-    fleet: Option<Arc<dyn Fleet>>,
-    listed: RwLock<Listed>,
-    /// Lock of a listing; callers that waited for it share its result.
-    listing: Mutex<()>,
-}
-
-/// The last listing.
-#[derive(Clone)]
-pub(crate) struct Listed {
-    pub(crate) instances: Arc<[Instance]>,
-    /// Time of the last listing.
-    at: Option<Instant>,
-    /// Why a later listing failed, if so.
-    failure: Option<FleetError>,
-}
-
-impl Listed {
-    /// Age of the list, in milliseconds.
-    pub(crate) fn age_ms(&self) -> Option<u64> {
-        let at = self.at?;
-        u64::try_from(at.elapsed().as_millis()).ok()
-    }
-
-    fn unknown(&self) -> Option<String> {
-        match (&self.failure, self.at) {
-            (Some(error), _) => Some(error.to_string()),
-            (None, None) => Some("the first listing is in progress".to_owned()),
-            (None, Some(_)) => None,
-        }
-    }
-}
-
-impl Machines {
-    pub(crate) fn new(fleet: Option<Arc<dyn Fleet>>) -> Self {
-        Self {
-            fleet,
-            listed: RwLock::new(Listed {
-                instances: Arc::default(),
-                at: None,
-                failure: None,
-            }),
-            listing: Mutex::default(),
-        }
-    }
-
-    /// The fleet, if there is one.
-    pub(crate) fn fleet(&self) -> Result<&Arc<dyn Fleet>, Error> {
-        self.fleet.as_ref().ok_or_else(|| Error::refused(NO_FLEET))
-    }
-
-    /// The last listing.
-    pub(crate) fn listed(&self) -> Listed {
-        let listed = self.listed.read();
-        listed.unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Why the current state of the instances is unknown, if so.
-    pub(crate) fn unknown(&self) -> Option<String> {
-        match &self.fleet {
-            None => Some(NO_FLEET.to_owned()),
-            Some(_) => self.listed().unknown(),
-        }
-    }
-
-    /// Lists now.
-    pub(crate) async fn refresh(&self) -> Result<Arc<[Instance]>, Error> {
-        let fleet = self.fleet()?;
-        let asked_at = Instant::now();
-        let _listing = self.listing.lock().await;
-        let known = self.listed();
-        if known.at.is_some_and(|at| at >= asked_at) {
-            return Ok(known.instances);
-        }
-        let found = fleet.list().await;
-        let mut listed = self.listed.write().unwrap_or_else(PoisonError::into_inner);
-        match found {
-            Ok(instances) => {
-                if listed.failure.take().is_some() {
-                    tracing::info!("instances can be listed again");
-                }
-                listed.instances = instances.into();
-                listed.at = Some(Instant::now());
-                Ok(Arc::clone(&listed.instances))
-            }
-            Err(error) => {
-                if listed.failure.as_ref() != Some(&error) {
-                    tracing::warn!("cannot list instances: {error}");
-                }
-                listed.failure = Some(error.clone());
-                Err(Error::from(error))
-            }
-        }
-    }
-}
-
-impl From<FleetError> for Error {
-    fn from(error: FleetError) -> Self {
-        let message = format!("cannot list instances: {error}");
-        match StepCode::from(error.code) {
-            StepCode::Denied | StepCode::Credentials => Self::forbidden(message),
-            StepCode::Throttled => Self::too_many(message, 10_000),
-            _ => Self::unavailable(message),
-        }
-    }
-}
 
 /// Lists periodically until `drain`.
 pub(crate) async fn run(console: Arc<Console>, drain: CancellationToken) -> Result<(), TaskError> {

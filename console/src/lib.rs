@@ -3,7 +3,7 @@
 //! # Layout
 //!
 //! - [`view`]: the JSON of the admin API; [`view::change`]: the changes that operators can request.
-//! - `boot`: puts the parts together, starts and serves them. [`console`]: the parts. `state`: the state in its own data directory.
+//! - `boot`: puts the parts together, starts and serves them. `config`: its configuration. [`console`]: the parts. `state`: the state in its own data directory.
 //! - `error`: why a request failed. `login`: logins and sessions. `access`: users, tokens, login codes. `audit`: who did what.
 //! - `desired`: the desired state of the nodes; `settings` shows it, `publish` publishes it. `roster`: the known nodes.
 //! - `sampler`: collects all state once a second: nodes (`registry`), rates and lag (`lag`), reconciliation (`producer_epochs`,
@@ -22,6 +22,7 @@ mod access;
 mod admin;
 mod audit;
 mod boot;
+mod config;
 mod dead_letters;
 mod desired;
 mod error;
@@ -48,6 +49,7 @@ pub mod console;
 mod tests;
 
 pub use boot::{serve, start};
-pub use console::{Console, ConsoleConfig, ConsoleError, EngineKind, Seeds, Sources};
+pub use config::{ConsoleConfig, ConsoleError, EngineKind, Seeds};
+pub use console::{Console, Sources};
 pub use fleet::prices::{Prices, PricesError};
 pub use management::ManagementSource;

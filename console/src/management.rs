@@ -13,7 +13,6 @@ use skilift_core::service_url::ServiceUrl;
 use skilift_core::stack::StackName;
 use tokio_util::sync::CancellationToken;
 
-use crate::console::Console;
 use crate::view::queue::ManagementView;
 
 /// Polling interval.
@@ -118,15 +117,16 @@ impl Management {
 }
 
 /// Polls every five seconds until `drain`.
-pub(crate) async fn poll(console: Arc<Console>, drain: CancellationToken) -> Result<(), TaskError> {
+pub(crate) async fn poll(
+    management: Arc<Management>,
+    drain: CancellationToken,
+) -> Result<(), TaskError> {
     let polling = async {
         let mut ticks = tokio::time::interval(INTERVAL);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            if let Some(management) = &console.management {
-                management.poll().await;
-            }
+            management.poll().await;
         }
     };
     drain.run_until_cancelled(polling).await;

@@ -12,6 +12,7 @@ mod consumption;
 mod dead_letters;
 mod ingest_keys;
 pub(crate) mod job;
+pub(crate) mod job_runner;
 mod machines;
 pub(crate) mod planned_change;
 mod repair;
@@ -24,7 +25,7 @@ use std::sync::Arc;
 use skilift_core::clock::epoch_ms;
 use skilift_core::embedded::records::WriteBatch;
 
-use self::planned_change::PlannedChange;
+use self::planned_change::{ApplySecrets, PlannedChange};
 use crate::access::Caller;
 use crate::audit;
 use crate::console::Console;
@@ -37,13 +38,6 @@ use crate::view::plan::{PlanState, PlanView};
 
 /// How long a plan can be applied, in milliseconds.
 const VALID_MS: u64 = 15 * 60 * 1000;
-
-/// Secrets of an apply that must not be stored in the plan.
-#[derive(Default)]
-pub(crate) struct ApplySecrets {
-    /// The hash of the password that came with the apply.
-    pub(crate) password: Option<String>,
-}
 
 /// Computes what a change would do now.
 pub(crate) fn prepare(

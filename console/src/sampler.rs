@@ -1,44 +1,36 @@
 //! Collects all state once a second for every reader: a query only returns what was collected last.
 //!
-//! - `collectors`: what is polled over the network, each in its own task, so that one that does not answer does not block the
-//!   others.
+//! - `monitor`: the collected state and the latest snapshot. `collectors`: what is polled over the network, each in its own task, so that one that does not answer does not block the
+//!   others; `readings`: what they read last.
 //! - `queue`, `reconciliation`, `nodes`, `alarms`: what is derived from it; `snapshot`: all of that at one moment. `conflicts`: detects other consoles that manage the same
 //!   stack.
 
 mod alarms;
 mod collectors;
 mod conflicts;
+pub(crate) mod monitor;
 mod nodes;
 mod queue;
+mod raised;
+mod readings;
 mod reconciliation;
 mod snapshot;
 
 use std::convert::Infallible;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use skilift_core::clock::epoch_ms;
 use skilift_core::embedded::DiskError;
-use skilift_core::embedded::records::WriteBatch;
 use skilift_core::lifecycle::TaskError;
-use tokio::sync::watch;
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use crate::console::Console;
-use crate::history::History;
-use crate::lag::{Backlogs, Oldest};
-use crate::loss_detector::LossDetector;
-use crate::producer_epochs::{ProducerEpochs, REPLAY_PUBLISHER};
-use crate::registry::{NodeRegistry, REMOVED_AFTER_MS, StoredNodes};
-use crate::state::ConsoleState;
-use crate::view::aging::Aging;
-use crate::view::queue::{HistoryPoint, HistoryView};
-use alarms::Raised;
-use collectors::Collectors;
-use conflicts::ConflictDetector;
-pub(crate) use snapshot::Snapshot;
+use crate::producer_epochs::REPLAY_PUBLISHER;
+use crate::view::queue::HistoryPoint;
+use monitor::{MonitorState, START_MS};
+use snapshot::Snapshot;
 
 /// Collection interval.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -46,109 +38,6 @@ const INTERVAL: Duration = Duration::from_secs(1);
 const WRITE_INTERVAL: Duration = Duration::from_secs(5);
 /// How often expired epochs of publisher channels are pruned.
 const PRUNE_INTERVAL: Duration = Duration::from_secs(3600);
-
-/// Value of the console's clock at its start, so that earlier heartbeats have a time on it.
-const START_MS: u64 = 2 * REMOVED_AFTER_MS;
-/// Until this uptime, missing heartbeats only mean that the console has just subscribed.
-const BEGIN_LISTENING_MS: u64 = 3_000;
-
-/// The collected state, and the latest snapshot.
-pub(crate) struct Monitor {
-    latest: watch::Sender<Option<Arc<Snapshot>>>,
-    state: Mutex<MonitorState>,
-    collectors: Mutex<Collectors>,
-    /// What is still to be written to the console's directory.
-    unwritten: Mutex<WriteBatch>,
-    started: Instant,
-}
-
-/// State carried from one collection to the next.
-struct MonitorState {
-    registry: NodeRegistry,
-    kept: StoredNodes,
-    conflicts: ConflictDetector,
-    epochs: ProducerEpochs,
-    history: History,
-    loss_detector: LossDetector,
-    backlogs: Backlogs,
-    oldest: Oldest,
-    raised: Raised,
-}
-
-impl Monitor {
-    pub(crate) fn open(state: &ConsoleState) -> Result<Self, DiskError> {
-        let mut registry = NodeRegistry::default();
-        let kept = StoredNodes::open(state.table("nodes")?, &mut registry, START_MS, epoch_ms())?;
-        Ok(Self {
-            latest: watch::Sender::default(),
-            state: Mutex::new(MonitorState {
-                registry,
-                kept,
-                conflicts: ConflictDetector::default(),
-                epochs: ProducerEpochs::open(state.table("lives")?)?,
-                history: History::open(state.table("minutes")?)?,
-                loss_detector: LossDetector::default(),
-                backlogs: Backlogs::default(),
-                oldest: Oldest::default(),
-                raised: Raised::default(),
-            }),
-            collectors: Mutex::default(),
-            unwritten: Mutex::default(),
-            started: Instant::now(),
-        })
-    }
-
-    /// The latest snapshot; `None` before the first collection.
-    pub(crate) fn latest(&self) -> Option<Arc<Snapshot>> {
-        self.latest.borrow().clone()
-    }
-
-    /// The queue as JSON; `None` before the first collection.
-    pub(crate) fn queue_json(&self) -> Option<Bytes> {
-        Some(self.latest()?.queue_json(self.now()))
-    }
-
-    /// The nodes as JSON; `None` before the first collection.
-    pub(crate) fn nodes_json(&self) -> Option<Bytes> {
-        Some(self.latest()?.nodes_json(self.now()))
-    }
-
-    /// Part of the latest snapshot, with its ages as of now; `None` before the first collection, or if there is no such part.
-    pub(crate) fn part<T: Aging + Clone>(
-        &self,
-        part: impl FnOnce(&Snapshot) -> Option<&T>,
-    ) -> Option<T> {
-        let latest = self.latest()?;
-        Some(latest.aged(part(&latest)?, self.now()))
-    }
-
-    /// The recorded history.
-    pub(crate) fn history(&self, step_s: u64, since_ms: u64) -> HistoryView {
-        self.state().history.since(step_s, since_ms)
-    }
-
-    /// Milliseconds of a monotonic clock: [`START_MS`] when the console started.
-    fn now(&self) -> u64 {
-        let ran_ms = u64::try_from(self.started.elapsed().as_millis());
-        ran_ms.map_or(u64::MAX, |ran_ms| ran_ms.saturating_add(START_MS))
-    }
-
-    fn state(&self) -> MutexGuard<'_, MonitorState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn unwritten(&self) -> MutexGuard<'_, WriteBatch> {
-        self.unwritten
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn collectors(&self) -> MutexGuard<'_, Collectors> {
-        self.collectors
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 /// Collects until `drain`.
 pub(crate) async fn run(console: Arc<Console>, drain: CancellationToken) -> Result<(), TaskError> {

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use skilift_core::control::{Document, FleetBounds, Generation, Ingest, Role};
 use skilift_core::embedded::DiskError;
 
-use crate::console::{Console, EngineKind};
+use crate::config::EngineKind;
+use crate::console::Console;
 use crate::desired::{SECTIONS, settings_of};
 use crate::state::{Settings, Version};
 use crate::view::settings::{

@@ -410,7 +410,9 @@ async fn a_second_ctrl_c_ends_at_once() {
         .spawn()
         .unwrap();
     let mut messages = BufReader::new(child.stderr.take().unwrap());
-    let _under_way = listener.accept().await.unwrap();
+    let (under_way, _) = listener.accept().await.unwrap();
+    // A connection alone is not a request.
+    under_way.readable().await.unwrap();
     signal(&child, Signal::SIGINT);
     says(&mut messages, "requests in flight").await;
     signal(&child, Signal::SIGINT);

@@ -11,10 +11,10 @@ use skilift_core::clock::epoch_ms;
 use skilift_core::control::Document;
 use skilift_core::embedded::records::WriteBatch;
 
-use super::planned_change::{Mutation, PlannedChange};
+use super::job_runner::is_made_good;
+use super::planned_change::{ApplySecrets, Mutation, PlannedChange};
 use super::{
-    ApplySecrets, check_may_change, in_words, job, machines, prepare, refresh_machines, refuse,
-    role_for, word,
+    check_may_change, in_words, job, machines, prepare, refresh_machines, refuse, role_for, word,
 };
 use tokio::sync::MutexGuard;
 
@@ -272,15 +272,6 @@ pub(super) async fn record_outcome(
     let _: HistoryPoint = sampler::refresh(console)?;
     view.secret = secret;
     Ok(view)
-}
-
-/// Whether a step, or the step that replaced it, was done.
-pub(super) fn is_made_good(step: &StepView, steps: &[StepView]) -> bool {
-    let instead = step.started_instead.as_ref();
-    step.done
-        || instead
-            .and_then(|id| steps.iter().rfind(|other| other.action.target == *id))
-            .is_some_and(|other| is_made_good(other, steps))
 }
 
 /// Resumes plans that a crash interrupted, or marks them as failed.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use tokio::sync::watch;
 
-use super::job::{Job, Progress};
+use super::job_runner::{Job, Progress};
 use super::planned_change::PlannedChange;
 use crate::console::Console;
 use crate::dead_letters::{ReplayRate, Selection, discard, replay_selected};

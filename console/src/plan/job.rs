@@ -1,56 +1,14 @@
 //! Long-running work of plans: it runs in the background, reports its progress, and is resumed after a restart.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
-use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
-
 use super::apply::{Outcome, record_outcome};
+use super::job_runner::{Job, Progress, going_on};
 use crate::console::Console;
 use crate::error::Error;
 use crate::view::audit::AuditEntry;
-use crate::view::plan::{OutcomeResult, OutcomeView, PlanState, PlanView, StepView};
-
-/// Long-running work that can be repeated from the beginning after an interruption.
-pub(crate) struct Job {
-    /// Does the work and returns the result of each action.
-    pub(crate) doing: BoxFuture<'static, Vec<StepView>>,
-    /// Its progress.
-    pub(crate) progress: Progress,
-}
-
-/// The progress of work.
-#[derive(Clone)]
-pub(crate) enum Progress {
-    /// As text, the same for all actions of the plan.
-    Words(watch::Receiver<String>),
-    /// Step by step.
-    Steps(watch::Receiver<Vec<StepView>>),
-}
-
-/// The work in progress.
-pub(crate) struct JobRunner {
-    /// Cancelled when the work must stop; it is resumed at the next start.
-    drain: CancellationToken,
-    progress: Mutex<HashMap<String, Progress>>,
-}
-
-impl JobRunner {
-    /// None yet.
-    pub(crate) fn new(drain: CancellationToken) -> Self {
-        Self {
-            drain,
-            progress: Mutex::default(),
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Progress>> {
-        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
+use crate::view::plan::{OutcomeView, PlanState, PlanView, StepView};
 
 /// Runs a plan's work in the background. Returns its outcome, or its progress after `patience`.
 pub(super) async fn run(
@@ -112,16 +70,6 @@ fn under_way(console: &Console, plan: &PlanView) -> OutcomeView {
         Some(Progress::Words(words)) => saying(plan, &words.borrow()),
         Some(Progress::Steps(steps)) => going_on(steps.borrow().clone()),
         None => saying(plan, ""),
-    }
-}
-
-/// A running outcome with these steps.
-pub(super) fn going_on(steps: Vec<StepView>) -> OutcomeView {
-    OutcomeView {
-        result: OutcomeResult::Running,
-        steps,
-        secret: None,
-        created_id: None,
     }
 }
 

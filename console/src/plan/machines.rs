@@ -18,7 +18,7 @@ use skilift_fleet::outcome::{Outcome, OutcomeCode};
 use tokio::sync::watch;
 
 use self::journal::Journal;
-use super::job::{Job, Progress};
+use super::job_runner::{Job, Progress};
 use super::planned_change::PlannedChange;
 use crate::console::Console;
 use crate::view::change::Scale;

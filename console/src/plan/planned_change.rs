@@ -4,7 +4,7 @@ use skilift_core::control::Document;
 use skilift_core::embedded::records::WriteBatch;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::job::Job;
+use super::job_runner::Job;
 use crate::view::change::Change;
 use crate::view::cost::CostChangeView;
 use crate::view::plan::{ActionView, Danger, RefusalView};
@@ -112,4 +112,11 @@ impl PlannedChange {
         let basis = format!("{:?} {}", self.danger, self.basis);
         format!("{:016x}", xxh3_64(basis.as_bytes()))
     }
+}
+
+/// Secrets of an apply that must not be stored in the plan.
+#[derive(Default)]
+pub(crate) struct ApplySecrets {
+    /// The hash of the password that came with the apply.
+    pub(crate) password: Option<String>,
 }

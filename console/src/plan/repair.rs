@@ -8,7 +8,7 @@ use skilift_core::ride::{Day, ResortDay, ResortId, Season};
 use skilift_core::store::counters::DayCounters;
 use tokio::sync::watch;
 
-use super::job::{Job, Progress};
+use super::job_runner::{Job, Progress};
 use super::planned_change::PlannedChange;
 use crate::console::Console;
 use crate::error::Error;

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use skilift_core::clock::epoch_ms;
 use skilift_core::embedded::DiskError;
 
-use super::ApplySecrets;
-use super::planned_change::PlannedChange;
+use super::planned_change::{ApplySecrets, PlannedChange};
 use crate::access::{self, secret};
 use crate::console::Console;
 use crate::error::Error;

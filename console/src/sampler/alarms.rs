@@ -1,15 +1,16 @@
 //! Alarms, most severe first. One cause gives one alarm: what follows from it is part of its message.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use skilift_core::control::Role;
 use skilift_core::control::heartbeat::Report;
 
-use super::MonitorState;
-use super::collectors::Collectors;
+use super::monitor::MonitorState;
 use super::queue::Timestamps;
-use crate::console::{Console, EngineKind};
+use super::readings::Collectors;
+use crate::config::EngineKind;
+use crate::console::Console;
 use crate::lag::rate;
 use crate::registry::{LOST_AFTER_MS, Node};
 use crate::view::alarm::{AlarmCode, AlarmView, Severity};
@@ -21,10 +22,6 @@ use crate::view::reconciliation::Verdict;
 const SKEW_MS: u64 = 2_000;
 /// Maximum nodes named in one message.
 const MAX_NAMED: usize = 5;
-
-/// When each alarm was raised, in milliseconds since 1970.
-#[derive(Default)]
-pub(super) struct Raised(BTreeMap<AlarmCode, u64>);
 
 /// The alarms of a snapshot.
 pub(super) fn of(
@@ -44,21 +41,6 @@ pub(super) fn of(
         .0
         .sort_by_key(|alarm| (Reverse(alarm.severity), alarm.code));
     alarms.0
-}
-
-impl Raised {
-    /// Sets since when each alarm is raised. A pause has a time of its own.
-    fn date(&mut self, alarms: &mut [AlarmView], view: &QueueView, now_ms: u64) {
-        let is_raised = |code: &AlarmCode| alarms.iter().any(|alarm| alarm.code == *code);
-        self.0.retain(|code, _| is_raised(code));
-        for alarm in alarms {
-            let since = *self.0.entry(alarm.code).or_insert(now_ms);
-            alarm.since_at_ms = match &view.paused {
-                Some(pause) if alarm.code == AlarmCode::Paused => pause.paused_at_ms,
-                _ => since,
-            };
-        }
-    }
 }
 
 #[derive(Default)]

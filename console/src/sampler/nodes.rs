@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use skilift_core::control::Generation;
 use skilift_core::control::heartbeat::Report;
 
-use super::collectors::Collectors;
 use super::queue::Timestamps;
+use super::readings::Collectors;
 use crate::console::Console;
 use crate::lag::latency;
 use crate::registry::{Counts, Node, NodeRegistry, held};

@@ -3,9 +3,11 @@
 use skilift_core::control::Role;
 use skilift_core::control::heartbeat::Report;
 
-use super::collectors::Collectors;
-use super::{MonitorState, alarms, reconciliation};
-use crate::console::{Console, EngineKind};
+use super::monitor::MonitorState;
+use super::readings::Collectors;
+use super::{alarms, reconciliation};
+use crate::config::EngineKind;
+use crate::console::Console;
 use crate::dead_letters::LeaseHolder;
 use crate::lag::{drain_time, latency, no_node, rate};
 use crate::loss_detector::{Observation, QueueSnapshot};

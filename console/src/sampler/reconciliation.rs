@@ -2,7 +2,7 @@
 
 use skilift_core::reconciliation::Reconciliation;
 
-use super::collectors::Cached;
+use super::readings::Cached;
 use crate::loss_detector::LossReport;
 use crate::producer_epochs::ProducerEpochs;
 use crate::view::reconciliation::{ReconciliationView, Verdict};

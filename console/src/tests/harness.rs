@@ -35,7 +35,8 @@ use tokio::task::JoinSet;
 use tower::ServiceExt;
 
 use crate::boot;
-use crate::console::{Console, ConsoleConfig, EngineKind, Seeds, Sources};
+use crate::config::{ConsoleConfig, EngineKind, Seeds};
+use crate::console::{Console, Sources};
 use crate::fleet::prices::Prices;
 use crate::registry;
 use crate::view::access::UserRole;

@@ -20,7 +20,7 @@ use skilift_servers::{shared_amqp_url, shared_redis_url};
 use tempfile::TempDir;
 
 use super::harness::{TestConsole, WORKER, config, database};
-use crate::console::Seeds;
+use crate::config::Seeds;
 use crate::dead_letters::LeaseHolder;
 
 const RIDE: &str = r#"{"resortID":1,"seasonID":"2025","dayID":2,"skierID":7,"time":3,"liftID":4}"#;

@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use tokio::sync::Mutex;
 
 use super::harness::{TestConsole, TestControlChannel, config, database};
-use crate::console::Seeds;
+use crate::config::Seeds;
 
 /// A dead-letter queue in memory.
 #[derive(Default)]

@@ -7,7 +7,7 @@ use serde_json::json;
 use skilift_core::control::{ControlChannel, Document, Versioned};
 
 use super::harness::{TestConsole, TestControlChannel, WORKER};
-use crate::console::Seeds;
+use crate::config::Seeds;
 
 #[tokio::test]
 async fn what_redis_forgot_stands_there_again() {

@@ -7,7 +7,7 @@ use skilift_core::embedded::records::WriteBatch;
 use tokio::sync::watch;
 
 use crate::console::Console;
-use crate::plan::job::going_on;
+use crate::plan::job_runner::going_on;
 use crate::view::plan::{StepCode, StepView};
 
 /// The steps of one plan.

@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep};
 use super::draining::Marks;
 use super::{DRAIN_TIMEOUT_S, Run, START, STOP};
 use crate::fleet::up;
-use crate::plan::apply::is_made_good;
+use crate::plan::job_runner::is_made_good;
 use crate::roster::Known;
 use crate::view::change::{Count, ScaledRole};
 use crate::view::plan::StepCode;

@@ -1,0 +1,123 @@
+//! The instances, from the last listing.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use skilift_fleet::Fleet;
+use skilift_fleet::instance::Instance;
+use skilift_fleet::outcome::FleetError;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use crate::error::Error;
+use crate::view::plan::StepCode;
+
+/// Error text if there is no fleet.
+const NO_FLEET: &str = "no instances to start or stop: with a data directory everything runs in one process; use `skictl up` with --amqp-url and --redis-url, or `skictl serve console` on EC2";
+
+/// The instances, from the last listing.
+pub(crate) struct Machines {
+    pub(super) fleet: Option<Arc<dyn Fleet>>,
+    listed: RwLock<Listed>,
+    /// Lock of a listing; callers that waited for it share its result.
+    listing: Mutex<()>,
+}
+
+/// The last listing.
+#[derive(Clone)]
+pub(crate) struct Listed {
+    pub(crate) instances: Arc<[Instance]>,
+    /// Time of the last listing.
+    pub(super) at: Option<Instant>,
+    /// Why a later listing failed, if so.
+    failure: Option<FleetError>,
+}
+
+impl Listed {
+    /// Age of the list, in milliseconds.
+    pub(crate) fn age_ms(&self) -> Option<u64> {
+        let at = self.at?;
+        u64::try_from(at.elapsed().as_millis()).ok()
+    }
+
+    fn unknown(&self) -> Option<String> {
+        match (&self.failure, self.at) {
+            (Some(error), _) => Some(error.to_string()),
+            (None, None) => Some("the first listing is in progress".to_owned()),
+            (None, Some(_)) => None,
+        }
+    }
+}
+
+impl Machines {
+    pub(crate) fn new(fleet: Option<Arc<dyn Fleet>>) -> Self {
+        Self {
+            fleet,
+            listed: RwLock::new(Listed {
+                instances: Arc::default(),
+                at: None,
+                failure: None,
+            }),
+            listing: Mutex::default(),
+        }
+    }
+
+    /// The fleet, if there is one.
+    pub(crate) fn fleet(&self) -> Result<&Arc<dyn Fleet>, Error> {
+        self.fleet.as_ref().ok_or_else(|| Error::refused(NO_FLEET))
+    }
+
+    /// The last listing.
+    pub(crate) fn listed(&self) -> Listed {
+        let listed = self.listed.read();
+        listed.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Why the current state of the instances is unknown, if so.
+    pub(crate) fn unknown(&self) -> Option<String> {
+        match &self.fleet {
+            None => Some(NO_FLEET.to_owned()),
+            Some(_) => self.listed().unknown(),
+        }
+    }
+
+    /// Lists now.
+    pub(crate) async fn refresh(&self) -> Result<Arc<[Instance]>, Error> {
+        let fleet = self.fleet()?;
+        let asked_at = Instant::now();
+        let _listing = self.listing.lock().await;
+        let known = self.listed();
+        if known.at.is_some_and(|at| at >= asked_at) {
+            return Ok(known.instances);
+        }
+        let found = fleet.list().await;
+        let mut listed = self.listed.write().unwrap_or_else(PoisonError::into_inner);
+        match found {
+            Ok(instances) => {
+                if listed.failure.take().is_some() {
+                    tracing::info!("instances can be listed again");
+                }
+                listed.instances = instances.into();
+                listed.at = Some(Instant::now());
+                Ok(Arc::clone(&listed.instances))
+            }
+            Err(error) => {
+                if listed.failure.as_ref() != Some(&error) {
+                    tracing::warn!("cannot list instances: {error}");
+                }
+                listed.failure = Some(error.clone());
+                Err(Error::from(error))
+            }
+        }
+    }
+}
+
+impl From<FleetError> for Error {
+    fn from(error: FleetError) -> Self {
+        let message = format!("cannot list instances: {error}");
+        match StepCode::from(error.code) {
+            StepCode::Denied | StepCode::Credentials => Self::forbidden(message),
+            StepCode::Throttled => Self::too_many(message, 10_000),
+            _ => Self::unavailable(message),
+        }
+    }
+}
