@@ -124,7 +124,7 @@ impl NodeRegistry {
         }
     }
 
-    /// Marks the heartbeat feed as disconnected until [`Self::can_hear`].
+    /// Marks the heartbeat feed as disconnected until [`Self::mark_connected`].
     pub(crate) fn mark_disconnected(&mut self) {
         self.feed.fail();
     }

@@ -12,6 +12,7 @@ mod openapi;
 mod pages;
 mod plans;
 mod publishing;
+mod records;
 mod roles;
 mod scale;
 mod schema;

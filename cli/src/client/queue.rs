@@ -80,7 +80,7 @@ async fn show_history(
         .await
 }
 
-/// A line for each alarm, and one for what to do.
+/// A line for each alarm: what happened, since when, and what to do.
 pub(crate) fn render_alarms(alarms: &[AlarmView], page: &mut Page) {
     for alarm in alarms {
         let style = match alarm.severity {
@@ -88,12 +88,18 @@ pub(crate) fn render_alarms(alarms: &[AlarmView], page: &mut Page) {
             Severity::Warning => Style::Warning,
             Severity::Critical => Style::Alarm,
         };
-        let since = moment(alarm.since_at_ms);
+        let AlarmView {
+            severity,
+            message,
+            remedy,
+            since_at_ms,
+            ..
+        } = alarm;
+        let since = moment(*since_at_ms);
         page.line(
-            &format!("{}: {} (since {since})", alarm.severity, alarm.message),
+            &format!("{severity}: {message} (since {since}). {remedy}"),
             style,
         );
-        page.line(&format!("  {}", alarm.remedy), Style::Plain);
     }
 }
 
