@@ -2,14 +2,6 @@
 (() => {
   "use strict";
   const $ = (selector, root = document) => root.querySelector(selector);
-  for (const button of document.querySelectorAll("[data-copy]")) {
-    button.addEventListener("click", async () => {
-      const field = document.getElementById(button.dataset.copy);
-      field.select();
-      try { await navigator.clipboard.writeText(field.value); button.textContent = "Copied"; } catch { /* the text is selected instead */ }
-    });
-  }
-
   // Keys. Single keys can be switched off (WCAG 2.1.4) and never act while a field has the focus.
   const pages = { o: "/", n: "/nodes" };
   let afterG = 0;
@@ -21,11 +13,5 @@
     if (event.key === "?") { event.preventDefault(); sheet?.togglePopover(); return; }
     if (Date.now() - afterG < 1200 && pages[event.key]) { location.href = pages[event.key]; return; }
     if (event.key === "g") { afterG = Date.now(); return; }
-    if (event.key === "/") { const field = $("main :is(input, select):not([type=hidden], [type=checkbox])"); if (field) { event.preventDefault(); field.focus(); } return; }
-    if (event.key === "j" || event.key === "k") {
-      const rows = [...document.querySelectorAll("main tbody tr")].map((row) => $("a", row)).filter(Boolean);
-      const at = rows.findIndex((link) => link.closest("tr").contains(document.activeElement));
-      rows[Math.min(Math.max(at + (event.key === "j" ? 1 : -1), 0), rows.length - 1)]?.focus();
-    }
   });
 })();

@@ -94,14 +94,14 @@ fn note(console: &Console, section: Section, value: Option<Settings>) -> Option<
 
 /// The note for a number of threads on the embedded engine.
 pub(crate) fn one_lane(console: &Console, value: Option<Settings>) -> Option<String> {
-    let lanes = match value? {
-        Settings::Worker(worker) => worker.threads,
-        Settings::Api(api) => api.channels,
-        Settings::Ingest(_) | Settings::Fleet(_) => 1,
+    let (name, lanes) = match value? {
+        Settings::Worker(worker) => ("threads", worker.threads),
+        Settings::Api(api) => ("channels", api.channels),
+        Settings::Ingest(_) | Settings::Fleet(_) => return None,
     };
     let is_folder = console.config.engine == EngineKind::DataFolder;
     (is_folder && lanes > 1).then(|| {
-        "the embedded engine always runs one consumer; this setting has no effect".to_owned()
+        format!("{name} has no effect on a data directory, which always has one; the other settings apply")
     })
 }
 

@@ -100,10 +100,10 @@ pub(crate) struct ConsentArgs {
     /// Show the plan and change nothing
     #[arg(long, short = 'n')]
     pub(crate) dry_run: bool,
-    /// Apply low-risk plans without confirmation
+    /// Apply a plan of moderate danger without a prompt
     #[arg(long, short = 'y')]
     pub(crate) yes: bool,
-    /// Apply a high-risk plan without a prompt; NAME is the confirmation text that the plan shows
+    /// Apply a severe plan without a prompt; NAME is the confirmation text that the plan shows
     #[arg(long, value_name = "NAME")]
     pub(crate) confirm: Option<String>,
     /// Override a guard (admins only); REASON is recorded in the audit log

@@ -129,12 +129,12 @@ impl ChangeCommand<'_> {
                     }
                 }
                 None => refuse(format!(
-                    "high-risk plan: `--yes` is not enough, pass `--confirm {name:?}`. Nothing was changed"
+                    "severe plan: `--yes` is not enough, pass `--confirm {name:?}`. Nothing was changed"
                 )),
             },
             // A confirmation text was given for a different plan.
             _ if consent.confirm.is_some() => refuse(
-                "low-risk plan: `--confirm` is not accepted, pass `--yes`. Nothing was changed"
+                "moderate plan: `--confirm` is not accepted, pass `--yes`. Nothing was changed"
                     .to_owned(),
             ),
             _ if consent.yes => Ok(None),

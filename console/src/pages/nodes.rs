@@ -78,9 +78,14 @@ fn verdict(view: &NodesView) -> Verdict {
     let bad = count(&|node| matches!(node.state, NodeState::Lost | NodeState::Unavailable));
     let degraded = count(&|node| node.state == NodeState::Degraded);
     let pending = count(&|node| !is_gone(node) && !is_up_to_date(node));
+    let idle = count(&|node| {
+        use NodeState::{Drained, Draining, Paused};
+        matches!(node.state, Paused | Draining | Drained)
+    });
     let all = count(&|node| !is_gone(node));
     let (kind, message) = match (bad, degraded, pending) {
         (0, 0, 0) if all == 0 => ("warn", "No node is up.".to_owned()),
+        (0, 0, 0) if idle > 0 => ("busy", format!("{} paused or drained.", are(idle))),
         (0, 0, 0) => ("ok", format!("{} up and up to date.", are(all))),
         (0, 0, pending) => (
             "busy",

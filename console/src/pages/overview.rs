@@ -94,10 +94,8 @@ fn verdict(alarms: &[AlarmView]) -> Verdict {
     };
     let (critical, warnings) = (count(Severity::Critical), count(Severity::Warning));
     let (kind, message) = match (critical, warnings) {
-        (0, 0) if count(Severity::Info) > 0 => (
-            "busy",
-            "Nothing is wrong; a user asked for what is listed below.".to_owned(),
-        ),
+        // A state that a user asked for.
+        (0, 0) if !alarms.is_empty() => ("busy", sentence(&alarms[0].message)),
         (0, 0) => (
             "ok",
             "All is well: rides are stored as they arrive, and none are lost.".to_owned(),
@@ -108,6 +106,13 @@ fn verdict(alarms: &[AlarmView]) -> Verdict {
         (many, _) => ("bad", format!("{many} alarms are critical.")),
     };
     Verdict { kind, message }
+}
+
+/// A message as a sentence.
+fn sentence(message: &str) -> String {
+    let mut chars = message.chars();
+    let first = chars.next().map(|c| c.to_uppercase().to_string());
+    format!("{}{}.", first.unwrap_or_default(), chars.as_str())
 }
 
 fn facts(queue: &QueueView) -> String {

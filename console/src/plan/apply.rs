@@ -106,7 +106,7 @@ async fn begin<'a>(
     if prepared.danger == Danger::Severe && request.confirm != prepared.confirm {
         let name = prepared.confirm.unwrap_or_default();
         return Err(Error::refused(format!(
-            "{id} is a high-risk plan: set `confirm` to {name:?}"
+            "{id} is a severe plan: set `confirm` to {name:?}"
         )));
     }
     if prepared.needs_password && secrets.password.is_none() {

@@ -191,6 +191,13 @@ fn nodes(
                 "no worker is up: rides are queued but not stored",
                 "Start one: `skictl serve worker`, or `skictl scale worker=1`.",
             );
+        } else if view.paused.is_none() && registry.live(Role::Worker).all(is_drained) {
+            alarms.raise(
+                AlarmCode::NoWorker,
+                Severity::Warning,
+                "every worker is drained: rides are queued but not stored",
+                "Undrain one: `skictl nodes undrain NAME`, or start another.",
+            );
         }
     }
     let named = |state: NodeState| {
@@ -305,6 +312,10 @@ fn others(
             "Synchronise the clocks (NTP).",
         );
     }
+}
+
+fn is_drained(node: &Node) -> bool {
+    matches!(node.state(), NodeState::Draining | NodeState::Drained)
 }
 
 /// The first names, and how many more there are; `None` without any.

@@ -56,7 +56,7 @@ pub enum AlarmCode {
     RidesRejected,
     /// No API node is up.
     NoApiNode,
-    /// No worker is up.
+    /// No worker is up, or every worker is drained.
     NoWorker,
     /// Nodes cannot work.
     NodesUnavailable,
