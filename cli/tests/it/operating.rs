@@ -135,6 +135,18 @@ async fn a_drained_worker_holds_nothing_stays_and_works_again() {
     let other = other["id"].as_str().unwrap();
     let refused = operator.skictl(&["nodes", "drain", other, "--yes"]).await;
     assert_eq!(refused.code, 4, "{refused:?}");
+    // With its name it is, and a warning says that nothing is stored.
+    operator
+        .does(&["nodes", "drain", other, "--confirm", other])
+        .await;
+    let is_told = |queue: &Value| {
+        let mut alarms = queue["alarms"].as_array().unwrap().iter();
+        alarms.any(|alarm| alarm["code"] == "no_worker" && alarm["severity"] == "warning")
+    };
+    operator.waits_for(&["queue"], is_told).await;
+    let status = operator.skictl(&["status"]).await;
+    assert_eq!(status.code, 8, "{status:?}");
+    operator.does(&["nodes", "undrain", other, "--yes"]).await;
     operator.does(&["nodes", "undrain", &one, "--yes"]).await;
     operator.waits_for(&["nodes"], is("ready")).await;
     let sent = load.stop().await;
