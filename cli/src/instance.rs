@@ -137,14 +137,14 @@ mod tests {
     #[tokio::test]
     async fn off_ec2_or_told_nobody_is_asked() {
         let lifecycle = Lifecycle::new();
-        let nobody = || panic!("the service was queried");
+        let no_service = || panic!("the service was queried");
         let sys = TempDir::new().unwrap();
-        let found = find_on(sys.path(), nobody, None, &lifecycle).unwrap();
+        let found = find_on(sys.path(), no_service, None, &lifecycle).unwrap();
         assert_eq!(found.get(), None);
         let told: InstanceId = "local-worker-1".parse().unwrap();
         std::fs::create_dir_all(sys.path().join("class/dmi/id")).unwrap();
         std::fs::write(sys.path().join("class/dmi/id/sys_vendor"), "Amazon EC2\n").unwrap();
-        let found = find_on(sys.path(), nobody, Some(&told), &lifecycle).unwrap();
+        let found = find_on(sys.path(), no_service, Some(&told), &lifecycle).unwrap();
         assert_eq!(found.get().map(String::as_str), Some("local-worker-1"));
     }
 

@@ -1,4 +1,4 @@
-//! Style sheet, script and icon, in the binary. Their URL contains their hash, so that browsers may keep them for ever.
+//! Style sheet, script and icon, in the binary. Their URL contains their hash, so that browsers may keep them permanently.
 
 use axum::extract::RawPathParams;
 use axum::http::{StatusCode, header};

@@ -5,6 +5,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{Html, IntoResponse, Response};
 
 use super::head::Head;
+use super::session::set_security_headers;
 use crate::admin::status_of;
 use crate::console::Console;
 use crate::error::Error;
@@ -41,7 +42,10 @@ impl IntoResponse for PageError {
             status: status.to_string(),
             message: self.error.message().to_owned(),
         };
-        (status, render(&page)).into_response()
+        let mut response = (status, render(&page)).into_response();
+        // The page of an unknown URL passes no layer of the pages.
+        set_security_headers(response.headers_mut());
+        response
     }
 }
 

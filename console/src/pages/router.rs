@@ -12,7 +12,7 @@ use crate::console::Console;
 /// The web console.
 #[rustfmt::skip]
 pub(crate) fn router(console: Arc<Console>) -> Router {
-    // For whoever is logged in.
+    // For users who are logged in.
     let pages = Router::new()
         .route("/",       get(overview::page))
         .route("/nodes",  get(nodes::page))

@@ -260,7 +260,7 @@ fn others(
                 "consumption paused by {}: rides are accepted and queued, but not stored",
                 pause.paused_by
             ),
-            "`skictl queue resume`",
+            "Resume it with `skictl queue resume`.",
         );
     }
     if let Some(why) = console.dead_letters.hindrance()

@@ -370,6 +370,15 @@ impl TestConsole {
         }
     }
 
+    /// Waits until the rates of workers are known.
+    pub(super) async fn until_rates_are_known(&self) {
+        self.until("rates", async || {
+            let latest = self.console.monitor.latest();
+            latest.is_some_and(|seen| seen.queue.rates.ack_per_s.value.is_some())
+        })
+        .await;
+    }
+
     /// Waits until the nodes can read what the console wants.
     pub(super) async fn until_published(&self) -> Document {
         self.until("published", async || {

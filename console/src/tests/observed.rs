@@ -123,12 +123,7 @@ async fn every_age_grows_between_collection_and_answer() {
     let admin = console.local();
     console.start_heartbeats(Role::Api, 1).await;
     console.start_heartbeats(Role::Worker, 2).await;
-    console
-        .until("rates", async || {
-            let latest = console.console.monitor.latest();
-            latest.is_some_and(|seen| seen.queue.rates.ack_per_s.value.is_some())
-        })
-        .await;
+    console.until_rates_are_known().await;
     let queue = console.get("/queue", &admin).await;
     let nodes = console.get("/nodes", &admin).await;
     let mut later_queue: QueueView = serde_json::from_value(queue.clone()).unwrap();
@@ -185,7 +180,7 @@ async fn an_alarm_has_a_severity_a_time_and_a_remedy() {
     let paused = alarm(&queue, "paused").expect("an alarm");
     assert_eq!(paused["severity"], "info", "{paused}");
     assert_eq!(paused["since_at_ms"], queue["paused"]["paused_at_ms"]);
-    assert_eq!(paused["remedy"], "`skictl queue resume`");
+    assert_eq!(paused["remedy"], "Resume it with `skictl queue resume`.");
 
     console.silence().await;
     let since = async || {

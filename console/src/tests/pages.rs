@@ -222,7 +222,7 @@ async fn a_theme_stays_and_returns_to_a_page_of_this_site() {
 }
 
 #[tokio::test]
-async fn assets_are_kept_for_ever_under_their_hash() {
+async fn assets_are_cached_under_their_hash() {
     let console = TestConsole::new().await;
     let (_, _, text) = console.browse("GET", "/login", &[], "").await;
     let login = Html::parse_document(&text);
@@ -256,6 +256,7 @@ async fn unknown_urls_are_answered_as_pages_and_in_the_api_as_json() {
     let console = TestConsole::new().await;
     let (status, headers, text) = console.browse("GET", "/%3Cscript%3E", &[], "").await;
     assert_eq!(status, StatusCode::NOT_FOUND);
+    assert!(headers.contains_key("content-security-policy"));
     assert!(
         headers["content-type"]
             .to_str()

@@ -122,12 +122,7 @@ async fn answers_are_as_they_are_described() {
     console.start_heartbeats(Role::Api, 1).await;
     console.start_heartbeats(Role::Worker, 2).await;
     // Until rates are known: numbers are checked as well as their absence.
-    console
-        .until("rates", async || {
-            let latest = console.console.monitor.latest();
-            latest.is_some_and(|seen| seen.queue.rates.ack_per_s.value.is_some())
-        })
-        .await;
+    console.until_rates_are_known().await;
     let document = console.ask("GET", "/openapi.json", None, None).await.body;
     for (path, query) in [
         ("/queue", ""),
