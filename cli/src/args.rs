@@ -21,6 +21,7 @@ use std::time::Duration;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 use serde::Serialize;
+use skilift_core::control::setting;
 use skilift_load::simulation::Rate;
 
 use crate::config::listen;
@@ -393,15 +394,15 @@ pub(crate) struct ApiArgs {
     #[serde(skip_serializing_if = "Option::is_none")]
     data: Option<PathBuf>,
     /// Publisher channels, each one AMQP channel, 1 to 64 [default: 1]
-    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = ranges::count(ranges::CHANNELS, "channels"))]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = ranges::setting::<u64>(&setting::CHANNELS))]
     #[serde(skip_serializing_if = "Option::is_none")]
     channels: Option<u64>,
     /// Maximum rides in one message, 1 to 10000 [default: 256]
-    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = ranges::count(ranges::MESSAGE_RIDES, "rides"))]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = ranges::setting::<u64>(&setting::MESSAGE_RIDES))]
     #[serde(skip_serializing_if = "Option::is_none")]
     message_rides: Option<u64>,
     /// Maximum unconfirmed rides, 1 to 1000000; further rides are rejected with 503 [default: 20000]
-    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = ranges::count(ranges::MAX_IN_FLIGHT, "rides"))]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = ranges::setting::<u64>(&setting::MAX_IN_FLIGHT))]
     #[serde(skip_serializing_if = "Option::is_none")]
     max_in_flight: Option<u64>,
     /// Queue depth above which new rides are rejected, in rides, 1 to 1000000000 [default: 1000000]
@@ -422,15 +423,15 @@ pub(crate) struct WorkerArgs {
     #[serde(flatten)]
     node: NodeArgs,
     /// Threads, each one AMQP channel and one Redis connection, 1 to 256 [default: 2]
-    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = ranges::count(ranges::THREADS, "threads"))]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = ranges::setting::<u64>(&setting::THREADS))]
     #[serde(skip_serializing_if = "Option::is_none")]
     threads: Option<u64>,
     /// Maximum unacknowledged rides of a thread, 1 to 1000000 [default: 4000]
-    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = ranges::count(ranges::PREFETCH, "rides"))]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = ranges::setting::<u64>(&setting::PREFETCH))]
     #[serde(skip_serializing_if = "Option::is_none")]
     prefetch: Option<u64>,
     /// Maximum rides in a batch, 1 to 100000 [default: 1000]
-    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = ranges::count(ranges::BATCH, "rides"))]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = ranges::setting::<u64>(&setting::BATCH))]
     #[serde(skip_serializing_if = "Option::is_none")]
     batch: Option<u64>,
     /// Maximum time that a batch waits for more rides, up to 10s [default: 25ms]

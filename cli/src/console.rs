@@ -10,8 +10,10 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context;
+use futures_util::FutureExt;
+use futures_util::TryFutureExt;
 use skilift_console::{
-    Console, ConsoleConfig, EngineKind, ManagementSource, Prices, Seeds, Sources,
+    Checks, Console, ConsoleConfig, EngineKind, ManagementSource, Prices, Seeds, Sources,
 };
 use skilift_core::control::ControlChannel;
 use skilift_core::health::{Health, HealthCheck, Readiness};
@@ -29,6 +31,7 @@ use tokio_util::sync::CancellationToken;
 use crate::args::ConsoleArgs;
 use crate::client::tls;
 use crate::config::{Config, ConfigError, TlsFiles};
+use crate::doctor;
 use crate::process::{self, Port, Process, raise_file_limit, unless_signalled};
 
 /// The console's directory within the data directory.
@@ -134,6 +137,7 @@ pub(crate) async fn start(
         depth: deps.depth,
         dead_letter_queue: deps.dead_letter_queue,
         fleet: deps.fleet,
+        checks: checks(config),
     };
     let console = skilift_console::start(settings, sources, lifecycle).await?;
     let address = listener.address()?;
@@ -149,6 +153,16 @@ pub(crate) async fn start(
         login_link: is_local.then(|| format!("{url}/login/{}", console.make_login_code())),
         _token: token.transpose()?,
         url,
+    })
+}
+
+/// The checks of the doctor, on the configuration of this process.
+fn checks(config: &Arc<Config>) -> Checks {
+    let config = Arc::clone(config);
+    Arc::new(move || {
+        let config = Arc::clone(&config);
+        let checking = async move { doctor::run_checks(&config).await };
+        checking.map_err(|error| format!("{error:#}")).boxed()
     })
 }
 

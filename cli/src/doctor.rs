@@ -41,7 +41,8 @@ pub(crate) fn run(args: &DoctorArgs) -> anyhow::Result<ExitCode> {
     })
 }
 
-async fn run_checks(config: &Config) -> anyhow::Result<Findings> {
+/// Runs all checks.
+pub(crate) async fn run_checks(config: &Config) -> anyhow::Result<Findings> {
     let mut findings = Findings::default();
     match &config.servers {
         Some(servers) => {

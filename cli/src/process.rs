@@ -43,7 +43,7 @@ pub(crate) fn block_on(
 
 /// A starting process.
 pub(crate) struct Process {
-    pub(crate) config: Config,
+    pub(crate) config: Arc<Config>,
     pub(crate) lifecycle: Lifecycle,
     /// The instance ID, once its lookup has started.
     pub(crate) instance: OnceLock<Arc<OnceLock<String>>>,
@@ -82,7 +82,7 @@ impl Process {
             metrics: health::install_metrics().map_err(anyhow::Error::from_boxed)?,
             lifecycle: Lifecycle::new(),
             instance: OnceLock::new(),
-            config,
+            config: Arc::new(config),
             private,
         };
         Ok((process, signals))

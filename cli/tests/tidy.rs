@@ -25,7 +25,12 @@ const ARROWS: [(&str, &[&str]); 12] = [
     ),
     (
         "skilift-console",
-        &["skilift-core", "skilift-fleet", "skilift-http"],
+        &[
+            "skilift-core",
+            "skilift-fleet",
+            "skilift-http",
+            "skilift-plot",
+        ],
     ),
     ("skilift-ec2", &["skilift-fleet"]),
     ("skilift-fleet", &["skilift-core"]),

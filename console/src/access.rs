@@ -2,9 +2,11 @@
 //!
 //! - [`secret`]: creation and storage of secrets. [`password`]: password checks, slow and few at a time.
 //! - [`rate_limiter`]: rate limit of passwords and codes, applied before any of them is checked.
+//! - [`lists`]: all users, tokens and ingest keys, for operators.
 //!
 //! All valid tokens are kept in memory, by digest, as in the data directory.
 
+pub(crate) mod lists;
 pub(crate) mod password;
 pub(crate) mod rate_limiter;
 pub(crate) mod secret;
@@ -126,6 +128,14 @@ impl Access {
             known.shown.insert(id.clone(), now);
         }
         Some((name, role, id))
+    }
+
+    /// Whether the token with this id is still valid. This does not count as a use.
+    pub(crate) fn is_valid(&self, id: &str) -> bool {
+        let known = self.known();
+        let now = epoch_ms();
+        let mut valid = known.tokens.values();
+        id == LOCAL || valid.any(|(of, token)| of == id && token.expires_at_ms > now)
     }
 
     /// Creates the token of this process, with all rights until the process ends.

@@ -19,10 +19,10 @@ use crate::config::{ConsoleConfig, ConsoleError};
 use crate::console::{Console, Sources};
 use crate::dead_letters::{self, DeadLetterStore};
 use crate::desired::Desired;
-use crate::error::Error;
+use crate::doctor::Doctor;
 use crate::fleet::{self, machines::Machines};
 use crate::management::{self, Management};
-use crate::pages::{self, PageError};
+use crate::pages;
 use crate::plan::job_runner::JobRunner;
 use crate::roster::Roster;
 use crate::sampler::{self, monitor::Monitor};
@@ -55,6 +55,7 @@ pub async fn start(
     let management = config.management.as_ref();
     let management = management.map(|source| Arc::new(Management::new(source, &config.stack)));
     let console = Arc::new(Console {
+        doctor: Doctor::new(Arc::clone(&sources.checks)),
         machines: Machines::new(sources.fleet.clone()),
         management,
         config,
@@ -102,26 +103,25 @@ pub async fn start(
 
 /// Serves the web console and the admin API until `lifecycle` drains.
 pub fn serve(console: &Arc<Console>, listener: Listener, lifecycle: &Lifecycle) {
-    let router = router(console);
     let drain = lifecycle.draining();
+    let router = router(console, drain.clone());
     lifecycle.spawn("admin api", async move {
         skilift_http::serve(listener, router, drain).await;
         Ok(())
     });
 }
 
-/// All URLs: pages for people, and the admin API for programs.
-pub(crate) fn router(console: &Arc<Console>) -> Router {
+/// All URLs: pages for people, and the admin API for programs. Streams end when `drain` is cancelled.
+pub(crate) fn router(console: &Arc<Console>, drain: CancellationToken) -> Router {
     let of_unknown = Arc::clone(console);
     let unknown_url = async move |uri: Uri| {
         if uri.path().starts_with("/admin/") {
             admin::unknown_url(&uri).into_response()
         } else {
-            let error = Error::not_found("There is no page at this address.");
-            PageError::new(&of_unknown, error).into_response()
+            pages::not_found(&of_unknown)
         }
     };
-    pages::router(Arc::clone(console))
+    pages::router(console, drain)
         .merge(admin::router(Arc::clone(console)))
         .fallback(unknown_url)
 }

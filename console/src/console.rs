@@ -15,6 +15,7 @@ use crate::access::Access;
 use crate::config::{ConsoleConfig, ConsoleError};
 use crate::dead_letters::store::DeadLetterStore;
 use crate::desired::Desired;
+use crate::doctor::{Checks, Doctor};
 use crate::fleet::machines::Machines;
 use crate::management::Management;
 use crate::plan::job_runner::JobRunner;
@@ -36,6 +37,8 @@ pub struct Sources {
     pub dead_letter_queue: Arc<dyn DeadLetterQueue>,
     /// The fleet of instances, if there is one.
     pub fleet: Option<Arc<dyn Fleet>>,
+    /// The checks of the doctor.
+    pub checks: Checks,
 }
 
 /// Shared state and dependencies of the console.
@@ -51,6 +54,7 @@ pub struct Console {
     pub(crate) dead_letters: DeadLetterStore,
     pub(crate) machines: Machines,
     pub(crate) management: Option<Arc<Management>>,
+    pub(crate) doctor: Doctor,
     pub(crate) jobs: JobRunner,
     /// Background tasks that continue after their request ends: plans that are being applied.
     pub(crate) tasks: TaskTracker,

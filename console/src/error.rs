@@ -13,7 +13,7 @@ use crate::view::ProblemCode;
 const MESSAGE_CHARS: usize = 1_000;
 
 /// Why a request failed.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Error {
     code: ProblemCode,
     message: String,
@@ -149,6 +149,7 @@ impl From<PasswordError> for Error {
         match error {
             PasswordError::Busy => Self::too_many(error.to_string(), 5_000),
             PasswordError::Hash => Self::internal(error),
+            PasswordError::Length { .. } => Self::invalid(error.to_string()),
         }
     }
 }

@@ -10,6 +10,7 @@
 //!   `loss_detector`), `history`.
 //! - `fleet`: the instances that nodes run on, and their cost.
 //! - `dead_letters`: dead letters. `management`: figures of RabbitMQ's management API.
+//! - `doctor`: checks of the deployment.
 //! - `plan`: every change: planned, applied, and resumed after a crash.
 //! - `stats`: skiers and resorts, from the store.
 //! - `pages`: the web console. `admin`: the JSON API, a thin surface over these. `admin/router.rs` is its table of contents.
@@ -25,6 +26,7 @@ mod boot;
 mod config;
 mod dead_letters;
 mod desired;
+mod doctor;
 mod error;
 mod fleet;
 mod history;
@@ -51,5 +53,6 @@ mod tests;
 pub use boot::{serve, start};
 pub use config::{ConsoleConfig, ConsoleError, EngineKind, Seeds};
 pub use console::{Console, Sources};
+pub use doctor::Checks;
 pub use fleet::prices::{Prices, PricesError};
 pub use management::ManagementSource;

@@ -81,6 +81,16 @@ pub(crate) fn prepare(
     }
 }
 
+/// Checks whether a change could be planned now.
+///
+/// # Errors
+/// If the console is read-only or the change is invalid.
+pub(crate) fn check(console: &Arc<Console>, change: &Change) -> Result<(), Error> {
+    check_may_change(console)?;
+    prepare(console, change, "", "", &ApplySecrets::default())?;
+    Ok(())
+}
+
 /// The lowest role that may plan a change.
 fn role_for(change: &Change) -> UserRole {
     match change {
@@ -192,6 +202,7 @@ async fn plan_for(
     Ok(PlanView {
         id,
         fingerprint: prepared.fingerprint(),
+        command: change.command(),
         change: prepared.resolved.unwrap_or(change),
         created_by: caller.name.clone(),
         created_at_ms: now,

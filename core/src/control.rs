@@ -1,6 +1,6 @@
 //! Data exchanged between nodes and console: heartbeats from the nodes; settings, switches and key hashes from the console.
 //!
-//! - [`settings`]: settings per role, and their generations. [`document`]: the desired state of nodes.
+//! - [`settings`]: settings per role, and their generations. [`setting`]: name, unit, range and help of each. [`document`]: the desired state of nodes.
 //! - [`heartbeat`]: status of a node, sent each second. [`identity`]: node names. [`durations`] and [`usage`]: figures in
 //!   it.
 //! - [`agent`]: a node's side: sends heartbeats, and follows the desired state.
@@ -19,6 +19,7 @@ pub mod identity;
 pub mod ingest_key;
 pub mod local;
 pub mod redis;
+pub mod setting;
 pub mod settings;
 pub mod state_cache;
 pub mod usage;
@@ -32,5 +33,6 @@ pub use identity::{BootId, NodeId, Role};
 pub use ingest_key::{IngestKey, IngestKeys};
 pub use local::LocalControlChannel;
 pub use redis::RedisControlChannel;
+pub use setting::Setting;
 pub use settings::{ApiSettings, FleetBounds, Generation, Ingest, Versioned, WorkerSettings};
 pub use state_cache::{CachedState, StateCache, StateCacheError};

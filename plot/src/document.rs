@@ -35,17 +35,7 @@ pub(super) fn picture(
     body: Vec<Element>,
     stands_alone: bool,
 ) -> String {
-    let id: String = heading
-        .id
-        .chars()
-        .map(|letter| {
-            if letter.is_ascii_alphanumeric() {
-                letter
-            } else {
-                '-'
-            }
-        })
-        .collect();
+    let id = plain_id(heading.id);
     let mut root = element(
         "svg",
         [
@@ -186,8 +176,20 @@ pub(super) fn fitted(content: &str, size: f64, room: f64) -> String {
     kept
 }
 
+/// The ID with a hyphen for everything that is neither a letter nor a digit.
+pub(super) fn plain_id(id: &str) -> String {
+    let plain = |letter: char| {
+        if letter.is_ascii_alphanumeric() {
+            letter
+        } else {
+            '-'
+        }
+    };
+    id.chars().map(plain).collect()
+}
+
 /// The text with U+FFFD for characters that XML 1.0 does not allow, even escaped.
-fn legible(content: &str) -> String {
+pub(super) fn legible(content: &str) -> String {
     let holds = |letter: char| {
         matches!(letter, '\t' | '\n' | '\r')
             || (letter >= ' ' && !matches!(letter, '\u{FFFE}' | '\u{FFFF}'))

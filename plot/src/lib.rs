@@ -9,10 +9,13 @@
 //! would have to fight each element; poloto 19.1.2 has a class for each series, but no logarithmic axes, and a legend instead of names at the lines' ends.
 //! The elements and their escaping come from the `svg` crate.
 //!
+//! [`FluidChart`] is a chart over UTC time for a page: as wide as its place, without scaling its text, and styled by the page's own stylesheet.
+//!
 //! Bars, scatter plots and curves over other axes can be added as chart types next to [`TimeChart`], with the same parts: `document` (the frame of a chart),
 //! `scale` and `quantity` (axes), `labels` (names at the line ends), `theme`, `table`.
 
 mod document;
+mod fluid;
 mod labels;
 mod quantity;
 mod reduce;
@@ -21,6 +24,9 @@ mod table;
 mod theme;
 mod time;
 
+pub use fluid::{
+    FluidChart, FluidLine, FluidMarker, FluidScale, FluidThreshold, LineColour, MarkerKind,
+};
 pub use quantity::Quantity;
 pub use reduce::Middle;
 pub use table::Table;

@@ -112,6 +112,41 @@ impl Axis {
         }
     }
 
+    /// A logarithmic axis between powers of ten around the values above zero, with three to five ticks.
+    pub(super) fn log(values: impl Iterator<Item = f64>, quantity: Quantity) -> Self {
+        let above = values.filter(|value| *value > 0.0);
+        let (least, most) = above.fold((f64::INFINITY, 0.0_f64), |(least, most), value| {
+            (least.min(value), most.max(value))
+        });
+        let (least, most) = if most > 0.0 {
+            (least, most)
+        } else {
+            (1.0, 1_000.0)
+        };
+        // Tolerance for rounding errors: the logarithm of a power of ten may not be a whole number.
+        let first = (least.log10() + 1e-9).floor() as i32;
+        let last = ((most.log10() - 1e-9).ceil() as i32).max(first + 1);
+        let marked: Vec<f64> = if last - first == 1 {
+            let digits = [1.0, 2.0, 5.0, 10.0];
+            digits.map(|digit| digit * 10_f64.powi(first)).into()
+        } else {
+            let every = (last - first + 3) / 4;
+            let steps = (last - first + every - 1) / every;
+            let powers = (0..=steps).map(|at| first + at * every);
+            powers.map(|power| 10_f64.powi(power)).collect()
+        };
+        let ticks = marked.iter().map(|value| Tick {
+            value: *value,
+            label: quantity.tick(*value, *value, *value),
+        });
+        Axis {
+            low: marked[0],
+            high: marked[marked.len() - 1],
+            log: true,
+            ticks: ticks.collect(),
+        }
+    }
+
     /// A time axis of `seconds` since the start.
     pub(super) fn seconds(seconds: usize, about: f64) -> Self {
         let high = seconds.max(1);
@@ -258,6 +293,25 @@ mod tests {
         );
         assert_eq!(axis([1.0, 100.0]).place(10.0), 0.5);
         assert_eq!(axis([1.0, 100.0]).place(0.0), 0.0);
+    }
+
+    #[test]
+    fn a_logarithmic_axis_has_three_to_five_ticks() {
+        let axis = |values: &[f64]| Axis::log(values.iter().copied(), Quantity::Milliseconds);
+        assert_eq!(
+            labels(&axis(&[118.0])),
+            ["100 ms", "200 ms", "500 ms", "1 s"]
+        );
+        assert_eq!(
+            labels(&axis(&[10.0, 0.0, 72_000.0])),
+            ["10 ms", "100 ms", "1 s", "10 s", "100 s"]
+        );
+        assert_eq!(labels(&axis(&[])), ["1 ms", "10 ms", "100 ms", "1 s"]);
+        assert_eq!(axis(&[10.0, 1_000.0]).place(100.0), 0.5);
+        for exponent in 1..300 {
+            let ticks = axis(&[3.0, 10_f64.powi(exponent)]).ticks;
+            assert!((3..=5).contains(&ticks.len()), "{ticks:?}");
+        }
     }
 
     #[test]

@@ -4,21 +4,12 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use humantime::format_duration;
+use skilift_core::control::setting::{self, Setting};
 
-/// Ranges of the settings, equal to those of the control plane and of the configuration file.
-pub(super) const THREADS: RangeInclusive<u64> = 1..=256;
-pub(super) const PREFETCH: RangeInclusive<u64> = 1..=1_000_000;
-pub(super) const BATCH: RangeInclusive<u64> = 1..=100_000;
-pub(super) const CHANNELS: RangeInclusive<u64> = 1..=64;
-pub(super) const MESSAGE_RIDES: RangeInclusive<u64> = 1..=10_000;
-pub(super) const MAX_IN_FLIGHT: RangeInclusive<u64> = 1..=1_000_000;
+/// Rides in the queue.
 pub(super) const HIGH_WATER: RangeInclusive<u64> = 1..=1_000_000_000;
-/// Instances of a role.
-pub(super) const MACHINES: RangeInclusive<u64> = 0..=256;
-/// Upper bound of instances that may be set for a role.
-pub(super) const MAX_MACHINES: RangeInclusive<u64> = 1..=256;
 /// Maximum linger of a batch.
-pub(super) const LINGER: Duration = Duration::from_secs(10);
+pub(super) const LINGER: Duration = Duration::from_millis(*setting::LINGER_MS.range.end() as u64);
 /// Maximum drain time.
 pub(super) const DRAIN: Duration = Duration::from_secs(3600);
 
@@ -32,6 +23,19 @@ pub(super) fn count(
         _ => {
             let (least, most) = (range.start(), range.end());
             Err(format!("must be {least} to {most} {unit}"))
+        }
+    }
+}
+
+/// A value of a setting that can also be changed at runtime.
+pub(super) fn setting<T: From<u32>>(
+    of: &'static Setting,
+) -> impl Fn(&str) -> Result<T, String> + Clone {
+    move |text| match text.parse() {
+        Ok(number) if of.range.contains(&number) => Ok(number.into()),
+        _ => {
+            let (least, most) = (of.range.start(), of.range.end());
+            Err(format!("must be {least} to {most} {}", of.unit))
         }
     }
 }
@@ -98,59 +102,13 @@ pub(super) fn named(what: &'static str) -> impl Fn(&str) -> Result<String, Strin
 
 #[cfg(test)]
 mod tests {
-    use skilift_core::control::{ApiSettings, FleetBounds, WorkerSettings};
-
     use super::*;
-
-    /// The control plane accepts both ends of each range and nothing beyond.
-    #[test]
-    fn ranges_are_those_of_the_control_plane() {
-        let worker = |at: fn(&RangeInclusive<u64>) -> u64, beyond: [u64; 4]| WorkerSettings {
-            threads: (at(&THREADS) + beyond[0]) as u32,
-            prefetch: (at(&PREFETCH) + beyond[1]) as u32,
-            batch: (at(&BATCH) + beyond[2]) as u32,
-            linger_ms: (LINGER.as_millis() as u64 + beyond[3]) as u32,
-        };
-        let api = |at: fn(&RangeInclusive<u64>) -> u64, beyond: [u64; 3]| ApiSettings {
-            channels: (at(&CHANNELS) + beyond[0]) as u32,
-            message_rides: (at(&MESSAGE_RIDES) + beyond[1]) as u32,
-            max_in_flight: (at(&MAX_IN_FLIGHT) + beyond[2]) as u32,
-        };
-        let fleet = |min: u64, max: u64| FleetBounds {
-            worker_min: min as u32,
-            worker_max: max as u32,
-            api_min: min as u32,
-            api_max: max as u32,
-        };
-        let (least, most) = (*MACHINES.start(), *MACHINES.end());
-        assert_eq!(fleet(least, *MAX_MACHINES.start()).check(), Ok(()));
-        assert_eq!(fleet(most, *MAX_MACHINES.end()).check(), Ok(()));
-        assert!(fleet(most + 1, most + 1).check().is_err());
-        assert!(fleet(least, MAX_MACHINES.start() - 1).check().is_err());
-        for end in [
-            |range: &RangeInclusive<u64>| *range.start(),
-            |range: &RangeInclusive<u64>| *range.end(),
-        ] {
-            assert_eq!(worker(end, [0; 4]).check(), Ok(()));
-            assert_eq!(api(end, [0; 3]).check(), Ok(()));
-        }
-        for at in 0..4 {
-            let mut beyond = [0; 4];
-            beyond[at] = 1;
-            assert!(worker(|range| *range.end(), beyond).check().is_err());
-        }
-        for at in 0..3 {
-            let mut beyond = [0; 3];
-            beyond[at] = 1;
-            assert!(api(|range| *range.end(), beyond).check().is_err());
-        }
-    }
 
     #[test]
     fn whatever_is_wrong_the_range_is_said() {
         for text in ["0", "-1", "257", "abc", "", "1.5"] {
             assert_eq!(
-                count(THREADS, "threads")(text).unwrap_err(),
+                setting::<u32>(&setting::THREADS)(text).unwrap_err(),
                 "must be 1 to 256 threads"
             );
         }

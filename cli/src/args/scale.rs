@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use clap::Args;
 use skilift_console::view::change::{Change, Count, RoleCount, Scale, ScaledRole};
+use skilift_core::control::setting;
 
 use super::client::{ClientArgs, ConsentArgs};
-use super::{ranges, settings};
+use super::ranges;
 
 /// Minimum similarity of a word to a role for a suggestion, as for clap's flags.
 const SIMILAR: f64 = 0.7;
@@ -24,19 +25,19 @@ pub(crate) struct ScaleArgs {
     #[arg(value_name = "ROLE=N", value_parser = role_count)]
     pub(crate) roles: Vec<RoleCount>,
     /// Threads of each worker, each one AMQP channel and one Redis connection, 1 to 256
-    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = settings::setting(ranges::THREADS, "threads"))]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = ranges::setting::<u32>(&setting::THREADS))]
     pub(crate) threads: Option<u32>,
     /// Maximum unacknowledged rides of a thread, 1 to 1000000
-    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = settings::setting(ranges::PREFETCH, "rides"))]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = ranges::setting::<u32>(&setting::PREFETCH))]
     pub(crate) prefetch: Option<u32>,
     /// Maximum rides in a worker's batch, 1 to 100000
-    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = settings::setting(ranges::BATCH, "rides"))]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = ranges::setting::<u32>(&setting::BATCH))]
     pub(crate) batch: Option<u32>,
     /// Publisher channels of each API node, each one AMQP channel, 1 to 64
-    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = settings::setting(ranges::CHANNELS, "channels"))]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = ranges::setting::<u32>(&setting::CHANNELS))]
     pub(crate) channels: Option<u32>,
     /// Fail unless exactly N instances of the role are running or starting now, 0 to 256
-    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = settings::setting(ranges::MACHINES, "instances"))]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = ranges::setting::<u32>(&setting::WORKER_MIN))]
     pub(crate) expect_running: Option<u32>,
     #[command(flatten)]
     pub(crate) drain: DrainArgs,
@@ -185,7 +186,7 @@ fn count(text: &str) -> Result<Count, String> {
         if !digits.starts_with(|c: char| c.is_ascii_digit()) {
             return Err("expected a number after `=`: 4, +1 or -2".to_owned());
         }
-        ranges::count(ranges::MACHINES, "instances")(digits).map(|number| number as u32)
+        ranges::setting::<u32>(&setting::WORKER_MIN)(digits)
     };
     let (sign, digits) = match text.as_bytes().first() {
         Some(b'+') => (1, &text[1..]),

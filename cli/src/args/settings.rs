@@ -1,9 +1,8 @@
 //! The command line of `skictl settings`.
 
-use std::ops::RangeInclusive;
-
 use clap::{Args, Subcommand, ValueEnum};
 use skilift_console::view::settings::Section;
+use skilift_core::control::setting;
 
 use super::client::{ClientArgs, ConsentArgs, WatchArgs};
 use super::ranges;
@@ -77,13 +76,13 @@ pub(crate) enum SetCommand {
     #[command(arg_required_else_help = true)]
     Worker {
         /// Threads of each worker, each one AMQP channel and one Redis connection, 1 to 256
-        #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = setting(ranges::THREADS, "threads"))]
+        #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = ranges::setting::<u32>(&setting::THREADS))]
         threads: Option<u32>,
         /// Maximum unacknowledged rides of a thread, 1 to 1000000
-        #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = setting(ranges::PREFETCH, "rides"))]
+        #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = ranges::setting::<u32>(&setting::PREFETCH))]
         prefetch: Option<u32>,
         /// Maximum rides in a batch, 1 to 100000
-        #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = setting(ranges::BATCH, "rides"))]
+        #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = ranges::setting::<u32>(&setting::BATCH))]
         batch: Option<u32>,
         /// Maximum time that a batch waits for more rides, up to 10s
         #[arg(long, value_name = "TIME", allow_negative_numbers = true, value_parser = ranges::linger_ms)]
@@ -97,13 +96,13 @@ pub(crate) enum SetCommand {
     #[command(arg_required_else_help = true)]
     Api {
         /// Publisher channels of each API node, each one AMQP channel, 1 to 64
-        #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = setting(ranges::CHANNELS, "channels"))]
+        #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = ranges::setting::<u32>(&setting::CHANNELS))]
         channels: Option<u32>,
         /// Maximum rides in one message, 1 to 10000
-        #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = setting(ranges::MESSAGE_RIDES, "rides"))]
+        #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = ranges::setting::<u32>(&setting::MESSAGE_RIDES))]
         message_rides: Option<u32>,
         /// Maximum unconfirmed rides, 1 to 1000000; further rides are rejected with 503
-        #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = setting(ranges::MAX_IN_FLIGHT, "rides"))]
+        #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = ranges::setting::<u32>(&setting::MAX_IN_FLIGHT))]
         max_in_flight: Option<u32>,
         #[command(flatten)]
         unchanged: UnchangedArgs,
@@ -123,16 +122,16 @@ pub(crate) enum SetCommand {
     #[command(arg_required_else_help = true)]
     Fleet {
         /// Minimum number of workers, 0 to 256
-        #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = setting(ranges::MACHINES, "instances"))]
+        #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = ranges::setting::<u32>(&setting::WORKER_MIN))]
         worker_min: Option<u32>,
         /// Maximum number of workers, 1 to 256
-        #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = setting(ranges::MAX_MACHINES, "instances"))]
+        #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = ranges::setting::<u32>(&setting::WORKER_MAX))]
         worker_max: Option<u32>,
         /// Minimum number of API nodes, 0 to 256
-        #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = setting(ranges::MACHINES, "instances"))]
+        #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = ranges::setting::<u32>(&setting::API_MIN))]
         api_min: Option<u32>,
         /// Maximum number of API nodes, 1 to 256
-        #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = setting(ranges::MAX_MACHINES, "instances"))]
+        #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = ranges::setting::<u32>(&setting::API_MAX))]
         api_max: Option<u32>,
         #[command(flatten)]
         unchanged: UnchangedArgs,
@@ -156,13 +155,4 @@ pub(crate) enum Ingest {
     Keys,
     /// Any client that can reach the API
     Open,
-}
-
-/// Parses a setting, which the control plane stores in 32 bits.
-pub(super) fn setting(
-    range: RangeInclusive<u64>,
-    unit: &'static str,
-) -> impl Fn(&str) -> Result<u32, String> + Clone {
-    let count = ranges::count(range, unit);
-    move |text| count(text).map(|number| number as u32)
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use skilift_api::IngestPolicy;
 use skilift_core::control::Ingest;
+use skilift_core::control::setting::{self, Setting};
 use skilift_core::service_url::ServiceUrl;
 use skilift_core::stack::StackName;
 use skilift_load::simulation::Rate;
@@ -142,13 +143,13 @@ impl Keys {
             )?,
             log: self.log,
             api_listen: self.api_listen,
-            channels: within("channels", self.channels, 1..=64)?,
-            message_rides: within("message_rides", self.message_rides, 1..=10_000)?,
-            max_in_flight: within("max_in_flight", self.max_in_flight, 1..=1_000_000)?,
+            channels: within_range(&setting::CHANNELS, self.channels)?,
+            message_rides: within_range(&setting::MESSAGE_RIDES, self.message_rides)?,
+            max_in_flight: within_range(&setting::MAX_IN_FLIGHT, self.max_in_flight)?,
             high_water_rides: within("high_water", self.high_water, 1..=1_000_000_000)?,
-            threads: within("threads", self.threads, 1..=256)?,
-            prefetch_rides: within("prefetch", self.prefetch, 1..=1_000_000)?,
-            batch_rides: within("batch", self.batch, 1..=100_000)?,
+            threads: within_range(&setting::THREADS, self.threads)?,
+            prefetch_rides: within_range(&setting::PREFETCH, self.prefetch)?,
+            batch_rides: within_range(&setting::BATCH, self.batch)?,
             linger: at_most("linger", self.linger, Duration::from_secs(10))?,
             accept_loss_window: self.accept_loss_window,
             ingest_policy: IngestPolicy {
@@ -242,6 +243,12 @@ fn one_of(
             Err(source) => Err(ConfigError::Secret { key, path, source }),
         },
     }
+}
+
+/// Checks a setting that can also be changed at runtime.
+fn within_range<T: TryFrom<u64>>(setting: &'static Setting, got: u64) -> Result<T, ConfigError> {
+    let (least, most) = (*setting.range.start(), *setting.range.end());
+    within(setting.name, got, least.into()..=most.into())
 }
 
 fn within<T: TryFrom<u64>>(

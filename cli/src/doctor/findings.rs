@@ -1,50 +1,6 @@
-//! Findings of the checks; the JSON form is documented and stable.
+//! Findings of the checks.
 
-use serde::Serialize;
-
-/// Result of a check.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum State {
-    /// The check could not run; this does not affect the overall state.
-    NotChecked,
-    /// No problem.
-    #[default]
-    Ok,
-    /// It works, but needs attention.
-    Warning,
-    /// It does not work, or rides can be lost.
-    Failed,
-}
-
-/// The result of one check.
-#[derive(Debug, Serialize)]
-pub(super) struct Finding {
-    /// Name of the check, for example "redis durability".
-    pub(super) check: String,
-    pub(super) state: State,
-    /// Observation.
-    pub(super) found: String,
-    /// Suggested fix, if one is needed.
-    pub(super) fix: Option<String>,
-}
-
-/// All findings.
-#[derive(Debug, Default, Serialize)]
-pub(super) struct Findings {
-    /// The worst state.
-    pub(super) state: State,
-    pub(super) findings: Vec<Finding>,
-}
-
-impl Findings {
-    pub(super) fn add(&mut self, findings: Vec<Finding>) {
-        self.findings.extend(findings);
-        let worst = self.findings.iter().map(|finding| finding.state).max();
-        // Skipped checks do not affect the overall state.
-        self.state = worst.unwrap_or_default().max(State::Ok);
-    }
-}
+pub(super) use skilift_console::view::doctor::{Finding, FindingState as State, Findings};
 
 pub(super) fn ok(check: impl Into<String>, found: impl Into<String>) -> Finding {
     Finding {

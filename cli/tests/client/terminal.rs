@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::process::ExitStatus;
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use nix::pty::{Winsize, openpty};
@@ -20,7 +21,9 @@ use crate::skictl::Home;
 struct Terminal {
     child: Child,
     keyboard: File,
-    screen: Arc<Mutex<String>>,
+    screen: Arc<Mutex<Vec<u8>>>,
+    /// Reads the screen, until the last process lets go of the terminal.
+    reader: Option<JoinHandle<()>>,
 }
 
 impl Terminal {
@@ -45,25 +48,24 @@ impl Terminal {
             .stderr(slave);
         let child = command.spawn().unwrap();
         let keyboard = File::from(pair.master);
-        let screen = Arc::<Mutex<String>>::default();
+        let screen = Arc::<Mutex<Vec<u8>>>::default();
         let (mut seen, writes) = (keyboard.try_clone().unwrap(), Arc::clone(&screen));
-        std::thread::spawn(move || {
+        let reader = std::thread::spawn(move || {
             let mut bytes = [0; 4096];
-            // It ends with an error when the last process lets go of the terminal.
             while let Ok(n @ 1..) = seen.read(&mut bytes) {
-                let text = String::from_utf8_lossy(&bytes[..n]).into_owned();
-                writes.lock().unwrap().push_str(&text);
+                writes.lock().unwrap().extend_from_slice(&bytes[..n]);
             }
         });
         Self {
             child,
             keyboard,
             screen,
+            reader: Some(reader),
         }
     }
 
     fn screen(&self) -> String {
-        self.screen.lock().unwrap().clone()
+        String::from_utf8_lossy(&self.screen.lock().unwrap()).into_owned()
     }
 
     async fn sees(&self, text: &str) {
@@ -85,8 +87,11 @@ impl Terminal {
     async fn ends(&mut self) -> ExitStatus {
         let ended = tokio::time::timeout(Duration::from_secs(60), self.child.wait()).await;
         let status = ended.expect("skictl ends").unwrap();
-        // What it wrote last may still be read.
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        if let Some(reader) = self.reader.take() {
+            let all_read = tokio::task::spawn_blocking(|| reader.join());
+            let all_read = tokio::time::timeout(Duration::from_secs(60), all_read).await;
+            all_read.expect("the screen is read").unwrap().unwrap();
+        }
         status
     }
 }

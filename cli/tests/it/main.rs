@@ -8,11 +8,13 @@
 //! - `first_minutes`: what a new user pastes. `load_command`: `skictl load` against an API and a worker.
 //! - `children`: the workers that `skictl up` runs on servers; `scale_children`: more and fewer of them. `scale_ec2`: machines of a
 //!   simulated EC2, deployed by the project's own template. `scale_faults`: what EC2 refuses. `machines`: what runs on simulated machines.
+//! - `browser`: a browser on the web console of a `skictl up`; `web_console`: what it sees and does.
 //! - `console`: the ways into it, and its crashes. `operating`: a fleet that is operated while rides flow.
 //! - Then the crashes, one file for whom they hit, and the starts that must fail with a clear message. `doors`: TLS and
 //!   keys. `doctor`: broken set-ups. `durability` watches
 //!   a data folder's system calls.
 
+mod browser;
 mod disk;
 mod load;
 mod machines;
@@ -45,3 +47,4 @@ mod scale_ec2;
 mod scale_faults;
 mod store_crashes;
 mod units;
+mod web_console;

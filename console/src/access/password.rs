@@ -33,6 +33,23 @@ pub(crate) enum PasswordError {
     /// The library failed.
     #[error("cannot hash the password")]
     Hash,
+    /// It is too short or too long.
+    #[error("a password must be {} to {} bytes long, not {length}", BYTES.start(), BYTES.end())]
+    Length {
+        /// Its length, in bytes.
+        length: usize,
+    },
+}
+
+/// Checks the length of a new password.
+pub(crate) fn check_length(password: &str) -> Result<(), PasswordError> {
+    if BYTES.contains(&password.len()) {
+        Ok(())
+    } else {
+        Err(PasswordError::Length {
+            length: password.len(),
+        })
+    }
 }
 
 impl Default for Passwords {

@@ -8,14 +8,10 @@ use utoipa::IntoParams;
 
 use super::error::ApiError;
 use super::extract::{ApiJson, ApiQuery, check_exact, limit};
+use crate::audit::{AuditFilter, page};
 use crate::console::Console;
 use crate::error::Error;
-use crate::view::audit::{AuditEntry, AuditView};
-
-/// Maximum entries read per query, when few of them match.
-const MAX_READ: usize = 20_000;
-/// Entries per read.
-const PAGE: usize = 500;
+use crate::view::audit::{AuditOutcome, AuditView};
 
 /// Query of audit entries.
 #[derive(Deserialize, IntoParams)]
@@ -31,6 +27,11 @@ pub(crate) struct AuditQuery {
     who: Option<String>,
     /// Only this action: "login", "plan", "apply".
     action: Option<String>,
+    /// Only this outcome.
+    outcome: Option<AuditOutcome>,
+    /// Only entries since this time, in milliseconds since 1970.
+    #[param(maximum = 9007199254740991_i64)]
+    since: Option<u64>,
 }
 
 /// Who did what, newest first
@@ -48,40 +49,13 @@ pub(crate) async fn audit(
 ) -> Result<ApiJson<AuditView>, ApiError> {
     let limit = limit(query.limit, 50, 500)?;
     check_exact("before", query.before)?;
-    let reading = tokio::task::spawn_blocking(move || read(&console, &query, limit));
-    Ok(ApiJson(reading.await.map_err(Error::internal)??))
-}
-
-fn read(console: &Console, query: &AuditQuery, limit: usize) -> Result<AuditView, ApiError> {
-    let fits = |line: &AuditEntry| {
-        query.who.as_ref().is_none_or(|who| line.actor == *who)
-            && query
-                .action
-                .as_ref()
-                .is_none_or(|action| line.action == *action)
+    check_exact("since", query.since)?;
+    let filter = AuditFilter {
+        actor: query.who,
+        action: query.action,
+        outcome: query.outcome,
+        since_ms: query.since,
     };
-    let mut entries = Vec::new();
-    let mut before = query.before.unwrap_or(u64::MAX);
-    for _ in 0..MAX_READ / PAGE {
-        let lines = console.state.audit_before(before, PAGE)?;
-        let is_end = lines.len() < PAGE;
-        for line in lines {
-            before = line.number;
-            if fits(&line) {
-                entries.push(line);
-            }
-            if entries.len() == limit {
-                let next = (before > 1).then_some(before);
-                return Ok(AuditView { entries, next });
-            }
-        }
-        if is_end {
-            return Ok(AuditView {
-                entries,
-                next: None,
-            });
-        }
-    }
-    let next = Some(before);
-    Ok(AuditView { entries, next })
+    let reading = tokio::task::spawn_blocking(move || page(&console, &filter, query.before, limit));
+    Ok(ApiJson(reading.await.map_err(Error::internal)??))
 }

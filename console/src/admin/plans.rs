@@ -85,8 +85,6 @@ pub(crate) async fn apply(
     ApiPath(id): ApiPath<String>,
     ApiJson(request): ApiJson<ApplyRequest>,
 ) -> Result<ApiJson<OutcomeView>, ApiError> {
-    let tasks = console.tasks.clone();
-    let applying = async move { plan::apply::apply(&console, &caller, &id, request).await };
-    let applied = tasks.spawn(applying).await;
-    Ok(ApiJson(applied.map_err(Error::internal)??))
+    let applied = plan::apply::apply(&console, &caller, &id, request).await?;
+    Ok(ApiJson(applied))
 }

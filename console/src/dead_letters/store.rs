@@ -20,6 +20,8 @@ pub(crate) const MAX_LETTERS: u64 = 1_000_000;
 const COUNTS: &[u8] = b"counts";
 /// Maximum dead letters read per query, when few of them match.
 const MAX_READ: usize = 20_000;
+/// Dead letters whose reasons are counted: the newest ones.
+const REASONS_READ: usize = 1_000;
 /// Dead letters per read.
 const PAGE: usize = 500;
 
@@ -108,6 +110,12 @@ pub(crate) enum LeaseHolder {
 pub(super) struct WriteState {
     /// Dead letters that are being replayed, and whether they were dead-lettered again already.
     under_way: HashMap<String, bool>,
+}
+
+/// How many of the newest dead letters have a reason.
+pub(crate) struct ReasonCount {
+    pub(crate) reason: String,
+    pub(crate) count: u64,
 }
 
 impl DeadLetterStore {
@@ -225,6 +233,25 @@ impl DeadLetterStore {
         }
         view.next = Some(before.to_string());
         Ok(view)
+    }
+
+    /// The most frequent reasons among the newest dead letters, most frequent first.
+    pub(crate) fn reasons(&self, limit: usize) -> Result<Vec<ReasonCount>, DiskError> {
+        let newest = self.letters.range_back(.., REASONS_READ)?;
+        let mut counts = HashMap::<String, u64>::new();
+        for (_, letter) in newest {
+            *counts.entry(letter.reason).or_default() += 1;
+        }
+        let mut counts: Vec<ReasonCount> = counts
+            .into_iter()
+            .map(|(reason, count)| ReasonCount { reason, count })
+            .collect();
+        counts.sort_by(|one, other| {
+            let by_count = other.count.cmp(&one.count);
+            by_count.then_with(|| one.reason.cmp(&other.reason))
+        });
+        counts.truncate(limit);
+        Ok(counts)
     }
 
     /// Stores dead letters. One with a known id from the same message is a redelivery; from another message it failed again.

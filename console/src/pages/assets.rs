@@ -5,6 +5,8 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use rust_embed::Embed;
 
+use super::visitor::path;
+
 #[derive(Embed)]
 #[folder = "assets/"]
 struct Assets;
@@ -21,13 +23,7 @@ fn hash(data: &[u8]) -> u64 {
 
 /// An asset.
 pub(super) async fn get(parts: RawPathParams) -> Response {
-    let part = |wanted: &str| {
-        parts
-            .iter()
-            .find(|(key, _)| *key == wanted)
-            .map_or("", |(_, text)| text)
-    };
-    let (of, name) = (part("hash"), part("name"));
+    let (of, name) = (path(&parts, "hash"), path(&parts, "name"));
     let found = Assets::get(name).filter(|file| of == format!("{:016x}", hash(&file.data)));
     let Some(file) = found else {
         return StatusCode::NOT_FOUND.into_response();

@@ -1,7 +1,7 @@
 //! A page for what failed.
 
 use askama::Template;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 
 use super::head::Head;
@@ -17,36 +17,74 @@ struct ErrorPage {
     /// Code and reason.
     status: String,
     message: String,
+    /// The page to return to.
+    back: Option<String>,
 }
 
-/// The page of an error.
-pub(crate) struct PageError {
-    head: Head,
-    error: Error,
-}
+/// An error of a page. The router shows it as a page of its own; see [`show`].
+#[derive(Debug, Clone)]
+pub(crate) struct PageError(Error);
 
-impl PageError {
-    pub(crate) fn new(console: &Console, error: Error) -> Self {
-        Self {
-            head: Head::bare(console, &HeaderMap::new(), "Error"),
-            error,
-        }
+impl<E: Into<Error>> From<E> for PageError {
+    fn from(error: E) -> Self {
+        Self(error.into())
     }
 }
 
 impl IntoResponse for PageError {
     fn into_response(self) -> Response {
-        let status = status_of(self.error.code());
-        let page = ErrorPage {
-            head: self.head,
-            status: status.to_string(),
-            message: self.error.message().to_owned(),
-        };
-        let mut response = (status, render(&page)).into_response();
-        // The page of an unknown URL passes no layer of the pages.
-        set_security_headers(response.headers_mut());
+        let mut response = status_of(self.0.code()).into_response();
+        response.extensions_mut().insert(self);
         response
     }
+}
+
+/// Replaces the error of a page by a page that shows it.
+pub(super) fn show(
+    console: &Console,
+    theme: Option<&'static str>,
+    back: Option<String>,
+    response: Response,
+) -> Response {
+    match response.extensions().get::<PageError>() {
+        Some(PageError(error)) => page(console, theme, back, error),
+        None => response,
+    }
+}
+
+/// The page of an unknown URL.
+pub(crate) fn not_found(console: &Console) -> Response {
+    let error = Error::not_found("there is no page at this address");
+    let mut response = page(console, None, None, &error);
+    // It passes no layer of the pages.
+    set_security_headers(response.headers_mut());
+    response
+}
+
+fn page(
+    console: &Console,
+    theme: Option<&'static str>,
+    back: Option<String>,
+    error: &Error,
+) -> Response {
+    let status = status_of(error.code());
+    let page = ErrorPage {
+        head: Head::bare(console, theme, "Error"),
+        status: status.to_string(),
+        message: super::html::sentence(error.message()),
+        back,
+    };
+    let mut response = (status, render(&page)).into_response();
+    if let Some(retry) = error.retry_after_s() {
+        let headers = response.headers_mut();
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(retry));
+    }
+    response
+}
+
+/// The error of a page whose data was not collected yet.
+pub(super) fn just_started() -> PageError {
+    Error::unavailable("the console has just started; reload in a moment").into()
 }
 
 /// A page as a response.

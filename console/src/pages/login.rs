@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use askama::Template;
 use axum::extract::{Extension, Form, RawPathParams, State};
-use axum::http::HeaderMap;
+use axum::http::header::{self, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
 use super::error::{PageError, render};
 use super::head::Head;
 use super::session;
+use super::visitor::Theme;
 use crate::access::{Caller, Origin};
 use crate::admin::status_of;
 use crate::console::Console;
@@ -41,9 +42,9 @@ pub(super) struct LoginForm {
 }
 
 /// `GET /login`
-pub(super) async fn page(State(console): State<Arc<Console>>, headers: HeaderMap) -> Response {
+pub(super) async fn page(State(console): State<Arc<Console>>, Theme(theme): Theme) -> Response {
     render(&LoginPage {
-        head: Head::bare(&console, &headers, "Log in"),
+        head: Head::bare(&console, theme, "Log in"),
         problem: None,
         name: String::new(),
         is_by_code: false,
@@ -54,7 +55,7 @@ pub(super) async fn page(State(console): State<Arc<Console>>, headers: HeaderMap
 pub(super) async fn log_in(
     State(console): State<Arc<Console>>,
     Extension(from): Extension<Origin>,
-    headers: HeaderMap,
+    Theme(theme): Theme,
     Form(form): Form<LoginForm>,
 ) -> Response {
     let is_by_code = !form.code.is_empty();
@@ -66,7 +67,7 @@ pub(super) async fn log_in(
     match logged_in {
         Ok(view) => session::start(&console, &view.token),
         Err(error) => {
-            let head = Head::bare(&console, &headers, "Log in");
+            let head = Head::bare(&console, theme, "Log in");
             failed(head, form.name, is_by_code, &error)
         }
     }
@@ -76,17 +77,23 @@ pub(super) async fn log_in(
 pub(super) async fn by_link(
     State(console): State<Arc<Console>>,
     Extension(from): Extension<Origin>,
-    headers: HeaderMap,
+    Theme(theme): Theme,
     parts: RawPathParams,
 ) -> Response {
     let code = parts.iter().next().map_or("", |(_, code)| code);
-    match login::by_code(&console, from, code).await {
+    let mut response = match login::by_code(&console, from, code).await {
         Ok(view) => session::start(&console, &view.token),
         Err(error) => {
-            let head = Head::bare(&console, &headers, "Log in");
+            let head = Head::bare(&console, theme, "Log in");
             failed(head, String::new(), true, &error)
         }
-    }
+    };
+    // The code in the URL stays here.
+    let policy = HeaderValue::from_static("no-referrer");
+    response
+        .headers_mut()
+        .insert(header::REFERRER_POLICY, policy);
+    response
 }
 
 fn failed(head: Head, name: String, is_by_code: bool, error: &Error) -> Response {
@@ -106,6 +113,6 @@ pub(super) async fn log_out(
 ) -> Response {
     match login::log_out(&console, &caller).await {
         Ok(()) => session::end(&console),
-        Err(error) => PageError::new(&console, error).into_response(),
+        Err(error) => PageError::from(error).into_response(),
     }
 }

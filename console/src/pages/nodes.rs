@@ -3,16 +3,14 @@
 use std::sync::Arc;
 
 use askama::Template;
-use axum::extract::{Extension, State};
-use axum::http::HeaderMap;
-use axum::response::{IntoResponse, Response};
+use axum::extract::State;
+use axum::response::Response;
 
-use super::error::{PageError, render};
+use super::error::{PageError, just_started, render};
 use super::head::Head;
-use super::html::{Markup, Verdict, cell, node_state, per_s};
-use crate::access::Caller;
+use super::html::{Markup, Verdict, cell, key, node_state, per_s};
+use super::visitor::Visitor;
 use crate::console::Console;
-use crate::error::Error;
 use crate::view::figures::{bytes, cores, grouped, percent, span};
 use crate::view::nodes::{NodeState, NodeView, NodesView};
 use crate::view::settings::GenerationView;
@@ -22,10 +20,13 @@ use crate::view::settings::GenerationView;
 struct NodesPage {
     head: Head,
     verdict: Verdict,
+    facts: String,
     rows: Vec<Row>,
 }
 
 struct Row {
+    /// Unique on the page.
+    key: String,
     id: String,
     /// Instance or host.
     place: String,
@@ -48,19 +49,17 @@ struct Row {
 /// `GET /nodes`
 pub(super) async fn page(
     State(console): State<Arc<Console>>,
-    Extension(caller): Extension<Caller>,
-    headers: HeaderMap,
-) -> Response {
-    let Some(nodes) = console.monitor.part(|seen| Some(&seen.nodes)) else {
-        let error = Error::unavailable("the console has just started; reload in a moment");
-        return PageError::new(&console, error).into_response();
-    };
-    let head = Head::new(&console, &headers, &caller, ("/nodes", "Nodes"));
-    render(&NodesPage {
+    visitor: Visitor,
+) -> Result<Response, PageError> {
+    let nodes = console.monitor.part(|seen| Some(&seen.nodes));
+    let nodes = nodes.ok_or_else(just_started)?;
+    let head = Head::new(&console, &visitor, "/nodes", "Nodes").live();
+    Ok(render(&NodesPage {
         head,
         verdict: verdict(&nodes),
+        facts: String::new(),
         rows: nodes.nodes.iter().map(row).collect(),
-    })
+    }))
 }
 
 fn is_gone(node: &NodeView) -> bool {
@@ -121,6 +120,7 @@ fn row(node: &NodeView) -> Row {
     let is_gone = is_gone(node);
     let known = |text: String| if is_gone { "–".to_owned() } else { text };
     Row {
+        key: key(&node.id),
         id: node.id.clone(),
         place: node
             .instance_id

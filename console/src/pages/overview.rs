@@ -3,20 +3,22 @@
 use std::sync::Arc;
 
 use askama::Template;
-use axum::extract::{Extension, State};
-use axum::http::HeaderMap;
-use axum::response::{IntoResponse, Response};
+use axum::extract::State;
+use axum::response::Response;
 
-use super::error::{PageError, render};
+use super::charts::{Charts, Range, charts};
+use super::error::{PageError, just_started, render};
 use super::head::Head;
-use super::html::{Figure, Markup, Verdict, cell, icon, per_s, state};
-use crate::access::Caller;
+use super::html::{
+    Figure, Markup, Verdict, cell, counted, icon, per_s, reconciliation_state, sentence,
+};
+use super::queue::{drain_time, oldest, trend};
+use super::visitor::Visitor;
 use crate::console::Console;
-use crate::error::Error;
 use crate::view::alarm::{AlarmView, Severity};
 use crate::view::figures::{cores, grouped, moment, percent, span, span_s};
-use crate::view::queue::{DrainTime, QueueView, RoleUtilisationView, Trend};
-use crate::view::reconciliation::{ReconciliationView, Verdict as LossVerdict};
+use crate::view::queue::{DrainTime, QueueView, RoleUtilisationView};
+use crate::view::reconciliation::ReconciliationView;
 
 #[derive(Template)]
 #[template(path = "overview.html")]
@@ -26,6 +28,7 @@ struct Overview {
     facts: String,
     todo: Vec<Todo>,
     figures: Vec<Figure>,
+    charts: Charts,
     reconciliation: Reconciliation,
     roles: [Role; 2],
 }
@@ -58,25 +61,27 @@ struct Role {
 /// `GET /`
 pub(super) async fn page(
     State(console): State<Arc<Console>>,
-    Extension(caller): Extension<Caller>,
-    headers: HeaderMap,
-) -> Response {
-    let Some(queue) = console.monitor.part(|seen| Some(&seen.queue)) else {
-        let error = Error::unavailable("the console has just started; reload in a moment");
-        return PageError::new(&console, error).into_response();
-    };
-    let head = Head::new(&console, &headers, &caller, ("/", "Overview"));
-    render(&Overview::new(head, &queue))
+    visitor: Visitor,
+) -> Result<Response, PageError> {
+    let queue = console.monitor.part(|seen| Some(&seen.queue));
+    let queue = queue.ok_or_else(just_started)?;
+    let head = Head::new(&console, &visitor, "/", "Overview").live();
+    Ok(render(&Overview::new(
+        head,
+        &queue,
+        charts(&console, Range::HalfHour)?,
+    )))
 }
 
 impl Overview {
-    fn new(head: Head, queue: &QueueView) -> Self {
+    fn new(head: Head, queue: &QueueView, charts: Charts) -> Self {
         Self {
             head,
             verdict: verdict(&queue.alarms),
             facts: facts(queue),
             todo: queue.alarms.iter().map(todo).collect(),
             figures: figures(queue),
+            charts,
             reconciliation: reconciliation(&queue.reconciliation),
             roles: [
                 role("API", &queue.utilisation.api, false),
@@ -108,13 +113,6 @@ fn verdict(alarms: &[AlarmView]) -> Verdict {
     Verdict { kind, message }
 }
 
-/// A message as a sentence.
-fn sentence(message: &str) -> String {
-    let mut chars = message.chars();
-    let first = chars.next().map(|c| c.to_uppercase().to_string());
-    format!("{}{}.", first.unwrap_or_default(), chars.as_str())
-}
-
 fn facts(queue: &QueueView) -> String {
     let stored = &queue.accept_to_stored_ms;
     let (api, worker) = (&queue.utilisation.api, &queue.utilisation.worker);
@@ -122,14 +120,9 @@ fn facts(queue: &QueueView) -> String {
         "Accept to stored: {} at p50, {} at p99. {} and {} send heartbeats.",
         cell(&stored.p50, span),
         cell(&stored.p99, span),
-        of(api.nodes, "API node", "API nodes"),
-        of(worker.nodes, "worker", "workers"),
+        counted(api.nodes, "API node", "API nodes"),
+        counted(worker.nodes, "worker", "workers"),
     )
-}
-
-fn of(count: u64, one: &str, many: &str) -> String {
-    let noun = if count == 1 { one } else { many };
-    format!("{} {noun}", grouped(count))
 }
 
 fn todo(alarm: &AlarmView) -> Todo {
@@ -150,18 +143,8 @@ fn figures(queue: &QueueView) -> Vec<Figure> {
     let rates = &queue.rates;
     let reads = format!("{} reads/s", cell(&rates.reads_per_s, per_s));
     let drain = match &queue.time_to_drain {
-        DrainTime::Empty => "queue empty".to_owned(),
-        DrainTime::KeepingUp => "keeping up".to_owned(),
-        DrainTime::Stable => "stable".to_owned(),
         DrainTime::Eta { eta_s } => format!("drained in {}", span_s(*eta_s)),
-        DrainTime::Growing => "never drained at this rate".to_owned(),
-        DrainTime::Unknown { reason } => format!("time to drain unknown: {reason}"),
-    };
-    let trend = match queue.trend {
-        Trend::Growing => "growing",
-        Trend::Steady => "steady",
-        Trend::Falling => "falling",
-        Trend::Unknown => "trend unknown",
+        other => drain_time(other).1,
     };
     let stored = &queue.accept_to_stored_ms;
     let quantiles = format!(
@@ -169,49 +152,67 @@ fn figures(queue: &QueueView) -> Vec<Figure> {
         cell(&stored.p50, span),
         cell(&stored.p95, span)
     );
-    let oldest = |ms| match ms {
-        0 => "none waiting".to_owned(),
-        ms => span(ms),
-    };
     let lost = &queue.reconciliation.lost_messages;
     vec![
-        Figure::of("Accepted", &rates.publish_per_s, "/s", reads, per_s),
-        Figure::of("Stored", &rates.ack_per_s, "/s", drain, per_s),
-        Figure::of("Backlog", &queue.backlog_rides, " rides", trend, grouped),
         Figure::of(
+            "k-pub",
+            "Accepted",
+            &rates.publish_per_s,
+            "/s",
+            reads,
+            per_s,
+        ),
+        Figure::of("k-ack", "Stored", &rates.ack_per_s, "/s", drain, per_s),
+        Figure::of(
+            "k-backlog",
+            "Backlog",
+            &queue.backlog_rides,
+            " rides",
+            trend(queue.trend),
+            grouped,
+        ),
+        Figure::of(
+            "k-oldest",
             "Oldest ride",
             &queue.oldest_ride_age_ms,
             "",
             "not yet stored",
             oldest,
         ),
-        Figure::of("Accept to stored, p99", &stored.p99, "", quantiles, span),
-        Figure::of("Dead letters", &queue.dead_letters, "", "", grouped),
-        Figure::of("Lost messages", lost, "", "", grouped),
+        Figure::of(
+            "k-p99",
+            "Accept to stored, p99",
+            &stored.p99,
+            "",
+            quantiles,
+            span,
+        ),
+        Figure::of(
+            "k-dead",
+            "Dead letters",
+            &queue.dead_letters,
+            "",
+            "",
+            grouped,
+        ),
+        Figure::of("k-lost", "Lost messages", lost, "", "", grouped),
     ]
 }
 
 fn reconciliation(view: &ReconciliationView) -> Reconciliation {
-    let state = match view.verdict {
-        LossVerdict::Balanced => state("ok", "balanced", "ok"),
-        LossVerdict::InFlight => state("ok", "in flight", "ok"),
-        LossVerdict::SuspectedLoss => state("warn", "suspected loss", "warn"),
-        LossVerdict::Loss => state("bad", "loss", "bad"),
-        LossVerdict::Unknown => state("idle", "unknown", "unknown"),
-    };
     Reconciliation {
         age: view.age_ms.map_or_else(
             || "not read yet".to_owned(),
             |ms| format!("read {} ago", span(ms)),
         ),
-        state,
+        state: reconciliation_state(view.verdict),
         terms: vec![
             ("Accepted (201)", cell(&view.accepted, grouped)),
             ("Settled", cell(&view.settled, grouped)),
             ("Outstanding", cell(&view.outstanding, grouped)),
             ("Lost messages", cell(&view.lost_messages, grouped)),
         ],
-        message: view.message.clone(),
+        message: sentence(&view.message),
     }
 }
 

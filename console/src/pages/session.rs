@@ -7,12 +7,12 @@ use std::sync::Arc;
 use axum::Form;
 use axum::extract::{Request, State};
 use axum::http::header::{self, HeaderMap, HeaderValue};
-use axum::http::{Method, StatusCode};
+use axum::http::{Method, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
 
-use super::error::PageError;
+use super::error::{self, PageError};
 use crate::access::{Caller, LOGIN_MS};
 use crate::admin::origin;
 use crate::console::Console;
@@ -35,15 +35,26 @@ pub(super) async fn protect(
 ) -> Response {
     let from = origin(&console, &request);
     request.extensions_mut().insert(from);
+    let (theme, back) = (theme(request.headers()), back(request.headers()));
     let is_safe = matches!(*request.method(), Method::GET | Method::HEAD);
-    let mut response = if is_safe || is_of_this_site(request.headers()) {
+    let response = if is_safe || is_of_this_site(request.headers()) {
         next.run(request).await
     } else {
         let error = Error::forbidden("this request came from another site and was refused");
-        PageError::new(&console, error).into_response()
+        PageError::from(error).into_response()
     };
+    let mut response = error::show(&console, theme, back, response);
     set_security_headers(response.headers_mut());
     response
+}
+
+/// The page of this console that a request came from.
+fn back(headers: &HeaderMap) -> Option<String> {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let from: Uri = text(header::REFERER)?.parse().ok()?;
+    let is_here =
+        from.authority().map(ToString::to_string) == text(header::HOST).map(str::to_owned);
+    is_here.then(|| from.path_and_query().map(ToString::to_string))?
 }
 
 /// Sets the security headers of a page, except those that it has already.
@@ -52,7 +63,7 @@ pub(super) fn set_security_headers(headers: &mut HeaderMap) {
         (header::CONTENT_SECURITY_POLICY, CSP),
         (header::CACHE_CONTROL, "no-store"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::REFERRER_POLICY, "no-referrer"),
+        (header::REFERRER_POLICY, "same-origin"),
     ] {
         headers
             .entry(name)
@@ -81,7 +92,13 @@ pub(super) async fn require(
     let token = cookie(request.headers(), SESSION);
     let Some((name, role, token)) = token.and_then(|token| console.access.authenticate(token))
     else {
-        return Redirect::to("/login").into_response();
+        // A stream would take the login page for its end, and connect again at once.
+        let is_stream = request.uri().path() == "/live";
+        return if is_stream {
+            StatusCode::UNAUTHORIZED.into_response()
+        } else {
+            Redirect::to("/login").into_response()
+        };
     };
     let from = request.extensions().get().cloned().unwrap_or_default();
     request.extensions_mut().insert(Caller {

@@ -23,6 +23,7 @@ use crate::audit;
 use crate::console::Console;
 use crate::error::Error;
 use crate::sampler;
+use crate::view::ProblemCode;
 use crate::view::access::UserRole;
 use crate::view::audit::{AuditEntry, AuditOutcome};
 use crate::view::change::Change;
@@ -35,12 +36,27 @@ use crate::view::queue::HistoryPoint;
 /// How long an apply waits for work before it returns the progress.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Applies a plan.
+/// Applies a plan, to its end even if the caller goes away.
 ///
 /// # Errors
 /// If the caller's role is too low, the plan is stale or was already applied, a guard refuses it, or its confirmation is
 /// missing.
 pub(crate) async fn apply(
+    console: &Arc<Console>,
+    caller: &Caller,
+    id: &str,
+    request: ApplyRequest,
+) -> Result<OutcomeView, Error> {
+    let (of, caller, id) = (Arc::clone(console), caller.clone(), id.to_owned());
+    let applying = async move { apply_here(&of, &caller, &id, request).await };
+    console
+        .tasks
+        .spawn(applying)
+        .await
+        .map_err(Error::internal)?
+}
+
+async fn apply_here(
     console: &Arc<Console>,
     caller: &Caller,
     id: &str,
@@ -90,7 +106,13 @@ async fn begin<'a>(
     if plan.expires_at_ms <= epoch_ms() {
         return stale(console, plan, "it has expired").await;
     }
-    let mut prepared = prepare(console, &plan.change, &caller.name, id, &secrets)?;
+    let mut prepared = match prepare(console, &plan.change, &caller.name, id, &secrets) {
+        // The state is not what the change expects.
+        Err(error) if error.code() == ProblemCode::Conflict => {
+            return stale(console, plan, error.message()).await;
+        }
+        prepared => prepared?,
+    };
     if prepared.fingerprint() != plan.fingerprint {
         return stale(console, plan, "the state it depends on has changed").await;
     }
@@ -346,11 +368,16 @@ fn find(console: &Console, id: &str) -> Result<PlanView, Error> {
 }
 
 /// Checks that the caller may apply a plan of this danger.
-fn check_role(plan: &PlanView, danger: Danger, caller: &Caller) -> Result<(), Error> {
-    let needed = role_for(&plan.change).max(match danger {
+/// The lowest role that may apply a plan of this danger.
+pub(crate) fn role_to_apply(plan: &PlanView, danger: Danger) -> UserRole {
+    role_for(&plan.change).max(match danger {
         Danger::None | Danger::Moderate => UserRole::Operator,
         Danger::Severe => UserRole::Admin,
-    });
+    })
+}
+
+fn check_role(plan: &PlanView, danger: Danger, caller: &Caller) -> Result<(), Error> {
+    let needed = role_to_apply(plan, danger);
     if caller.role < needed {
         return Err(Error::forbidden(format!(
             "applying {} requires the role {needed}; {} has the role {}",
@@ -392,13 +419,7 @@ async fn hashed(console: &Console, password: Option<String>) -> Result<Option<St
     let Some(password) = password else {
         return Ok(None);
     };
-    if !password::BYTES.contains(&password.len()) {
-        return Err(Error::invalid(format!(
-            "a password must be {} to {} bytes long",
-            password::BYTES.start(),
-            password::BYTES.end()
-        )));
-    }
+    password::check_length(&password)?;
     Ok(Some(console.access.passwords.hash(password).await?))
 }
 

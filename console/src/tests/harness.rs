@@ -40,6 +40,7 @@ use crate::console::{Console, Sources};
 use crate::fleet::prices::Prices;
 use crate::registry;
 use crate::view::access::UserRole;
+use crate::view::doctor::Findings;
 
 pub(super) const WORKER: WorkerSettings = WorkerSettings {
     threads: 2,
@@ -108,7 +109,7 @@ impl ControlChannel for TestControlChannel {
 pub(super) struct TestConsole {
     pub(super) console: Arc<Console>,
     pub(super) control_channel: Arc<TestControlChannel>,
-    router: Router,
+    pub(super) router: Router,
     lifecycle: Lifecycle,
     beating: std::sync::Mutex<JoinSet<()>>,
     pub(super) folder: TempDir,
@@ -217,10 +218,11 @@ impl TestConsole {
             catalogue: Catalogue::default(),
             control_channel: Arc::clone(&control_channel) as Arc<dyn ControlChannel>,
             fleet,
+            checks: Arc::new(|| Box::pin(async { Ok(Findings::default()) })),
         };
         let console = boot::start(config, sources, &lifecycle).await.unwrap();
         Self {
-            router: crate::boot::router(&console),
+            router: crate::boot::router(&console, lifecycle.draining()),
             console,
             control_channel,
             lifecycle,

@@ -1,10 +1,14 @@
 //! The web console as a browser sees it.
 
+mod changes;
+mod live;
+
 use axum::http::{HeaderMap, StatusCode};
 use scraper::{Html, Selector};
 use skilift_core::control::Role;
 
 use super::harness::TestConsole;
+use crate::view::access::UserRole;
 
 const SAME_ORIGIN: (&str, &str) = ("sec-fetch-site", "same-origin");
 
@@ -32,6 +36,17 @@ async fn log_in(console: &TestConsole) -> String {
     assert_eq!(status, StatusCode::SEE_OTHER);
     assert_eq!(headers["location"], "/");
     session(&headers)
+}
+
+/// The cookie of a session of a user with this role, once there is something to show.
+async fn session_of(console: &TestConsole, role: UserRole) -> String {
+    console
+        .until("collected", async || {
+            console.console.monitor.latest().is_some()
+        })
+        .await;
+    let token = console.token(&console.local(), role).await;
+    format!("skilift_session={token}")
 }
 
 fn texts(page: &Html, selector: &str) -> Vec<String> {

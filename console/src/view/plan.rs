@@ -13,6 +13,9 @@ pub struct PlanView {
     pub id: String,
     /// The requested change.
     pub change: Change,
+    /// The `skictl` command that plans the same change.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub command: String,
     /// The user or token that requested it.
     pub created_by: String,
     /// When it was created, in milliseconds since 1970.

@@ -5,6 +5,8 @@ use std::ops::RangeInclusive;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::setting;
+
 /// Settings of a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WorkerSettings {
@@ -97,24 +99,16 @@ pub enum InvalidSettings {
     },
 }
 
-fn within(name: &'static str, got: u32, range: RangeInclusive<u32>) -> Result<(), InvalidSettings> {
-    if range.contains(&got) {
-        Ok(())
-    } else {
-        Err(InvalidSettings::Range { name, range, got })
-    }
-}
-
 impl WorkerSettings {
     /// Checks every value against its range.
     ///
     /// # Errors
     /// The first value that is out of range.
     pub fn check(&self) -> Result<(), InvalidSettings> {
-        within("threads", self.threads, 1..=256)?;
-        within("prefetch", self.prefetch, 1..=1_000_000)?;
-        within("batch", self.batch, 1..=100_000)?;
-        within("linger_ms", self.linger_ms, 0..=10_000)
+        setting::THREADS.check(self.threads)?;
+        setting::PREFETCH.check(self.prefetch)?;
+        setting::BATCH.check(self.batch)?;
+        setting::LINGER_MS.check(self.linger_ms)
     }
 }
 
@@ -124,9 +118,9 @@ impl ApiSettings {
     /// # Errors
     /// The first value that is out of range.
     pub fn check(&self) -> Result<(), InvalidSettings> {
-        within("lanes", self.channels, 1..=64)?;
-        within("message_rides", self.message_rides, 1..=10_000)?;
-        within("max_in_flight", self.max_in_flight, 1..=1_000_000)?;
+        setting::CHANNELS.check(self.channels)?;
+        setting::MESSAGE_RIDES.check(self.message_rides)?;
+        setting::MAX_IN_FLIGHT.check(self.max_in_flight)?;
         if self.message_rides > self.max_in_flight {
             return Err(InvalidSettings::MessageTooLarge {
                 message_rides: self.message_rides,
@@ -143,10 +137,10 @@ impl FleetBounds {
     /// # Errors
     /// The first value that is out of range.
     pub fn check(&self) -> Result<(), InvalidSettings> {
-        within("worker_min", self.worker_min, 0..=256)?;
-        within("worker_max", self.worker_max, 1..=256)?;
-        within("api_min", self.api_min, 0..=256)?;
-        within("api_max", self.api_max, 1..=256)?;
+        setting::WORKER_MIN.check(self.worker_min)?;
+        setting::WORKER_MAX.check(self.worker_max)?;
+        setting::API_MIN.check(self.api_min)?;
+        setting::API_MAX.check(self.api_max)?;
         for (role, min, max) in [
             ("worker", self.worker_min, self.worker_max),
             ("api", self.api_min, self.api_max),

@@ -4,6 +4,7 @@
 //!   random passwords. They can be stopped, killed, paused and started again at the same address with the same data.
 //! - [`Ec2Stub`]: an EC2 that behaves like the real one, and goes wrong when it is told to.
 //! - [`MotoServer`]: the real moto, for what a mock of AWS does well.
+//! - [`ChromeDriver`]: a real Chromium without a window.
 //! - [`CutProxy`]: a TCP proxy that cuts or stalls the connections through it. [`free_port`]: a port for a server of the test's own.
 //! - [`http()`]: HTTP clients of tests.
 //! - The program `with-servers` runs a command with both servers at its side; tests in that command find them with
@@ -14,6 +15,7 @@
 //!
 //! Linux only, with `setpriv` from util-linux.
 
+mod chromium;
 mod ec2;
 mod moto;
 mod rabbit;
@@ -27,6 +29,7 @@ mod port;
 mod process;
 mod program;
 
+pub use chromium::ChromeDriver;
 pub use ec2::{
     Ec2Action, Ec2Answer, Ec2Call, Ec2Fault, Ec2Instance, Ec2Spot, Ec2State, Ec2Stub, Ec2Timings,
 };

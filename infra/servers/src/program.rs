@@ -30,6 +30,15 @@ pub(crate) fn rabbitmq_server() -> anyhow::Result<PathBuf> {
     find("rabbitmq-server", "run make test, which installs it")
 }
 
+/// Finds `chromedriver` and the browser that it drives.
+///
+/// # Errors
+/// When one is not installed; the message says how to get it.
+pub(crate) fn chromedriver() -> anyhow::Result<(PathBuf, PathBuf)> {
+    let remedy = "run make test, which installs it";
+    Ok((find("chromedriver", remedy)?, find("chromium", remedy)?))
+}
+
 /// Finds `epmd`, the name server of Erlang nodes.
 ///
 /// # Errors

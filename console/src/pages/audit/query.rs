@@ -1,0 +1,145 @@
+//! The query of the audit: a filter, and what part of the list is shown.
+
+use std::time::UNIX_EPOCH;
+
+use serde::Deserialize;
+
+use crate::audit::AuditFilter;
+use crate::error::Error;
+use crate::view::audit::AuditOutcome;
+
+/// All outcomes and their names.
+pub(super) const OUTCOMES: [(&str, AuditOutcome); 6] = [
+    ("started", AuditOutcome::Started),
+    ("succeeded", AuditOutcome::Succeeded),
+    ("partial", AuditOutcome::Partial),
+    ("denied", AuditOutcome::Denied),
+    ("refused", AuditOutcome::Refused),
+    ("failed", AuditOutcome::Failed),
+];
+
+/// The query of the page and of the CSV.
+#[derive(Deserialize)]
+pub(in crate::pages) struct AuditQuery {
+    pub(super) actor: Option<String>,
+    pub(super) action: Option<String>,
+    pub(super) outcome: Option<String>,
+    pub(super) since: Option<String>,
+    pub(super) before: Option<String>,
+    /// The newest entry to show, so that the list does not change while it is read.
+    pub(super) newest: Option<String>,
+}
+
+impl AuditQuery {
+    pub(super) fn filter(&self) -> Result<AuditFilter, Error> {
+        Ok(AuditFilter {
+            actor: given(&self.actor).map(str::to_owned),
+            action: given(&self.action).map(str::to_owned),
+            outcome: given(&self.outcome).map(named_outcome).transpose()?,
+            since_ms: given(&self.since).map(since_ms).transpose()?,
+        })
+    }
+
+    /// The filter as a query of a URL.
+    pub(super) fn encoded(&self) -> String {
+        let fields = [
+            ("actor", &self.actor),
+            ("action", &self.action),
+            ("outcome", &self.outcome),
+            ("since", &self.since),
+        ];
+        let given = fields.into_iter().filter_map(|(name, value)| {
+            let value = encoded(given(value)?);
+            Some(format!("{name}={value}"))
+        });
+        given.collect::<Vec<_>>().join("&")
+    }
+}
+
+/// A field that was filled in.
+pub(super) fn given(field: &Option<String>) -> Option<&str> {
+    let text = field.as_deref()?.trim();
+    (!text.is_empty()).then_some(text)
+}
+
+fn named_outcome(name: &str) -> Result<AuditOutcome, Error> {
+    let found = OUTCOMES.into_iter().find(|(of, _)| *of == name);
+    let names = OUTCOMES.map(|(of, _)| of).join(", ");
+    let none = || Error::invalid(format!("outcome must be one of {names}, not {name:?}"));
+    Ok(found.ok_or_else(none)?.1)
+}
+
+/// The name of an outcome.
+pub(super) fn outcome_name(of: AuditOutcome) -> &'static str {
+    let found = OUTCOMES.into_iter().find(|(_, outcome)| *outcome == of);
+    found.map_or("", |(name, _)| name)
+}
+
+/// A date, or a date and a time, in UTC.
+fn since_ms(text: &str) -> Result<u64, Error> {
+    let full = match text.len() {
+        10 => format!("{text} 00:00:00"),
+        16 => format!("{text}:00"),
+        _ => text.to_owned(),
+    };
+    let moment = humantime::parse_rfc3339_weak(&full).ok();
+    let span = moment.and_then(|moment| moment.duration_since(UNIX_EPOCH).ok());
+    let wrong = || {
+        Error::invalid(format!(
+            "since must be a time in UTC such as 2025-12-28 10:30, or a date, not {text:?}"
+        ))
+    };
+    Ok(span.ok_or_else(wrong)?.as_millis() as u64)
+}
+
+/// The number of an entry.
+pub(super) fn number(name: &str, field: &Option<String>) -> Result<Option<u64>, Error> {
+    let Some(text) = given(field) else {
+        return Ok(None);
+    };
+    let number = text.parse::<u64>();
+    let wrong = |_| {
+        Error::invalid(format!(
+            "{name} must be the number of an entry, not {text:?}"
+        ))
+    };
+    number.map(Some).map_err(wrong)
+}
+
+/// Text in the query of a URL: everything except letters, digits and `-_.` is percent-encoded.
+fn encoded(text: &str) -> String {
+    let mut url = String::new();
+    for byte in text.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' => url.push(byte.into()),
+            _ => url += &format!("%{byte:02X}"),
+        }
+    }
+    url
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn since_is_a_date_or_a_time() {
+        let midnight = 1_763_856_000_000;
+        for (text, expected) in [
+            ("2025-11-23", midnight),
+            ("2025-11-23 10:42", midnight + 38_520_000),
+            ("2025-11-23T10:42:07Z", midnight + 38_527_000),
+        ] {
+            assert_eq!(since_ms(text).unwrap(), expected, "{text}");
+        }
+        for text in ["yesterday", "2025-13-01", "äöüäö", "1969-12-31"] {
+            let error = since_ms(text).unwrap_err();
+            assert!(error.message().starts_with("since must be "), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_filter_is_encoded_for_a_url() {
+        assert_eq!(encoded("nightly 1&2=ä"), "nightly%201%262%3D%C3%A4");
+    }
+}

@@ -1,0 +1,255 @@
+//! The form that plans a change: `change` names it, the other fields are its values, by their names in the admin API.
+
+use std::str::FromStr;
+
+use crate::error::Error;
+use crate::view::access::UserRole;
+use crate::view::change::{Change, DeadLetterSelection};
+use crate::view::settings::Section;
+
+/// The fields of a form, in order. An empty field counts as absent.
+pub(super) struct ChangeForm(pub(super) Vec<(String, String)>);
+
+impl ChangeForm {
+    /// The change.
+    ///
+    /// # Errors
+    /// If a field is missing or cannot be read. Ranges are checked when the change is planned.
+    pub(super) fn change(&self) -> Result<Change, Error> {
+        Ok(match self.text("change")?.as_str() {
+            "set_worker" => Change::SetWorker {
+                threads: self.number("threads")?,
+                prefetch: self.number("prefetch")?,
+                batch: self.number("batch")?,
+                linger_ms: self.number("linger_ms")?,
+                if_version: self.number("if_version")?,
+            },
+            "set_api" => Change::SetApi {
+                channels: self.number("channels")?,
+                message_rides: self.number("message_rides")?,
+                max_in_flight: self.number("max_in_flight")?,
+                if_version: self.number("if_version")?,
+            },
+            "set_ingest" => Change::SetIngest {
+                keys: match self.text("ingest")?.as_str() {
+                    "keys" => true,
+                    "open" => false,
+                    other => return Err(wrong("ingest", "\"keys\" or \"open\"", other)),
+                },
+                if_version: self.number("if_version")?,
+            },
+            "set_fleet" => Change::SetFleet {
+                worker_min: self.number("worker_min")?,
+                worker_max: self.number("worker_max")?,
+                api_min: self.number("api_min")?,
+                api_max: self.number("api_max")?,
+                if_version: self.number("if_version")?,
+            },
+            "rollback" => Change::Rollback {
+                section: self.section()?,
+                version: self.number("version")?,
+            },
+            "pause" => Change::Pause,
+            "resume" => Change::Resume,
+            "drain" => Change::Drain {
+                node: self.text("node")?,
+            },
+            "undrain" => Change::Undrain {
+                node: self.text("node")?,
+            },
+            "replay" => Change::Replay {
+                dead_letters: self.selected()?,
+                per_s: None,
+            },
+            "replay_all" => Change::Replay {
+                dead_letters: DeadLetterSelection::All,
+                per_s: self.number("per_s")?,
+            },
+            "discard" => Change::Discard {
+                dead_letters: self.selected()?,
+            },
+            "discard_all" => Change::Discard {
+                dead_letters: DeadLetterSelection::All,
+            },
+            "repair" => Change::Repair {
+                resort: self.required("resort")?,
+                season: self.text("season")?,
+                day: self.required("day")?,
+            },
+            "add_user" => Change::AddUser {
+                name: self.text("name")?,
+                role: self.role()?,
+            },
+            "set_password" => Change::SetPassword {
+                name: self.text("name")?,
+            },
+            "set_role" => Change::SetRole {
+                name: self.text("name")?,
+                role: self.role()?,
+            },
+            "remove_user" => Change::RemoveUser {
+                name: self.text("name")?,
+            },
+            "add_token" => Change::AddToken {
+                name: self.text("name")?,
+                role: self.role()?,
+                expires_in_s: self.required("expires_in_s")?,
+            },
+            "revoke_token" => Change::RevokeToken {
+                id: self.text("id")?,
+            },
+            "add_key" => Change::AddKey {
+                name: self.text("name")?,
+                resorts: self.resorts()?,
+            },
+            "revoke_key" => Change::RevokeKey {
+                id: self.text("id")?,
+            },
+            // A change that was planned before, and is planned again.
+            "again" => serde_json::from_str(&self.text("again")?)
+                .map_err(|error| Error::invalid(format!("the form cannot be read: {error}")))?,
+            other => {
+                return Err(Error::invalid(format!(
+                    "there is no change {other:?}; nothing was planned"
+                )));
+            }
+        })
+    }
+
+    fn find(&self, name: &str) -> Option<&str> {
+        let mut fields = self.0.iter();
+        let found = fields.find(|(of, value)| of == name && !value.trim().is_empty());
+        found.map(|(_, value)| value.trim())
+    }
+
+    fn text(&self, name: &str) -> Result<String, Error> {
+        let found = self.find(name).map(str::to_owned);
+        found.ok_or_else(|| Error::invalid(format!("the field {name} is empty")))
+    }
+
+    fn number<T: FromStr>(&self, name: &str) -> Result<Option<T>, Error> {
+        let Some(text) = self.find(name) else {
+            return Ok(None);
+        };
+        let number = text.parse();
+        number.map(Some).map_err(|_| wrong(name, "a number", text))
+    }
+
+    fn required<T: FromStr>(&self, name: &str) -> Result<T, Error> {
+        let number = self.number(name)?;
+        number.ok_or_else(|| Error::invalid(format!("the field {name} is empty")))
+    }
+
+    fn role(&self) -> Result<UserRole, Error> {
+        match self.text("role")?.as_str() {
+            "viewer" => Ok(UserRole::Viewer),
+            "operator" => Ok(UserRole::Operator),
+            "admin" => Ok(UserRole::Admin),
+            other => Err(wrong("role", "viewer, operator or admin", other)),
+        }
+    }
+
+    fn section(&self) -> Result<Section, Error> {
+        match self.text("section")?.as_str() {
+            "worker" => Ok(Section::Worker),
+            "api" => Ok(Section::Api),
+            "ingest" => Ok(Section::Ingest),
+            "fleet" => Ok(Section::Fleet),
+            other => Err(wrong("section", "worker, api, ingest or fleet", other)),
+        }
+    }
+
+    /// The dead letters whose boxes are checked.
+    fn selected(&self) -> Result<DeadLetterSelection, Error> {
+        let ids = self.0.iter().filter(|(name, _)| name == "id");
+        let ids: Vec<String> = ids.map(|(_, id)| id.clone()).collect();
+        if ids.is_empty() {
+            return Err(Error::invalid(
+                "no dead letter is selected; select some, or choose all",
+            ));
+        }
+        Ok(DeadLetterSelection::Ids(ids))
+    }
+
+    /// Resorts, separated by commas; `None` for all.
+    fn resorts(&self) -> Result<Option<Vec<u64>>, Error> {
+        let Some(text) = self.find("resorts") else {
+            return Ok(None);
+        };
+        let parts = text.split(',').map(str::trim);
+        let ids = parts.map(|part| {
+            part.parse()
+                .map_err(|_| wrong("resorts", "IDs such as 4, 19", part))
+        });
+        ids.collect::<Result<_, _>>().map(Some)
+    }
+}
+
+fn wrong(name: &str, expected: &str, got: &str) -> Error {
+    let got: String = got.chars().take(100).collect();
+    Error::invalid(format!("{name} must be {expected}, not {got:?}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn form(fields: &[(&str, &str)]) -> ChangeForm {
+        let own = |&(name, value): &(&str, &str)| (name.to_owned(), value.to_owned());
+        ChangeForm(fields.iter().map(own).collect())
+    }
+
+    #[test]
+    fn empty_fields_are_left_unchanged() {
+        let fields = [("change", "set_worker"), ("threads", " 8 "), ("batch", "")];
+        let Change::SetWorker { threads, batch, .. } = form(&fields).change().unwrap() else {
+            panic!("another change");
+        };
+        assert_eq!((threads, batch), (Some(8), None));
+    }
+
+    #[test]
+    fn a_wrong_field_is_named() {
+        for (fields, expected) in [
+            (
+                &[("change", "set_worker"), ("threads", "eight")][..],
+                "threads must be a number, not \"eight\"",
+            ),
+            (
+                &[("change", "drain"), ("node", " ")],
+                "the field node is empty",
+            ),
+            (
+                &[("change", "replay")],
+                "no dead letter is selected; select some, or choose all",
+            ),
+            (
+                &[("change", "add_key"), ("name", "g"), ("resorts", "4, x")],
+                "resorts must be IDs such as 4, 19, not \"x\"",
+            ),
+            (
+                &[("change", "set_role"), ("name", "a"), ("role", "root")],
+                "role must be viewer, operator or admin, not \"root\"",
+            ),
+            (
+                &[("change", "reboot")],
+                "there is no change \"reboot\"; nothing was planned",
+            ),
+            (&[], "the field change is empty"),
+        ] {
+            assert_eq!(form(fields).change().unwrap_err().message(), expected);
+        }
+    }
+
+    #[test]
+    fn every_selected_dead_letter_counts() {
+        let fields = [("change", "discard"), ("id", "a"), ("id", "b")];
+        let Change::Discard { dead_letters } = form(&fields).change().unwrap() else {
+            panic!("another change");
+        };
+        assert_eq!(
+            dead_letters,
+            DeadLetterSelection::Ids(vec!["a".to_owned(), "b".to_owned()])
+        );
+    }
+}

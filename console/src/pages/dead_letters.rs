@@ -1,0 +1,197 @@
+//! Dead letters: what could not be stored, why, and what to do about it.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::extract::{Query, RawPathParams, State};
+use axum::response::Response;
+use serde::Deserialize;
+use skilift_core::clock::epoch_ms;
+
+use super::error::{PageError, render};
+use super::head::Head;
+use super::html::{Markup, key, state, time};
+use super::visitor::{Visitor, path};
+use crate::console::Console;
+use crate::dead_letters::store::ReasonCount;
+use crate::error::Error;
+use crate::view::dead_letters::{DeadLetterState, DeadLetterView};
+use crate::view::figures::grouped;
+
+/// Dead letters per page.
+const PAGE: usize = 50;
+/// Reasons that are offered as filters.
+const REASONS: usize = 8;
+
+#[derive(Template)]
+#[template(path = "dead-letters.html")]
+struct DeadLettersPage {
+    head: Head,
+    total: String,
+    /// How many are shown, and whether there are more.
+    shown: String,
+    has_any: bool,
+    reason: Option<String>,
+    reasons: Vec<Reason>,
+    hindrance: Option<String>,
+    rows: Vec<Row>,
+    older: Option<String>,
+    selected: Option<Selected>,
+}
+
+/// A filter.
+struct Reason {
+    reason: String,
+    count: String,
+    is_here: bool,
+}
+
+struct Row {
+    key: String,
+    id: String,
+    since: Markup,
+    reason: String,
+    line: String,
+    state: Markup,
+    replays: Option<String>,
+    is_open: bool,
+}
+
+/// The dead letter that is shown in full.
+struct Selected {
+    id: String,
+    since: Markup,
+    reason: String,
+    line: String,
+    replays: String,
+    state: Markup,
+}
+
+#[derive(Deserialize)]
+pub(super) struct DeadLettersQuery {
+    reason: Option<String>,
+    before: Option<String>,
+}
+
+/// `GET /dead-letters?reason=&before=`
+pub(super) async fn page(
+    State(console): State<Arc<Console>>,
+    visitor: Visitor,
+    Query(query): Query<DeadLettersQuery>,
+) -> Result<Response, PageError> {
+    show(console, visitor, query, None).await
+}
+
+/// `GET /dead-letters/{id}`
+pub(super) async fn page_of(
+    State(console): State<Arc<Console>>,
+    visitor: Visitor,
+    Query(query): Query<DeadLettersQuery>,
+    parts: RawPathParams,
+) -> Result<Response, PageError> {
+    let id = path(&parts, "id").to_owned();
+    let none = || {
+        Error::not_found(format!(
+            "there is no dead letter {id:?} now: it was discarded, or replayed and stored"
+        ))
+    };
+    let selected = console.dead_letters.show(&id)?.ok_or_else(none)?;
+    show(console, visitor, query, Some(selected)).await
+}
+
+async fn show(
+    console: Arc<Console>,
+    visitor: Visitor,
+    query: DeadLettersQuery,
+    selected: Option<DeadLetterView>,
+) -> Result<Response, PageError> {
+    let before = match query.before.as_deref() {
+        None => u64::MAX,
+        Some(text) => text
+            .parse()
+            .map_err(|_| Error::invalid("before must be a number"))?,
+    };
+    let reason = query.reason.filter(|reason| !reason.is_empty());
+    let (of, filter) = (Arc::clone(&console), reason.clone());
+    let reading = tokio::task::spawn_blocking(move || {
+        let list = of.dead_letters.list(before, PAGE, filter.as_deref())?;
+        Ok::<_, Error>((list, of.dead_letters.reasons(REASONS)?))
+    });
+    let (list, reasons) = reading.await.map_err(Error::internal)??;
+    let head = Head::new(&console, &visitor, "/dead-letters", "Dead letters").live();
+    let open = selected.as_ref().map(|of| of.id.clone());
+    let shown = list.dead_letters.len();
+    let page = DeadLettersPage {
+        head,
+        total: grouped(list.total),
+        shown: match (&reason, list.next.is_some()) {
+            (None, false) => format!("{shown} of {} shown, newest first.", grouped(list.total)),
+            (Some(_), false) => format!("{shown} with this reason shown, newest first."),
+            (_, true) => format!("{shown} shown, newest first; there are older ones."),
+        },
+        has_any: list.total > 0,
+        reasons: reasons
+            .iter()
+            .map(|of| filter_of(of, reason.as_deref()))
+            .collect(),
+        hindrance: console.dead_letters.hindrance(),
+        rows: list
+            .dead_letters
+            .iter()
+            .map(|of| row(of, open.as_deref()))
+            .collect(),
+        older: list.next,
+        selected: selected.map(full),
+        reason,
+    };
+    Ok(render(&page))
+}
+
+fn filter_of(of: &ReasonCount, chosen: Option<&str>) -> Reason {
+    Reason {
+        is_here: chosen == Some(of.reason.as_str()),
+        reason: of.reason.clone(),
+        count: grouped(of.count),
+    }
+}
+
+fn row(of: &DeadLetterView, open: Option<&str>) -> Row {
+    Row {
+        key: key(&of.id),
+        is_open: open == Some(of.id.as_str()),
+        since: time(of.received_at_ms, epoch_ms()),
+        reason: of.reason.clone(),
+        line: of.line.chars().take(200).collect(),
+        state: letter_state(of.state),
+        replays: (of.replays > 0).then(|| times(of.replays)),
+        id: of.id.clone(),
+    }
+}
+
+fn full(of: DeadLetterView) -> Selected {
+    Selected {
+        since: time(of.received_at_ms, epoch_ms()),
+        state: letter_state(of.state),
+        replays: match of.replays {
+            0 => "never".to_owned(),
+            replays => times(replays),
+        },
+        id: of.id,
+        reason: of.reason,
+        line: of.line,
+    }
+}
+
+fn times(replays: u64) -> String {
+    match replays {
+        1 => "1 replay".to_owned(),
+        many => format!("{} replays", grouped(many)),
+    }
+}
+
+fn letter_state(of: DeadLetterState) -> Markup {
+    match of {
+        DeadLetterState::Dead => state("warn", "dead", "warn"),
+        DeadLetterState::Replayed => state("idle", "replayed", "ok"),
+    }
+}

@@ -1,0 +1,141 @@
+//! Settings: the desired ones, and which nodes are up to date.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
+use skilift_core::clock::epoch_ms;
+use skilift_core::control::setting::{API_SETTINGS, FLEET_BOUNDS, Setting, WORKER_SETTINGS};
+
+use super::error::{PageError, render};
+use super::head::Head;
+use super::html::{Markup, sentence, state, time};
+use super::visitor::Visitor;
+use crate::console::Console;
+use crate::settings;
+use crate::view::figures::grouped;
+use crate::view::settings::{Section, SectionView, SettingValue, SettingsHistoryView, VersionView};
+
+/// Versions of a section that are shown.
+const VERSIONS: usize = 5;
+
+#[derive(Template)]
+#[template(path = "settings.html")]
+struct SettingsPage {
+    head: Head,
+    sections: Vec<SectionForm>,
+}
+
+struct SectionForm {
+    key: &'static str,
+    title: &'static str,
+    /// "version 12, hash 43f57e77".
+    version: String,
+    /// The version that the form is based on.
+    if_version: Option<u64>,
+    state: Markup,
+    note: Option<String>,
+    change: &'static str,
+    fields: Vec<Field>,
+    /// The ingest policy, if the section is that: whether keys are required.
+    ingest: Option<bool>,
+    versions: Vec<VersionRow>,
+}
+
+struct Field {
+    setting: &'static Setting,
+    value: String,
+    hint: String,
+}
+
+struct VersionRow {
+    version: u64,
+    since: Markup,
+    by: String,
+    values: String,
+    plan: Option<String>,
+}
+
+/// `GET /settings`
+pub(super) async fn page(
+    State(console): State<Arc<Console>>,
+    visitor: Visitor,
+) -> Result<Response, PageError> {
+    let head = Head::new(&console, &visitor, "/settings", "Settings").live();
+    let view = settings::view(&console)?;
+    let sections = view.sections.iter().map(|section| {
+        let history = settings::history(&console, section.section, VERSIONS)?;
+        Ok(form(section, &history))
+    });
+    let sections = sections.collect::<Result<_, PageError>>()?;
+    Ok(render(&SettingsPage { head, sections }))
+}
+
+fn form(view: &SectionView, history: &SettingsHistoryView) -> SectionForm {
+    let (title, change, settings): (_, _, &[&'static Setting]) = match view.section {
+        Section::Worker => ("Workers", "set_worker", &WORKER_SETTINGS),
+        Section::Api => ("API nodes", "set_api", &API_SETTINGS),
+        Section::Ingest => ("Ingest", "set_ingest", &[]),
+        Section::Fleet => ("Number of nodes", "set_fleet", &FLEET_BOUNDS),
+    };
+    let fields = settings.iter().map(|&setting| Field {
+        setting,
+        value: view
+            .values
+            .get(setting.name)
+            .map_or_else(String::new, ToString::to_string),
+        hint: hint(setting),
+    });
+    let ingest = view.values.get("ingest");
+    SectionForm {
+        key: settings::name(view.section),
+        title,
+        version: view.generation.map_or_else(
+            || "not set".to_owned(),
+            |of| format!("version {}, hash {:08x}", of.version, of.hash),
+        ),
+        if_version: view.generation.map(|of| of.version),
+        state: follow_state(view),
+        note: view.note.as_deref().map(sentence),
+        change,
+        fields: fields.collect(),
+        ingest: (view.section == Section::Ingest)
+            .then(|| ingest == Some(&SettingValue::Word("keys".to_owned()))),
+        versions: history.versions.iter().map(version_row).collect(),
+    }
+}
+
+fn hint(setting: &Setting) -> String {
+    let (least, most) = (setting.range.start(), setting.range.end());
+    let (least, most) = (grouped((*least).into()), grouped((*most).into()));
+    format!("{}: {least} to {most} {}.", setting.help, setting.unit)
+}
+
+fn follow_state(view: &SectionView) -> Markup {
+    let pending = view.nodes_pending.len();
+    match (view.nodes_up_to_date, view.generation, pending) {
+        (_, None, _) if view.section == Section::Fleet => {
+            state("idle", "the defaults apply", "unknown")
+        }
+        (_, None, _) => state("idle", "each node\u{2019}s own flags apply", "unknown"),
+        (None, ..) => state("ok", "set", "ok"),
+        (Some(_), _, 0) => state("ok", "every node is up to date", "ok"),
+        (Some(_), _, 1) => state("warn", "1 node is pending", "wait"),
+        (Some(_), ..) => state("warn", "some nodes are pending", "wait"),
+    }
+}
+
+fn version_row(view: &VersionView) -> VersionRow {
+    let values = view
+        .values
+        .iter()
+        .map(|(name, value)| format!("{name} {value}"));
+    VersionRow {
+        version: view.generation.version,
+        since: time(view.updated_at_ms, epoch_ms()),
+        by: view.updated_by.clone(),
+        values: values.collect::<Vec<_>>().join(", "),
+        plan: view.plan.clone(),
+    }
+}

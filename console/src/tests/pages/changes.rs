@@ -1,0 +1,275 @@
+//! Changes through the web console: planned by a form, shown, and applied by a second one.
+
+use axum::http::StatusCode;
+use scraper::{Html, Selector};
+use skilift_core::queue::DeadLetter;
+
+use super::{SAME_ORIGIN, page, session_of, texts};
+use crate::tests::harness::TestConsole;
+use crate::view::access::UserRole;
+
+/// Posts a form as a user, and returns the status, where it leads and the page.
+async fn post(
+    console: &TestConsole,
+    path: &str,
+    cookie: &str,
+    form: &str,
+) -> (StatusCode, String, Html) {
+    let headers = [("cookie", cookie), SAME_ORIGIN];
+    let (status, headers, text) = console.browse("POST", path, &headers, form).await;
+    let location = headers
+        .get("location")
+        .map_or("", |to| to.to_str().unwrap());
+    (status, location.to_owned(), Html::parse_document(&text))
+}
+
+/// Plans a change by its form, and returns the URL of the plan.
+async fn plan(console: &TestConsole, cookie: &str, form: &str) -> String {
+    let (status, location, shown) = post(console, "/plans", cookie, form).await;
+    assert_eq!(status, StatusCode::SEE_OTHER, "{:?}", texts(&shown, "main"));
+    assert!(location.starts_with("/plans/p"), "{location}");
+    location
+}
+
+#[tokio::test]
+async fn a_change_is_planned_shown_and_applied() {
+    let console = TestConsole::new().await;
+    let operator = session_of(&console, UserRole::Operator).await;
+    let at = plan(
+        &console,
+        &operator,
+        "change=set_worker&threads=8&prefetch=&batch=500",
+    )
+    .await;
+    let planned = page(&console, &at, &operator).await;
+    let main = &texts(&planned, "main")[0];
+    assert!(
+        main.contains("skictl settings set worker --threads 8 --batch 500"),
+        "{main}"
+    );
+    assert_eq!(texts(&planned, "#apply form button").len(), 1);
+    let (status, location, _) = post(&console, &format!("{at}/apply"), &operator, "").await;
+    assert_eq!((status, &location), (StatusCode::SEE_OTHER, &at));
+    let applied = page(&console, &at, &operator).await;
+    assert_eq!(texts(&applied, ".verdict-message"), ["Succeeded."]);
+    assert_eq!(texts(&applied, "#apply form"), [""; 0]);
+    // A form that was sent twice changes nothing a second time.
+    let (status, _, shown) = post(&console, &format!("{at}/apply"), &operator, "").await;
+    assert_eq!(status, StatusCode::CONFLICT);
+    assert!(
+        texts(&shown, "h1")[0].contains("was already applied"),
+        "{:?}",
+        texts(&shown, "h1")
+    );
+    let settings = page(&console, "/settings", &operator).await;
+    let threads = Selector::parse("#worker-threads").unwrap();
+    let field = settings.select(&threads).next().unwrap();
+    assert_eq!(
+        (field.attr("value"), field.attr("max")),
+        (Some("8"), Some("256"))
+    );
+}
+
+#[tokio::test]
+async fn a_wrong_value_is_named_and_changes_nothing() {
+    let console = TestConsole::new().await;
+    let operator = session_of(&console, UserRole::Operator).await;
+    for (form, expected) in [
+        (
+            "change=set_worker&threads=9999",
+            "Threads must be from 1 to 256, not 9999.",
+        ),
+        (
+            "change=set_worker&threads=many",
+            "Threads must be a number, not \"many\".",
+        ),
+        ("change=drain&node=", "The field node is empty."),
+        (
+            "change=%3Cscript%3E",
+            "There is no change \"<script>\"; nothing was planned.",
+        ),
+    ] {
+        let (status, _, shown) = post(&console, "/plans", &operator, form).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{form}");
+        assert_eq!(texts(&shown, "h1"), [expected]);
+    }
+}
+
+#[tokio::test]
+async fn each_role_sees_what_it_may_do() {
+    let console = TestConsole::new().await;
+    let viewer = session_of(&console, UserRole::Viewer).await;
+    let operator = session_of(&console, UserRole::Operator).await;
+    let admin = session_of(&console, UserRole::Admin).await;
+    for path in [
+        "/",
+        "/queue",
+        "/dead-letters",
+        "/rides",
+        "/nodes",
+        "/settings",
+        "/audit",
+        "/access",
+        "/doctor",
+    ] {
+        for cookie in [&viewer, &operator, &admin] {
+            let shown = page(&console, path, cookie).await;
+            let plans = texts(&shown, "form[action='/plans']").len();
+            assert!(
+                cookie != &viewer || plans == 0,
+                "{path} offers a viewer {plans} changes"
+            );
+        }
+    }
+    let (status, _, shown) = post(&console, "/plans", &viewer, "change=pause").await;
+    assert_eq!(status, StatusCode::FORBIDDEN);
+    assert!(texts(&shown, "h1")[0].contains("requires the role operator"));
+    // A severe plan is applied by admins.
+    let at = plan(&console, &operator, "change=set_ingest&ingest=keys").await;
+    let shown = page(&console, &at, &operator).await;
+    assert_eq!(texts(&shown, "#apply form"), [""; 0]);
+    assert!(texts(&shown, "#apply")[0].contains("can be applied by the role admin"));
+    let (status, ..) = post(&console, &format!("{at}/apply"), &admin, "confirm=wrong").await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
+    let shown = page(&console, &at, &admin).await;
+    let name = texts(&shown, "#apply label strong").concat();
+    let (status, ..) = post(
+        &console,
+        &format!("{at}/apply"),
+        &admin,
+        &format!("confirm={name}"),
+    )
+    .await;
+    assert_eq!(status, StatusCode::SEE_OTHER);
+}
+
+#[tokio::test]
+async fn a_stale_plan_says_so_and_is_planned_again() {
+    let console = TestConsole::new().await;
+    let operator = session_of(&console, UserRole::Operator).await;
+    let first = plan(
+        &console,
+        &operator,
+        "change=set_worker&threads=8&if_version=1",
+    )
+    .await;
+    let second = plan(&console, &operator, "change=set_worker&threads=9").await;
+    post(&console, &format!("{second}/apply"), &operator, "").await;
+    let (status, location, _) = post(&console, &format!("{first}/apply"), &operator, "").await;
+    assert_eq!((status, &location), (StatusCode::SEE_OTHER, &first));
+    let shown = page(&console, &first, &operator).await;
+    assert_eq!(texts(&shown, ".verdict-message"), ["This plan is stale."]);
+    let again = Selector::parse("input[name=again]").unwrap();
+    let change = shown.select(&again).next().unwrap().attr("value").unwrap();
+    let form = form_of(&[("change", "again"), ("again", change)]);
+    let third = plan(&console, &operator, &form).await;
+    let shown = page(&console, &third, &operator).await;
+    assert!(
+        texts(&shown, "h1")[0].contains("9 → 8"),
+        "{:?}",
+        texts(&shown, "h1")
+    );
+}
+
+#[tokio::test]
+async fn a_new_key_is_shown_once() {
+    let console = TestConsole::new().await;
+    let admin = session_of(&console, UserRole::Admin).await;
+    let at = plan(&console, &admin, "change=add_key&name=gate&resorts=4,+19").await;
+    let (status, _, shown) = post(&console, &format!("{at}/apply"), &admin, "").await;
+    assert_eq!(status, StatusCode::OK);
+    let field = Selector::parse("#secret").unwrap();
+    let secret = shown.select(&field).next().unwrap().attr("value").unwrap();
+    assert!(secret.starts_with("ski_"), "{secret}");
+    for path in [at.as_str(), "/access", "/audit"] {
+        let (_, _, text) = console.browse("GET", path, &[("cookie", &admin)], "").await;
+        assert!(!text.contains(secret), "{path} shows the key again");
+    }
+}
+
+#[tokio::test]
+async fn markup_in_a_dead_letter_is_text() {
+    let console = TestConsole::new().await;
+    let admin = session_of(&console, UserRole::Admin).await;
+    let hostile =
+        r#"<script>alert(1)</script><img src=x onerror=alert(1)>" data-live><!--/part-->"#;
+    let letter = DeadLetter {
+        id: "hostile'\"><i>".to_owned(),
+        line: hostile.as_bytes().to_vec(),
+        reason: hostile.to_owned(),
+        message: None,
+        line_number: 1,
+    };
+    let parts = &console.console;
+    parts
+        .dead_letters
+        .store(&parts.state, vec![letter])
+        .await
+        .unwrap();
+    for path in ["/dead-letters", "/dead-letters/hostile%27%22%3E%3Ci%3E"] {
+        let shown = page(&console, path, &admin).await;
+        assert_eq!(
+            texts(&shown, "main script, main img, main i"),
+            [""; 0],
+            "{path}"
+        );
+        assert!(
+            texts(&shown, "td.dead-letter")[0].contains(hostile),
+            "{path}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_first_admin_is_created_with_the_code_of_the_console() {
+    let console = TestConsole::new().await;
+    let code = console.console.make_login_code();
+    let fields = |password: &str, again: &str| {
+        form_of(&[
+            ("code", &code),
+            ("name", "anna"),
+            ("password", password),
+            ("again", again),
+        ])
+    };
+    for (form, expected) in [
+        (
+            fields("a long passphrase", "another one"),
+            "The two passwords differ.",
+        ),
+        (
+            fields("short", "short"),
+            "A password must be 10 to 1024 bytes long, not 5.",
+        ),
+    ] {
+        let (status, _, shown) = post(&console, "/setup", "", &form).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST);
+        assert_eq!(texts(&shown, "[role=alert]"), [expected]);
+    }
+    // Neither has spent the code.
+    let form = fields("a long passphrase", "a long passphrase");
+    let (status, location, _) = post(&console, "/setup", "", &form).await;
+    assert_eq!((status, location.as_str()), (StatusCode::SEE_OTHER, "/"));
+    let (status, location, _) = post(&console, "/setup", "", &form).await;
+    assert_eq!((status, location.as_str()), (StatusCode::CONFLICT, ""));
+    let (status, location, _) = post(
+        &console,
+        "/login",
+        "",
+        "name=anna&password=a+long+passphrase",
+    )
+    .await;
+    assert_eq!((status, location.as_str()), (StatusCode::SEE_OTHER, "/"));
+}
+
+/// A form with these fields.
+fn form_of(fields: &[(&str, &str)]) -> String {
+    let encoded = |text: &str| {
+        let bytes = text.bytes().map(|byte| format!("%{byte:02X}"));
+        bytes.collect::<String>()
+    };
+    let pairs = fields
+        .iter()
+        .map(|(name, value)| format!("{name}={}", encoded(value)));
+    pairs.collect::<Vec<_>>().join("&")
+}
