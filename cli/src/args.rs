@@ -7,6 +7,8 @@ pub(crate) mod ec2;
 mod examples;
 pub(crate) mod load;
 pub(crate) mod operator;
+#[cfg(test)]
+mod parity;
 pub(crate) mod queue;
 mod ranges;
 pub(crate) mod scale;

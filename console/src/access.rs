@@ -27,8 +27,10 @@ use crate::view::access::UserRole;
 
 /// Lifetime of a login code, in milliseconds.
 const CODE_MS: u64 = 10 * 60 * 1000;
-/// Lifetime of a session, in milliseconds.
-pub(crate) const LOGIN_MS: u64 = 12 * 3600 * 1000;
+/// Maximum lifetime of a session, in milliseconds.
+pub(crate) const SESSION_MS: u64 = 7 * 24 * 3600 * 1000;
+/// How long a session may be unused, in milliseconds.
+pub(crate) const IDLE_MS: u64 = 12 * 3600 * 1000;
 /// Maximum number of tokens, including sessions.
 pub(crate) const MAX_TOKENS: usize = 10_000;
 /// Precision of the last use of a token, in milliseconds.
@@ -80,6 +82,13 @@ struct Known {
     shown: HashMap<String, u64>,
 }
 
+impl Known {
+    /// When a token was last used, in milliseconds since 1970.
+    fn last_used(&self, id: &str, token: &Token) -> Option<u64> {
+        self.shown.get(id).copied().or(token.last_used_ms)
+    }
+}
+
 impl Access {
     /// Loads the tokens from the data directory.
     pub(crate) fn open(state: &ConsoleState) -> Result<Self, DiskError> {
@@ -119,12 +128,12 @@ impl Access {
             return Some((token.name.clone(), token.role, LOCAL.to_owned()));
         }
         let (found, (id, token)) = known.tokens.get_key_value(&digest)?;
-        if !bool::from(found.ct_eq(&digest)) || token.expires_at_ms <= now {
+        let last_used = known.last_used(id, token);
+        if !bool::from(found.ct_eq(&digest)) || token.ends_at_ms(last_used) <= now {
             return None;
         }
         let (name, role, id) = (token.name.clone(), token.role, id.clone());
-        let was_shown = token.last_used_ms.unwrap_or(0);
-        if now.saturating_sub(was_shown) >= USED_STEP_MS {
+        if now.saturating_sub(last_used.unwrap_or(0)) >= USED_STEP_MS {
             known.shown.insert(id.clone(), now);
         }
         Some((name, role, id))
@@ -134,8 +143,11 @@ impl Access {
     pub(crate) fn is_valid(&self, id: &str) -> bool {
         let known = self.known();
         let now = epoch_ms();
-        let mut valid = known.tokens.values();
-        id == LOCAL || valid.any(|(of, token)| of == id && token.expires_at_ms > now)
+        let mut all = known.tokens.values();
+        let is_it = |(of, token): &(String, Token)| {
+            of == id && token.ends_at_ms(known.last_used(of, token)) > now
+        };
+        id == LOCAL || all.any(is_it)
     }
 
     /// Creates the token of this process, with all rights until the process ends.
@@ -187,15 +199,15 @@ impl Access {
         let mut known = self.known();
         let (now, shown) = (epoch_ms(), std::mem::take(&mut known.shown));
         known.tokens.retain(|_, (id, token)| {
-            if token.expires_at_ms <= now {
-                state.tokens.remove(changes, id.as_bytes());
-                return false;
-            }
             if let Some(&at) = shown.get(id) {
                 token.last_used_ms = Some(at / USED_STEP_MS * USED_STEP_MS);
                 state.tokens.put(changes, id.as_bytes(), token);
             }
-            true
+            let is_valid = token.ends_at_ms(token.last_used_ms) > now;
+            if !is_valid {
+                state.tokens.remove(changes, id.as_bytes());
+            }
+            is_valid
         });
         !changes.is_empty()
     }

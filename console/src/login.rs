@@ -157,7 +157,7 @@ async fn create_session(
         login_of: Some(name.to_owned()),
         sha256: secret::digest_text(&text),
         made_at_ms: now,
-        expires_at_ms: now + access::LOGIN_MS,
+        expires_at_ms: now + access::SESSION_MS,
         last_used_ms: None,
     };
     let id = secret::id('t');

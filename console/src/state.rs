@@ -14,6 +14,7 @@ use skilift_core::ride::ResortId;
 use tokio::sync::Mutex;
 use tokio::sync::watch;
 
+use crate::access::IDLE_MS;
 use crate::view::access::UserRole;
 use crate::view::audit::AuditEntry;
 use crate::view::plan::{PlanState, PlanView};
@@ -51,6 +52,19 @@ pub(crate) struct Token {
     pub(crate) made_at_ms: u64,
     pub(crate) expires_at_ms: u64,
     pub(crate) last_used_ms: Option<u64>,
+}
+
+impl Token {
+    /// When it ends, in milliseconds since 1970. A session ends earlier if it is not used.
+    pub(crate) fn ends_at_ms(&self, last_used_ms: Option<u64>) -> u64 {
+        let is_session = self.login_of.is_some();
+        let used = last_used_ms.unwrap_or(self.made_at_ms).max(self.made_at_ms);
+        if is_session {
+            self.expires_at_ms.min(used + IDLE_MS)
+        } else {
+            self.expires_at_ms
+        }
+    }
 }
 
 /// An ingest key, by id.
@@ -352,6 +366,29 @@ mod tests {
         assert_eq!(plan_number("p17"), Some(17));
         for other in ["17", "p017", "p+17", "p", "q17", ""] {
             assert_eq!(plan_number(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_session_ends_when_it_is_not_used_and_a_token_does_not() {
+        let token = |login_of: Option<&str>| Token {
+            name: String::new(),
+            role: UserRole::Viewer,
+            by: String::new(),
+            login_of: login_of.map(str::to_owned),
+            sha256: String::new(),
+            made_at_ms: 1_000,
+            expires_at_ms: 1_000 + 10 * IDLE_MS,
+            last_used_ms: None,
+        };
+        let (session, program) = (token(Some("anna")), token(None));
+        for (last_used, ends) in [
+            (None, 1_000 + IDLE_MS),
+            (Some(5_000), 5_000 + IDLE_MS),
+            (Some(20 * IDLE_MS), 1_000 + 10 * IDLE_MS),
+        ] {
+            assert_eq!(session.ends_at_ms(last_used), ends);
+            assert_eq!(program.ends_at_ms(last_used), 1_000 + 10 * IDLE_MS);
         }
     }
 }

@@ -31,11 +31,11 @@ pub(crate) fn users(console: &Console) -> Result<UsersView, Error> {
 pub(crate) fn tokens(console: &Console) -> TokensView {
     let row = |(id, token): (String, Token)| TokenView {
         id,
+        expires_at_ms: token.ends_at_ms(token.last_used_ms),
         name: token.name,
         role: token.role,
         created_by: token.by,
         created_at_ms: token.made_at_ms,
-        expires_at_ms: token.expires_at_ms,
         last_used_at_ms: token.last_used_ms,
     };
     let mut tokens: Vec<TokenView> = console.access.tokens().into_iter().map(row).collect();

@@ -15,7 +15,7 @@ use crate::view::access::{LoginRequest, LoginView, WhoView};
 
 /// Log in
 ///
-/// A user name and password, or a single-use code, are exchanged for a token that is valid for twelve hours.
+/// A user name and password, or a single-use code, are exchanged for a token that is valid for seven days, and for twelve hours without use.
 #[utoipa::path(
     post,
     path = "/admin/v1/login",

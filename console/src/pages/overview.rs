@@ -5,20 +5,28 @@ use std::sync::Arc;
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
+use skilift_core::clock::epoch_ms;
 
 use super::charts::{Charts, Range, charts};
 use super::error::{PageError, just_started, render};
 use super::head::Head;
 use super::html::{
-    Figure, Markup, Verdict, cell, counted, icon, per_s, reconciliation_state, sentence,
+    Figure, Markup, Verdict, cell, counted, icon, outcome, per_s, reconciliation_state, sentence,
+    time,
 };
 use super::queue::{drain_time, oldest, trend};
 use super::visitor::Visitor;
 use crate::console::Console;
+use crate::error::Error;
 use crate::view::alarm::{AlarmView, Severity};
-use crate::view::figures::{cores, grouped, moment, percent, span, span_s};
+use crate::view::audit::{AuditEntry, AuditOutcome};
+use crate::view::figures::{cores, grouped, percent, span, span_s};
 use crate::view::queue::{DrainTime, QueueView, RoleUtilisationView};
 use crate::view::reconciliation::ReconciliationView;
+
+/// Latest changes that are shown, and audit entries that are read for them.
+const RECENT: usize = 5;
+const RECENT_READ: usize = 200;
 
 #[derive(Template)]
 #[template(path = "overview.html")]
@@ -31,6 +39,7 @@ struct Overview {
     charts: Charts,
     reconciliation: Reconciliation,
     roles: [Role; 2],
+    recent: Vec<Recent>,
 }
 
 /// An alarm.
@@ -38,8 +47,19 @@ struct Todo {
     icon: Markup,
     severity: Severity,
     message: String,
-    since: String,
+    since: Markup,
     remedy: String,
+    link: String,
+}
+
+/// A change that was applied, or failed or was refused.
+struct Recent {
+    at: Markup,
+    actor: String,
+    what: String,
+    /// Its page.
+    href: String,
+    outcome: Markup,
 }
 
 struct Reconciliation {
@@ -70,11 +90,12 @@ pub(super) async fn page(
         head,
         &queue,
         charts(&console, Range::HalfHour)?,
+        recent(&console)?,
     )))
 }
 
 impl Overview {
-    fn new(head: Head, queue: &QueueView, charts: Charts) -> Self {
+    fn new(head: Head, queue: &QueueView, charts: Charts, recent: Vec<Recent>) -> Self {
         Self {
             head,
             verdict: verdict(&queue.alarms),
@@ -82,6 +103,7 @@ impl Overview {
             todo: queue.alarms.iter().map(todo).collect(),
             figures: figures(queue),
             charts,
+            recent,
             reconciliation: reconciliation(&queue.reconciliation),
             roles: [
                 role("API", &queue.utilisation.api, false),
@@ -125,6 +147,26 @@ fn facts(queue: &QueueView) -> String {
     )
 }
 
+/// The latest changes, newest first.
+fn recent(console: &Console) -> Result<Vec<Recent>, Error> {
+    let now = epoch_ms();
+    let entries = console.state.audit_before(u64::MAX, RECENT_READ)?;
+    let applied = entries
+        .iter()
+        .filter(|entry| entry.action == "apply" && entry.outcome != AuditOutcome::Started);
+    let row = |entry: &AuditEntry| Recent {
+        at: time(entry.at_ms, now),
+        actor: entry.actor.clone(),
+        what: entry.target.clone().unwrap_or_default(),
+        href: match &entry.plan {
+            Some(plan) => format!("/plans/{plan}"),
+            None => format!("/audit/{}", entry.number),
+        },
+        outcome: outcome(entry.outcome),
+    };
+    Ok(applied.take(RECENT).map(row).collect())
+}
+
 fn todo(alarm: &AlarmView) -> Todo {
     Todo {
         icon: icon(match alarm.severity {
@@ -134,8 +176,9 @@ fn todo(alarm: &AlarmView) -> Todo {
         }),
         severity: alarm.severity,
         message: alarm.message.clone(),
-        since: moment(alarm.since_at_ms),
+        since: time(alarm.since_at_ms, epoch_ms()),
         remedy: alarm.remedy.clone(),
+        link: alarm.link.clone(),
     }
 }
 

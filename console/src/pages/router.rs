@@ -6,6 +6,7 @@ use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 use tokio_util::sync::CancellationToken;
+use tower_http::compression::CompressionLayer;
 
 use super::live::{self, LivePages};
 use super::{
@@ -57,4 +58,5 @@ pub(crate) fn router(console: &Arc<Console>, drain: CancellationToken) -> Router
         .merge(public)
         .route("/static/{hash}/{name}", get(assets::get))
         .layer(from_fn_with_state(Arc::clone(console), session::protect))
+        .layer(CompressionLayer::new())
 }

@@ -13,7 +13,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
 
 use super::error::{self, PageError};
-use crate::access::{Caller, LOGIN_MS};
+use crate::access::{Caller, SESSION_MS};
 use crate::admin::origin;
 use crate::console::Console;
 use crate::error::Error;
@@ -126,7 +126,7 @@ pub(super) fn theme(headers: &HeaderMap) -> Option<&'static str> {
 
 /// Starts a session and shows the overview.
 pub(super) fn start(console: &Console, token: &str) -> Response {
-    let cookie = set_cookie(console, SESSION, token, LOGIN_MS / 1_000);
+    let cookie = set_cookie(console, SESSION, token, SESSION_MS / 1_000);
     ([(header::SET_COOKIE, cookie)], Redirect::to("/")).into_response()
 }
 

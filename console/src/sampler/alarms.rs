@@ -60,6 +60,7 @@ impl Alarms {
             since_at_ms: 0,
             message: message.into(),
             remedy: remedy.into(),
+            link: code.page().to_owned(),
         });
     }
 

@@ -18,6 +18,9 @@ pub struct AlarmView {
     pub message: String,
     /// What to do.
     pub remedy: String,
+    /// Path of the web console's page about it, for example "/nodes".
+    #[serde(default)]
+    pub link: String,
 }
 
 /// Severity of an alarm.
@@ -39,6 +42,26 @@ impl fmt::Display for Severity {
             Self::Warning => "WARNING",
             Self::Critical => "CRITICAL",
         })
+    }
+}
+
+impl AlarmCode {
+    /// Path of the web console's page about such an alarm.
+    #[must_use]
+    pub fn page(self) -> &'static str {
+        match self {
+            Self::Loss | Self::SuspectedLoss | Self::Paused => "/queue",
+            Self::QueueUnreachable | Self::StoreUnreachable | Self::NoHeartbeats => "/doctor",
+            Self::RidesRejected
+            | Self::NoApiNode
+            | Self::NoWorker
+            | Self::NodesUnavailable
+            | Self::NodesLost
+            | Self::NodesDegraded
+            | Self::ClockSkew => "/nodes",
+            Self::DeadLettersUnread | Self::DeadLetters => "/dead-letters",
+            Self::ConflictingConsole => "/audit",
+        }
     }
 }
 
