@@ -73,7 +73,7 @@ check: ## format, clippy, documentation, and every test that needs no server
 	step "tests" run_tests
 
 bench: ## measure: PART=requests measures one part, BASE=COMMIT an earlier version beside this one
-	@infra/install-test-tools redis-server rabbitmq-server wrk moto
+	@infra/install-test-tools redis-server rabbitmq-server chromium wrk moto
 	@cargo build --release --locked --workspace --bins
 	@infra/smoke-test $(release)/skictl
 	@exec bench/run $(PART) $(if $(BASE),--base $(BASE))

@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 
 use self::simulated::SimulatedNodes;
 use crate::operator::Operator;
+use crate::pages;
 use crate::setup::Setup;
 use crate::table::Table;
 use crate::usage::{cpu_seconds, resident_mib};
@@ -37,9 +38,11 @@ pub(crate) async fn measure(setup: &Setup, table: &mut Table) -> anyhow::Result<
     let operator = Operator::start(setup, &[], &[]).await?;
     cost(setup, &operator, table).await?;
     change_under_load(setup, &operator, table).await?;
+    pages::beside_posts(setup, &operator, table).await?;
     let nodes = SimulatedNodes::start(setup, NODES)?;
     operator.wait_for_nodes(NODES).await?;
     commands(&operator, table).await?;
+    pages::measure(&operator, NODES, table).await?;
     crowd(&operator, table).await?;
     nodes.stop().await;
     operator.drain().await

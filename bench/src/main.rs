@@ -7,7 +7,7 @@
 //! - `requests`: rates of POST and GET as shares of the ceiling, in interleaved rounds. `drain`: bulk ingest, and the
 //!   worker from a full queue.
 //! - `embedded`: the same questions of `skictl up` on a data directory of ten million rides.
-//! - `operator`: a console, and `skictl` against it. `control`: what operating costs, and how fast it is. `fleet`: scaling.
+//! - `operator`: a console, and `skictl` against it. `control`: what operating costs, and how fast it is. `fleet`: scaling. `pages`: the web console.
 //! - `table`: medians with their ranges.
 
 mod control;
@@ -17,6 +17,7 @@ mod fleet;
 mod load;
 mod machine;
 mod operator;
+mod pages;
 mod part;
 mod preload;
 mod requests;

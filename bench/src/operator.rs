@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::process::Command;
@@ -13,6 +13,17 @@ use crate::setup::{Process, Programs, Setup, servers};
 
 /// What a console says before its address.
 const SAYS: &str = "admin API on ";
+
+/// A page that is kept up to date.
+pub(crate) struct OpenPage(reqwest::Response);
+
+impl OpenPage {
+    /// Waits for the next message, and returns its size in bytes.
+    pub(crate) async fn next(&mut self) -> anyhow::Result<usize> {
+        let chunk = self.0.chunk().await?;
+        Ok(chunk.context("the stream has ended")?.len())
+    }
+}
 
 pub(crate) struct Operator {
     /// `http://127.0.0.1:PORT`.
@@ -97,6 +108,51 @@ impl Operator {
         let asking = self.http.get(format!("{}/admin/v1/{path}", self.url));
         let answer = asking.bearer_auth(&self.token).send().await?;
         Ok(answer.error_for_status()?.json().await?)
+    }
+
+    /// The cookie of a session in a browser: its name and value.
+    pub(crate) fn cookie(&self) -> (&'static str, &str) {
+        ("skilift_session", &self.token)
+    }
+
+    /// The URL of a page of the web console.
+    pub(crate) fn page_url(&self, path: &str) -> String {
+        format!("{}{path}", self.url)
+    }
+
+    /// Gets a page or a file of one as a browser does, and returns its size on the wire, in bytes.
+    pub(crate) async fn browse(&self, path: &str) -> anyhow::Result<usize> {
+        let asking = self.page(path).header("accept-encoding", "gzip");
+        Ok(asking
+            .send()
+            .await?
+            .error_for_status()?
+            .bytes()
+            .await?
+            .len())
+    }
+
+    /// The text of a page.
+    pub(crate) async fn text(&self, path: &str) -> anyhow::Result<String> {
+        Ok(self
+            .page(path)
+            .send()
+            .await?
+            .error_for_status()?
+            .text()
+            .await?)
+    }
+
+    /// Opens the stream of a page, on a connection of its own.
+    pub(crate) async fn open_page(&self, path: &str) -> anyhow::Result<OpenPage> {
+        let asking = self.page(&format!("/live?page={path}"));
+        Ok(OpenPage(asking.send().await?.error_for_status()?))
+    }
+
+    fn page(&self, path: &str) -> reqwest::RequestBuilder {
+        let (name, value) = self.cookie();
+        let asking = self.http.get(self.page_url(path));
+        asking.header("cookie", format!("{name}={value}"))
     }
 
     /// Asks for the queue each second, over one connection, for ever.

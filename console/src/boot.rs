@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::http::Uri;
+use axum::http::{HeaderMap, Uri};
 use axum::response::IntoResponse;
 use skilift_core::embedded::DiskError;
 use skilift_core::embedded::records::WriteBatch;
@@ -114,11 +114,11 @@ pub fn serve(console: &Arc<Console>, listener: Listener, lifecycle: &Lifecycle) 
 /// All URLs: pages for people, and the admin API for programs. Streams end when `drain` is cancelled.
 pub(crate) fn router(console: &Arc<Console>, drain: CancellationToken) -> Router {
     let of_unknown = Arc::clone(console);
-    let unknown_url = async move |uri: Uri| {
+    let unknown_url = async move |uri: Uri, headers: HeaderMap| {
         if uri.path().starts_with("/admin/") {
             admin::unknown_url(&uri).into_response()
         } else {
-            pages::not_found(&of_unknown)
+            pages::not_found(&of_unknown, &headers)
         }
     };
     pages::router(console, drain)

@@ -3,10 +3,11 @@
 //!
 //! - [`planned_change`]: what a change would do. It is computed when the plan is created and again when it is applied; if the
 //!   state it depends on has changed in between, the plan is stale.
-//! - `settings`, `consumption`, `users`, `ingest_keys`, `dead_letters`, `scale`: the changes. [`job`]: long-running work; `machines`:
+//! - `settings`, `alarms`, `consumption`, `users`, `ingest_keys`, `dead_letters`, `scale`: the changes. [`job`]: long-running work; `machines`:
 //!   starts and stops of instances.
 //! - [`apply`]: the journal: intent before, outcome after; and recovery of plans that a crash interrupted.
 
+mod alarms;
 pub(crate) mod apply;
 mod consumption;
 mod dead_letters;
@@ -73,6 +74,7 @@ pub(crate) fn prepare(
         Change::Discard {
             dead_letters: letters,
         } => dead_letters::discard_letters(console, letters, plan),
+        Change::Acknowledge { alarm } => alarms::acknowledge(console, *alarm, by),
         Change::Repair {
             resort,
             season,
@@ -127,6 +129,7 @@ fn word(change: &Change) -> &'static str {
         Change::Undrain { .. } => "undrain",
         Change::Replay { .. } => "replay",
         Change::Discard { .. } => "discard",
+        Change::Acknowledge { .. } => "acknowledge",
         Change::Repair { .. } => "repair",
         Change::AddUser { .. } => "add user",
         Change::SetPassword { .. } => "set password",

@@ -67,6 +67,15 @@ impl Token {
     }
 }
 
+/// The acknowledgement of an alarm, by its code. It ends with the alarm.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Acknowledgement {
+    /// Since when the alarm was raised, in milliseconds since 1970.
+    pub(crate) since_at_ms: u64,
+    pub(crate) by: String,
+    pub(crate) at_ms: u64,
+}
+
 /// An ingest key, by id.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Key {
@@ -104,6 +113,7 @@ pub(crate) struct ConsoleState {
     pub(crate) tokens: Table<Token>,
     pub(crate) keys: Table<Key>,
     pub(crate) versions: Table<Version>,
+    pub(crate) acknowledgements: Table<Acknowledgement>,
     documents: Table<Document>,
     plans: Table<PlanView>,
     /// The plans that are being applied.
@@ -136,6 +146,7 @@ impl ConsoleState {
             tokens: records.table("tokens")?,
             keys: records.table("keys")?,
             versions: records.table("versions")?,
+            acknowledgements: records.table("acknowledgements")?,
             documents: records.table("documents")?,
             plans,
             under_way: records.table("plans under way")?,

@@ -1,7 +1,7 @@
 //! Examples of every command, for its help and its man page.
 
 /// The examples of each command, by its path after `skictl`.
-const EXAMPLES: [(&str, &[&str]); 73] = [
+const EXAMPLES: [(&str, &[&str]); 75] = [
     (
         "",
         &[
@@ -106,6 +106,11 @@ const EXAMPLES: [(&str, &[&str]); 73] = [
             "skictl status",
             "skictl status --server https://ski.example.com || notify",
         ],
+    ),
+    ("status show", &["skictl status show --watch"]),
+    (
+        "status acknowledge",
+        &["skictl status acknowledge nodes_lost --yes"],
     ),
     (
         "queue",

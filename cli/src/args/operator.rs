@@ -1,6 +1,7 @@
 //! The command lines of the operator's commands `nodes`, `audit` and `repair`.
 
 use clap::{Args, Subcommand};
+use skilift_console::view::alarm::AlarmCode;
 use skilift_core::ride::{Day, ResortId, Season};
 
 use super::client::{ClientArgs, ConsentArgs, WatchArgs};
@@ -69,7 +70,7 @@ pub(crate) enum NodesCommand {
 /// Exit codes of `skictl status`, for the end of its help.
 pub(super) const STATUS_EXIT_CODES: &str = "\
 Exit codes:
-  0  no alarm, or only information
+  0  no alarm, only information, or every alarm is acknowledged
   8  a warning
   9  a critical alarm
   1  the console cannot be reached";
@@ -80,6 +81,25 @@ pub(crate) struct StatusArgs {
     pub(crate) watch: WatchArgs,
     #[command(flatten)]
     pub(crate) client: ClientArgs,
+    #[command(subcommand)]
+    pub(crate) command: Option<StatusCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum StatusCommand {
+    /// Show alarms and key figures (default)
+    Show {
+        #[command(flatten)]
+        watch: WatchArgs,
+    },
+    /// Acknowledge an alarm: it stays listed, and no longer counts for the exit code
+    Acknowledge {
+        /// Code of the alarm, for example `nodes_lost`; see `skictl status --output json`
+        #[arg(value_name = "ALARM")]
+        alarm: AlarmCode,
+        #[command(flatten)]
+        consent: ConsentArgs,
+    },
 }
 
 #[derive(Debug, Args)]

@@ -1,6 +1,7 @@
 //! What `skictl` can do, the web console can do, and the other way round.
 
 use skilift_console::view::access::UserRole;
+use skilift_console::view::alarm::AlarmCode;
 use skilift_console::view::change::{
     Change, Count, DeadLetterSelection, RoleCount, Scale, ScaledRole,
 };
@@ -9,7 +10,7 @@ use skilift_console::view::settings::Section;
 use super::Cli;
 
 /// Every command, and the page that does the same; or why only a terminal can.
-const COMMANDS: [(&str, Result<&str, &str>); 53] = [
+const COMMANDS: [(&str, Result<&str, &str>); 54] = [
     ("up", Err("starts the console")),
     ("serve api", Err("starts a node")),
     ("serve worker", Err("starts a node")),
@@ -19,7 +20,8 @@ const COMMANDS: [(&str, Result<&str, &str>); 53] = [
         "load",
         Err("loads another server, from where the clients are"),
     ),
-    ("status", Ok("/")),
+    ("status show", Ok("/")),
+    ("status acknowledge", Ok("/")),
     ("queue status", Ok("/queue")),
     ("queue history", Ok("/queue/history.csv")),
     ("queue pause", Ok("/queue")),
@@ -184,6 +186,9 @@ fn changes() -> Vec<Change> {
         Change::Rollback {
             section: Section::Api,
             version: None,
+        },
+        Change::Acknowledge {
+            alarm: AlarmCode::NodesLost,
         },
         Change::Pause,
         Change::Resume,

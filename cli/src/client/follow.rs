@@ -110,6 +110,7 @@ fn command_that_shows(change: &Change) -> &'static str {
         Change::Pause | Change::Resume => "skictl queue",
         Change::Drain { .. } | Change::Undrain { .. } => "skictl nodes",
         Change::Replay { .. } | Change::Discard { .. } => "skictl queue dead list",
+        Change::Acknowledge { .. } => "skictl status",
         Change::Repair { .. } => "skictl stats resort",
         Change::AddUser { .. }
         | Change::SetPassword { .. }

@@ -93,11 +93,16 @@ pub(crate) fn render_alarms(alarms: &[AlarmView], page: &mut Page) {
             message,
             remedy,
             since_at_ms,
+            acknowledged,
             ..
         } = alarm;
         let since = moment(*since_at_ms);
+        let (by, style) = match acknowledged {
+            Some(of) => (format!(", acknowledged by {}", of.by), Style::Plain),
+            None => (String::new(), style),
+        };
         page.line(
-            &format!("{severity}: {message} (since {since}). {remedy}"),
+            &format!("{severity}: {message} (since {since}{by}). {remedy}"),
             style,
         );
     }

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 
 use skilift_console::view::alarm::Severity;
+use skilift_console::view::change::Change;
 use skilift_console::view::queue::QueueView;
 
 use super::Client;
@@ -10,26 +11,44 @@ use super::connection::{ApiRequest, parse};
 use super::figures::span;
 use super::page::{Page, Style};
 use super::queue::render_alarms;
-use crate::args::operator::StatusArgs;
+use crate::args::client::WatchArgs;
+use crate::args::operator::{StatusArgs, StatusCommand};
 use crate::exit::Exit;
 
 /// Runs the command.
 pub(crate) async fn run(args: &StatusArgs) -> anyhow::Result<Exit> {
     let client = Client::new(&args.client)?;
+    match &args.command {
+        None => show(&client, args.watch).await,
+        Some(StatusCommand::Show { watch }) => {
+            show(&client, client.either(args.watch, *watch)).await
+        }
+        Some(StatusCommand::Acknowledge { alarm, consent }) => {
+            let change = Change::Acknowledge { alarm: *alarm };
+            client.change(args.watch, consent)?.carry_out(change).await
+        }
+    }
+}
+
+async fn show(client: &Client, watch: WatchArgs) -> anyhow::Result<Exit> {
     let exit = Cell::new(Exit::Done);
     let request = || ApiRequest::new(["queue"]);
     let set_exit = |json: String| {
         exit.set(exit_of(&parse(&json)?));
         Ok(json)
     };
-    let show = client.show_command(args.watch);
+    let show = client.show_command(watch);
     show.show_edited(request, set_exit, render, None).await?;
     Ok(exit.get())
 }
 
-/// The exit code of the most severe alarm.
+/// The exit code of the most severe alarm that is not acknowledged.
 fn exit_of(queue: &QueueView) -> Exit {
-    let severities = queue.alarms.iter().map(|alarm| alarm.severity);
+    let open = queue
+        .alarms
+        .iter()
+        .filter(|alarm| alarm.acknowledged.is_none());
+    let severities = open.map(|alarm| alarm.severity);
     match severities.max() {
         None | Some(Severity::Info) => Exit::Done,
         Some(Severity::Warning) => Exit::Threshold,

@@ -8,7 +8,9 @@
 //! - `first_minutes`: what a new user pastes. `load_command`: `skictl load` against an API and a worker.
 //! - `children`: the workers that `skictl up` runs on servers; `scale_children`: more and fewer of them. `scale_ec2`: machines of a
 //!   simulated EC2, deployed by the project's own template. `scale_faults`: what EC2 refuses. `machines`: what runs on simulated machines.
-//! - `browser`: a browser on the web console of a `skictl up`; `web_console`: what it sees and does.
+//! - `browser`: a browser on the web console of a `skictl up`; `web_console`: what it sees and does. `web_console_roles`: what users of
+//!   each role may do. `web_console_keyboard`: without a mouse. `web_console_outage`: while RabbitMQ or Redis is down, and with a dead
+//!   letter. `accessibility`: every page against the rules of axe-core.
 //! - `console`: the ways into it, and its crashes. `operating`: a fleet that is operated while rides flow.
 //! - Then the crashes, one file for whom they hit, and the starts that must fail with a clear message. `doors`: TLS and
 //!   keys. `doctor`: broken set-ups. `durability` watches
@@ -24,6 +26,7 @@ mod service;
 mod system;
 mod up;
 
+mod accessibility;
 mod alarm;
 mod bad_folder;
 mod bad_start;
@@ -48,3 +51,6 @@ mod scale_faults;
 mod store_crashes;
 mod units;
 mod web_console;
+mod web_console_keyboard;
+mod web_console_outage;
+mod web_console_roles;

@@ -71,6 +71,9 @@ impl ChangeForm {
             "discard_all" => Change::Discard {
                 dead_letters: DeadLetterSelection::All,
             },
+            "acknowledge" => Change::Acknowledge {
+                alarm: self.text("alarm")?.parse().map_err(Error::invalid)?,
+            },
             "repair" => Change::Repair {
                 resort: self.required("resort")?,
                 season: self.text("season")?,

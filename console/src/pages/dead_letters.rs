@@ -10,7 +10,7 @@ use skilift_core::clock::epoch_ms;
 
 use super::error::{PageError, render};
 use super::head::Head;
-use super::html::{Markup, key, state, time};
+use super::html::{Markup, counted, key, state, time};
 use super::visitor::{Visitor, path};
 use crate::console::Console;
 use crate::dead_letters::store::ReasonCount;
@@ -27,7 +27,11 @@ const REASONS: usize = 8;
 #[template(path = "dead-letters.html")]
 struct DeadLettersPage {
     head: Head,
+    /// "14 dead letters".
     total: String,
+    count: String,
+    /// How many arrived since the page was opened.
+    newer: u64,
     /// How many are shown, and whether there are more.
     shown: String,
     has_any: bool,
@@ -71,6 +75,8 @@ struct Selected {
 pub(super) struct DeadLettersQuery {
     reason: Option<String>,
     before: Option<String>,
+    /// The number of the newest dead letter when the page was opened: its stream asks with it.
+    newest: Option<u64>,
 }
 
 /// `GET /dead-letters?reason=&before=`
@@ -106,7 +112,10 @@ async fn show(
     selected: Option<DeadLetterView>,
 ) -> Result<Response, PageError> {
     let before = match query.before.as_deref() {
-        None => u64::MAX,
+        // On an open page, rows stay.
+        None => query
+            .newest
+            .map_or(u64::MAX, |newest| newest.saturating_add(1)),
         Some(text) => text
             .parse()
             .map_err(|_| Error::invalid("before must be a number"))?,
@@ -118,12 +127,20 @@ async fn show(
         Ok::<_, Error>((list, of.dead_letters.reasons(REASONS)?))
     });
     let (list, reasons) = reading.await.map_err(Error::internal)??;
-    let head = Head::new(&console, &visitor, "/dead-letters", "Dead letters").live();
+    let mut head = Head::new(&console, &visitor, "/dead-letters", "Dead letters").live();
+    let last = console.dead_letters.counts().last;
+    let newer = last.saturating_sub(query.newest.unwrap_or(last));
+    if query.newest.is_none() {
+        let separator = if head.url.contains('?') { '&' } else { '?' };
+        head.url = format!("{}{separator}newest={last}", head.url);
+    }
     let open = selected.as_ref().map(|of| of.id.clone());
     let shown = list.dead_letters.len();
     let page = DeadLettersPage {
         head,
-        total: grouped(list.total),
+        total: counted(list.total, "dead letter", "dead letters"),
+        count: grouped(list.total),
+        newer,
         shown: match (&reason, list.next.is_some()) {
             (None, false) => format!("{shown} of {} shown, newest first.", grouped(list.total)),
             (Some(_), false) => format!("{shown} with this reason shown, newest first."),

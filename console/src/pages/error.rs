@@ -1,11 +1,11 @@
 //! A page for what failed.
 
 use askama::Template;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 
 use super::head::Head;
-use super::session::set_security_headers;
+use super::session::{self, set_security_headers};
 use crate::admin::status_of;
 use crate::console::Console;
 use crate::error::Error;
@@ -53,9 +53,9 @@ pub(super) fn show(
 }
 
 /// The page of an unknown URL.
-pub(crate) fn not_found(console: &Console) -> Response {
+pub(crate) fn not_found(console: &Console, headers: &HeaderMap) -> Response {
     let error = Error::not_found("there is no page at this address");
-    let mut response = page(console, None, None, &error);
+    let mut response = page(console, session::theme(headers), None, &error);
     // It passes no layer of the pages.
     set_security_headers(response.headers_mut());
     response

@@ -99,7 +99,10 @@ impl Head {
         heading: impl Into<String>,
     ) -> Self {
         let latest = console.monitor.latest();
-        let alarms = latest.as_ref().map_or(&[][..], |seen| &seen.queue.alarms);
+        let alarms = latest.iter().flat_map(|seen| &seen.queue.alarms);
+        let alarms: Vec<&AlarmView> = alarms
+            .filter(|alarm| alarm.acknowledged.is_none())
+            .collect();
         let dead = latest
             .as_ref()
             .and_then(|seen| seen.queue.dead_letters.value);
@@ -113,7 +116,7 @@ impl Head {
             dead_letters: dead
                 .filter(|dead| *dead > 0)
                 .map_or_else(String::new, grouped),
-            alarm: (here != "/").then(|| strip(alarms)).flatten(),
+            alarm: (here != "/").then(|| strip(&alarms)).flatten(),
             severity: alarms.iter().map(|alarm| alarm.severity).max(),
             ..Self::bare(console, visitor.theme, heading)
         }
@@ -194,7 +197,7 @@ impl Head {
 }
 
 /// The most severe alarm in a line. A state that a user asked for is shown too: it explains what the page shows.
-fn strip(alarms: &[AlarmView]) -> Option<Strip> {
+fn strip(alarms: &[&AlarmView]) -> Option<Strip> {
     let worst = alarms.first()?;
     let (kind, name) = match worst.severity {
         Severity::Info => ("info", "info"),

@@ -326,8 +326,10 @@ fn read_leaves(html: &str, leaves: &mut Vec<Leaf>) -> String {
 
 fn put_leaves(leaves: &[Leaf], earlier: Option<&[Leaf]>, message: &mut String) {
     for (number, leaf) in leaves.iter().enumerate() {
-        // The structure is the same, so that the leaf is at the same place.
-        let is_same = earlier.and_then(|earlier| earlier.get(number)) == Some(leaf);
+        let is_same = earlier.is_some_and(|earlier| {
+            // Mostly it is at the same place.
+            earlier.get(number) == Some(leaf) || earlier.contains(leaf)
+        });
         if !is_same {
             put(&leaf.id, "innerHTML", &leaf.content, message);
         }

@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use super::error::{PageError, render};
 use super::head::Head;
+use super::html::sentence;
 use super::session;
 use super::visitor::Theme;
 use crate::access::{Caller, Origin};
@@ -99,7 +100,7 @@ pub(super) async fn by_link(
 fn failed(head: Head, name: String, is_by_code: bool, error: &Error) -> Response {
     let page = LoginPage {
         head,
-        problem: Some(error.message().to_owned()),
+        problem: Some(sentence(error.message())),
         name,
         is_by_code,
     };

@@ -18,7 +18,7 @@ use super::queue::{drain_time, oldest, trend};
 use super::visitor::Visitor;
 use crate::console::Console;
 use crate::error::Error;
-use crate::view::alarm::{AlarmView, Severity};
+use crate::view::alarm::{AlarmCode, AlarmView, Severity};
 use crate::view::audit::{AuditEntry, AuditOutcome};
 use crate::view::figures::{cores, grouped, percent, span, span_s};
 use crate::view::queue::{DrainTime, QueueView, RoleUtilisationView};
@@ -50,6 +50,9 @@ struct Todo {
     since: Markup,
     remedy: String,
     link: String,
+    code: AlarmCode,
+    /// Who acknowledged it.
+    acknowledged: Option<String>,
 }
 
 /// A change that was applied, or failed or was refused.
@@ -117,11 +120,14 @@ impl Overview {
 fn verdict(alarms: &[AlarmView]) -> Verdict {
     let count = |severity| {
         let of = alarms.iter().filter(|alarm| alarm.severity == severity);
-        of.count()
+        of.filter(|alarm| alarm.acknowledged.is_none()).count()
     };
     let (critical, warnings) = (count(Severity::Critical), count(Severity::Warning));
     let (kind, message) = match (critical, warnings) {
         // A state that a user asked for.
+        (0, 0) if alarms.iter().any(|alarm| alarm.acknowledged.is_some()) => {
+            ("busy", "Every alarm is acknowledged.".to_owned())
+        }
         (0, 0) if !alarms.is_empty() => ("busy", sentence(&alarms[0].message)),
         (0, 0) => (
             "ok",
@@ -179,6 +185,8 @@ fn todo(alarm: &AlarmView) -> Todo {
         since: time(alarm.since_at_ms, epoch_ms()),
         remedy: alarm.remedy.clone(),
         link: alarm.link.clone(),
+        code: alarm.code,
+        acknowledged: alarm.acknowledged.as_ref().map(|of| of.by.clone()),
     }
 }
 

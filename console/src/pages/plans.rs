@@ -377,6 +377,7 @@ fn area(change: &Change) -> (&'static str, &'static str) {
         Change::Scale(_) | Change::Drain { .. } | Change::Undrain { .. } => ("/nodes", "Nodes"),
         Change::Pause | Change::Resume => ("/queue", "Queue"),
         Change::Replay { .. } | Change::Discard { .. } => ("/dead-letters", "Dead letters"),
+        Change::Acknowledge { .. } => ("/", "Overview"),
         Change::Repair { .. } => ("/rides", "Rides"),
         Change::AddUser { .. }
         | Change::SetPassword { .. }

@@ -376,6 +376,7 @@ pub(crate) fn role_to_apply(plan: &PlanView, danger: Danger) -> UserRole {
     })
 }
 
+/// Checks that the caller may apply a plan of this danger.
 fn check_role(plan: &PlanView, danger: Danger, caller: &Caller) -> Result<(), Error> {
     let needed = role_to_apply(plan, danger);
     if caller.role < needed {

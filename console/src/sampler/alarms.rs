@@ -13,7 +13,7 @@ use crate::config::EngineKind;
 use crate::console::Console;
 use crate::lag::rate;
 use crate::registry::{LOST_AFTER_MS, Node};
-use crate::view::alarm::{AlarmCode, AlarmView, Severity};
+use crate::view::alarm::{AcknowledgedView, AlarmCode, AlarmView, Severity};
 use crate::view::nodes::NodeState;
 use crate::view::queue::QueueView;
 use crate::view::reconciliation::Verdict;
@@ -37,10 +37,24 @@ pub(super) fn of(
     nodes(&mut alarms, state, collectors, view, at.now);
     others(&mut alarms, console, state, view, at.now);
     state.raised.date(&mut alarms.0, view, at.epoch_ms);
+    for alarm in &mut alarms.0 {
+        alarm.acknowledged = acknowledged(console, alarm);
+    }
     alarms
         .0
         .sort_by_key(|alarm| (Reverse(alarm.severity), alarm.code));
     alarms.0
+}
+
+/// Who acknowledged an alarm since it was raised.
+fn acknowledged(console: &Console, alarm: &AlarmView) -> Option<AcknowledgedView> {
+    let code = alarm.code.to_string();
+    let found = console.state.acknowledgements.get(code.as_bytes());
+    let found = found.ok().flatten()?;
+    (found.since_at_ms == alarm.since_at_ms).then_some(AcknowledgedView {
+        by: found.by,
+        at_ms: found.at_ms,
+    })
 }
 
 #[derive(Default)]
@@ -61,6 +75,7 @@ impl Alarms {
             message: message.into(),
             remedy: remedy.into(),
             link: code.page().to_owned(),
+            acknowledged: None,
         });
     }
 

@@ -113,7 +113,7 @@ async fn a_link_logs_in_once_and_a_logout_ends_the_session() {
     let (status, _, text) = console.browse("GET", &link, &[], "").await;
     assert_eq!(status, StatusCode::UNAUTHORIZED);
     let again = Html::parse_document(&text);
-    assert_eq!(texts(&again, "[role=alert]"), ["invalid or expired code"]);
+    assert_eq!(texts(&again, "[role=alert]"), ["Invalid or expired code."]);
 
     page(&console, "/nodes", &cookie).await;
     let headers = [("cookie", cookie.as_str()), SAME_ORIGIN];
@@ -154,7 +154,7 @@ async fn a_wrong_password_is_told_and_the_name_stays() {
     let (status, _, text) = console.browse("POST", "/login", &[SAME_ORIGIN], form).await;
     assert_eq!(status, StatusCode::UNAUTHORIZED);
     let page = Html::parse_document(&text);
-    assert_eq!(texts(&page, "[role=alert]"), ["wrong name or password"]);
+    assert_eq!(texts(&page, "[role=alert]"), ["Wrong name or password."]);
     let name = page.select(&Selector::parse("#name").unwrap()).next();
     assert_eq!(name.unwrap().attr("value"), Some("<b>anna"));
     assert_eq!(texts(&page, "b"), [""; 0]);

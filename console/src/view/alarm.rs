@@ -1,6 +1,7 @@
 //! Alarms: what an operator should know now.
 
 use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -21,6 +22,19 @@ pub struct AlarmView {
     /// Path of the web console's page about it, for example "/nodes".
     #[serde(default)]
     pub link: String,
+    /// Who acknowledged it, and when; null if it is not acknowledged.
+    #[serde(default)]
+    #[schema(required)]
+    pub acknowledged: Option<AcknowledgedView>,
+}
+
+/// An acknowledgement of an alarm.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AcknowledgedView {
+    /// The user or token.
+    pub by: String,
+    /// When, in milliseconds since 1970.
+    pub at_ms: u64,
 }
 
 /// Severity of an alarm.
@@ -42,6 +56,23 @@ impl fmt::Display for Severity {
             Self::Warning => "WARNING",
             Self::Critical => "CRITICAL",
         })
+    }
+}
+
+impl fmt::Display for AlarmCode {
+    /// As in JSON.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = serde_json::to_value(self).map_err(|_| fmt::Error)?;
+        f.write_str(name.as_str().unwrap_or_default())
+    }
+}
+
+impl FromStr for AlarmCode {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let name = serde_json::Value::String(text.to_owned());
+        serde_json::from_value(name).map_err(|_| format!("there is no alarm {text:?}"))
     }
 }
 

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::access::UserRole;
+use super::alarm::AlarmCode;
 use super::settings::Section;
 
 /// A requested change.
@@ -105,6 +106,11 @@ pub enum Change {
     Discard {
         /// Which dead letters.
         dead_letters: DeadLetterSelection,
+    },
+    /// Acknowledges an alarm that is raised now. It stays listed, and no longer counts for the verdict.
+    Acknowledge {
+        /// The kind of alarm.
+        alarm: AlarmCode,
     },
     /// Rebuilds a day's counters and indexes from the ledger.
     Repair {

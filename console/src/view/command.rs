@@ -109,6 +109,7 @@ impl Change {
             Self::Discard { dead_letters } => {
                 selected(Line::new("queue dead discard"), dead_letters)
             }
+            Self::Acknowledge { alarm } => Line::new("status acknowledge").word(alarm),
             Self::Repair {
                 resort,
                 season,

@@ -273,3 +273,49 @@ fn form_of(fields: &[(&str, &str)]) -> String {
         .map(|(name, value)| format!("{name}={}", encoded(value)));
     pairs.collect::<Vec<_>>().join("&")
 }
+
+#[tokio::test]
+async fn an_acknowledged_alarm_stays_listed_until_it_ends() {
+    let console = TestConsole::new().await;
+    let operator = session_of(&console, UserRole::Operator).await;
+    let local = console.local();
+    let (status, _, shown) = post(
+        &console,
+        "/plans",
+        &operator,
+        "change=acknowledge&alarm=paused",
+    )
+    .await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
+    assert_eq!(texts(&shown, "h1"), ["No alarm paused is raised now."]);
+    let is_listed = async |wanted: &str| {
+        console
+            .until(wanted, async || {
+                let shown = page(&console, "/", &operator).await;
+                let todo = texts(&shown, ".todo li");
+                let mut lines = todo.iter().filter(|line| line.contains("paused by"));
+                lines.any(|line| line.contains("acknowledged by") == (wanted == "acknowledged"))
+            })
+            .await;
+    };
+    for _ in 0..2 {
+        console
+            .change(&local, serde_json::json!({"change": "pause"}))
+            .await;
+        is_listed("open").await;
+        let at = plan(&console, &operator, "change=acknowledge&alarm=paused").await;
+        post(&console, &format!("{at}/apply"), &operator, "").await;
+        is_listed("acknowledged").await;
+        // The next pause is another alarm.
+        console
+            .change(&local, serde_json::json!({"change": "resume"}))
+            .await;
+        console
+            .until("resumed", async || {
+                let latest = console.console.monitor.latest();
+                let code = crate::view::alarm::AlarmCode::Paused;
+                latest.is_some_and(|seen| seen.queue.alarms.iter().all(|alarm| alarm.code != code))
+            })
+            .await;
+    }
+}
