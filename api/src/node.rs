@@ -213,6 +213,7 @@ impl ApiState {
             channels: number(publisher.channels()),
             accepted_rides: publisher.accepted(),
             refused_requests: self.statistics.refused(),
+            denied_requests: self.statistics.denied(),
             reads: self.statistics.reads(),
             in_flight_rides: publisher.in_flight() as u64,
             backlog_rides: publisher.backlog().rides(),

@@ -52,6 +52,7 @@ struct Meter {
     served: AtomicU64,
     /// Responses with 503.
     unavailable: AtomicU64,
+    denied: AtomicU64,
     /// Durations of requests that created something, if recorded.
     made_us: Option<Durations>,
     /// By the first digit of the status.
@@ -82,11 +83,21 @@ impl Statistics {
 
     /// Number of requests with rides that were rejected with 503.
     pub(crate) fn refused(&self) -> u64 {
+        self.posted(|meter| &meter.unavailable)
+    }
+
+    /// Number of requests with rides that were rejected with 401 or 403.
+    pub(crate) fn denied(&self) -> u64 {
+        self.posted(|meter| &meter.denied)
+    }
+
+    /// A counter of requests with rides.
+    fn posted(&self, counter: impl Fn(&Meter) -> &AtomicU64) -> u64 {
         let endpoints = self.endpoints();
         let posted = endpoints.iter().map(|endpoint| &endpoint.post);
         posted
             .filter(|meter| [RIDE_URL, BULK_URL].contains(&meter.url))
-            .map(|meter| meter.unavailable.load(Ordering::Relaxed))
+            .map(|meter| counter(meter).load(Ordering::Relaxed))
             .sum()
     }
 
@@ -130,6 +141,7 @@ impl Meter {
             max_ns: AtomicU64::new(0),
             served: AtomicU64::new(0),
             unavailable: AtomicU64::new(0),
+            denied: AtomicU64::new(0),
             made_us: (url == RIDE_URL && method == "POST").then(|| Durations::up_to(MAX_US)),
             seconds: OnceLock::new(),
             answers: Default::default(),
@@ -145,6 +157,9 @@ impl Meter {
             self.served.fetch_add(1, Ordering::Relaxed);
         } else if status == StatusCode::SERVICE_UNAVAILABLE {
             self.unavailable.fetch_add(1, Ordering::Relaxed);
+        }
+        if [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN].contains(&status) {
+            self.denied.fetch_add(1, Ordering::Relaxed);
         }
         if let Some(made_us) = &self.made_us
             && status == StatusCode::CREATED
@@ -296,7 +311,10 @@ mod tests {
         met(RIDE_URL, &Method::GET, StatusCode::SERVICE_UNAVAILABLE);
         met(RIDE_URL, &Method::POST, StatusCode::CREATED);
         met(BULK_URL, &Method::POST, StatusCode::SERVICE_UNAVAILABLE);
+        met(RIDE_URL, &Method::POST, StatusCode::UNAUTHORIZED);
+        met(BULK_URL, &Method::POST, StatusCode::FORBIDDEN);
         assert_eq!((statistics.reads(), statistics.refused()), (2, 1));
+        assert_eq!(statistics.denied(), 2);
         let took = Durations::read(&statistics.take_ride_durations().unwrap()).unwrap();
         assert_eq!((took.len(), took.max()), (1, 1500));
         assert_eq!(statistics.take_ride_durations(), None);

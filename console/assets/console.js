@@ -13,6 +13,8 @@
     state.className = `live-state${kind ? ` ${kind}` : ""}`;
     $("use", state).setAttribute("href", `#i-${icon}`);
     $("span", state).textContent = text;
+    // What is old does not look as if it were not.
+    $("#main").classList.toggle("is-late", kind === "is-late" || kind === "is-off");
   };
   const check = () => {
     if (!stream || document.hidden) return;

@@ -93,6 +93,16 @@ pub(crate) fn check(console: &Arc<Console>, change: &Change) -> Result<(), Error
     Ok(())
 }
 
+/// Whether a plan's state is what it depends on. Plans of instances are only checked when they are applied: that asks the fleet.
+pub(crate) fn is_current(console: &Arc<Console>, plan: &PlanView) -> bool {
+    if matches!(&plan.change, Change::Scale(scale) if scale.is_of_machines()) {
+        return true;
+    }
+    let secrets = ApplySecrets::default();
+    let now = prepare(console, &plan.change, &plan.created_by, &plan.id, &secrets);
+    now.is_ok_and(|now| now.fingerprint() == plan.fingerprint)
+}
+
 /// The lowest role that may plan a change.
 fn role_for(change: &Change) -> UserRole {
     match change {

@@ -123,7 +123,7 @@ async fn a_pause_is_planned_applied_and_resumed() {
 
 #[tokio::test]
 async fn a_severe_plan_needs_its_name() {
-    let console = WebConsole::open(Kind::default(), 0).await;
+    let console = WebConsole::open(Kind::default(), 100).await;
     let browser = &console.browser;
     console.goto("/settings").await;
     browser.click("input[name=ingest][value=keys]").await;
@@ -131,11 +131,17 @@ async fn a_severe_plan_needs_its_name() {
     browser.shows("#verdict", "Severe").await;
     browser.fill("#confirm", "something else").await;
     browser.click("#apply button").await;
-    browser.shows("main", "Nothing was changed").await;
-    browser.client.back().await.unwrap();
+    let is_wrong = "return document.querySelector('#confirm').validity.patternMismatch";
+    assert_eq!(browser.run(is_wrong).await, json!(true));
     browser.fill("#confirm", "skilift").await;
     browser.click("#apply button").await;
     browser.shows("#verdict", "Succeeded").await;
+    // No gate has a key.
+    console.goto("/").await;
+    browser
+        .shows("#verdict", "they have no valid ingest key")
+        .await;
+    browser.shows("#verdict", "no ride is accepted").await;
 }
 
 #[tokio::test]
@@ -153,9 +159,12 @@ async fn a_stale_plan_is_refused_and_planned_again() {
     browser.click("#apply button").await;
     browser.shows("#verdict", "Succeeded").await;
     browser.client.goto(plans[0].as_str()).await.unwrap();
-    browser.click("#apply button").await;
     browser.shows("#verdict", "stale").await;
     browser.shows("#verdict", "Nothing was changed").await;
+    browser.click("#apply button").await;
+    browser
+        .shows("h1", "Set worker batch (all workers): 600 → 500")
+        .await;
 }
 
 #[tokio::test]

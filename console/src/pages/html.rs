@@ -106,7 +106,7 @@ pub(super) fn reconciliation_state(of: LossVerdict) -> Markup {
 
 /// A verdict: the first sentence of a page.
 pub(super) struct Verdict {
-    /// "ok", "busy", "warn" or "bad".
+    /// "ok", "busy", "warn", "paused" or "bad".
     pub(super) kind: &'static str,
     pub(super) message: String,
 }
@@ -116,6 +116,7 @@ impl Verdict {
         let name = match self.kind {
             "ok" => "ok",
             "busy" => "wait",
+            "paused" => "pause",
             "warn" => "warn",
             _ => "bad",
         };
@@ -124,9 +125,20 @@ impl Verdict {
         ))
     }
 
+    /// The class of its colour.
+    pub(super) fn class(&self) -> &'static str {
+        match self.kind {
+            "paused" => "is-warn",
+            "ok" => "is-ok",
+            "busy" => "is-busy",
+            "warn" => "is-warn",
+            _ => "is-bad",
+        }
+    }
+
     pub(super) fn aria_role(&self) -> &'static str {
         match self.kind {
-            "warn" | "bad" => "alert",
+            "warn" | "bad" | "paused" => "alert",
             _ => "status",
         }
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use askama::Template;
-use axum::extract::{Extension, Form, RawPathParams, State};
+use axum::extract::{Extension, Form, Query, RawPathParams, State};
 use axum::http::header::{self, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
@@ -23,12 +23,44 @@ use crate::login;
 #[template(path = "login.html")]
 struct LoginPage {
     head: Head,
+    /// Whether there are users; otherwise the first one is to be created.
+    has_users: bool,
     /// Why the last attempt failed.
     problem: Option<String>,
     /// The name of the last attempt.
     name: String,
-    /// Whether the last attempt was with a code.
+    /// Whether to log in with a code.
     is_by_code: bool,
+    /// The page to show then.
+    next: String,
+}
+
+impl LoginPage {
+    fn new(console: &Console, theme: Option<&'static str>) -> Self {
+        let has_users = console.has_users().unwrap_or(true);
+        Self {
+            head: Head::bare(console, theme, "Log in"),
+            has_users,
+            problem: None,
+            name: String::new(),
+            is_by_code: !has_users,
+            next: String::new(),
+        }
+    }
+
+    fn refused(self, error: &Error) -> Response {
+        let page = Self {
+            problem: Some(sentence(error.message())),
+            ..self
+        };
+        (status_of(error.code()), render(&page)).into_response()
+    }
+}
+
+/// The page to show after the login.
+#[derive(Deserialize)]
+pub(super) struct LoginQuery {
+    next: Option<String>,
 }
 
 /// The form: name and password, or a code.
@@ -40,15 +72,19 @@ pub(super) struct LoginForm {
     password: String,
     #[serde(default)]
     code: String,
+    #[serde(default)]
+    next: String,
 }
 
-/// `GET /login`
-pub(super) async fn page(State(console): State<Arc<Console>>, Theme(theme): Theme) -> Response {
+/// `GET /login?next=`
+pub(super) async fn page(
+    State(console): State<Arc<Console>>,
+    Theme(theme): Theme,
+    Query(query): Query<LoginQuery>,
+) -> Response {
     render(&LoginPage {
-        head: Head::bare(&console, theme, "Log in"),
-        problem: None,
-        name: String::new(),
-        is_by_code: false,
+        next: query.next.unwrap_or_default(),
+        ..LoginPage::new(&console, theme)
     })
 }
 
@@ -66,10 +102,15 @@ pub(super) async fn log_in(
         login::by_password(&console, from, &form.name, form.password).await
     };
     match logged_in {
-        Ok(view) => session::start(&console, &view.token),
+        Ok(view) => session::start(&console, &view.token, &form.next),
         Err(error) => {
-            let head = Head::bare(&console, theme, "Log in");
-            failed(head, form.name, is_by_code, &error)
+            let page = LoginPage {
+                name: form.name,
+                is_by_code,
+                next: form.next,
+                ..LoginPage::new(&console, theme)
+            };
+            page.refused(&error)
         }
     }
 }
@@ -83,10 +124,13 @@ pub(super) async fn by_link(
 ) -> Response {
     let code = parts.iter().next().map_or("", |(_, code)| code);
     let mut response = match login::by_code(&console, from, code).await {
-        Ok(view) => session::start(&console, &view.token),
+        Ok(view) => session::start(&console, &view.token, "/"),
         Err(error) => {
-            let head = Head::bare(&console, theme, "Log in");
-            failed(head, String::new(), true, &error)
+            let page = LoginPage {
+                is_by_code: true,
+                ..LoginPage::new(&console, theme)
+            };
+            page.refused(&error)
         }
     };
     // The code in the URL stays here.
@@ -95,16 +139,6 @@ pub(super) async fn by_link(
         .headers_mut()
         .insert(header::REFERRER_POLICY, policy);
     response
-}
-
-fn failed(head: Head, name: String, is_by_code: bool, error: &Error) -> Response {
-    let page = LoginPage {
-        head,
-        problem: Some(sentence(error.message())),
-        name,
-        is_by_code,
-    };
-    (status_of(error.code()), render(&page)).into_response()
 }
 
 /// `POST /logout`

@@ -11,6 +11,7 @@ use skilift_core::control::Setting;
 use super::error::{PageError, just_started, render};
 use super::head::Head;
 use super::html::{Figure, Markup, cell, node_state, per_s, state, time};
+use super::queue::consumer_state;
 use super::visitor::{Visitor, path};
 use crate::console::Console;
 use crate::error::Error;
@@ -226,7 +227,11 @@ fn setting_rows(node: &NodeView, desired: Option<&SectionView>) -> Vec<SettingRo
                 Some(SettingValue::Word(word)) => word.clone(),
                 None => "–".to_owned(),
             },
-            actual: grouped(*actual),
+            // What runs may be less than what is set: a data directory has one thread.
+            actual: match name.as_str() {
+                "threads" | "channels" => grouped(node.threads),
+                _ => grouped(*actual),
+            },
         }
     };
     node.settings.iter().map(row).collect()
@@ -235,11 +240,7 @@ fn setting_rows(node: &NodeView, desired: Option<&SectionView>) -> Vec<SettingRo
 fn thread_row(consumer: &ConsumerView) -> ThreadRow {
     ThreadRow {
         thread: consumer.thread,
-        state: match (consumer.lost, &consumer.blocked_reason) {
-            (true, _) => node_state(NodeState::Lost),
-            (false, Some(_)) => state("warn", "blocked", "warn"),
-            (false, None) => state("ok", "active", "ok"),
-        },
+        state: consumer_state(consumer),
         reason: consumer.blocked_reason.clone(),
         unacked: grouped(consumer.unacked_messages.into()),
         prefetch: grouped(consumer.prefetch_messages.into()),

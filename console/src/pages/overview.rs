@@ -34,6 +34,7 @@ struct Overview {
     head: Head,
     verdict: Verdict,
     facts: String,
+    is_paused: bool,
     todo: Vec<Todo>,
     figures: Vec<Figure>,
     charts: Charts,
@@ -101,7 +102,8 @@ impl Overview {
     fn new(head: Head, queue: &QueueView, charts: Charts, recent: Vec<Recent>) -> Self {
         Self {
             head,
-            verdict: verdict(&queue.alarms),
+            verdict: verdict(queue),
+            is_paused: queue.paused.is_some(),
             facts: facts(queue),
             todo: queue.alarms.iter().map(todo).collect(),
             figures: figures(queue),
@@ -117,18 +119,28 @@ impl Overview {
 }
 
 /// The worst alarm in a sentence.
-fn verdict(alarms: &[AlarmView]) -> Verdict {
-    let count = |severity| {
-        let of = alarms.iter().filter(|alarm| alarm.severity == severity);
-        of.filter(|alarm| alarm.acknowledged.is_none()).count()
+fn verdict(queue: &QueueView) -> Verdict {
+    let open = || {
+        queue
+            .alarms
+            .iter()
+            .filter(|alarm| alarm.acknowledged.is_none())
     };
+    let count = |severity| open().filter(|alarm| alarm.severity == severity).count();
     let (critical, warnings) = (count(Severity::Critical), count(Severity::Warning));
+    let nothing_arrives = queue.rates.publish_per_s.value == Some(0.0);
     let (kind, message) = match (critical, warnings) {
         // A state that a user asked for.
-        (0, 0) if alarms.iter().any(|alarm| alarm.acknowledged.is_some()) => {
-            ("busy", "Every alarm is acknowledged.".to_owned())
-        }
-        (0, 0) if !alarms.is_empty() => ("busy", sentence(&alarms[0].message)),
+        (0, 0) if queue.paused.is_some() => (
+            "paused",
+            "Consumption is paused: rides are accepted and queued, but not stored.".to_owned(),
+        ),
+        (0, 0) if open().next().is_some() => ("busy", sentence(&queue.alarms[0].message)),
+        (0, 0) if !queue.alarms.is_empty() => ("busy", "Every alarm is acknowledged.".to_owned()),
+        (0, 0) if nothing_arrives => (
+            "ok",
+            "All is well: no rides arrive now, and none are lost.".to_owned(),
+        ),
         (0, 0) => (
             "ok",
             "All is well: rides are stored as they arrive, and none are lost.".to_owned(),
@@ -183,7 +195,8 @@ fn todo(alarm: &AlarmView) -> Todo {
         severity: alarm.severity,
         message: alarm.message.clone(),
         since: time(alarm.since_at_ms, epoch_ms()),
-        remedy: alarm.remedy.clone(),
+        // Commands are in backticks, for terminals.
+        remedy: alarm.remedy.replace('`', ""),
         link: alarm.link.clone(),
         code: alarm.code,
         acknowledged: alarm.acknowledged.as_ref().map(|of| of.by.clone()),
@@ -194,6 +207,7 @@ fn figures(queue: &QueueView) -> Vec<Figure> {
     let rates = &queue.rates;
     let reads = format!("{} reads/s", cell(&rates.reads_per_s, per_s));
     let drain = match &queue.time_to_drain {
+        _ if queue.paused.is_some() => "paused".to_owned(),
         DrainTime::Eta { eta_s } => format!("drained in {}", span_s(*eta_s)),
         other => drain_time(other).1,
     };

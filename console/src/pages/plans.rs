@@ -1,5 +1,7 @@
 //! Plans: the only place where a change is applied.
 
+mod words;
+
 use std::sync::Arc;
 
 use askama::Template;
@@ -8,11 +10,13 @@ use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
 use skilift_core::clock::epoch_ms;
 
+use self::words::{area, heading, verb, verdict};
 use super::change_form::ChangeForm;
 use super::error::{PageError, render};
 use super::head::Head;
 use super::html::{Markup, Verdict, cell, sentence, state, time};
 use super::visitor::{Visitor, path};
+use crate::admin::status_of;
 use crate::console::Console;
 use crate::error::Error;
 use crate::plan;
@@ -37,6 +41,8 @@ struct PlanPage {
     /// The cost: its name, before and after.
     cost: Vec<(&'static str, String, String)>,
     apply: Option<ApplyForm>,
+    /// Why it was not applied.
+    problem: Option<String>,
     /// Why it cannot be applied here.
     why_not: Option<String>,
     /// The change as JSON, to plan it again.
@@ -50,6 +56,8 @@ struct PlanPage {
 struct ApplyForm {
     /// The text to type, if the plan is severe.
     confirm: Option<String>,
+    /// The same as a regular expression of HTML.
+    pattern: String,
     takes_password: bool,
     /// Whether a reason is needed to override a guard.
     takes_reason: bool,
@@ -92,6 +100,11 @@ pub(super) async fn page(
     Ok(render(&PlanPage::new(&console, &visitor, plan, None)))
 }
 
+/// `GET /plans/{id}/apply`: the address after a form was refused.
+pub(super) async fn applied(parts: RawPathParams) -> Response {
+    shown(path(&parts, "id"))
+}
+
 /// The form of a plan.
 #[derive(Deserialize)]
 pub(super) struct ApplyFields {
@@ -124,15 +137,27 @@ pub(super) async fn apply(
             ..
         }) => {
             let plan = find(&console, id)?;
-            let page = PlanPage::new(&console, &visitor, plan, Some(secret));
+            let mut page = PlanPage::new(&console, &visitor, plan, Some(secret));
+            // Its URL is that of the plan, and nothing is to replace the secret.
+            page.head.url = format!("/plans/{id}");
+            page.head.is_live = false;
             Ok(render(&page))
         }
         Ok(_) => Ok(shown(id)),
-        // The page of the plan says that it is stale, and plans it again.
-        Err(error) => match find(&console, id) {
-            Ok(plan) if plan.state == PlanState::Stale => Ok(shown(id)),
-            _ => Err(error.into()),
-        },
+        // The page of the plan says that it is stale or was applied, or what is wrong with the form.
+        Err(error) => {
+            let plan = find(&console, id)?;
+            if plan.state != PlanState::Planned {
+                return Ok(shown(id));
+            }
+            let mut page = PlanPage::new(&console, &visitor, plan, None);
+            if page.apply.is_none() {
+                return Err(error.into());
+            }
+            page.head.url = format!("/plans/{id}");
+            page.problem = Some(sentence(error.message()));
+            Ok((status_of(error.code()), render(&page)).into_response())
+        }
     }
 }
 
@@ -147,14 +172,14 @@ fn find(console: &Console, id: &str) -> Result<PlanView, Error> {
 
 impl PlanPage {
     fn new(
-        console: &Console,
+        console: &Arc<Console>,
         visitor: &Visitor,
         mut plan: PlanView,
         secret: Option<String>,
     ) -> Self {
         let now = epoch_ms();
         let is_over = plan.state == PlanState::Planned && plan.expires_at_ms <= now;
-        if is_over {
+        if is_over || (plan.state == PlanState::Planned && !plan::is_current(console, &plan)) {
             plan.state = PlanState::Stale;
         }
         let head = Head::new(console, visitor, "", heading(&plan)).live();
@@ -177,6 +202,7 @@ impl PlanPage {
             area: area(&plan.change),
             progress: progress(&plan),
             apply: (is_planned && why_not.is_none()).then(|| ApplyForm::of(&plan)),
+            problem: None,
             why_not,
             again: (plan.state == PlanState::Stale).then(|| again(&plan.change)),
             secret: secret.map(|text| Secret {
@@ -204,6 +230,7 @@ impl ApplyForm {
     fn of(plan: &PlanView) -> Self {
         Self {
             confirm: plan.confirm.clone(),
+            pattern: pattern(plan.confirm.as_deref().unwrap_or_default()),
             takes_password: matches!(
                 plan.change,
                 Change::AddUser { .. } | Change::SetPassword { .. }
@@ -214,6 +241,15 @@ impl ApplyForm {
     }
 }
 
+/// A regular expression of HTML for exactly this text: <https://html.spec.whatwg.org/#the-pattern-attribute>.
+fn pattern(text: &str) -> String {
+    let escaped = |c: char| match c {
+        c if c.is_alphanumeric() || c == ' ' || c == '_' => c.to_string(),
+        c => format!("\\u{{{:x}}}", u32::from(c)),
+    };
+    text.chars().map(escaped).collect()
+}
+
 /// The change as JSON, whose version is not checked again.
 fn again(change: &Change) -> String {
     let mut change = serde_json::to_value(change).unwrap_or_default();
@@ -221,91 +257,6 @@ fn again(change: &Change) -> String {
         fields.remove("if_version");
     }
     change.to_string()
-}
-
-/// What a plan does, as the title of its page.
-fn heading(plan: &PlanView) -> String {
-    let mut text = match &*plan.actions {
-        [] => format!("Plan {}", plan.id),
-        [one] => with_target(one),
-        [first, ..] if plan.actions.iter().all(|of| of.action == first.action) => {
-            format!("{}: {} actions", first.action, plan.actions.len())
-        }
-        [first, rest @ ..] => format!("{}, and {} more", with_target(first), rest.len()),
-    };
-    if let [one] = &*plan.actions
-        && let (Some(before), Some(after)) = (&one.before, &one.after)
-    {
-        text += &format!(": {before} → {after}");
-    }
-    let text = sentence(&text);
-    text.trim_end_matches('.').chars().take(160).collect()
-}
-
-fn with_target(action: &ActionView) -> String {
-    format!("{} ({})", action.action, action.target)
-}
-
-/// The name of the button: a verb with its object.
-fn verb(plan: &PlanView) -> String {
-    match &*plan.actions {
-        [one] => sentence(&one.action).trim_end_matches('.').to_owned(),
-        many => format!("Apply {} actions", many.len()),
-    }
-}
-
-fn verdict(plan: &PlanView, is_over: bool) -> (Verdict, String) {
-    let effects = plan.effects.iter().map(|effect| sentence(effect));
-    let effects = effects.collect::<Vec<_>>().join(" ");
-    let result = plan.outcome.as_ref().map(|outcome| outcome.result);
-    let failed = plan.refusals.iter().any(|refusal| !refusal.can_override);
-    let (kind, message, facts) = match (plan.state, result) {
-        (PlanState::Stale, _) => {
-            let why = if is_over {
-                "It has expired. Nothing was changed."
-            } else {
-                "The state that it depends on has changed since it was planned. Nothing was changed."
-            };
-            ("warn", "This plan is stale.".to_owned(), why.to_owned())
-        }
-        (PlanState::Applying, _) => ("busy", "The plan is being applied.".to_owned(), effects),
-        (PlanState::Applied | PlanState::Failed, Some(OutcomeResult::Unchanged)) => (
-            "ok",
-            "Unchanged: it was already in that state.".to_owned(),
-            String::new(),
-        ),
-        (PlanState::Applied, _) => ("ok", "Succeeded.".to_owned(), effects),
-        (PlanState::Failed, Some(OutcomeResult::Partial)) => (
-            "warn",
-            "Partial: some actions failed.".to_owned(),
-            "The steps below say which, and why.".to_owned(),
-        ),
-        (PlanState::Failed, _) => (
-            "bad",
-            "Failed.".to_owned(),
-            "The steps below say why.".to_owned(),
-        ),
-        (PlanState::Planned, _) if plan.danger == Danger::None => (
-            "ok",
-            "Nothing to do: it is already in that state.".to_owned(),
-            String::new(),
-        ),
-        (PlanState::Planned, _) if failed => {
-            ("bad", "A guard refuses this plan.".to_owned(), effects)
-        }
-        (PlanState::Planned, _) if plan.danger == Danger::Severe => {
-            ("warn", format!("Severe: {}.", heading(plan)), effects)
-        }
-        (PlanState::Planned, _) => {
-            let facts = if effects.is_empty() {
-                "It can be reverted, and nothing is lost.".to_owned()
-            } else {
-                effects
-            };
-            ("busy", format!("{}.", heading(plan)), facts)
-        }
-    };
-    (Verdict { kind, message }, facts)
 }
 
 /// Why the caller cannot apply a plan.
@@ -366,26 +317,18 @@ fn cost(plan: &PlanView) -> Vec<(&'static str, String, String)> {
     row.into_iter().collect()
 }
 
-/// The page that shows what a change affects.
-fn area(change: &Change) -> (&'static str, &'static str) {
-    match change {
-        Change::SetWorker { .. }
-        | Change::SetApi { .. }
-        | Change::SetIngest { .. }
-        | Change::SetFleet { .. }
-        | Change::Rollback { .. } => ("/settings", "Settings"),
-        Change::Scale(_) | Change::Drain { .. } | Change::Undrain { .. } => ("/nodes", "Nodes"),
-        Change::Pause | Change::Resume => ("/queue", "Queue"),
-        Change::Replay { .. } | Change::Discard { .. } => ("/dead-letters", "Dead letters"),
-        Change::Acknowledge { .. } => ("/", "Overview"),
-        Change::Repair { .. } => ("/rides", "Rides"),
-        Change::AddUser { .. }
-        | Change::SetPassword { .. }
-        | Change::SetRole { .. }
-        | Change::RemoveUser { .. }
-        | Change::AddToken { .. }
-        | Change::RevokeToken { .. }
-        | Change::AddKey { .. }
-        | Change::RevokeKey { .. } => ("/access", "Access"),
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_is_exactly_the_text() {
+        for (text, expected) in [
+            ("skilift", "skilift"),
+            ("discard 2", "discard 2"),
+            ("a.b-c", r"a\u{2e}b\u{2d}c"),
+        ] {
+            assert_eq!(pattern(text), expected);
+        }
     }
 }

@@ -1,30 +1,25 @@
 //! Queue: how much is queued, how fast and how late it is stored, and whether any is lost.
 
+mod consumers;
+mod csv;
+
 use std::sync::Arc;
 
 use askama::Template;
 use axum::extract::{Query, State};
-use axum::http::header;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use serde::Deserialize;
-use skilift_core::clock::epoch_ms;
 
+use self::consumers::{Worker, consumers, idle, workers};
 use super::charts::{Charts, Range, charts};
 use super::error::{PageError, just_started, render};
 use super::head::Head;
-use super::html::{
-    Figure, Markup, cell, counted, key, per_s, reconciliation_state, sentence, state,
-};
+use super::html::{Figure, Markup, cell, per_s, reconciliation_state, sentence};
 use super::visitor::Visitor;
 use crate::console::Console;
 use crate::view::figures::{bytes, grouped, span, span_s};
-use crate::view::queue::{
-    ConsumerView, DrainTime, HistoryPoint, HistoryView, ManagementView, QueueView, Trend,
-};
+use crate::view::queue::{DrainTime, ManagementView, QueueView, Trend};
 use crate::view::reconciliation::ReconciliationView;
-
-/// Consumers above which only the totals of each worker are shown.
-const MAX_CONSUMERS: usize = 200;
 
 #[derive(Template)]
 #[template(path = "queue.html")]
@@ -39,26 +34,10 @@ struct QueuePage {
     range: &'static str,
     workers: Vec<Worker>,
     consumers: String,
+    /// Why nothing is consumed.
+    idle: &'static str,
     reconciliation: Reconciliation,
     management: Option<Management>,
-}
-
-/// The consumers of a worker.
-struct Worker {
-    key: String,
-    node: String,
-    place: String,
-    total: Row,
-    threads: Vec<Row>,
-}
-
-struct Row {
-    thread: u32,
-    ack: String,
-    unacked: String,
-    prefetch: String,
-    last: String,
-    state: Markup,
 }
 
 struct Reconciliation {
@@ -89,6 +68,9 @@ pub(super) struct QueueQuery {
     range: Option<String>,
 }
 
+pub(super) use self::consumers::consumer_state;
+pub(super) use self::csv::csv;
+
 /// `GET /queue?range=`
 pub(super) async fn page(
     State(console): State<Arc<Console>>,
@@ -108,65 +90,11 @@ pub(super) async fn page(
         range: range.word(),
         workers: workers(&queue.consumers),
         consumers: consumers(&queue.consumers),
+        idle: idle(&queue),
         reconciliation: reconciliation(&queue.reconciliation),
         management: queue.management.as_ref().map(management),
         head,
     }))
-}
-
-/// `GET /queue/history.csv?range=`
-pub(super) async fn csv(
-    State(console): State<Arc<Console>>,
-    Query(query): Query<QueueQuery>,
-) -> Result<Response, PageError> {
-    let range = Range::parse(query.range.as_deref())?;
-    let since_ms = epoch_ms().saturating_sub(range.span_ms());
-    let history = console.monitor.history(range.step_s(), since_ms);
-    let headers = [
-        (header::CONTENT_TYPE, "text/csv; charset=utf-8"),
-        (
-            header::CONTENT_DISPOSITION,
-            "attachment; filename=\"skilift-history.csv\"",
-        ),
-    ];
-    Ok((headers, history_csv(&history)).into_response())
-}
-
-fn history_csv(history: &HistoryView) -> String {
-    let mut text =
-        "at_ms,publish_per_s,ack_per_s,reads_per_s,backlog_rides,accept_to_stored_p99_ms,\
-        oldest_ride_age_ms,dead_letters,workers,threads\n"
-            .to_owned();
-    for point in &history.points {
-        let HistoryPoint {
-            at_ms,
-            publish_per_s,
-            ack_per_s,
-            reads_per_s,
-            backlog_rides,
-            accept_to_stored_p99_ms,
-            oldest_ride_age_ms,
-            dead_letters,
-            workers,
-            threads,
-        } = point;
-        text += &at_ms.to_string();
-        for rate in [publish_per_s, ack_per_s, reads_per_s] {
-            text += &rate.map_or_else(|| ",".to_owned(), |rate| format!(",{rate}"));
-        }
-        for count in [
-            backlog_rides,
-            accept_to_stored_p99_ms,
-            oldest_ride_age_ms,
-            dead_letters,
-            workers,
-            threads,
-        ] {
-            text += &count.map_or_else(|| ",".to_owned(), |count| format!(",{count}"));
-        }
-        text.push('\n');
-    }
-    text
 }
 
 fn age(queue: &QueueView) -> String {
@@ -181,10 +109,7 @@ pub(super) fn drain_time(time: &DrainTime) -> (String, String) {
     let formula = || "backlog / (ack − publish)".to_owned();
     match time {
         DrainTime::Empty => ("empty".to_owned(), "no ride is waiting".to_owned()),
-        DrainTime::KeepingUp => (
-            "keeping up".to_owned(),
-            "rides are stored as they arrive".to_owned(),
-        ),
+        DrainTime::KeepingUp => ("keeping up".to_owned(), "no ride is delayed".to_owned()),
         DrainTime::Stable => (
             "stable".to_owned(),
             "stored as fast as they arrive".to_owned(),
@@ -323,85 +248,6 @@ fn throughput(queue: &QueueView) -> Vec<Figure> {
             per_s,
         ),
     ]
-}
-
-fn consumers(consumers: &[ConsumerView]) -> String {
-    let mut nodes: Vec<&str> = consumers.iter().map(|of| &*of.node).collect();
-    nodes.dedup();
-    let (threads, workers) = (consumers.len() as u64, nodes.len() as u64);
-    format!(
-        "{} on {}",
-        counted(threads, "thread", "threads"),
-        counted(workers, "worker", "workers")
-    )
-}
-
-/// The consumers by worker. Consumers are sorted by node.
-fn workers(consumers: &[ConsumerView]) -> Vec<Worker> {
-    let is_long = consumers.len() > MAX_CONSUMERS;
-    let by_node = consumers.chunk_by(|one, other| one.node == other.node);
-    by_node
-        .map(|of| Worker {
-            key: key(&of[0].node),
-            node: of[0].node.clone(),
-            place: of[0]
-                .instance_id
-                .clone()
-                .unwrap_or_else(|| of[0].host.clone()),
-            total: total(of),
-            threads: if is_long {
-                Vec::new()
-            } else {
-                of.iter().map(consumer).collect()
-            },
-        })
-        .collect()
-}
-
-fn total(consumers: &[ConsumerView]) -> Row {
-    let rates: Option<f64> = consumers.iter().map(|of| of.ack_per_s.value).sum();
-    let unacked: u64 = consumers
-        .iter()
-        .map(|of| u64::from(of.unacked_messages))
-        .sum();
-    let prefetch: u64 = consumers
-        .iter()
-        .map(|of| u64::from(of.prefetch_messages))
-        .sum();
-    let last = consumers.iter().filter_map(|of| of.last_ack_age_ms).min();
-    let blocked = consumers.iter().find(|of| of.blocked_reason.is_some());
-    Row {
-        thread: 0,
-        ack: rates.map_or_else(|| "unknown".to_owned(), per_s),
-        unacked: grouped(unacked),
-        prefetch: grouped(prefetch),
-        last: ago(last),
-        state: consumer_state(blocked.unwrap_or(&consumers[0])),
-    }
-}
-
-fn consumer(of: &ConsumerView) -> Row {
-    Row {
-        thread: of.thread,
-        ack: cell(&of.ack_per_s, per_s),
-        unacked: grouped(of.unacked_messages.into()),
-        prefetch: grouped(of.prefetch_messages.into()),
-        last: ago(of.last_ack_age_ms),
-        state: consumer_state(of),
-    }
-}
-
-fn ago(ms: Option<u64>) -> String {
-    ms.map_or_else(|| "never".to_owned(), |ms| format!("{} ago", span(ms)))
-}
-
-/// The state of a consumer.
-pub(super) fn consumer_state(of: &ConsumerView) -> Markup {
-    match (of.lost, &of.blocked_reason) {
-        (true, _) => state("bad", "lost", "lost"),
-        (false, Some(_)) => state("warn", "blocked", "warn"),
-        (false, None) => state("ok", "active", "ok"),
-    }
 }
 
 fn reconciliation(view: &ReconciliationView) -> Reconciliation {

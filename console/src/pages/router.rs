@@ -43,7 +43,7 @@ pub(crate) fn router(console: &Arc<Console>, drain: CancellationToken) -> Router
         .route("/access",            get(access::page))
         .route("/doctor",            get(doctor::page).post(doctor::run))
         .route("/plans",             post(plans::make))
-        .route("/plans/{id}/apply",  post(plans::apply))
+        .route("/plans/{id}/apply",  get(plans::applied).post(plans::apply))
         .route("/logout",            post(login::log_out))
         .with_state(Arc::clone(console))
         .merge(live)

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use axum::Form;
 use axum::extract::{Request, State};
 use axum::http::header::{self, HeaderMap, HeaderValue};
+use axum::http::uri::PathAndQuery;
 use axum::http::{Method, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
@@ -97,7 +98,7 @@ pub(super) async fn require(
         return if is_stream {
             StatusCode::UNAUTHORIZED.into_response()
         } else {
-            Redirect::to("/login").into_response()
+            Redirect::to(&login_url(&request)).into_response()
         };
     };
     let from = request.extensions().get().cloned().unwrap_or_default();
@@ -108,6 +109,25 @@ pub(super) async fn require(
         from,
     });
     next.run(request).await
+}
+
+/// The login page, which leads back to a page that was asked for.
+fn login_url(request: &Request) -> String {
+    let wanted = request
+        .uri()
+        .path_and_query()
+        .map_or("/", PathAndQuery::as_str);
+    if request.method() != Method::GET || wanted == "/" {
+        return "/login".to_owned();
+    }
+    let wanted: String = wanted.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    format!("/login?next={wanted}")
+}
+
+/// A path of this site, and not `//host`; else the overview.
+pub(super) fn path_here(wanted: &str) -> &str {
+    let is_path = wanted.starts_with('/') && !wanted[1..].starts_with(['/', '\\']);
+    if is_path { wanted } else { "/" }
 }
 
 fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
@@ -124,10 +144,14 @@ pub(super) fn theme(headers: &HeaderMap) -> Option<&'static str> {
     ["light", "dark"].into_iter().find(|theme| *theme == chosen)
 }
 
-/// Starts a session and shows the overview.
-pub(super) fn start(console: &Console, token: &str) -> Response {
+/// Starts a session and shows a page.
+pub(super) fn start(console: &Console, token: &str, next: &str) -> Response {
     let cookie = set_cookie(console, SESSION, token, SESSION_MS / 1_000);
-    ([(header::SET_COOKIE, cookie)], Redirect::to("/")).into_response()
+    (
+        [(header::SET_COOKIE, cookie)],
+        Redirect::to(path_here(next)),
+    )
+        .into_response()
 }
 
 /// Ends the session in the browser.
@@ -159,9 +183,7 @@ pub(super) async fn set_theme(
     State(console): State<Arc<Console>>,
     Form(form): Form<ThemeForm>,
 ) -> Response {
-    // A path of this site, and not `//host`.
-    let is_path = form.back.starts_with('/') && !form.back[1..].starts_with(['/', '\\']);
-    let back = if is_path { &form.back } else { "/" };
+    let back = path_here(&form.back);
     let (value, max_age_s) = match form.theme.as_str() {
         theme @ ("light" | "dark") => (theme, 365 * 86_400),
         "auto" => ("", 0),

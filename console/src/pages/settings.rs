@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use askama::Template;
-use axum::extract::State;
+use axum::extract::{Query, State};
 use axum::response::Response;
+use serde::Deserialize;
 use skilift_core::clock::epoch_ms;
+use skilift_core::control::FleetBounds;
 use skilift_core::control::setting::{API_SETTINGS, FLEET_BOUNDS, Setting, WORKER_SETTINGS};
 
 use super::error::{PageError, render};
@@ -13,7 +15,8 @@ use super::head::Head;
 use super::html::{Markup, sentence, state, time};
 use super::visitor::Visitor;
 use crate::console::Console;
-use crate::settings;
+use crate::settings::{self, values};
+use crate::state::Settings;
 use crate::view::figures::grouped;
 use crate::view::settings::{Section, SectionView, SettingValue, SettingsHistoryView, VersionView};
 
@@ -36,6 +39,8 @@ struct SectionForm {
     if_version: Option<u64>,
     state: Markup,
     note: Option<String>,
+    /// Why the form is out of date.
+    newer: Option<String>,
     change: &'static str,
     fields: Vec<Field>,
     /// The ingest policy, if the section is that: whether keys are required.
@@ -61,15 +66,48 @@ struct VersionRow {
 pub(super) async fn page(
     State(console): State<Arc<Console>>,
     visitor: Visitor,
+    Query(query): Query<SettingsQuery>,
 ) -> Result<Response, PageError> {
-    let head = Head::new(&console, &visitor, "/settings", "Settings").live();
+    let mut head = Head::new(&console, &visitor, "/settings", "Settings").live();
     let view = settings::view(&console)?;
+    let mut opened = query.opened.iter().flat_map(|opened| opened.split('-'));
     let sections = view.sections.iter().map(|section| {
         let history = settings::history(&console, section.section, VERSIONS)?;
-        Ok(form(section, &history))
+        let opened = opened.next().and_then(|version| version.parse().ok());
+        Ok(SectionForm {
+            newer: newer(section, opened),
+            ..form(section, &history)
+        })
     });
     let sections = sections.collect::<Result<_, PageError>>()?;
+    let versions = view
+        .sections
+        .iter()
+        .map(|section| version(section).to_string());
+    head.url = format!(
+        "/settings?opened={}",
+        versions.collect::<Vec<_>>().join("-")
+    );
     Ok(render(&SettingsPage { head, sections }))
+}
+
+/// The versions of the sections when the page was opened, with which its stream asks.
+#[derive(Deserialize)]
+pub(super) struct SettingsQuery {
+    opened: Option<String>,
+}
+
+fn version(view: &SectionView) -> u64 {
+    view.generation.map_or(0, |generation| generation.version)
+}
+
+/// Says that the form is older than the section.
+fn newer(view: &SectionView, opened: Option<u64>) -> Option<String> {
+    let now = version(view);
+    opened.filter(|opened| *opened < now).map(|_| {
+        let by = view.updated_by.as_deref().unwrap_or("someone");
+        format!("Version {now} was set by {by}. This form is older.")
+    })
 }
 
 fn form(view: &SectionView, history: &SettingsHistoryView) -> SectionForm {
@@ -84,7 +122,7 @@ fn form(view: &SectionView, history: &SettingsHistoryView) -> SectionForm {
         value: view
             .values
             .get(setting.name)
-            .map_or_else(String::new, ToString::to_string),
+            .map_or_else(|| default(setting), ToString::to_string),
         hint: hint(setting),
     });
     let ingest = view.values.get("ingest");
@@ -98,12 +136,21 @@ fn form(view: &SectionView, history: &SettingsHistoryView) -> SectionForm {
         if_version: view.generation.map(|of| of.version),
         state: follow_state(view),
         note: view.note.as_deref().map(sentence),
+        newer: None,
         change,
         fields: fields.collect(),
         ingest: (view.section == Section::Ingest)
             .then(|| ingest == Some(&SettingValue::Word("keys".to_owned()))),
         versions: history.versions.iter().map(version_row).collect(),
     }
+}
+
+/// The value that applies while the setting is not set, if the console knows it.
+fn default(setting: &Setting) -> String {
+    let bounds = values(Settings::Fleet(FleetBounds::default()));
+    bounds
+        .get(setting.name)
+        .map_or_else(String::new, ToString::to_string)
 }
 
 fn hint(setting: &Setting) -> String {

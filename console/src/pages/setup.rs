@@ -71,7 +71,7 @@ pub(super) async fn create(
         return Err(Error::conflict("this console has users already; log in").into());
     }
     match create_admin(&console, from, &form).await {
-        Ok(token) => Ok(session::start(&console, &token)),
+        Ok(token) => Ok(session::start(&console, &token, "/")),
         Err(error) => {
             let page = SetupPage {
                 head: Head::bare(&console, theme, "Set-up"),

@@ -59,6 +59,7 @@ pub(crate) fn api(port: u16, boot: BootId, started: u64, sent: u64, accepted: u6
         channels: 1,
         accepted_rides: accepted,
         refused_requests: 0,
+        denied_requests: 0,
         reads: 0,
         in_flight_rides: 0,
         backlog_rides: None,

@@ -41,6 +41,8 @@ pub(crate) struct Counts {
     pub(crate) accepted: u64,
     /// Requests with rides that it rejected with 503.
     pub(crate) refused: u64,
+    /// Requests with rides that it rejected with 401 or 403.
+    pub(crate) denied: u64,
     /// Reads that it answered.
     pub(crate) reads: u64,
     /// Rides delivered to a worker.
@@ -64,6 +66,7 @@ impl Counts {
             Report::Api(api) => Self {
                 accepted: api.accepted_rides,
                 refused: api.refused_requests,
+                denied: api.denied_requests,
                 reads: api.reads,
                 cpu_ms,
                 ..Self::default()
@@ -91,6 +94,7 @@ impl Counts {
         Self {
             accepted: self.accepted + earlier.accepted,
             refused: self.refused + earlier.refused,
+            denied: self.denied + earlier.denied,
             reads: self.reads + earlier.reads,
             delivered: self.delivered + earlier.delivered,
             acked: self.acked + earlier.acked,

@@ -261,6 +261,26 @@ fn nodes(
     }
 }
 
+/// Rides without a valid ingest key.
+fn denied(alarms: &mut Alarms, state: &MonitorState, view: &QueueView, now: u64) {
+    let denied = rate(&state.registry, Role::Api, now, |counts| counts.denied);
+    let Some(per_s) = denied.value.filter(|per_s| *per_s > 0.0) else {
+        return;
+    };
+    let is_all = view.rates.publish_per_s.value == Some(0.0);
+    let (severity, none) = if is_all {
+        (Severity::Critical, "; no ride is accepted")
+    } else {
+        (Severity::Warning, "")
+    };
+    alarms.raise(
+        AlarmCode::RidesDenied,
+        severity,
+        format!("{per_s:.1} requests/s are rejected with 401 or 403: they have no valid ingest key{none}"),
+        "Give the gates a key (`skictl keys add`), or open ingest (`skictl settings set ingest open`).",
+    );
+}
+
 fn others(
     alarms: &mut Alarms,
     console: &Console,
@@ -268,6 +288,7 @@ fn others(
     view: &QueueView,
     now: u64,
 ) {
+    denied(alarms, state, view, now);
     if let Some(pause) = &view.paused {
         alarms.raise(
             AlarmCode::Paused,

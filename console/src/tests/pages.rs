@@ -99,11 +99,14 @@ async fn a_link_logs_in_once_and_a_logout_ends_the_session() {
             console.console.monitor.latest().is_some()
         })
         .await;
-    for path in ["/", "/nodes"] {
+    for (path, login) in [
+        ("/", "/login"),
+        ("/nodes", "/login?next=%2F%6E%6F%64%65%73"),
+    ] {
         let (status, headers, _) = console.browse("GET", path, &[], "").await;
         assert_eq!(
             (status, &headers["location"]),
-            (StatusCode::SEE_OTHER, &"/login".parse().unwrap())
+            (StatusCode::SEE_OTHER, &login.parse().unwrap())
         );
     }
     let code = console.console.make_login_code();
@@ -122,7 +125,10 @@ async fn a_link_logs_in_once_and_a_logout_ends_the_session() {
     let (status, headers, _) = console.browse("GET", "/nodes", &headers, "").await;
     assert_eq!(
         (status, &headers["location"]),
-        (StatusCode::SEE_OTHER, &"/login".parse().unwrap())
+        (
+            StatusCode::SEE_OTHER,
+            &"/login?next=%2F%6E%6F%64%65%73".parse().unwrap()
+        )
     );
 }
 

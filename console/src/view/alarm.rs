@@ -90,6 +90,7 @@ impl AlarmCode {
             | Self::NodesLost
             | Self::NodesDegraded
             | Self::ClockSkew => "/nodes",
+            Self::RidesDenied => "/access",
             Self::DeadLettersUnread | Self::DeadLetters => "/dead-letters",
             Self::ConflictingConsole => "/audit",
         }
@@ -108,6 +109,8 @@ pub enum AlarmCode {
     StoreUnreachable,
     /// API nodes reject rides with 503.
     RidesRejected,
+    /// API nodes reject rides with 401 or 403 because they have no valid ingest key.
+    RidesDenied,
     /// No API node is up.
     NoApiNode,
     /// No worker is up, or every worker is drained.

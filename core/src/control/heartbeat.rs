@@ -96,6 +96,9 @@ pub struct ApiReport {
     pub accepted_rides: u64,
     /// Requests with rides that were rejected with 503.
     pub refused_requests: u64,
+    /// Requests with rides that were rejected with 401 or 403 because they have no valid ingest key.
+    #[serde(default)]
+    pub denied_requests: u64,
     /// Reads that were answered.
     pub reads: u64,
     /// Rides in flight.

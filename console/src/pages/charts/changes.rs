@@ -20,13 +20,27 @@ pub(in crate::pages) struct AppliedChange {
     pub(in crate::pages) plan: Option<String>,
 }
 
+/// Changes of access, which no curve shows: they are not marked.
+const OF_ACCESS: [&str; 8] = [
+    "add user",
+    "set password",
+    "set role",
+    "remove user",
+    "add token",
+    "revoke token",
+    "add key",
+    "acknowledge",
+];
+
 /// The plans that were applied since a moment, completely or partly, oldest first.
 pub(in crate::pages) fn applied_changes(
     entries: &[AuditEntry],
     since_ms: u64,
 ) -> Vec<AppliedChange> {
     let is_applied = |entry: &&AuditEntry| {
+        let target = entry.target.as_deref().unwrap_or_default();
         entry.action == "apply"
+            && !OF_ACCESS.contains(&target)
             && entry.at_ms >= since_ms
             && matches!(
                 entry.outcome,

@@ -53,13 +53,22 @@ async fn a_change_is_planned_shown_and_applied() {
     let applied = page(&console, &at, &operator).await;
     assert_eq!(texts(&applied, ".verdict-message"), ["Succeeded."]);
     assert_eq!(texts(&applied, "#apply form"), [""; 0]);
+    // The address of the form leads back to the plan.
+    let headers = [("cookie", operator.as_str())];
+    let (status, headers, _) = console
+        .browse("GET", &format!("{at}/apply"), &headers, "")
+        .await;
+    assert_eq!(
+        (status, headers["location"].to_str().unwrap()),
+        (StatusCode::SEE_OTHER, at.as_str())
+    );
     // A form that was sent twice changes nothing a second time.
-    let (status, _, shown) = post(&console, &format!("{at}/apply"), &operator, "").await;
-    assert_eq!(status, StatusCode::CONFLICT);
-    assert!(
-        texts(&shown, "h1")[0].contains("was already applied"),
-        "{:?}",
-        texts(&shown, "h1")
+    let (status, location, _) = post(&console, &format!("{at}/apply"), &operator, "").await;
+    assert_eq!((status, &location), (StatusCode::SEE_OTHER, &at));
+    let versions = page(&console, "/settings", &operator).await;
+    assert_eq!(
+        texts(&versions, "#sv-worker")[0].split(',').next(),
+        Some("version 2")
     );
     let settings = page(&console, "/settings", &operator).await;
     let threads = Selector::parse("#worker-threads").unwrap();
@@ -129,8 +138,10 @@ async fn each_role_sees_what_it_may_do() {
     let shown = page(&console, &at, &operator).await;
     assert_eq!(texts(&shown, "#apply form"), [""; 0]);
     assert!(texts(&shown, "#apply")[0].contains("can be applied by the role admin"));
-    let (status, ..) = post(&console, &format!("{at}/apply"), &admin, "confirm=wrong").await;
+    let apply = format!("{at}/apply");
+    let (status, _, shown) = post(&console, &apply, &admin, "confirm=wrong").await;
     assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(texts(&shown, "#apply [role=alert]")[0].ends_with("Nothing was changed."));
     let shown = page(&console, &at, &admin).await;
     let name = texts(&shown, "#apply label strong").concat();
     let (status, ..) = post(
@@ -318,4 +329,34 @@ async fn an_acknowledged_alarm_stays_listed_until_it_ends() {
             })
             .await;
     }
+}
+
+#[tokio::test]
+async fn a_form_that_is_older_than_its_section_says_so() {
+    let console = TestConsole::new().await;
+    let operator = session_of(&console, UserRole::Operator).await;
+    let at = plan(&console, &operator, "change=set_worker&threads=8").await;
+    post(&console, &format!("{at}/apply"), &operator, "").await;
+    // As the stream of a page asks that was opened before.
+    let shown = page(&console, "/settings?opened=0-9-9-9", &operator).await;
+    let notices = texts(&shown, "#sc-worker .notice");
+    assert!(
+        notices[0].contains("was set by a operator. This form is older."),
+        "{notices:?}"
+    );
+    assert_eq!(texts(&shown, "#sc-api .notice"), [""; 0]);
+    let shown = page(&console, "/settings", &operator).await;
+    assert_eq!(texts(&shown, ".notice"), [""; 0]);
+}
+
+#[tokio::test]
+async fn an_open_plan_says_that_it_is_stale() {
+    let console = TestConsole::new().await;
+    let operator = session_of(&console, UserRole::Operator).await;
+    let first = plan(&console, &operator, "change=set_worker&threads=8").await;
+    let second = plan(&console, &operator, "change=set_worker&threads=9").await;
+    post(&console, &format!("{second}/apply"), &operator, "").await;
+    let shown = page(&console, &first, &operator).await;
+    assert_eq!(texts(&shown, ".verdict-message"), ["This plan is stale."]);
+    assert_eq!(texts(&shown, "#apply form[action$=apply]"), [""; 0]);
 }
