@@ -15,6 +15,7 @@ mod charts;
 mod dead_letters;
 mod doctor;
 mod error;
+mod fleet;
 mod head;
 mod html;
 mod live;

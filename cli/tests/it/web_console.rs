@@ -5,12 +5,13 @@ use serde_json::json;
 use crate::browser::{Kind, WebConsole};
 
 /// Every page of the navigation, and its title.
-const PAGES: [(&str, &str); 9] = [
+const PAGES: [(&str, &str); 10] = [
     ("/", "Overview"),
     ("/queue", "Queue"),
     ("/dead-letters", "Dead letters"),
     ("/rides", "Rides"),
     ("/nodes", "Nodes"),
+    ("/fleet", "Fleet"),
     ("/settings", "Settings"),
     ("/audit", "Audit"),
     ("/access", "Access"),

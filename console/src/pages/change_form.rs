@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use crate::error::Error;
 use crate::view::access::UserRole;
-use crate::view::change::{Change, DeadLetterSelection};
+use crate::view::change::{Change, Count, DeadLetterSelection, RoleCount, Scale, ScaledRole};
 use crate::view::settings::Section;
 
 /// The fields of a form, in order. An empty field counts as absent.
@@ -45,6 +45,15 @@ impl ChangeForm {
                 api_max: self.number("api_max")?,
                 if_version: self.number("if_version")?,
             },
+            "scale" => Change::Scale(self.scale()?),
+            "start" => Change::Scale(Scale {
+                start: self.instances()?,
+                ..Scale::default()
+            }),
+            "stop" => Change::Scale(Scale {
+                stop: self.instances()?,
+                ..Scale::default()
+            }),
             "rollback" => Change::Rollback {
                 section: self.section()?,
                 version: self.number("version")?,
@@ -162,10 +171,42 @@ impl ChangeForm {
         }
     }
 
+    fn scale(&self) -> Result<Scale, Error> {
+        let mut roles = Vec::new();
+        for role in [ScaledRole::Api, ScaledRole::Worker] {
+            if let Some(count) = self.number(&role.to_string())? {
+                roles.push(RoleCount {
+                    role,
+                    count: Count::To(count),
+                });
+            }
+        }
+        Ok(Scale {
+            roles,
+            threads: self.number("threads")?,
+            channels: self.number("channels")?,
+            drain_timeout_s: self.number("drain_timeout_s")?,
+            allow_zero: self.find("allow_zero").is_some(),
+            ..Scale::default()
+        })
+    }
+
+    /// The instances whose boxes are checked.
+    fn instances(&self) -> Result<Vec<String>, Error> {
+        match self.checked() {
+            ids if ids.is_empty() => Err(Error::invalid("no instance is selected")),
+            ids => Ok(ids),
+        }
+    }
+
+    fn checked(&self) -> Vec<String> {
+        let ids = self.0.iter().filter(|(name, _)| name == "id");
+        ids.map(|(_, id)| id.clone()).collect()
+    }
+
     /// The dead letters whose boxes are checked.
     fn selected(&self) -> Result<DeadLetterSelection, Error> {
-        let ids = self.0.iter().filter(|(name, _)| name == "id");
-        let ids: Vec<String> = ids.map(|(_, id)| id.clone()).collect();
+        let ids = self.checked();
         if ids.is_empty() {
             return Err(Error::invalid(
                 "no dead letter is selected; select some, or choose all",

@@ -23,7 +23,11 @@ const NAVIGATION: [(&str, &[(&str, &str)]); 4] = [
     ),
     (
         "Capacity",
-        &[("/nodes", "Nodes"), ("/settings", "Settings")],
+        &[
+            ("/nodes", "Nodes"),
+            ("/fleet", "Fleet"),
+            ("/settings", "Settings"),
+        ],
     ),
     (
         "Record",

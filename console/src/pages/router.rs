@@ -10,8 +10,8 @@ use tower_http::compression::CompressionLayer;
 
 use super::live::{self, LivePages};
 use super::{
-    access, assets, audit, dead_letters, doctor, login, node, nodes, overview, plans, queue, rides,
-    session, settings, setup,
+    access, assets, audit, dead_letters, doctor, fleet, login, node, nodes, overview, plans, queue,
+    rides, session, settings, setup,
 };
 use crate::console::Console;
 
@@ -26,6 +26,7 @@ pub(crate) fn router(console: &Arc<Console>, drain: CancellationToken) -> Router
         .route("/dead-letters/{id}", get(dead_letters::page_of))
         .route("/nodes",             get(nodes::page))
         .route("/nodes/{id}",        get(node::page))
+        .route("/fleet",             get(fleet::page))
         .route("/settings",          get(settings::page))
         .route("/plans/{id}",        get(plans::page))
         .route("/audit",             get(audit::page))

@@ -3,6 +3,8 @@
 mod changes;
 mod live;
 
+pub(super) use changes::{plan, post};
+
 use axum::http::{HeaderMap, StatusCode};
 use scraper::{Html, Selector};
 use skilift_core::control::Role;
@@ -39,7 +41,7 @@ async fn log_in(console: &TestConsole) -> String {
 }
 
 /// The cookie of a session of a user with this role, once there is something to show.
-async fn session_of(console: &TestConsole, role: UserRole) -> String {
+pub(super) async fn session_of(console: &TestConsole, role: UserRole) -> String {
     console
         .until("collected", async || {
             console.console.monitor.latest().is_some()
@@ -49,7 +51,7 @@ async fn session_of(console: &TestConsole, role: UserRole) -> String {
     format!("skilift_session={token}")
 }
 
-fn texts(page: &Html, selector: &str) -> Vec<String> {
+pub(super) fn texts(page: &Html, selector: &str) -> Vec<String> {
     let selector = Selector::parse(selector).unwrap();
     let found = page.select(&selector);
     found
@@ -57,7 +59,7 @@ fn texts(page: &Html, selector: &str) -> Vec<String> {
         .collect()
 }
 
-async fn page(console: &TestConsole, path: &str, cookie: &str) -> Html {
+pub(super) async fn page(console: &TestConsole, path: &str, cookie: &str) -> Html {
     let (status, headers, text) = console.browse("GET", path, &[("cookie", cookie)], "").await;
     assert_eq!(status, StatusCode::OK, "{path}: {text}");
     let csp = headers["content-security-policy"].to_str().unwrap();

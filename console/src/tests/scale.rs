@@ -1,6 +1,7 @@
-//! Plans of machines: chosen, priced and guarded. [`applying`]: what comes of them.
+//! Plans of machines: chosen, priced and guarded. [`applying`]: what comes of them. [`pages`]: in a browser.
 
 mod applying;
+mod pages;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

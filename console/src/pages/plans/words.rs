@@ -97,7 +97,8 @@ pub(super) fn area(change: &Change) -> (&'static str, &'static str) {
         | Change::SetIngest { .. }
         | Change::SetFleet { .. }
         | Change::Rollback { .. } => ("/settings", "Settings"),
-        Change::Scale(_) | Change::Drain { .. } | Change::Undrain { .. } => ("/nodes", "Nodes"),
+        Change::Scale(_) => ("/fleet", "Fleet"),
+        Change::Drain { .. } | Change::Undrain { .. } => ("/nodes", "Nodes"),
         Change::Pause | Change::Resume => ("/queue", "Queue"),
         Change::Replay { .. } | Change::Discard { .. } => ("/dead-letters", "Dead letters"),
         Change::Acknowledge { .. } => ("/", "Overview"),

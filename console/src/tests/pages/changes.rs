@@ -9,7 +9,7 @@ use crate::tests::harness::TestConsole;
 use crate::view::access::UserRole;
 
 /// Posts a form as a user, and returns the status, where it leads and the page.
-async fn post(
+pub(in crate::tests) async fn post(
     console: &TestConsole,
     path: &str,
     cookie: &str,
@@ -24,7 +24,7 @@ async fn post(
 }
 
 /// Plans a change by its form, and returns the URL of the plan.
-async fn plan(console: &TestConsole, cookie: &str, form: &str) -> String {
+pub(in crate::tests) async fn plan(console: &TestConsole, cookie: &str, form: &str) -> String {
     let (status, location, shown) = post(console, "/plans", cookie, form).await;
     assert_eq!(status, StatusCode::SEE_OTHER, "{:?}", texts(&shown, "main"));
     assert!(location.starts_with("/plans/p"), "{location}");

@@ -113,6 +113,7 @@ async fn what_is_live_has_an_id_and_no_control() {
         "/queue",
         "/dead-letters",
         "/nodes",
+        "/fleet",
         &node,
         "/settings",
         "/audit",
