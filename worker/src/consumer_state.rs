@@ -1,5 +1,6 @@
 //! State of one consumer, for the health check and for the worker's heartbeat.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -120,15 +121,23 @@ impl ConsumerState {
         self.metrics().busy_since = Some(Instant::now());
     }
 
-    /// Records that the consumer has acknowledged all messages except `left`.
-    pub(crate) fn acked(&self, messages: usize, rides: usize, left: Option<&Delivery>) {
+    /// Records that the consumer has acknowledged all messages except `left`, which arrived at these times.
+    pub(crate) fn acked(
+        &self,
+        messages: usize,
+        rides: usize,
+        left: &VecDeque<(Delivery, Instant)>,
+    ) {
         let mut metrics = self.metrics();
         metrics.pause_busy();
         metrics.acked.add(messages, rides);
         metrics.last_ack_at_ms = Some(epoch_ms());
-        metrics.unacked_messages = u32::from(left.is_some());
-        metrics.unacked_since = left.map(|_| Instant::now());
-        metrics.oldest_unacked_accepted_at_ms = left.and_then(|left| left.accepted_at_ms);
+        metrics.unacked_messages = u32::try_from(left.len()).unwrap_or(u32::MAX);
+        metrics.unacked_since = left.front().map(|(_, at)| *at);
+        let accepted = left
+            .iter()
+            .filter_map(|(message, _)| message.accepted_at_ms);
+        metrics.oldest_unacked_accepted_at_ms = accepted.min();
     }
 
     /// The current metrics.
@@ -203,11 +212,14 @@ mod tests {
         assert_eq!((held.delivered.messages, held.delivered.rides), (2, 12));
         assert_eq!(held.redelivered_messages, 1);
 
-        state.acked(1, 5, Some(&message(10, 1)));
+        let arrived_at = Instant::now();
+        let left = VecDeque::from([(message(10, 1), arrived_at), (message(5, 0), arrived_at)]);
+        state.acked(1, 5, &left);
         let left = state.metrics().clone();
         tokio::time::sleep(STEP).await;
-        assert_eq!((left.unacked_messages, left.busy()), (1, left.busy));
-        assert!(left.unacked_since > held.unacked_since);
+        assert_eq!((left.unacked_messages, left.busy()), (2, left.busy));
+        assert_eq!(left.oldest_unacked_accepted_at_ms, Some(5));
+        assert_eq!(left.unacked_since, Some(arrived_at));
         assert_eq!((left.acked.messages, left.acked.rides), (1, 5));
 
         state.closed();

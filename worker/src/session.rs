@@ -1,7 +1,9 @@
 //! One session of a consumer: gather a batch, store it, acknowledge it, repeat.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use skilift_core::clock::epoch_ms;
 use skilift_core::control::Durations;
 use skilift_core::engine::{Engine, EngineError, Pipeline};
@@ -72,8 +74,8 @@ pub(crate) struct Session<'a, E: Engine> {
     stop: &'a CancellationToken,
     pipeline: E::Pipeline,
     gauge: PrefetchGauge,
-    /// A message that did not fit into the previous batch.
-    carried_over: Option<Delivery>,
+    /// Messages that have arrived and are in no batch yet, each with the time of its arrival.
+    arrived: VecDeque<(Delivery, Instant)>,
     /// Whether the consumer is cancelled, to stop or to change the prefetch.
     cancelled: bool,
     has_stored: bool,
@@ -103,7 +105,7 @@ impl<'a, E: Engine> Session<'a, E> {
             stop,
             pipeline,
             gauge,
-            carried_over: None,
+            arrived: VecDeque::new(),
             cancelled: false,
             has_stored: false,
         })
@@ -130,9 +132,7 @@ impl<'a, E: Engine> Session<'a, E> {
                 self.pipeline.ack_up_to(last_tag).await?;
                 self.has_stored = true;
                 let (messages, rides) = (gathered.messages.len(), gathered.rides);
-                self.consumer
-                    .state
-                    .acked(messages, rides, self.carried_over.as_ref());
+                self.consumer.state.acked(messages, rides, &self.arrived);
                 self.gauge.saw(messages, rides);
             }
             if !gathered.exhausted {
@@ -152,29 +152,25 @@ impl<'a, E: Engine> Session<'a, E> {
     /// Waits for a message, then gathers messages until the batch is full, contains all that the prefetch allows, or its linger
     /// time is over.
     async fn gather(&mut self) -> Result<GatheredBatch, SessionError> {
+        self.take_arrived()?;
         let mut gathered = GatheredBatch::default();
         let mut leave_at = None;
         loop {
-            let next = match self.carried_over.take() {
-                Some(message) => Some(message),
+            let next = match self.arrived.pop_front() {
+                Some(arrived) => Some(arrived),
                 None => match self.next(leave_at).await? {
-                    Polled::Message(message) => {
-                        self.consumer
-                            .state
-                            .received(&message, count_rides(&message));
-                        Some(message)
-                    }
+                    Polled::Message(message) => Some(self.received(message)),
                     Polled::Linger => return Ok(gathered),
                     Polled::Exhausted => None,
                 },
             };
-            let Some(message) = next else {
+            let Some((message, at)) = next else {
                 gathered.exhausted = true;
                 return Ok(gathered);
             };
             let isolated = message.returns >= ISOLATE_AFTER;
             if isolated && !gathered.messages.is_empty() {
-                self.carried_over = Some(message);
+                self.arrived.push_front((message, at));
                 return Ok(gathered);
             }
             gathered.rides += count_rides(&message);
@@ -186,6 +182,29 @@ impl<'a, E: Engine> Session<'a, E> {
             }
             leave_at.get_or_insert_with(|| Instant::now() + self.settings.linger);
         }
+    }
+
+    /// Takes all messages that have arrived, up to the prefetch, even if they do not fit into the next batch: heartbeats count
+    /// what is unacked, and the console proves by it that nothing is lost.
+    fn take_arrived(&mut self) -> Result<(), SessionError> {
+        while self.arrived.len() < usize::from(self.pipeline.prefetch()) {
+            match self.pipeline.next().now_or_never() {
+                Some(Some(Ok(message))) => {
+                    let arrived = self.received(message);
+                    self.arrived.push_back(arrived);
+                }
+                Some(Some(Err(error))) => return Err(error.into()),
+                Some(None) | None => break,
+            }
+        }
+        Ok(())
+    }
+
+    /// Counts a message that has arrived.
+    fn received(&self, message: Delivery) -> (Delivery, Instant) {
+        let rides = count_rides(&message);
+        self.consumer.state.received(&message, rides);
+        (message, Instant::now())
     }
 
     async fn next(&mut self, leave_at: Option<Instant>) -> Result<Polled, SessionError> {

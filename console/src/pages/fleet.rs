@@ -58,6 +58,8 @@ struct InstanceRow {
     nodes: Vec<String>,
     instance_type: String,
     price: String,
+    /// Why the price is unknown.
+    price_error: String,
     /// Why it cannot be started or stopped here.
     obstacle: Option<String>,
 }
@@ -171,11 +173,10 @@ fn instance_row(of: &InstanceView) -> InstanceRow {
         zone: of.zone.clone(),
         nodes: of.nodes.clone(),
         instance_type: of.instance_type.clone(),
-        price: match (of.usd_per_h, &of.price_error) {
-            (Some(price), _) => format!("{price:.4}"),
-            (None, Some(why)) => format!("unknown: {why}"),
-            (None, None) => "unknown".to_owned(),
-        },
+        price: of
+            .usd_per_h
+            .map_or_else(|| "unknown".to_owned(), |price| format!("{price:.4}")),
+        price_error: of.price_error.clone().unwrap_or_default(),
         obstacle: of.obstacle.clone(),
     }
 }

@@ -3,7 +3,7 @@
 use skilift_core::clock::epoch_ms;
 
 use super::assets;
-use super::html::{Markup, icon};
+use super::html::{Markup, icon, sentence};
 use super::visitor::Visitor;
 use crate::console::Console;
 use crate::view::access::UserRole;
@@ -211,7 +211,7 @@ fn strip(alarms: &[&AlarmView]) -> Option<Strip> {
     Some(Strip {
         kind,
         icon: icon(name),
-        message: worst.message.clone(),
+        message: sentence(&worst.message),
         more: alarms.len() - 1,
     })
 }

@@ -12,6 +12,7 @@ use crate::ground::{FLAGS, Ground, on_both_engines, until};
 on_both_engines! {
     settings_that_change_under_load_lose_and_double_nothing
     a_paused_worker_holds_nothing_and_goes_on_where_it_was
+    what_has_arrived_counts_as_unacked_before_it_is_in_a_batch
     a_drained_worker_stays_and_can_be_undrained
     a_worker_says_what_it_did
 }
@@ -53,6 +54,32 @@ async fn settings_that_change_under_load_lose_and_double_nothing(ground: Ground)
     let report = ground.report();
     assert_eq!(report.delivered_rides, report.acked_rides);
     assert_eq!(rides_in_ledger(&ground).await, accepted);
+    ground.end().await;
+}
+
+async fn what_has_arrived_counts_as_unacked_before_it_is_in_a_batch(ground: Ground) {
+    let one_at_a_time = WorkerSettings {
+        threads: 1,
+        prefetch: 4000,
+        batch: 1,
+        linger_ms: 0,
+    };
+    ground.set(1, one_at_a_time).await;
+    ground.pause(true);
+    until("it is paused", || {
+        ground.status().activity == Activity::Paused
+    })
+    .await;
+    let flow = ground.flow();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    ground.pause(false);
+    until("more is unacked than fits into a batch", || {
+        let consumers = ground.report().consumers;
+        consumers.iter().any(|of| of.unacked_messages > 3)
+    })
+    .await;
+    let accepted = flow.stop().await;
+    ground.stored(accepted).await;
     ground.end().await;
 }
 
