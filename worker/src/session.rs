@@ -152,6 +152,10 @@ impl<'a, E: Engine> Session<'a, E> {
     /// Waits for a message, then gathers messages until the batch is full, contains all that the prefetch allows, or its linger
     /// time is over.
     async fn gather(&mut self) -> Result<GatheredBatch, SessionError> {
+        // With a backlog there is always a message that has arrived.
+        if self.stop.is_cancelled() && !self.cancelled {
+            self.cancel().await?;
+        }
         self.take_arrived()?;
         let mut gathered = GatheredBatch::default();
         let mut leave_at = None;
@@ -186,14 +190,14 @@ impl<'a, E: Engine> Session<'a, E> {
 
     /// Takes all messages that have arrived, up to the prefetch, even if they do not fit into the next batch: heartbeats count
     /// what is unacked, and the console proves by it that nothing is lost.
-    fn take_arrived(&mut self) -> Result<(), SessionError> {
+    fn take_arrived(&mut self) -> Result<(), QueueError> {
         while self.arrived.len() < usize::from(self.pipeline.prefetch()) {
             match self.pipeline.next().now_or_never() {
                 Some(Some(Ok(message))) => {
                     let arrived = self.received(message);
                     self.arrived.push_back(arrived);
                 }
-                Some(Some(Err(error))) => return Err(error.into()),
+                Some(Some(Err(error))) => return Err(error),
                 Some(None) | None => break,
             }
         }

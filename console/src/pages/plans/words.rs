@@ -1,12 +1,20 @@
 //! What a plan does, in words.
 
-use crate::pages::html::{Verdict, sentence};
+use crate::pages::html::{Verdict, counted, sentence};
 use crate::view::change::Change;
 use crate::view::plan::{ActionView, Danger, OutcomeResult, PlanState, PlanView};
 
 /// What a plan does, as the title of its page.
 pub(super) fn heading(plan: &PlanView) -> String {
+    let starts = |verb: &str| {
+        let of = plan.actions.iter().filter(|of| of.action == verb);
+        of.filter(|of| of.instance.is_some()).count() as u64
+    };
+    let (start, stop) = (starts("start"), starts("stop"));
+    let instances = |count| counted(count, "instance", "instances");
     let mut text = match &*plan.actions {
+        all if start == all.len() as u64 && start > 1 => format!("start {}", instances(start)),
+        all if stop == all.len() as u64 && stop > 1 => format!("stop {}", instances(stop)),
         [] => format!("Plan {}", plan.id),
         [one] => with_target(one),
         [first, ..] if plan.actions.iter().all(|of| of.action == first.action) => {
