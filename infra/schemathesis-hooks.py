@@ -72,6 +72,14 @@ def map_path_parameters(context, parameters):
 
 
 @schemathesis.hook
+def filter_query(context, query):
+    """An ID that is a text in JSON is the same ID in a URL, and valid there."""
+    resorts = (query or {}).get("resort")
+    is_id = lambda resort: isinstance(resort, str) and resort.isascii() and resort.isdigit()
+    return not (isinstance(resorts, list) and any(map(is_id, resorts)))
+
+
+@schemathesis.hook
 def map_query(context, query):
     """The same for questions; and a resort of any name becomes one of theirs."""
     resorts = (query or {}).get("resort")
