@@ -10,6 +10,7 @@ pub mod audit;
 pub mod change;
 mod command;
 pub mod cost;
+pub mod csv;
 pub mod dead_letters;
 pub mod doctor;
 pub mod figures;

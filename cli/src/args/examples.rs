@@ -458,4 +458,4 @@ pub(super) fn documented(command: clap::Command, path: &str) -> clap::Command {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -7,7 +7,10 @@ use skilift_console::view::change::{
 };
 use skilift_console::view::settings::Section;
 
+use clap::CommandFactory;
+
 use super::Cli;
+use super::examples::tests::leaves;
 
 /// Every command, and the page that does the same; or why only a terminal can.
 const COMMANDS: [(&str, Result<&str, &str>); 54] = [
@@ -87,25 +90,10 @@ const COMMANDS: [(&str, Result<&str, &str>); 54] = [
 /// Commands about `skictl` itself.
 const LOCAL: [&str; 3] = ["completions", "man", "context"];
 
-/// The commands without commands below them, by their path.
-fn leaves(command: &clap::Command, path: &str, found: &mut Vec<String>) {
-    let mut below = command
-        .get_subcommands()
-        .filter(|below| below.get_name() != "help")
-        .peekable();
-    if below.peek().is_none() {
-        found.push(path.to_owned());
-    }
-    for command in below {
-        let path = format!("{path} {}", command.get_name());
-        leaves(command, path.trim_start(), found);
-    }
-}
-
 #[test]
 fn each_command_has_a_page_or_a_reason() {
     let mut found = Vec::new();
-    leaves(&Cli::documented(), "", &mut found);
+    leaves(&Cli::command(), "", &mut found);
     found.retain(|path| !LOCAL.iter().any(|local| path.starts_with(local)));
     found.sort_unstable();
     let mut listed: Vec<&str> = COMMANDS.iter().map(|(command, _)| *command).collect();

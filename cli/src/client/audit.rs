@@ -107,20 +107,5 @@ fn render(audit: &AuditView, page: &mut Page) {
 }
 
 fn to_csv(audit: &AuditView) -> anyhow::Result<String> {
-    let header = [
-        "number",
-        "at_ms",
-        "actor",
-        "role",
-        "source_ip",
-        "user_agent",
-        "action",
-        "target",
-        "plan",
-        "before",
-        "after",
-        "outcome",
-        "reason",
-    ];
-    csv_rows(header, &audit.entries)
+    csv_rows(&AuditEntry::COLUMNS, &audit.entries)
 }

@@ -16,8 +16,8 @@ use skilift_console::view::{Problem, ProblemCode};
 use url::Url;
 
 use super::error::ClientError;
-use super::figures::printable;
 use super::server::{Server, read_token};
+use skilift_console::view::figures::printable;
 
 /// Connect timeout.
 const CONNECT: Duration = Duration::from_secs(5);

@@ -74,13 +74,6 @@ fn width(terminal: &Term) -> usize {
     size.map_or(USUAL_WIDTH, |(_, columns)| usize::from(columns))
 }
 
-/// A text without control characters, which could send commands to the terminal.
-pub(crate) fn printable(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
-        .collect()
-}
-
 /// An amount in US dollars, with at most four decimals.
 pub(crate) fn usd(usd: f64) -> String {
     if usd != 0.0 && usd.abs() < 0.000_05 {

@@ -9,8 +9,8 @@ use tokio::time::Instant;
 
 use super::connection::{ANSWER, ApiRequest, Console};
 use super::error::ClientError;
-use super::figures::printable;
 use crate::args::scale::WaitArgs;
+use skilift_console::view::figures::printable;
 
 /// Interval between two progress queries.
 const EVERY: Duration = Duration::from_secs(1);

@@ -1,6 +1,6 @@
 //! Notes below a page: remarks, and why figures are unknown, grouped by reason.
 
-use super::figures::printable;
+use skilift_console::view::figures::printable;
 
 /// Number of names that are listed; the others are only counted.
 const LISTED: usize = 3;

@@ -2,10 +2,11 @@
 
 use comfy_table::{Attribute, Cell, CellAlignment, Color, Table, presets};
 use skilift_console::view::Reading;
+use skilift_console::view::figures::printable;
 use skilift_console::view::queue::LatencyView;
 
 use super::columns::{Columns, GAP, NARROW, width, without_prefix, wrap};
-use super::figures::{self, TerminalStyle, printable};
+use super::figures::{self, TerminalStyle};
 use super::notes::{Notes, Plural};
 
 /// Severity of a text, which sets its colour.

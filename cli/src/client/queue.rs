@@ -3,7 +3,8 @@
 use skilift_console::view::alarm::{AlarmView, Severity};
 use skilift_console::view::change::Change;
 use skilift_console::view::queue::{
-    ConsumerView, DrainTime, HistoryView, ManagementView, QueueView, RoleUtilisationView, Trend,
+    ConsumerView, DrainTime, HistoryPoint, HistoryView, ManagementView, QueueView,
+    RoleUtilisationView, Trend,
 };
 use skilift_console::view::reconciliation::{ReconciliationView, Verdict};
 use skilift_core::clock::epoch_ms;
@@ -417,17 +418,5 @@ fn render_history(history: &HistoryView, page: &mut Page) {
 }
 
 fn history_csv(history: &HistoryView) -> anyhow::Result<String> {
-    let header = [
-        "at_ms",
-        "publish_per_s",
-        "ack_per_s",
-        "reads_per_s",
-        "backlog_rides",
-        "accept_to_stored_p99_ms",
-        "oldest_ride_age_ms",
-        "dead_letters",
-        "workers",
-        "threads",
-    ];
-    csv_rows(header, &history.points)
+    csv_rows(&HistoryPoint::COLUMNS, &history.points)
 }

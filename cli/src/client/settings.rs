@@ -12,7 +12,6 @@ use super::columns::Columns;
 use super::connection::ApiRequest;
 use super::figures::{moment, moment_or_dash};
 use super::page::{Page, Style, or_dash, plain};
-use super::show::plain_csv;
 use crate::args::client::{ConsentArgs, WatchArgs};
 use crate::args::settings::{Ingest, SetCommand, SettingsArgs, SettingsCommand};
 use crate::exit::Exit;
@@ -241,7 +240,7 @@ fn history_csv(history: &SettingsHistoryView) -> anyhow::Result<String> {
         }));
         writer.write_record(row)?;
     }
-    plain_csv(&writer.into_inner()?)
+    Ok(skilift_console::view::csv::plain(&writer.into_inner()?)?)
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use tokio::time::MissedTickBehavior;
 
 use super::connection::{ApiRequest, Console, parse};
 use super::error::ClientError;
-use super::figures::{TerminalStyle, printable};
+use super::figures::TerminalStyle;
 use super::page::{Page, Style};
 use crate::args::client::Form;
 use crate::exit::Exit;
@@ -116,41 +116,8 @@ pub(crate) fn refuse_csv(form: Form) -> Result<(), ClientError> {
 }
 
 /// Rows as CSV with a header, even if there are no rows.
-pub(crate) fn csv_rows<const N: usize>(
-    header: [&str; N],
-    rows: &[impl Serialize],
-) -> anyhow::Result<String> {
-    let mut writer = csv::WriterBuilder::new()
-        .has_headers(false)
-        .from_writer(Vec::new());
-    writer.write_record(header)?;
-    for row in rows {
-        writer.serialize(row)?;
-    }
-    plain_csv(&writer.into_inner()?)
-}
-
-/// CSV whose cells can neither control the terminal nor run formulas in a spreadsheet:
-/// <https://owasp.org/www-community/attacks/CSV_Injection>.
-pub(crate) fn plain_csv(raw: &[u8]) -> anyhow::Result<String> {
-    let mut reader = csv::ReaderBuilder::new()
-        .has_headers(false)
-        .from_reader(raw);
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    for row in reader.records() {
-        writer.write_record(row?.iter().map(plain_cell))?;
-    }
-    Ok(String::from_utf8(writer.into_inner()?)?)
-}
-
-/// Prefixes text that looks like a formula with `'`; numbers are unchanged.
-fn plain_cell(text: &str) -> String {
-    let text = printable(text);
-    let is_number = text.parse::<f64>().is_ok_and(f64::is_finite);
-    if text.starts_with(['=', '+', '-', '@']) && !is_number {
-        return format!("'{text}");
-    }
-    text
+pub(crate) fn csv_rows(header: &[&str], rows: &[impl Serialize]) -> anyhow::Result<String> {
+    Ok(skilift_console::view::csv::rows(header, rows)?)
 }
 
 /// Writes to stdout; false if the reader closed the pipe, which is not an error.
@@ -265,7 +232,7 @@ mod tests {
             row("a=b, \"c\"", 0.0, Some("-7")),
         ];
         assert_eq!(
-            csv_rows(["who", "change", "message"], &rows).unwrap(),
+            csv_rows(&["who", "change", "message"], &rows).unwrap(),
             "who,change,message\n\
              \"'=HYPERLINK(\"\"http://x\"\")\",-1.5,'+cmd|' /C calc'!A0\n\
              '@SUM(1),2.0,'-2+3\n\
@@ -273,6 +240,6 @@ mod tests {
              \"a=b, \"\"c\"\"\",0.0,-7\n"
         );
         let none: [Row; 0] = [];
-        assert_eq!(csv_rows(["who"], &none).unwrap(), "who\n");
+        assert_eq!(csv_rows(&["who"], &none).unwrap(), "who\n");
     }
 }

@@ -23,7 +23,7 @@ pub(crate) async fn run(args: &StatsArgs) -> anyhow::Result<Exit> {
             let request = || ApiRequest::new(["stats", "resorts"]);
             let csv = |list: &ResortList| {
                 let header = ["resort", "resort_name", "seasons", "latest_season"];
-                csv_rows(header, &list.resorts)
+                csv_rows(&header, &list.resorts)
             };
             show_command(*watch)
                 .show(request, render_resorts, Some(csv))
@@ -34,7 +34,7 @@ pub(crate) async fn run(args: &StatsArgs) -> anyhow::Result<Exit> {
             let request = || ApiRequest::new(["stats", "resorts", &resort, "seasons"]);
             let csv = |list: &SeasonList| {
                 let header = ["season", "days", "first_day", "last_day"];
-                csv_rows(header, &list.seasons)
+                csv_rows(&header, &list.seasons)
             };
             show_command(*watch)
                 .show(request, render_seasons, Some(csv))
@@ -48,7 +48,7 @@ pub(crate) async fn run(args: &StatsArgs) -> anyhow::Result<Exit> {
             let (resort, season) = (resort.to_string(), season.to_string());
             let request =
                 || ApiRequest::new(["stats", "resorts", &resort, "seasons", &season, "days"]);
-            let csv = |list: &DayList| csv_rows(["day", "skiers", "rides"], &list.days);
+            let csv = |list: &DayList| csv_rows(&["day", "skiers", "rides"], &list.days);
             show_command(*watch)
                 .show(request, render_days, Some(csv))
                 .await
@@ -214,7 +214,7 @@ fn skier_csv(skier: &SkierStats) -> anyhow::Result<String> {
         "rides",
         "vertical_m",
     ];
-    csv_rows(header, &skier.days)
+    csv_rows(&header, &skier.days)
 }
 
 fn render_resort(resort: &ResortStats, page: &mut Page) {
@@ -246,7 +246,7 @@ fn resort_csv(resort: &ResortStats) -> anyhow::Result<String> {
         "vertical_m",
         "oldest_ride_age_ms",
     ];
-    csv_rows(header, std::slice::from_ref(resort))
+    csv_rows(&header, std::slice::from_ref(resort))
 }
 
 fn render_lifts(lifts: &LiftStats, page: &mut Page) {
@@ -270,7 +270,7 @@ fn render_lifts(lifts: &LiftStats, page: &mut Page) {
 }
 
 fn lifts_csv(lifts: &LiftStats) -> anyhow::Result<String> {
-    csv_rows(["lift", "name", "rides", "vertical_m"], &lifts.lifts)
+    csv_rows(&["lift", "name", "rides", "vertical_m"], &lifts.lifts)
 }
 
 fn render_hours(hours: &HourStats, page: &mut Page) {
@@ -292,7 +292,7 @@ fn render_hours(hours: &HourStats, page: &mut Page) {
 }
 
 fn hours_csv(hours: &HourStats) -> anyhow::Result<String> {
-    csv_rows(["hour", "rides"], &hours.hours)
+    csv_rows(&["hour", "rides"], &hours.hours)
 }
 
 fn render_top(top: &TopStats, page: &mut Page) {
@@ -316,5 +316,5 @@ fn render_top(top: &TopStats, page: &mut Page) {
 }
 
 fn top_csv(top: &TopStats) -> anyhow::Result<String> {
-    csv_rows(["rank", "skier", "rides", "vertical_m"], &top.skiers)
+    csv_rows(&["rank", "skier", "rides", "vertical_m"], &top.skiers)
 }

@@ -18,6 +18,7 @@ use self::series::{Aggregate, Pick, Window, backlog, p99, publish, stored, threa
 use super::html::{Markup, markup, per_s, time};
 use crate::console::Console;
 use crate::error::Error;
+use crate::view::audit::AuditEntry;
 use crate::view::figures::{grouped, span};
 use crate::view::queue::{HistoryPoint, HistoryView};
 
@@ -80,12 +81,24 @@ pub(super) struct MarkedChange {
 /// # Errors
 /// If the audit log cannot be read.
 pub(super) fn charts(console: &Console, range: Range) -> Result<Charts, Error> {
+    Ok(charts_with(console, range, &latest_entries(console)?))
+}
+
+/// The latest audit entries, newest first.
+///
+/// # Errors
+/// If the audit log cannot be read.
+pub(super) fn latest_entries(console: &Console) -> Result<Vec<AuditEntry>, Error> {
+    Ok(console.state.audit_before(u64::MAX, MAX_ENTRIES)?)
+}
+
+/// The charts of a range, with the changes among these audit entries.
+pub(super) fn charts_with(console: &Console, range: Range, entries: &[AuditEntry]) -> Charts {
     let now_ms = epoch_ms();
     let since_ms = Window::new(range, now_ms).from_ms;
     let history = console.monitor.history(range.step_s(), since_ms);
-    let entries = console.state.audit_before(u64::MAX, MAX_ENTRIES)?;
-    let changes = applied_changes(&entries, since_ms);
-    Ok(Charts::of(&history, range, now_ms, &changes))
+    let changes = applied_changes(entries, since_ms);
+    Charts::of(&history, range, now_ms, &changes)
 }
 
 impl Charts {

@@ -218,12 +218,8 @@ impl Figure {
     ) -> Self {
         let value = value.into();
         Self {
-            id,
-            label,
-            unit: "",
-            note: note.into(),
             is_unknown: value == "unknown",
-            value,
+            ..Self::known(id, label, value, "", note)
         }
     }
 
@@ -261,6 +257,12 @@ pub(super) fn sentence(message: &str) -> String {
     let first = chars.next().map(|c| c.to_uppercase().to_string());
     let end = if message.ends_with('.') { "" } else { "." };
     format!("{}{}{end}", first.unwrap_or_default(), chars.as_str())
+}
+
+/// Text in the query of a URL.
+pub(super) fn in_url(text: &str) -> String {
+    askama::filters::urlencode_strict(text)
+        .map_or_else(|never| match never {}, |text| text.to_string())
 }
 
 /// A number with its noun.

@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::response::Response;
 use skilift_core::clock::epoch_ms;
 
-use super::charts::{Charts, Range, charts};
+use super::charts::{Charts, Range, charts_with, latest_entries};
 use super::error::{PageError, just_started, render};
 use super::head::Head;
 use super::html::{
@@ -17,16 +17,14 @@ use super::html::{
 use super::queue::{drain_time, oldest, trend};
 use super::visitor::Visitor;
 use crate::console::Console;
-use crate::error::Error;
 use crate::view::alarm::{AlarmCode, AlarmView, Severity};
 use crate::view::audit::{AuditEntry, AuditOutcome};
 use crate::view::figures::{cores, grouped, percent, span, span_s};
 use crate::view::queue::{DrainTime, QueueView, RoleUtilisationView};
 use crate::view::reconciliation::ReconciliationView;
 
-/// Latest changes that are shown, and audit entries that are read for them.
+/// Latest changes that are shown.
 const RECENT: usize = 5;
-const RECENT_READ: usize = 200;
 
 #[derive(Template)]
 #[template(path = "overview.html")]
@@ -90,11 +88,12 @@ pub(super) async fn page(
     let queue = console.monitor.part(|seen| Some(&seen.queue));
     let queue = queue.ok_or_else(just_started)?;
     let head = Head::new(&console, &visitor, "/", "Overview").live();
+    let entries = latest_entries(&console)?;
     Ok(render(&Overview::new(
         head,
         &queue,
-        charts(&console, Range::HalfHour)?,
-        recent(&console)?,
+        charts_with(&console, Range::HalfHour, &entries),
+        recent(&entries),
     )))
 }
 
@@ -166,9 +165,8 @@ fn facts(queue: &QueueView) -> String {
 }
 
 /// The latest changes, newest first.
-fn recent(console: &Console) -> Result<Vec<Recent>, Error> {
+fn recent(entries: &[AuditEntry]) -> Vec<Recent> {
     let now = epoch_ms();
-    let entries = console.state.audit_before(u64::MAX, RECENT_READ)?;
     let applied = entries
         .iter()
         .filter(|entry| entry.action == "apply" && entry.outcome != AuditOutcome::Started);
@@ -182,7 +180,7 @@ fn recent(console: &Console) -> Result<Vec<Recent>, Error> {
         },
         outcome: outcome(entry.outcome),
     };
-    Ok(applied.take(RECENT).map(row).collect())
+    applied.take(RECENT).map(row).collect()
 }
 
 fn todo(alarm: &AlarmView) -> Todo {

@@ -14,6 +14,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
 
 use super::error::{self, PageError};
+use super::html::in_url;
 use crate::access::{Caller, SESSION_MS};
 use crate::admin::origin;
 use crate::console::Console;
@@ -120,8 +121,7 @@ fn login_url(request: &Request) -> String {
     if request.method() != Method::GET || wanted == "/" {
         return "/login".to_owned();
     }
-    let wanted: String = wanted.bytes().map(|byte| format!("%{byte:02X}")).collect();
-    format!("/login?next={wanted}")
+    format!("/login?next={}", in_url(wanted))
 }
 
 /// A path of this site, and not `//host`; else the overview.

@@ -43,6 +43,25 @@ pub struct AuditEntry {
     pub reason: Option<String>,
 }
 
+impl AuditEntry {
+    /// Its columns as CSV.
+    pub const COLUMNS: [&str; 13] = [
+        "number",
+        "at_ms",
+        "actor",
+        "role",
+        "source_ip",
+        "user_agent",
+        "action",
+        "target",
+        "plan",
+        "before",
+        "after",
+        "outcome",
+        "reason",
+    ];
+}
+
 /// Outcome of the action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]

@@ -10,6 +10,12 @@ pub fn grouped(number: u64) -> String {
     HumanCount(number).to_string()
 }
 
+/// A text without control characters, which could send commands to a terminal.
+#[must_use]
+pub fn printable(text: &str) -> String {
+    text.replace(char::is_control, "\u{fffd}")
+}
+
 /// A size in bytes.
 #[must_use]
 pub fn bytes(bytes: u64) -> String {

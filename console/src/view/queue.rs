@@ -242,6 +242,22 @@ pub struct HistoryPoint {
     pub threads: Option<u64>,
 }
 
+impl HistoryPoint {
+    /// Its columns as CSV.
+    pub const COLUMNS: [&str; 10] = [
+        "at_ms",
+        "publish_per_s",
+        "ack_per_s",
+        "reads_per_s",
+        "backlog_rides",
+        "accept_to_stored_p99_ms",
+        "oldest_ride_age_ms",
+        "dead_letters",
+        "workers",
+        "threads",
+    ];
+}
+
 /// Accepts a whole number also when written as 3.0 or as a mean, as earlier versions did.
 fn whole<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
     let number: Option<f64> = Option::deserialize(from)?;

@@ -5,7 +5,8 @@ use clap::{CommandFactory, Parser};
 use super::*;
 use crate::args::Cli;
 
-fn leaves(command: &clap::Command, path: &str, found: &mut Vec<String>) {
+/// The commands without commands below them, by their path.
+pub(in crate::args) fn leaves(command: &clap::Command, path: &str, found: &mut Vec<String>) {
     let mut below = command.get_subcommands().peekable();
     if below.peek().is_none() {
         found.push(path.to_owned());

@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use crate::audit::AuditFilter;
 use crate::error::Error;
+use crate::pages::html::in_url;
 use crate::view::audit::AuditOutcome;
 
 /// All outcomes and their names.
@@ -49,7 +50,7 @@ impl AuditQuery {
             ("since", &self.since),
         ];
         let given = fields.into_iter().filter_map(|(name, value)| {
-            let value = encoded(given(value)?);
+            let value = in_url(given(value)?);
             Some(format!("{name}={value}"))
         });
         given.collect::<Vec<_>>().join("&")
@@ -67,12 +68,6 @@ fn named_outcome(name: &str) -> Result<AuditOutcome, Error> {
     let names = OUTCOMES.map(|(of, _)| of).join(", ");
     let none = || Error::invalid(format!("outcome must be one of {names}, not {name:?}"));
     Ok(found.ok_or_else(none)?.1)
-}
-
-/// The name of an outcome.
-pub(super) fn outcome_name(of: AuditOutcome) -> &'static str {
-    let found = OUTCOMES.into_iter().find(|(_, outcome)| *outcome == of);
-    found.map_or("", |(name, _)| name)
 }
 
 /// A date, or a date and a time, in UTC.
@@ -106,18 +101,6 @@ pub(super) fn number(name: &str, field: &Option<String>) -> Result<Option<u64>, 
     number.map(Some).map_err(wrong)
 }
 
-/// Text in the query of a URL: everything except letters, digits and `-_.` is percent-encoded.
-fn encoded(text: &str) -> String {
-    let mut url = String::new();
-    for byte in text.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' => url.push(byte.into()),
-            _ => url += &format!("%{byte:02X}"),
-        }
-    }
-    url
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -140,6 +123,6 @@ mod tests {
 
     #[test]
     fn a_filter_is_encoded_for_a_url() {
-        assert_eq!(encoded("nightly 1&2=ä"), "nightly%201%262%3D%C3%A4");
+        assert_eq!(in_url("nightly 1&2=ä"), "nightly%201%262%3D%C3%A4");
     }
 }
