@@ -5,12 +5,14 @@
 
 SHELL := bash
 .DEFAULT_GOAL := run
-.PHONY: help run test check bench
+.PHONY: help run test check bench install deb
 
 cache := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/skilift
 # Outside the source tree, so that all clones share it.
 CARGO_TARGET_DIR ?= $(cache)/target
 export CARGO_TARGET_DIR
+# Test binaries that another clone compiled look for their snapshots in this one.
+export INSTA_WORKSPACE_ROOT := $(CURDIR)
 
 release := $(CARGO_TARGET_DIR)/release
 dev := $(CARGO_TARGET_DIR)/debug
@@ -22,7 +24,7 @@ NAME ?=
 chosen := $(and $(CRATE)$(NAME),-E 'package(skilift-$(or $(CRATE),*))$(if $(NAME), & test($(NAME)))')
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## (the default) build skictl and run everything on ./.data with simulated rides, until Ctrl-C
 	@[ -x $(release)/skictl ] || echo "Compiling skictl with all its libraries. On two cores this takes about ten minutes, the first time only."
@@ -60,6 +62,7 @@ test: ## build everything and run all tests, or CRATE=console NAME=plan; install
 	step "tests" run_tests; \
 	[[ -z "$(CRATE)$(NAME)" ]] || exit 0; \
 	step "cloudformation" infra/aws/check; \
+	step "container" infra/container/check $(dev)/skictl; \
 	step "schemathesis" $(dev)/with-servers -- infra/schemathesis
 
 check: ## format, clippy, documentation, and every test that needs no server
@@ -71,6 +74,20 @@ check: ## format, clippy, documentation, and every test that needs no server
 	step "docs" env RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --document-private-items --quiet; \
 	step "build" $(nextest) --no-run; \
 	step "tests" run_tests
+
+# make install PREFIX=/usr/local DESTDIR=/tmp/package
+PREFIX ?= /usr/local
+install: ## build skictl and install it with man pages, completions and systemd units: PREFIX, DESTDIR
+	@cargo build --release --locked --package skilift-cli --bin skictl
+	@infra/smoke-test $(release)/skictl
+	@infra/install $(release)/skictl $(PREFIX)
+
+# make deb OUT=.
+OUT ?= .
+deb: ## build a Debian package of the same into OUT
+	@cargo build --release --locked --package skilift-cli --bin skictl
+	@infra/smoke-test $(release)/skictl
+	@infra/deb $(release)/skictl $(OUT)
 
 bench: ## measure: PART=requests measures one part, BASE=COMMIT an earlier version beside this one
 	@infra/install-test-tools redis-server rabbitmq-server chromium wrk moto

@@ -20,6 +20,9 @@ use crate::extract::ApiJson;
 /// Milliseconds between two warnings about refused queries.
 const WARN_INTERVAL_MS: u64 = 10_000;
 
+/// When to ask again for rides whose files are missing: someone has to see to it.
+const ARCHIVE_RETRY: Duration = Duration::from_secs(60);
+
 /// An error response.
 #[derive(Debug)]
 pub(crate) enum ApiError {
@@ -131,7 +134,7 @@ impl From<NotListed> for ApiError {
 impl From<PublishError> for ApiError {
     fn from(error: PublishError) -> Self {
         Self::Unavailable {
-            message: error.to_string(),
+            message: error.public_message(),
             retry_after: error.retry_after(),
         }
     }
@@ -159,6 +162,15 @@ impl From<&StoreError> for ApiError {
     fn from(error: &StoreError) -> Self {
         if matches!(error, StoreError::Corrupt { .. }) {
             return Self::Internal(chain(error));
+        }
+        if matches!(error, StoreError::Archive(_) | StoreError::NoArchive { .. }) {
+            if may_warn() {
+                tracing::warn!("a query needs an archived day: {}", chain(error));
+            }
+            return Self::Unavailable {
+                message: "these rides are archived, and the archive cannot be read now".to_owned(),
+                retry_after: ARCHIVE_RETRY,
+            };
         }
         if let Some(code) = error.refusal() {
             if may_warn() {

@@ -4,6 +4,6 @@ mod body;
 mod media_type;
 mod path;
 
-pub(crate) use body::{ApiJson, JsonBody};
+pub(crate) use body::{ApiJson, BYTE_ORDER_MARK, JsonBody};
 pub(crate) use media_type::essence;
 pub(crate) use path::ApiPath;

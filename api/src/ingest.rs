@@ -4,6 +4,7 @@
 //! an API that other hosts can reach rejects all requests until it has received the policy once.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -144,6 +145,7 @@ impl FromRequestParts<Api> for Caller {
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
         let caller = Self::new(&parts.headers);
         api.authorizer.scope(caller)?;
+        api.authorizer.count(caller);
         Ok(caller)
     }
 }
@@ -170,6 +172,8 @@ pub(crate) async fn authorize_reads(
 pub(crate) struct Authorizer {
     ingest_policy: IngestPolicy,
     effective_policy: RwLock<Arc<EffectivePolicy>>,
+    /// Requests without a valid key that were let in.
+    unkeyed: AtomicU64,
 }
 
 /// The current policy.
@@ -194,6 +198,7 @@ impl Authorizer {
         Self {
             ingest_policy,
             effective_policy: RwLock::new(Arc::new(effective_policy)),
+            unkeyed: AtomicU64::new(0),
         }
     }
 
@@ -243,6 +248,24 @@ impl Authorizer {
             Some(Ingest::Keys) => effective_policy.find(caller),
             None => Err(AuthError::NotKnown),
         }
+    }
+
+    /// Counts a request that was let in although its key would not do if one were required.
+    fn count(&self, caller: Caller) {
+        let effective_policy = self.effective_policy();
+        let is_open = effective_policy.ingest == Some(Ingest::Open);
+        let has_key = || match effective_policy.find(caller) {
+            Ok(_) | Err(AuthError::NotKnown) => true,
+            Err(AuthError::NoKey | AuthError::WrongKey) => false,
+        };
+        if is_open && !has_key() {
+            self.unkeyed.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Requests without a valid key that were let in.
+    pub(crate) fn unkeyed(&self) -> u64 {
+        self.unkeyed.load(Ordering::Relaxed)
     }
 
     /// The error for all callers while the policy is unknown.
@@ -376,4 +399,47 @@ fn first(digest: &[u8; 32]) -> [u8; 8] {
     let mut first = [0; 8];
     first.copy_from_slice(&digest[..8]);
     first
+}
+
+#[cfg(test)]
+mod tests {
+    use skilift_core::control::{Document, IngestKeys, Versioned};
+
+    use super::*;
+
+    #[test]
+    fn what_is_let_in_without_a_key_is_counted_while_none_is_required() {
+        let authorizer = Authorizer::new(IngestPolicy {
+            ingest: Ingest::Open,
+            read_keys: false,
+            always_require_keys: false,
+            is_exposed: false,
+        });
+        let key = IngestKey {
+            id: "k1".to_owned(),
+            sha256: data_encoding::HEXLOWER.encode(&Sha256::digest("right")),
+            resorts: None,
+        };
+        let desired = |ingest| DesiredState {
+            is_known: true,
+            document: Some(Arc::new(Document {
+                ingest: Some(Versioned::new(1, ingest)),
+                ..Document::default()
+            })),
+            keys: Some(Arc::new(IngestKeys {
+                serial: 1,
+                keys: vec![key.clone()],
+            })),
+            ..DesiredState::default()
+        };
+        authorizer.apply(&desired(Ingest::Open));
+        let caller = |key: Option<&str>| Caller(key.map(|key| Sha256::digest(key).into()));
+        for (key, unkeyed) in [(None, 1), (Some("right"), 1), (Some("wrong"), 2)] {
+            authorizer.count(caller(key));
+            assert_eq!(authorizer.unkeyed(), unkeyed, "{key:?}");
+        }
+        authorizer.apply(&desired(Ingest::Keys));
+        authorizer.count(caller(None));
+        assert_eq!(authorizer.unkeyed(), 2);
+    }
 }

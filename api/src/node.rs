@@ -25,6 +25,8 @@ struct NodeState {
     flags: ApiSettings,
     generation: Option<Generation>,
     drain: Option<Drain>,
+    /// Whether the workers are paused.
+    is_paused: bool,
 }
 
 /// A drain requested by a plan.
@@ -54,6 +56,7 @@ impl Node {
             flags,
             generation: None,
             drain: None,
+            is_paused: false,
         }))
     }
 
@@ -66,6 +69,11 @@ impl Node {
             Step::Done => format!("drained by plan {plan}: rejecting all rides"),
             _ => format!("draining by plan {plan}"),
         })
+    }
+
+    /// Whether no ride is being stored, because consumption is paused.
+    pub(crate) fn is_paused(&self) -> bool {
+        self.state().is_paused
     }
 
     fn state(&self) -> MutexGuard<'_, NodeState> {
@@ -85,6 +93,7 @@ pub(crate) async fn reconcile(
             let desired = desired_state.borrow_and_update().clone();
             api.apply_settings(&desired).await;
             api.apply_drain(desired.drain);
+            api.node.state().is_paused = desired.is_paused;
             tokio::select! {
                 changed = desired_state.changed() => if changed.is_err() {
                     // No further updates: the last state remains in force.
@@ -121,7 +130,7 @@ impl ApiState {
             if let Ok(places) = self.upload_places.acquire_many(fewer).await {
                 places.forget();
             }
-            self.publisher.change(settings);
+            self.publisher.change(settings).await;
             self.upload_places
                 .add_permits(after.saturating_sub(before) as usize);
         }
@@ -137,7 +146,7 @@ impl ApiState {
                 None => "settings from flags".to_owned(),
             };
             tracing::info!(
-                "{source}: {channels} publisher channels, {message_rides} rides per message, {max_in_flight} rides in flight"
+                "{source}: publisher channels {channels}, rides per message {message_rides}, maximum rides in flight {max_in_flight}"
             );
         }
     }
@@ -214,6 +223,7 @@ impl ApiState {
             accepted_rides: publisher.accepted(),
             refused_requests: self.statistics.refused(),
             denied_requests: self.statistics.denied(),
+            unkeyed_requests: self.authorizer.unkeyed(),
             reads: self.statistics.reads(),
             in_flight_rides: publisher.in_flight() as u64,
             backlog_rides: publisher.backlog().rides(),

@@ -160,10 +160,9 @@ pub(crate) async fn days(
 async fn days_with_rides(
     api: &Api,
     skier: SkierId,
-    wanted: impl Fn(&ResortDay) -> bool,
+    wanted: impl Fn(&ResortDay) -> bool + Send + Sync,
 ) -> Result<Vec<(ResortDay, Vec<Boarding>)>, ApiError> {
-    let mut days = api.reader.days_of_skier(skier).await?;
-    days.retain(wanted);
+    let days = api.reader.days_of_skier(skier, &wanted).await?;
     let mut found = Vec::with_capacity(days.len());
     for days in days.chunks(DAYS_AT_ONCE) {
         let rides = api.reader.skier_on_days(skier, days).await?;

@@ -83,11 +83,14 @@ impl ApiState {
 
     /// 404: no matching data is stored; the message mentions accepted rides that are still being stored, if there are any.
     pub(crate) fn nothing_stored(&self, message: String) -> ApiError {
-        ApiError::NotFound(if self.publisher.may_be_storing() {
-            format!("{message}; accepted rides are still being stored, retry in a moment")
-        } else {
-            message
-        })
+        let why = match self.publisher.may_be_storing() {
+            false => "",
+            true if self.node.is_paused() => {
+                "; accepted rides are waiting in the queue, because storing is paused"
+            }
+            true => "; accepted rides are still being stored, retry in a moment",
+        };
+        ApiError::NotFound(message + why)
     }
 
     /// Total vertical of these rides of one resort, in metres.

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::extract::{Request, State};
-use axum::http::{Method, StatusCode};
+use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use metrics::{Counter, Histogram};
@@ -50,8 +50,8 @@ struct Meter {
     seconds: OnceLock<Histogram>,
     /// Responses below 500.
     served: AtomicU64,
-    /// Responses with 503.
-    unavailable: AtomicU64,
+    /// Responses with 500 or above.
+    failed: AtomicU64,
     denied: AtomicU64,
     /// Durations of requests that created something, if recorded.
     made_us: Option<Durations>,
@@ -81,9 +81,9 @@ impl Statistics {
             .sum()
     }
 
-    /// Number of requests with rides that were rejected with 503.
+    /// Number of requests with rides that were rejected with 503, or failed.
     pub(crate) fn refused(&self) -> u64 {
-        self.posted(|meter| &meter.unavailable)
+        self.posted(|meter| &meter.failed)
     }
 
     /// Number of requests with rides that were rejected with 401 or 403.
@@ -140,7 +140,7 @@ impl Meter {
             total_ns: AtomicU64::new(0),
             max_ns: AtomicU64::new(0),
             served: AtomicU64::new(0),
-            unavailable: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
             denied: AtomicU64::new(0),
             made_us: (url == RIDE_URL && method == "POST").then(|| Durations::up_to(MAX_US)),
             seconds: OnceLock::new(),
@@ -155,8 +155,8 @@ impl Meter {
         self.max_ns.fetch_max(ns, Ordering::Relaxed);
         if status.as_u16() < 500 {
             self.served.fetch_add(1, Ordering::Relaxed);
-        } else if status == StatusCode::SERVICE_UNAVAILABLE {
-            self.unavailable.fetch_add(1, Ordering::Relaxed);
+        } else {
+            self.failed.fetch_add(1, Ordering::Relaxed);
         }
         if [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN].contains(&status) {
             self.denied.fetch_add(1, Ordering::Relaxed);
@@ -193,13 +193,21 @@ impl Meter {
     fn stats(&self) -> Option<EndpointStats> {
         let count = self.count.load(Ordering::Relaxed);
         let mean_ns = self.total_ns.load(Ordering::Relaxed).checked_div(count)?;
+        let max_ns = self.max_ns.load(Ordering::Relaxed);
         Some(EndpointStats {
             url: self.url,
             operation: self.method,
+            mean: whole_milliseconds(mean_ns),
+            max: whole_milliseconds(max_ns),
             mean_ms: milliseconds(mean_ns),
-            max_ms: milliseconds(self.max_ns.load(Ordering::Relaxed)),
+            max_ms: milliseconds(max_ns),
         })
     }
+}
+
+/// The nearest whole milliseconds: clients generated from the published interface of the replaced system read integers.
+fn whole_milliseconds(ns: u64) -> u64 {
+    ns.saturating_add(500_000) / 1_000_000
 }
 
 /// Milliseconds with microsecond precision.
@@ -215,7 +223,10 @@ pub(crate) async fn measure(
 ) -> Response {
     let began = Instant::now();
     let method = request.method().clone();
-    let response = next.run(request).await;
+    let mut response = next.run(request).await;
+    // The next ride changes the numbers.
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     let status = response.status();
     let meter = endpoint.meter(&method, status);
     meter.record(began.elapsed(), status);
@@ -242,13 +253,17 @@ pub(crate) struct EndpointStats {
     url: &'static str,
     #[schema(value_type = String, example = "GET")]
     operation: &'static str,
-    /// Milliseconds.
-    #[serde(rename = "mean")]
-    #[schema(minimum = 0, example = 1.2)]
+    /// Whole milliseconds.
+    #[schema(minimum = 0, example = 1)]
+    mean: u64,
+    /// Whole milliseconds.
+    #[schema(minimum = 0, example = 18)]
+    max: u64,
+    /// Milliseconds, with microseconds.
+    #[schema(minimum = 0, example = 1.204)]
     mean_ms: f64,
-    /// Milliseconds.
-    #[serde(rename = "max")]
-    #[schema(minimum = 0, example = 18.0)]
+    /// Milliseconds, with microseconds.
+    #[schema(minimum = 0, example = 18.031)]
     max_ms: f64,
 }
 
@@ -294,6 +309,7 @@ mod tests {
             (stats.operation, stats.mean_ms, stats.max_ms),
             ("GET", 2.5, 4.0)
         );
+        assert_eq!((stats.mean, stats.max), (3, 4));
         assert!(endpoint.post.stats().is_none());
     }
 

@@ -23,7 +23,7 @@ pub(crate) async fn measure(setup: &mut Setup, table: &mut Table) -> anyhow::Res
     eprintln!("{ROUNDS} rounds of {RIDES} rides in bulk");
     let (mut ingest, mut drain, mut both) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        setup.worker.drain().await?;
+        setup.stop_worker().await?;
         let bodies = make_bodies()?;
         let started = Instant::now();
         send(&setup.api.url, bodies).await?;
@@ -31,13 +31,13 @@ pub(crate) async fn measure(setup: &mut Setup, table: &mut Table) -> anyhow::Res
 
         let started = Instant::now();
         setup.start_worker_again().await?;
-        setup.wait_until_settled(RIDES as f64).await?;
+        setup.wait_until_settled(setup.accepted().await?).await?;
         drain.push(RIDES as f64 / started.elapsed().as_secs_f64());
 
         let bodies = make_bodies()?;
         let started = Instant::now();
         send(&setup.api.url, bodies).await?;
-        setup.wait_until_settled(2.0 * RIDES as f64).await?;
+        setup.wait_until_settled(setup.accepted().await?).await?;
         both.push(RIDES as f64 / started.elapsed().as_secs_f64());
     }
     table.rounds(

@@ -30,7 +30,8 @@ pub(crate) struct Operator {
     url: String,
     console: Process,
     skictl: PathBuf,
-    folder: TempDir,
+    _folder: TempDir,
+    token_file: PathBuf,
     token: String,
     http: reqwest::Client,
 }
@@ -66,12 +67,17 @@ impl Operator {
         console: Process,
         folder: TempDir,
     ) -> anyhow::Result<Self> {
-        let token = std::fs::read_to_string(folder.path().join("data/token"))?;
+        let mut files = std::fs::read_dir(folder.path().join("data"))?.flatten();
+        // With the stack's name where the console is on servers.
+        let token = files.find(|file| file.file_name().to_string_lossy().starts_with("token"));
+        let token_file = token.context("the console wrote no token")?.path();
+        let token = std::fs::read_to_string(&token_file)?;
         Ok(Self {
             url: console.said_after(SAYS)?,
             console,
             skictl: programs.path("skictl")?,
-            folder,
+            _folder: folder,
+            token_file,
             token: token.trim().to_owned(),
             http: skilift_servers::http(),
         })
@@ -90,7 +96,7 @@ impl Operator {
         let output = Command::new(&self.skictl)
             .args(arguments)
             .args(["--server", &self.url, "--token-file"])
-            .arg(self.folder.path().join("data/token"))
+            .arg(&self.token_file)
             .stdin(Stdio::null())
             .kill_on_drop(true)
             .output()

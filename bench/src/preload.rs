@@ -78,7 +78,7 @@ async fn write_day(
         season,
         day,
     } = day;
-    let key = format!("{}:rides:{{{resort}:{season}:{day}}}", setup.stack);
+    let key = format!("{{{}}}:rides:{resort}:{season}:{day}", setup.stack);
     let skiers: Vec<u64> = skiers_of(resort.get().into()).collect();
     for chunk in skiers.chunks(CHUNK) {
         let mut command = redis::cmd("HSET");
@@ -101,7 +101,7 @@ async fn write_skiers(
         let mut pipeline = redis::pipe();
         for skier in chunk {
             pipeline.cmd("SADD").arg(format!(
-                "{}:skier:{{{}}}",
+                "{{{}}}:skier:{}",
                 setup.stack,
                 SkierId::new(*skier)?
             ));

@@ -10,6 +10,7 @@ use nix::unistd::Pid;
 use skilift_core::service_url::ServiceUrl;
 use skilift_core::stack::StackName;
 use skilift_core::store::redis::Store;
+use skilift_core::store::redis::durability::StoreDurability;
 use skilift_servers::{RabbitOptions, RabbitServer, RedisOptions, RedisServer};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
@@ -57,6 +58,8 @@ pub(crate) struct Setup {
     pub(crate) worker: Process,
     pub(crate) ceiling: Process,
     pub(crate) stack: StackName,
+    /// Rides that earlier workers settled: a new one begins to count at 0, unlike the API.
+    settled_before: f64,
     folder: TempDir,
 }
 
@@ -92,6 +95,7 @@ impl Setup {
             worker,
             ceiling,
             stack: StackName::default(),
+            settled_before: 0.0,
             folder,
         };
         setup.bytes_per_ride = preload(&setup).await?;
@@ -103,8 +107,14 @@ impl Setup {
             ServiceUrl::redis(&self.redis.url())?,
             &self.stack,
             1,
-            true,
+            StoreDurability::Lossy,
         )?)
+    }
+
+    /// Ends the worker in order. No rides must be waiting.
+    pub(crate) async fn stop_worker(&mut self) -> anyhow::Result<()> {
+        self.settled_before = self.settled().await?;
+        self.worker.drain().await
     }
 
     pub(crate) async fn start_worker_again(&mut self) -> anyhow::Result<()> {
@@ -128,9 +138,9 @@ impl Setup {
         self.api.metric("skilift_rides_accepted_total").await
     }
 
-    /// Rides that this worker has stored, found stored already, or put away so far.
+    /// Rides that workers have stored, found stored already, or dead-lettered so far.
     pub(crate) async fn settled(&self) -> anyhow::Result<f64> {
-        let mut rides = 0.0;
+        let mut rides = self.settled_before;
         for outcome in ["applied", "duplicate", "dead"] {
             rides += self
                 .worker
@@ -140,16 +150,21 @@ impl Setup {
         Ok(rides)
     }
 
-    /// Waits until this worker has settled so many rides.
+    /// Waits until workers have settled so many rides.
     pub(crate) async fn wait_until_settled(&self, rides: f64) -> anyhow::Result<()> {
         let deadline = Instant::now() + Duration::from_secs(120);
-        while self.settled().await? < rides {
+        loop {
+            let settled = self.settled().await?;
+            if settled >= rides {
+                return Ok(());
+            }
             if Instant::now() > deadline {
-                bail!("the worker does not empty the queue");
+                bail!(
+                    "the worker does not empty the queue: {settled} of {rides} rides are settled"
+                );
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        Ok(())
     }
 }
 

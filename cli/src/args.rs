@@ -1,7 +1,9 @@
 //! The command line. Every option is also a configuration key and a `SKI_*` variable of the same name.
 
 pub(crate) mod access;
+pub(crate) mod archive;
 pub(crate) mod client;
+pub(crate) mod config;
 pub(crate) mod doctor;
 pub(crate) mod ec2;
 mod examples;
@@ -9,11 +11,19 @@ pub(crate) mod load;
 pub(crate) mod operator;
 #[cfg(test)]
 mod parity;
+pub(crate) mod plans;
 pub(crate) mod queue;
 mod ranges;
+pub(crate) mod rehearse;
 pub(crate) mod scale;
 pub(crate) mod settings;
 pub(crate) mod stats;
+mod store;
+#[cfg(test)]
+mod tests;
+pub(crate) mod top;
+pub(crate) mod tune;
+mod worker;
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -26,6 +36,8 @@ use serde::Serialize;
 use skilift_core::control::setting;
 use skilift_load::simulation::Rate;
 
+use self::store::{ArchiveArgs, StoreArgs};
+pub(crate) use self::worker::WorkerArgs;
 use crate::config::listen;
 use crate::exit::EXIT_CODES;
 use crate::logging::LogFormat;
@@ -41,7 +53,7 @@ the one given by --config, else ./skilift.toml, else \
 #[derive(Debug, Parser)]
 #[command(
     name = "skictl",
-    version,
+    version = env!("SKICTL_VERSION"),
     about,
     after_help = format!("{EXIT_CODES}\n\n{SETTINGS}")
 )]
@@ -65,7 +77,10 @@ impl Cli {
         let mut command = examples::documented(Self::command(), "");
         // Passes the options of a group on to the commands below it, where they need not be explained again.
         command.build();
-        command.mut_subcommands(|group| group.mut_subcommands(client::hidden_options))
+        command.mut_subcommands(|group| {
+            let name = group.get_name().to_owned();
+            group.mut_subcommands(|below| client::refer_to_group(below, &name))
+        })
     }
 
     /// The examples of a command, by its path after `skictl`.
@@ -90,6 +105,14 @@ pub(crate) enum Command {
     /// Check broker, Redis, clocks, versions, ports and disk, and suggest fixes
     #[command(after_help = doctor::DOCTOR_EXIT_CODES)]
     Doctor(Box<doctor::DoctorArgs>),
+    /// Make the directory of a console from an export
+    Import(operator::ImportArgs),
+    /// Show the configuration of this host
+    #[command(subcommand, after_help = SETTINGS)]
+    Config(config::ConfigCommand),
+    /// Rehearse scaling and its failures without an AWS account
+    #[command(subcommand)]
+    Rehearse(rehearse::RehearseCommand),
     /// Print a completion script for a shell
     Completions {
         /// Shell to generate the script for
@@ -112,6 +135,9 @@ pub(crate) enum OperatorCommand {
     /// Show alarms and key figures; the exit code is the severity
     #[command(after_help = format!("{}\n\n{}", operator::STATUS_EXIT_CODES, operator::CONSOLE))]
     Status(operator::StatusArgs),
+    /// Watch the overview and the nodes on the whole terminal
+    #[command(after_help = format!("{}\n\n{}", top::KEYS, operator::CONSOLE))]
+    Top(top::TopArgs),
     /// Show the backlog and how late rides are stored; pause, resume, dead letters
     #[command(after_help = operator::CONSOLE)]
     Queue(queue::QueueArgs),
@@ -130,9 +156,21 @@ pub(crate) enum OperatorCommand {
     /// Show the hourly cost of the instances, and the cost per million stored rides
     #[command(after_help = operator::CONSOLE)]
     Cost(ec2::CostArgs),
+    /// Find the cheapest node and thread counts that meet an objective, by measuring them under load
+    #[command(after_help = operator::CONSOLE)]
+    Tune(Box<tune::TuneArgs>),
+    /// Compute how many nodes a load needs, by what a sweep measured
+    #[command(after_help = operator::CONSOLE)]
+    Capacity(tune::CapacityArgs),
+    /// Show, apply and cancel plans of changes
+    #[command(after_help = operator::CONSOLE)]
+    Plans(Box<plans::PlansArgs>),
     /// Show the audit log: who did what, and the result
     #[command(after_help = operator::CONSOLE)]
     Audit(operator::AuditArgs),
+    /// Write the state of the console to a file, as a backup or for another console
+    #[command(after_help = operator::CONSOLE)]
+    Export(operator::ExportArgs),
     /// Show and manage the users who may log in
     #[command(after_help = operator::CONSOLE)]
     Users(access::UsersArgs),
@@ -145,9 +183,18 @@ pub(crate) enum OperatorCommand {
     /// Log in to a console
     #[command(after_help = format!("{}\n\n{}", access::LOGIN_TOKEN, operator::CONSOLE))]
     Login(access::LoginArgs),
+    /// End the login of the context in use, and delete its token
+    #[command(after_help = operator::CONSOLE)]
+    Logout(access::WhoArgs),
+    /// Show who you are at the console: user or token, and role
+    #[command(after_help = operator::CONSOLE)]
+    Whoami(access::WhoArgs),
     /// Manage contexts (named consoles) and select the current one
     #[command(after_help = access::CONTEXTS_FILE)]
     Context(access::ContextArgs),
+    /// Move days of a season from Redis to files, and back
+    #[command(after_help = operator::CONSOLE)]
+    Archive(archive::ArchiveArgs),
     /// Rebuild a day's counters and indexes from the ledger
     #[command(after_help = operator::CONSOLE)]
     Repair(operator::RepairArgs),
@@ -246,10 +293,12 @@ pub(crate) struct UpArgs {
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     #[serde(skip_serializing_if = "Option::is_none")]
     data: Option<PathBuf>,
-    /// Accept a Redis configuration that can lose the most recently acknowledged rides
-    #[arg(long)]
-    #[serde(skip_serializing_if = "is_false")]
-    accept_loss_window: bool,
+    #[command(flatten)]
+    #[serde(flatten)]
+    store: StoreArgs,
+    #[command(flatten)]
+    #[serde(flatten)]
+    archive: ArchiveArgs,
     /// Simulated rides per second from skiers at three resorts, up to 2000 [default: 0]
     #[arg(long, value_name = "RATE", allow_negative_numbers = true, value_parser = ranges::number(0.0..=Rate::MAX, "rides per second"))]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -351,6 +400,10 @@ pub(crate) struct ConsoleExposureArgs {
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     #[serde(skip_serializing_if = "Option::is_none")]
     price_file: Option<PathBuf>,
+    /// Host that sends the load of sweeps: `skictl` runs there, by ssh without a password [default: this host]
+    #[arg(long, value_name = "HOST", value_hint = ValueHint::Hostname)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    load_host: Option<String>,
 }
 
 #[derive(Debug, Args, Serialize)]
@@ -358,6 +411,12 @@ pub(crate) struct ConsoleArgs {
     #[command(flatten)]
     #[serde(flatten)]
     pub(crate) common: CommonArgs,
+    #[command(flatten)]
+    #[serde(flatten)]
+    store: StoreArgs,
+    #[command(flatten)]
+    #[serde(flatten)]
+    archive: ArchiveArgs,
     #[command(flatten)]
     #[serde(flatten)]
     console: ConsoleExposureArgs,
@@ -390,6 +449,9 @@ pub(crate) struct ApiArgs {
     public: PublicArgs,
     #[command(flatten)]
     #[serde(flatten)]
+    archive: ArchiveArgs,
+    #[command(flatten)]
+    #[serde(flatten)]
     node: NodeArgs,
     /// Directory for the cached desired state [default: ~/.local/share/skilift]
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
@@ -413,76 +475,7 @@ pub(crate) struct ApiArgs {
     high_water: Option<u64>,
 }
 
-#[derive(Debug, Args, Serialize)]
-pub(crate) struct WorkerArgs {
-    #[command(flatten)]
-    #[serde(flatten)]
-    pub(crate) common: CommonArgs,
-    #[command(flatten)]
-    #[serde(skip)]
-    pub(crate) tie: ChildArgs,
-    #[command(flatten)]
-    #[serde(flatten)]
-    node: NodeArgs,
-    /// Threads, each one AMQP channel and one Redis connection, 1 to 256 [default: 2]
-    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = ranges::setting::<u64>(&setting::THREADS))]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    threads: Option<u64>,
-    /// Maximum unacknowledged rides of a thread, 1 to 1000000 [default: 4000]
-    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = ranges::setting::<u64>(&setting::PREFETCH))]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    prefetch: Option<u64>,
-    /// Maximum rides in a batch, 1 to 100000 [default: 1000]
-    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = ranges::setting::<u64>(&setting::BATCH))]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    batch: Option<u64>,
-    /// Maximum time that a batch waits for more rides, up to 10s [default: 25ms]
-    #[arg(long, value_name = "TIME", allow_negative_numbers = true, value_parser = ranges::time(Duration::ZERO..=ranges::LINGER))]
-    #[serde(
-        skip_serializing_if = "Option::is_none",
-        with = "humantime_serde::option"
-    )]
-    linger: Option<Duration>,
-    /// Accept a Redis configuration that can lose the most recently acknowledged rides
-    #[arg(long)]
-    #[serde(skip_serializing_if = "is_false")]
-    accept_loss_window: bool,
-}
-
 /// Skips a switch that is off on the command line, so that the file can still turn it on.
 fn is_false(switch: &bool) -> bool {
     !switch
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_command_line_is_consistent() {
-        Cli::documented().debug_assert();
-    }
-
-    /// Writes the help of a command and of all below it.
-    fn write_help(command: &mut clap::Command, text: &mut String) {
-        text.push_str(&command.render_long_help().to_string());
-        for below in command.get_subcommands_mut() {
-            text.push_str("\n----\n");
-            write_help(below, text);
-        }
-    }
-
-    #[test]
-    fn help() {
-        let mut all = Cli::documented().term_width(120);
-        all.build();
-        insta::assert_snapshot!("skictl", all.render_long_help().to_string());
-        let commands = all.get_subcommands_mut();
-        for command in commands.filter(|command| command.get_name() != "help") {
-            let name = format!("skictl-{}", command.get_name());
-            let mut text = String::new();
-            write_help(command, &mut text);
-            insta::assert_snapshot!(name, text);
-        }
-    }
 }

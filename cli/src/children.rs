@@ -176,7 +176,7 @@ impl Launcher {
 }
 
 /// The file of this program; if it has been replaced, the running one, so that a child never has another version.
-fn this_program() -> PathBuf {
+pub(crate) fn this_program() -> PathBuf {
     let same =
         |one: Metadata, other: Metadata| (one.dev(), one.ino()) == (other.dev(), other.ino());
     let named = std::env::current_exe().ok().filter(|file| {

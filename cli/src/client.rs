@@ -8,9 +8,12 @@
 //! - The other files hold one command each.
 
 mod access;
+mod archive;
 mod audit;
+mod capacity;
 mod change;
-mod columns;
+pub(crate) mod columns;
+pub(crate) mod completion;
 mod connection;
 mod context;
 mod contexts;
@@ -18,6 +21,7 @@ mod cost;
 mod dead_letters;
 mod ec2;
 mod error;
+mod export;
 mod figures;
 mod follow;
 mod login;
@@ -25,14 +29,17 @@ mod nodes;
 mod notes;
 mod page;
 mod plan;
+mod plans;
 mod prompt;
 mod queue;
 mod scale;
-mod server;
+pub(crate) mod server;
 mod settings;
 mod show;
 mod stats;
 mod status;
+mod top;
+mod tune;
 
 use std::process::ExitCode;
 
@@ -58,18 +65,26 @@ pub(crate) fn run(command: &OperatorCommand) -> anyhow::Result<ExitCode> {
     let exit = match command {
         OperatorCommand::Stats(args) => until_signal(stats::run(args)),
         OperatorCommand::Status(args) => until_signal(status::run(args)),
+        OperatorCommand::Top(args) => until_signal(top::run(args)),
         OperatorCommand::Queue(args) => until_signal(queue::run(args)),
         OperatorCommand::Nodes(args) => until_signal(nodes::run(args)),
         OperatorCommand::Settings(args) => until_signal(settings::run(args)),
         OperatorCommand::Scale(args) => until_signal(scale::run(args)),
         OperatorCommand::Ec2(args) => until_signal(ec2::run(args)),
         OperatorCommand::Cost(args) => until_signal(cost::run(args)),
+        OperatorCommand::Tune(args) => tune::run(args),
+        OperatorCommand::Capacity(args) => until_signal(capacity::run(args)),
+        OperatorCommand::Plans(args) => until_signal(plans::run(args)),
         OperatorCommand::Audit(args) => until_signal(audit::run(args)),
+        OperatorCommand::Export(args) => until_signal(export::run(args)),
+        OperatorCommand::Archive(args) => until_signal(archive::run(args)),
         OperatorCommand::Repair(args) => until_signal(audit::repair(args)),
         OperatorCommand::Users(args) => until_signal(access::users(args)),
         OperatorCommand::Tokens(args) => until_signal(access::tokens(args)),
         OperatorCommand::Keys(args) => until_signal(access::keys(args)),
         OperatorCommand::Login(args) => until_signal(login::run(args)),
+        OperatorCommand::Logout(args) => until_signal(context::log_out(args)),
+        OperatorCommand::Whoami(args) => until_signal(login::show_user(args)),
         OperatorCommand::Context(args) => until_signal(context::run(args)),
     };
     Ok(exit?.into())
@@ -77,17 +92,22 @@ pub(crate) fn run(command: &OperatorCommand) -> anyhow::Result<ExitCode> {
 
 /// Runs a command to its end, or to the first signal.
 fn until_signal(command: impl Future<Output = anyhow::Result<Exit>>) -> anyhow::Result<Exit> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("cannot start the runtime")?;
-    let outcome = runtime.block_on(async {
+    block_on(async {
         let mut signals = Signals::install()?;
         tokio::select! {
             outcome = command => outcome,
             _ = signals.next() => Ok(Exit::Interrupted),
         }
-    });
+    })
+}
+
+/// Runs a command to its end, on this thread.
+fn block_on(command: impl Future<Output = anyhow::Result<Exit>>) -> anyhow::Result<Exit> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    let outcome = runtime.block_on(command);
     // An open prompt must not delay the exit.
     runtime.shutdown_background();
     outcome

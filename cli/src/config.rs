@@ -1,9 +1,11 @@
 //! The configuration, merged from flags, `SKI_*` variables and the file, and validated.
 
+mod archive;
 mod children;
 mod error;
 mod keys;
 pub(crate) mod listen;
+pub(crate) mod show;
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -17,6 +19,7 @@ use skilift_api::IngestPolicy;
 use skilift_core::control::Ingest;
 use skilift_core::service_url::ServiceUrl;
 use skilift_core::stack::StackName;
+use skilift_core::store::redis::durability::StoreDurability;
 use skilift_http::Tls;
 use skilift_load::simulation::Rate;
 
@@ -32,7 +35,7 @@ const FILES: [&str; 2] = ["skilift.toml", "/etc/skilift/skilift.toml"];
 const PREFIX: &str = "SKI_";
 
 /// Variables that are not service settings: the path of the file, and the console that a command queries.
-const NO_KEYS: [&str; 4] = ["config", "server", "context", "token_file"];
+const NO_KEYS: [&str; 5] = ["config", "server", "context", "token_file", "ca_file"];
 
 /// A valid configuration.
 #[derive(Debug)]
@@ -67,12 +70,16 @@ pub(crate) struct Config {
     pub(crate) ec2_endpoint_url: Option<String>,
     /// File with prices that replace the built-in ones.
     pub(crate) price_file: Option<PathBuf>,
+    /// Host that sends the load of sweeps; `None` for this one.
+    pub(crate) load_host: Option<String>,
 
     pub(crate) threads: u32,
     pub(crate) prefetch_rides: u32,
     pub(crate) batch_rides: u32,
     pub(crate) linger: Duration,
-    pub(crate) accept_loss_window: bool,
+    pub(crate) store_durability: StoreDurability,
+    /// Directory with archived days, if there is one.
+    archive: Option<PathBuf>,
     data: Option<PathBuf>,
 }
 
@@ -100,14 +107,7 @@ impl TlsFiles {
 impl Config {
     /// Merges flags over environment over file over defaults, and validates every value.
     pub(crate) fn load(flags: &impl Serialize, file: Option<&Path>) -> Result<Self, ConfigError> {
-        let mut layers = Figment::from(Serialized::defaults(Keys::default()));
-        if let Some(file) = find_file(file)? {
-            check_syntax(&file)?;
-            layers = layers.merge(Toml::file_exact(file));
-        }
-        let layers = layers
-            .merge(Env::prefixed(PREFIX).ignore(&NO_KEYS))
-            .merge(Serialized::defaults(flags));
+        let layers = layers(flags, file)?;
         let keys: Keys = layers.extract().map_err(ConfigError::from)?;
         keys.check()
     }
@@ -119,9 +119,14 @@ impl Config {
 
     /// The data directory: the configured one, else the user's default data directory.
     pub(crate) fn data(&self) -> Result<PathBuf, ConfigError> {
-        if let Some(folder) = &self.data {
-            return Ok(folder.clone());
+        match &self.data {
+            Some(folder) => Ok(folder.clone()),
+            None => Self::default_data(),
         }
+    }
+
+    /// The data directory if none is named.
+    pub(crate) fn default_data() -> Result<PathBuf, ConfigError> {
         // https://specifications.freedesktop.org/basedir-spec/latest/
         let data_home = variable("XDG_DATA_HOME").map(PathBuf::from);
         let home = || variable("HOME").map(|home| PathBuf::from(home).join(".local/share"));
@@ -157,6 +162,19 @@ impl Config {
     }
 }
 
+/// Flags over environment over file over defaults.
+fn layers(flags: &impl Serialize, file: Option<&Path>) -> Result<Figment, ConfigError> {
+    let mut layers = Figment::from(Serialized::defaults(Keys::default()));
+    if let Some(file) = find_file(file)? {
+        check_syntax(&file)?;
+        layers = layers.merge(Toml::file_exact(file));
+    }
+    let variables = Env::prefixed(PREFIX)
+        .ignore(&NO_KEYS)
+        .filter(|key| !is_service_link(key.as_str()));
+    Ok(layers.merge(variables).merge(Serialized::defaults(flags)))
+}
+
 /// Names of the `SKI_*` variables of this process, to remove them from the environment of child processes.
 pub(crate) fn own_variables() -> impl Iterator<Item = OsString> {
     let names = std::env::vars_os().map(|(name, _)| name);
@@ -165,6 +183,32 @@ pub(crate) fn own_variables() -> impl Iterator<Item = OsString> {
         let prefix = name.as_encoded_bytes().get(..PREFIX.len());
         prefix.is_some_and(|prefix| prefix.eq_ignore_ascii_case(PREFIX.as_bytes()))
     })
+}
+
+/// Whether a variable, without its prefix, is a service link of Kubernetes, which it sets for each service of a namespace:
+/// a service "ski-api" becomes `SKI_API_PORT`, `SKI_API_SERVICE_HOST` and others.
+fn is_service_link(key: &str) -> bool {
+    let key = key.to_ascii_lowercase();
+    let of_port = |(_, rest): (&str, &str)| {
+        let mut parts = rest.split('_');
+        let is_number = parts
+            .next()
+            .is_some_and(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()));
+        is_number && matches!(parts.next(), Some("tcp" | "udp" | "sctp"))
+    };
+    key.ends_with("_port")
+        || key.ends_with("_service_host")
+        || key.contains("_service_port")
+        || key.split_once("_port_").is_some_and(of_port)
+}
+
+/// The variables of this process that were ignored because they are service links.
+pub(crate) fn service_links() -> Vec<String> {
+    let names = own_variables().filter_map(|name| name.into_string().ok());
+    let links = names.filter(|name| is_service_link(&name[PREFIX.len()..]));
+    let mut links: Vec<String> = links.collect();
+    links.sort_unstable();
+    links
 }
 
 /// An environment variable that is set and not empty.
@@ -340,6 +384,24 @@ mod tests {
                 error,
                 "unknown variable SKI_TREADS in the environment: did you mean SKI_THREADS?"
             );
+        });
+    }
+
+    #[test]
+    fn service_links_of_kubernetes_are_no_settings() {
+        in_jail(|jail| {
+            for (name, value) in [
+                ("SKI_API_PORT", "tcp://10.0.0.1:8080"),
+                ("SKI_API_PORT_8080_TCP", "tcp://10.0.0.1:8080"),
+                ("SKI_API_PORT_8080_TCP_ADDR", "10.0.0.1"),
+                ("SKI_API_SERVICE_HOST", "10.0.0.1"),
+                ("SKI_API_SERVICE_PORT", "8080"),
+                ("SKI_API_SERVICE_PORT_HTTP", "8080"),
+            ] {
+                jail.set_env(name, value);
+            }
+            assert!(Config::load(&NoFlags {}, None).is_ok());
+            assert_eq!(service_links().len(), 6);
         });
     }
 

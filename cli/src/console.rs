@@ -13,7 +13,8 @@ use anyhow::Context;
 use futures_util::FutureExt;
 use futures_util::TryFutureExt;
 use skilift_console::{
-    Checks, Console, ConsoleConfig, EngineKind, ManagementSource, Prices, Seeds, Sources,
+    Checks, Console, ConsoleConfig, EngineKind, LoadCommand, ManagementSource, Prices, Seeds,
+    Sources,
 };
 use skilift_core::control::ControlChannel;
 use skilift_core::health::{Health, HealthCheck, Readiness};
@@ -23,12 +24,14 @@ use skilift_core::queue::rabbit::{Broker, RabbitDeadLetterQueue, RabbitDepth};
 use skilift_core::stack::StackName;
 use skilift_core::store::Reader;
 use skilift_core::store::redis::Store;
+use skilift_core::store::redis::durability::StoreDurability;
 use skilift_ec2::Ec2Fleet;
 use skilift_fleet::Fleet;
 use skilift_http::Listener;
 use tokio_util::sync::CancellationToken;
 
 use crate::args::ConsoleArgs;
+use crate::children::this_program;
 use crate::client::tls;
 use crate::config::{Config, ConfigError, TlsFiles};
 use crate::doctor;
@@ -61,6 +64,8 @@ pub(crate) struct ConsoleDeps {
     pub(crate) management: Option<ManagementSource>,
     pub(crate) seeds: Seeds,
     pub(crate) fleet: Option<Arc<dyn Fleet>>,
+    /// URL of the API, if it is served by this process.
+    pub(crate) api: Option<String>,
 }
 
 /// Runs a console until shutdown.
@@ -70,20 +75,26 @@ pub(crate) async fn serve(args: &ConsoleArgs) -> anyhow::Result<ExitCode> {
     let servers = process.config.servers()?;
     raise_file_limit();
     let listener = process.open_console(process.config.tls.as_ref()).await?;
-    let store = Store::new(servers.redis_url.clone(), &process.config.stack, 1, true)?;
+    let store = Store::new(
+        servers.redis_url.clone(),
+        &process.config.stack,
+        1,
+        StoreDurability::Lossy,
+    )?;
     let broker = process.broker(servers, "console")?;
     let deps = ConsoleDeps {
         engine: EngineKind::Servers,
         depth: fleet_depth(&process.config, &broker),
         dead_letter_queue: fleet_dead_letter_queue(&process.config, &broker),
         management: management(&process.config, &broker)?,
-        reader: Arc::new(store.reader()?),
+        reader: Arc::new(store.reader()?.with_archive(process.config.archive())),
         control_channel: process.fleet_control_channel(servers)?,
         seeds: Seeds::default(),
         fleet: Some(Arc::new(Ec2Fleet::new(
             process.config.stack.to_string(),
             process.config.ec2_endpoint_url.clone(),
         ))),
+        api: None,
     };
     let starting = start(&process, listener, deps);
     let Some(started) = unless_signalled(&mut signals, starting).await else {
@@ -116,10 +127,13 @@ pub(crate) async fn start(
     } = process;
     let data = config.data()?;
     let url = listener.url()?;
+    let token_file = data.join(of_stack(TOKEN_FILE, deps.engine, &config.stack));
     let settings = ConsoleConfig {
         stack: config.stack.clone(),
         engine: deps.engine,
-        folder: data.join(subfolder(deps.engine, &config.stack)),
+        store_durability: config.store_durability,
+        folder: folder_in(&data, deps.engine, &config.stack),
+        archive: config.archive_directory().map(Path::to_owned),
         read_only: config.read_only,
         behind_proxy: config.behind_proxy,
         is_encrypted: config.behind_proxy || url.starts_with("https:"),
@@ -129,6 +143,11 @@ pub(crate) async fn start(
             Some(file) => Prices::read(file).map_err(ConfigError::Prices)?,
             None => Prices::built_in()?,
         },
+        load: Some(LoadCommand {
+            program: this_program(),
+            host: config.load_host.clone(),
+            target: deps.api,
+        }),
     };
     let sources = Sources {
         reader: deps.reader,
@@ -145,7 +164,7 @@ pub(crate) async fn start(
     if !is_local && !console.has_users()? {
         return Err(ConfigError::ConsoleWithoutUsers(address).into());
     }
-    let token = is_local.then(|| LocalToken::write(&console, &data, address));
+    let token = is_local.then(|| LocalToken::write(&console, &token_file, address));
     skilift_console::serve(&console, listener, lifecycle);
     tracing::info!(stack = %config.stack, "admin API on {url}");
     Ok(RunningConsole {
@@ -166,11 +185,16 @@ fn checks(config: &Arc<Config>) -> Checks {
     })
 }
 
-/// The console's state belongs to one stack, because reconciliation is per stack.
-fn subfolder(engine: EngineKind, stack: &StackName) -> String {
+/// The directory of a console within a data directory.
+pub(crate) fn folder_in(data: &Path, engine: EngineKind, stack: &StackName) -> PathBuf {
+    data.join(of_stack(SUBFOLDER, engine, stack))
+}
+
+/// The name of a file or directory of a console: consoles of several stacks on servers may share a data directory.
+fn of_stack(name: &str, engine: EngineKind, stack: &StackName) -> String {
     match engine {
-        EngineKind::DataFolder => SUBFOLDER.to_owned(),
-        EngineKind::Servers => format!("{SUBFOLDER}-{stack}"),
+        EngineKind::DataFolder => name.to_owned(),
+        EngineKind::Servers => format!("{name}-{stack}"),
     }
 }
 
@@ -199,7 +223,7 @@ pub(crate) fn management(
     };
     let is_encrypted = url.reveal().starts_with("https:");
     let client = reqwest::Client::builder()
-        .tls_backend_preconfigured(tls(is_encrypted)?)
+        .tls_backend_preconfigured(tls(is_encrypted, None)?)
         // The password must not be sent to any other server, so redirects are not followed.
         .redirect(reqwest::redirect::Policy::none());
     Ok(Some(ManagementSource {
@@ -234,8 +258,8 @@ struct LocalToken {
 }
 
 impl LocalToken {
-    fn write(console: &Console, data: &Path, address: SocketAddr) -> anyhow::Result<Self> {
-        let file = std::path::absolute(data.join(TOKEN_FILE))?;
+    fn write(console: &Console, file: &Path, address: SocketAddr) -> anyhow::Result<Self> {
+        let file = std::path::absolute(file)?;
         let text = console.make_local_token();
         write_secret(&file, &text)
             .with_context(|| format!("cannot write the token to {}", file.display()))?;

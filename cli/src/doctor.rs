@@ -49,7 +49,7 @@ pub(crate) async fn run_checks(config: &Config) -> anyhow::Result<Findings> {
             let (broker, management, redis, nodes, machine) = tokio::join!(
                 broker::check(servers, &config.stack),
                 management::check(servers, &config.stack, config.management_url.as_ref()),
-                redis::check(servers, &config.stack, config.accept_loss_window),
+                redis::check(servers, &config.stack, config.store_durability),
                 nodes::check(servers, &config.stack),
                 machine::check(config),
             );

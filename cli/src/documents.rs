@@ -7,15 +7,31 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Command, CommandFactory};
 use clap_complete::Shell;
+use clap_complete::env::{CompleteEnv, Shells};
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, roman};
 
 use crate::args::Cli;
 
-/// Prints a completion script.
+/// The variable by which a shell asks for completions.
+const COMPLETE: &str = "SKICTL_COMPLETE";
+
+/// Answers a shell that asks for completions, and ends the process; does nothing else.
+pub(crate) fn complete() {
+    CompleteEnv::with_factory(Cli::command)
+        .var(COMPLETE)
+        .complete();
+}
+
+/// Prints a completion script, which asks `skictl` each time: it knows the nodes and users of the console.
 pub(crate) fn completions(shell: Shell) -> anyhow::Result<ExitCode> {
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "skictl", &mut script);
+    let shells = Shells::builtins();
+    let name = shell.to_string();
+    let completer = shells
+        .completer(&name)
+        .with_context(|| format!("no completions for {name}"))?;
+    completer.write_registration(COMPLETE, "skictl", "skictl", "skictl", &mut script)?;
     print(&script)
 }
 

@@ -13,7 +13,7 @@ pub(crate) enum Exit {
     Failed = 1,
     /// The command line or the configuration is invalid.
     Usage = 2,
-    /// Only a part of the change was applied.
+    /// Only a part of the change was applied, or it was cancelled.
     Partial = 3,
     /// A guard or a precondition refused the change.
     Refused = 4,
@@ -37,7 +37,7 @@ Exit codes:
   0    done, or already in the requested state
   1    unexpected failure
   2    usage error: invalid command line or configuration
-  3    partially done
+  3    partially done, or cancelled
   4    refused by a guard or a precondition: nothing was changed
   5    permission denied, or not logged in
   6    limit reached: rate limit, quota, or no capacity for an instance
@@ -90,6 +90,8 @@ impl Exit {
             StepCode::Denied | StepCode::Credentials => Self::Forbidden,
             StepCode::NoCapacity | StepCode::Quota | StepCode::Throttled => Self::Capacity,
             StepCode::TimedOut | StepCode::NoNode => Self::TimedOut,
+            // Other steps may be done.
+            StepCode::Cancelled => Self::Partial,
             StepCode::WrongState
             | StepCode::NotFound
             | StepCode::BadId
@@ -162,6 +164,7 @@ mod tests {
                 4,
                 "wrong_state not_found bad_id not_ours obstacle protected not_drained refused",
             ),
+            (3, "cancelled"),
             (5, "denied credentials"),
             (6, "no_capacity quota throttled"),
             (7, "timed_out no_node"),

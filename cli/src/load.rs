@@ -9,11 +9,13 @@ use std::fmt::Display;
 use std::io::{self, ErrorKind, Write};
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use skilift_core::lifecycle::Signals;
 use skilift_load::breaker::BreakerLimits;
+use skilift_load::http::{AUTHORIZATION, HeaderMap, HeaderValue};
 use skilift_load::plan::{LoadConfig, Schedule, Until};
 use skilift_load::report;
 use skilift_load::run::{self, LoadError, Outcome};
@@ -23,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::progress::Bar;
 use crate::args::load::{LoadArgs, Output};
+use crate::client::tls;
 use crate::exit::Exit;
 use crate::process::raise_file_limit;
 
@@ -31,12 +34,12 @@ const GIVE_UP_AFTER: Duration = Duration::from_secs(30);
 
 /// Runs the load test and prints the summary.
 pub(crate) fn run(args: &LoadArgs) -> anyhow::Result<ExitCode> {
-    let config = config(args);
+    let config = config(args)?;
     let usage = check(args)
         .err()
         .or_else(|| config.check().err().map(Into::into));
     if let Some(error) = usage {
-        eprintln!("skictl: {error:#}");
+        say!("skictl: {error:#}");
         return Ok(Exit::Usage.into());
     }
     if let Some(folder) = &args.report {
@@ -46,7 +49,7 @@ pub(crate) fn run(args: &LoadArgs) -> anyhow::Result<ExitCode> {
         .enable_all()
         .build()
         .context("cannot start the runtime")?;
-    let outcome = runtime.block_on(until_over(config));
+    let outcome = runtime.block_on(until_over(config, args.stop_at_eof));
     // After a second signal exit immediately.
     runtime.shutdown_background();
     let Some(outcome) = outcome? else {
@@ -62,7 +65,22 @@ pub(crate) fn run(args: &LoadArgs) -> anyhow::Result<ExitCode> {
     Ok(code.into())
 }
 
-fn config(args: &LoadArgs) -> LoadConfig {
+/// The headers of each request. A key is never shown.
+fn headers(args: &LoadArgs) -> anyhow::Result<HeaderMap> {
+    let mut headers: HeaderMap = args.header.iter().cloned().collect();
+    if let Some(file) = &args.ingest_key_file {
+        let text = std::fs::read_to_string(file)
+            .with_context(|| format!("cannot read {}", file.display()))?;
+        let key = format!("Bearer {}", text.trim());
+        let mut key = HeaderValue::try_from(key)
+            .with_context(|| format!("{} holds no ingest key", file.display()))?;
+        key.set_sensitive(true);
+        headers.insert(AUTHORIZATION, key);
+    }
+    Ok(headers)
+}
+
+fn config(args: &LoadArgs) -> anyhow::Result<LoadConfig> {
     let until = match (args.rides, args.duration) {
         (Some(rides), _) => Until::Rides(rides),
         (None, duration) => Until::Time(duration.unwrap_or_default()),
@@ -78,8 +96,13 @@ fn config(args: &LoadArgs) -> LoadConfig {
         open_interval: args.breaker_interval,
         close_interval: args.breaker_interval,
     };
-    LoadConfig {
+    Ok(LoadConfig {
         target: args.target.clone(),
+        headers: headers(args)?,
+        tls: match args.target.is_https() {
+            true => Some(Arc::new(tls(true, None)?)),
+            false => None,
+        },
         schedule,
         connections: args.threads,
         ranges: Ranges {
@@ -97,7 +120,7 @@ fn config(args: &LoadArgs) -> LoadConfig {
         timeout: args.timeout,
         verify: args.verify.then_some(args.verify_timeout),
         give_up_after: GIVE_UP_AFTER.max(args.timeout),
-    }
+    })
 }
 
 /// Validates the arguments that the run does not know.
@@ -114,8 +137,11 @@ fn check(args: &LoadArgs) -> anyhow::Result<()> {
 }
 
 /// Runs to the end; `None` if a second signal ended the run immediately, or a first one before the first request.
-async fn until_over(config: LoadConfig) -> anyhow::Result<Option<Outcome>> {
-    let mut signals = Signals::install()?;
+async fn until_over(config: LoadConfig, stop_at_eof: bool) -> anyhow::Result<Option<Outcome>> {
+    let mut signals = match stop_at_eof {
+        true => Signals::install_in_child()?,
+        false => Signals::install()?,
+    };
     raise_file_limit();
     let stop = CancellationToken::new();
     let bar = Bar::new(config.seed);
@@ -129,11 +155,11 @@ async fn until_over(config: LoadConfig) -> anyhow::Result<Option<Outcome>> {
             outcome = &mut running => break outcome,
             name = signals.next() => {
                 if stop.is_cancelled() {
-                    eprintln!("skictl: {name} again: ended at once");
+                    say!("skictl: {name} again: ended at once");
                     return Ok(None);
                 }
                 bar.clear();
-                eprintln!("skictl: {name}: interrupted: waiting up to 5 s for requests in flight; a second signal ends at once");
+                say!("skictl: {name}: interrupted: waiting up to 5 s for requests in flight; a second signal ends at once");
                 stop.cancel();
             }
         }
@@ -165,17 +191,17 @@ fn judge(args: &LoadArgs, summary: &Summary) -> Exit {
         .filter_map(|threshold| threshold.broken_by(summary))
         .collect();
     for condition in &broken {
-        eprintln!("skictl: --fail-if {condition}");
+        say!("skictl: --fail-if {condition}");
     }
     if summary.ended == Ended::Interrupted {
-        eprintln!("skictl: interrupted: the summary covers only a part of the run");
+        say!("skictl: interrupted: the summary covers only a part of the run");
         return Exit::Interrupted;
     }
     if !broken.is_empty() {
         return Exit::Threshold;
     }
     if summary.ended == Ended::TargetLost {
-        eprintln!(
+        say!(
             "skictl: the target stopped responding and the run was aborted: {} requests were not sent",
             summary.requests.unsent
         );
@@ -186,7 +212,7 @@ fn judge(args: &LoadArgs, summary: &Summary) -> Exit {
             || "no request was sent".to_owned(),
             |error| format!("{}: {}", error.kind, error.example),
         );
-        eprintln!("skictl: no request succeeded ({why})");
+        say!("skictl: no request succeeded ({why})");
         return Exit::Failed;
     }
     Exit::Done
@@ -207,6 +233,8 @@ fn write_report(folder: &Path, args: &LoadArgs, outcome: &Outcome) -> anyhow::Re
             table::grouped(summary.rides.sent),
             summary.connections
         ),
+        verdict: table::verdict(summary),
+        text: table::render(summary),
         elapsed: Duration::try_from_secs_f64(summary.elapsed_s).unwrap_or_default(),
         breaker: breaker.map(|(open, close)| report::Breaker {
             open,

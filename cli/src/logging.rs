@@ -36,9 +36,8 @@ impl Write for AboveBars {
 /// Log formats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum LogFormat {
-    /// Readable text.
     Text,
-    /// JSON lines.
+    // One object on each line.
     Json,
 }
 

@@ -7,8 +7,14 @@
 //! - `client`: the operator's commands, which send requests to a console. `doctor`: checks a deployment without a
 //!   console. `exit`: exit codes.
 //! - `node`: identity of a process for the console, with its `instance`. `notify`: notifications to systemd.
-//! - `load`: the load test client. `documents`: completions and man pages.
-//! - `logging`: one line per event on stderr.
+//! - `load`: the load test client. `rehearse`: a scripted EC2 with nodes on this machine. `documents`: completions and man pages. `import`: a console's
+//!   directory from an export.
+//! - `logging`: one line per event on stderr. `messages`: what commands say there.
+
+#![deny(clippy::print_stderr)]
+
+#[macro_use]
+mod messages;
 
 mod args;
 mod children;
@@ -18,12 +24,14 @@ mod console;
 mod doctor;
 mod documents;
 mod exit;
+mod import;
 mod instance;
 mod load;
 mod logging;
 mod node;
 mod notify;
 mod process;
+mod rehearse;
 mod relay;
 mod serve;
 mod simulate;
@@ -32,6 +40,7 @@ mod up;
 
 use std::process::ExitCode;
 
+use crate::args::config::ConfigCommand;
 use crate::args::{Cli, Command};
 use crate::client::ClientError;
 use crate::exit::Exit;
@@ -41,17 +50,21 @@ use crate::exit::Exit;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    documents::complete();
     let outcome = match Cli::read().command {
         Command::Up(args) => up::run(&args),
         Command::Serve(role) => serve::run(*role),
         Command::Load(args) => load::run(&args),
+        Command::Rehearse(command) => rehearse::run(command),
         Command::Completions { shell } => documents::completions(shell),
         Command::Man { folder } => documents::man(folder.as_deref()),
         Command::Doctor(args) => doctor::run(&args),
+        Command::Import(args) => import::run(&args),
+        Command::Config(ConfigCommand::Show(args)) => config::show::run(&args),
         Command::Operator(command) => client::run(&command),
     };
     outcome.unwrap_or_else(|error| {
-        eprintln!("skictl: {error:#}");
+        say!("skictl: {error:#}");
         exit_of(&error).into()
     })
 }

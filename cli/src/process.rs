@@ -20,7 +20,7 @@ use skilift_http::Listener;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Config, Servers, TlsFiles};
+use crate::config::{self, Config, Servers, TlsFiles};
 use crate::logging::{self, LogFormat};
 use crate::notify::{self, Ending};
 
@@ -73,8 +73,18 @@ impl Process {
                 .context("--child is only for processes started by `skictl up`")?,
             None => Signals::install()?,
         };
-        let config = Config::load(flags, file)?;
+        let mut config = Config::load(flags, file)?;
+        if let [Port::Api, Port::Console] = ports {
+            config.archive_in_data()?;
+        }
         logging::start(&config.log, child)?;
+        let links = config::service_links();
+        if !links.is_empty() {
+            tracing::warn!(
+                "ignoring {}: service links of Kubernetes, not settings; enableServiceLinks: false in the pod avoids them",
+                links.join(", ")
+            );
+        }
         check_ports(&config, ports)?;
         let private = bind(config.metrics_listen, "--metrics-listen").await?;
         let process = Self {
@@ -143,7 +153,14 @@ impl Process {
             end: end.clone(),
         };
         let informing = notify::keep_informed(Arc::clone(&check), ending);
-        let health = health::serve(self.private, check, self.metrics, end.clone());
+        let router = health::router(check, self.metrics.clone());
+        let health = async {
+            tokio::select! {
+                // It ends last, so that a drain can be observed.
+                () = skilift_http::serve(Listener::new(self.private, None), router, end.clone()) => {}
+                () = health::fold(self.metrics) => {}
+            }
+        };
         let drained = async {
             let deadline = self.config.drain_deadline;
             let code = self.lifecycle.run_until_drained(signals, deadline).await;
@@ -161,10 +178,7 @@ impl Process {
                 let _ = tokio::time::timeout(CLOSE_TIMEOUT, last).await;
                 Ok(code)
             }
-            served = health => {
-                served.map_err(anyhow::Error::from_boxed).context("the health listener failed")?;
-                Ok(ExitCode::SUCCESS)
-            }
+            () = health => anyhow::bail!("the health listener ended unexpectedly"),
             () = &mut agents => anyhow::bail!("the heartbeat task of this node ended unexpectedly"),
             () = &mut informing => anyhow::bail!("the systemd notification task ended unexpectedly"),
         }

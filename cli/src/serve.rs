@@ -12,6 +12,7 @@ use skilift_core::queue::rabbit::{self, Broker};
 use skilift_core::queue::{Admission, Publisher};
 use skilift_core::store::Reader;
 use skilift_core::store::redis::Store;
+use skilift_core::store::redis::durability::StoreDurability;
 use skilift_fleet::local::Announcement;
 use skilift_http::Listener;
 use skilift_worker::Worker;
@@ -118,7 +119,12 @@ pub(crate) async fn start_api(
         config, lifecycle, ..
     } = process;
     // The API writes no rides; the worker checks the durability of Redis.
-    let store = Store::new(servers.redis_url.clone(), &config.stack, 1, true)?;
+    let store = Store::new(
+        servers.redis_url.clone(),
+        &config.stack,
+        1,
+        StoreDurability::Lossy,
+    )?;
     // A newer layout would give wrong results; an unavailable store is retried.
     store.check_readable().await?;
     let publishing = publisher_config(config);
@@ -130,7 +136,8 @@ pub(crate) async fn start_api(
         lifecycle,
     );
     let publisher = publisher.await?;
-    serve_public(process, public, publisher, Arc::new(store.reader()?), agent)
+    let reader = store.reader()?.with_archive(config.archive());
+    serve_public(process, public, publisher, Arc::new(reader), agent)
 }
 
 /// Serves the public API on any queue and store.
@@ -173,7 +180,7 @@ pub(crate) async fn start_worker(
     } = process;
     // The worker sizes the pool for its number of threads.
     let url = servers.redis_url.clone();
-    let store = Store::new(url, &config.stack, 1, config.accept_loss_window)?;
+    let store = Store::new(url, &config.stack, 1, config.store_durability)?;
     let engine = RabbitRedis::new(Arc::clone(broker), store, config.stack.clone());
     let engine = Arc::new(engine);
     let flags = worker_settings(config);

@@ -15,6 +15,7 @@ use skilift_load::simulation::{DAY_MS, Rate, SimulatedTime, resorts};
 use skilift_worker::Counts;
 use tokio_util::sync::CancellationToken;
 
+use crate::client::server;
 use crate::console::RunningConsole;
 use crate::{logging, process};
 
@@ -36,11 +37,16 @@ pub(crate) struct Banner<'a> {
 
 impl Banner<'_> {
     pub(crate) fn print(&self) {
-        process::print(&self.text(&program(), SimulatedTime::at(epoch_ms())));
+        let server = match server::is_ambiguous() {
+            true => format!(" --server {}", self.console.url),
+            false => String::new(),
+        };
+        process::print(&self.text(&program(), &server, SimulatedTime::at(epoch_ms())));
     }
 
-    /// `skictl` is how this program was called, so that the commands can be pasted.
-    fn text(&self, skictl: &str, now: SimulatedTime) -> String {
+    /// `skictl` is how this program was called, and `server` the option that selects its console, if one is required: the
+    /// commands can be pasted.
+    fn text(&self, skictl: &str, server: &str, now: SimulatedTime) -> String {
         let Self {
             api, private, data, ..
         } = self;
@@ -82,11 +88,11 @@ impl Banner<'_> {
              \x20 health, metrics  http://{private}/readyz  http://{private}/metrics\n\
              {traffic}\n\
              Watch the queue, and query what is stored:\n\n\
-             \x20 {skictl} queue --watch\n\
-             \x20 {stats}\n\n\
+             \x20 {skictl} queue --watch{server}\n\
+             \x20 {stats}{server}\n\n\
              Record a ride of skier 123, then get the skier's vertical of that day. It is readable some tens of milliseconds after its 201:\n\n\
              \x20 curl -i -H 'Content-Type: application/json' -d '{{\"time\": 217, \"liftID\": 21}}' {ride}\n\
-             \x20 until curl -sf {ride}; do sleep 0.1; done\n\n"
+             \x20 until curl -sf {ride}; do sleep 0.1; done; echo\n\n"
         )
     }
 }

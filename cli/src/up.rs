@@ -17,6 +17,7 @@ use skilift_core::queue::rabbit::Broker;
 use skilift_core::store::Reader;
 use skilift_core::store::embedded::EmbeddedReader;
 use skilift_core::store::redis::Store;
+use skilift_core::store::redis::durability::StoreDurability;
 use skilift_fleet::local::local_id;
 use skilift_http::Listener;
 use tokio_util::sync::CancellationToken;
@@ -107,6 +108,7 @@ async fn up(args: &UpArgs) -> anyhow::Result<ExitCode> {
             fleet: children
                 .as_ref()
                 .map(|children| Arc::clone(&children.fleet) as _),
+            api: Some(public.0.url()?),
         };
         // The console starts first: it works without the servers, and the nodes start with its stored state.
         let console = console::start(&process, listener, deps).await?;
@@ -231,8 +233,14 @@ async fn open_folder(process: &Process) -> anyhow::Result<Folder> {
 
 /// The console's connection to the store, separate from that of the API.
 fn fleet_reader(process: &Process, servers: &Servers) -> anyhow::Result<Arc<dyn Reader>> {
-    let store = Store::new(servers.redis_url.clone(), &process.config.stack, 1, true)?;
-    Ok(Arc::new(store.reader()?))
+    let store = Store::new(
+        servers.redis_url.clone(),
+        &process.config.stack,
+        1,
+        StoreDurability::Lossy,
+    )?;
+    let reader = store.reader()?.with_archive(process.config.archive());
+    Ok(Arc::new(reader))
 }
 
 async fn start_on_data_folder(

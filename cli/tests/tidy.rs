@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package, PackageId};
 
 /// What each crate of ours may depend on, of ours. Arrows point one way; `docs/architecture.md` draws them.
-const ARROWS: [(&str, &[&str]); 12] = [
+const ARROWS: [(&str, &[&str]); 14] = [
     ("skilift-core", &[]),
     ("skilift-api", &["skilift-core", "skilift-http"]),
     ("skilift-worker", &["skilift-core"]),
@@ -20,6 +20,7 @@ const ARROWS: [(&str, &[&str]); 12] = [
             "skilift-fleet",
             "skilift-http",
             "skilift-load",
+            "skilift-rehearsal",
             "skilift-worker",
         ],
     ),
@@ -30,6 +31,7 @@ const ARROWS: [(&str, &[&str]); 12] = [
             "skilift-fleet",
             "skilift-http",
             "skilift-plot",
+            "skilift-tuning",
         ],
     ),
     ("skilift-ec2", &["skilift-fleet"]),
@@ -37,7 +39,9 @@ const ARROWS: [(&str, &[&str]); 12] = [
     ("skilift-http", &[]),
     ("skilift-load", &["skilift-core", "skilift-plot"]),
     ("skilift-plot", &[]),
-    ("skilift-servers", &[]),
+    ("skilift-rehearsal", &[]),
+    ("skilift-tuning", &[]),
+    ("skilift-servers", &["skilift-rehearsal"]),
     ("skilift-bench", &["skilift-core", "skilift-servers"]),
 ];
 
@@ -47,7 +51,7 @@ const RESERVED: [(&str, &[&str]); 7] = [
     ("lapin", &["skilift-core"]),
     ("deadpool-redis", &["skilift-core"]),
     ("fjall", &["skilift-core"]),
-    ("tokio-rustls", &["skilift-http"]),
+    ("tokio-rustls", &["skilift-http", "skilift-load"]),
     ("clap", &["skilift-bench", "skilift-cli", "skilift-servers"]),
     ("utoipa", &["skilift-api", "skilift-console"]),
 ];
@@ -82,7 +86,7 @@ fn metadata() -> Metadata {
 }
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
+    Path::new(&std::env::var_os("CARGO_MANIFEST_DIR").unwrap())
         .parent()
         .unwrap()
         .to_owned()
@@ -258,4 +262,44 @@ fn source_files(folder: &Path) -> Vec<PathBuf> {
         }
     }
     files
+}
+
+/// Names of metrics in a text.
+fn metric_names(text: &str) -> BTreeSet<String> {
+    const PREFIX: &str = "skilift_";
+    let starts = text.match_indices(PREFIX).filter(|(at, _)| {
+        let before = text[..*at].chars().next_back();
+        matches!(before, Some('"' | '`'))
+    });
+    let names = starts.filter_map(|(at, _)| {
+        let end = text[at..].find(['"', '`'])?;
+        let name = &text[at..at + end];
+        let is_name = name
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+        is_name.then(|| name.to_owned())
+    });
+    names.collect()
+}
+
+#[test]
+fn every_metric_has_its_help_and_is_documented() {
+    let root = root();
+    let described = std::fs::read_to_string(root.join("core/src/health.rs")).unwrap();
+    let described = metric_names(&described);
+    assert!(described.len() > 20, "{described:?}");
+    let mut recorded = BTreeSet::new();
+    for folder in [
+        "api/src",
+        "worker/src",
+        "core/src/queue",
+        "console/src/sampler",
+    ] {
+        for file in source_files(&root.join(folder)) {
+            recorded.extend(metric_names(&std::fs::read_to_string(file).unwrap()));
+        }
+    }
+    assert_eq!(recorded, described);
+    let documented = std::fs::read_to_string(root.join("docs/operations.md")).unwrap();
+    assert_eq!(metric_names(&documented), described);
 }

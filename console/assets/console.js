@@ -66,7 +66,7 @@
   }
 
   // Keys. Single keys can be switched off (WCAG 2.1.4) and never act while a field has the focus.
-  const pages = { o: "/", q: "/queue", d: "/dead-letters", r: "/rides", n: "/nodes", f: "/fleet", s: "/settings", a: "/audit" };
+  const pages = { o: "/", q: "/queue", d: "/dead-letters", r: "/rides", n: "/nodes", f: "/fleet", s: "/settings", t: "/tuning", a: "/audit" };
   let afterG = 0;
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;

@@ -10,6 +10,7 @@ pub(crate) mod lists;
 pub(crate) mod password;
 pub(crate) mod rate_limiter;
 pub(crate) mod secret;
+mod unauthenticated;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -22,6 +23,7 @@ use subtle::ConstantTimeEq;
 
 use self::password::Passwords;
 use self::rate_limiter::RateLimiter;
+use self::unauthenticated::Unauthenticated;
 use crate::state::{ConsoleState, Token};
 use crate::view::access::UserRole;
 
@@ -65,6 +67,8 @@ pub(crate) struct Access {
     pub(crate) login_limiter: RateLimiter,
     /// Rate limit of audited refusals, per token.
     pub(crate) refusal_limiter: RateLimiter,
+    /// Refusals of callers who are not logged in.
+    pub(crate) unauthenticated: Unauthenticated,
     pub(crate) passwords: Passwords,
     known: Mutex<Known>,
 }
@@ -76,10 +80,16 @@ struct Known {
     tokens: HashMap<[u8; 32], (String, Token)>,
     /// The token of this process. It is not written to disk.
     local: Option<([u8; 32], Token)>,
-    /// Digests of login codes, and when they expire.
-    codes: Vec<([u8; 32], u64)>,
+    codes: Vec<LoginCode>,
     /// Ids of tokens used since the last write, and when.
     shown: HashMap<String, u64>,
+}
+
+/// A code for one login.
+#[derive(Debug)]
+pub(crate) struct LoginCode {
+    digest: [u8; 32],
+    pub(crate) expires_at_ms: u64,
 }
 
 impl Known {
@@ -95,6 +105,7 @@ impl Access {
         let access = Self {
             login_limiter: RateLimiter::default(),
             refusal_limiter: RateLimiter::default(),
+            unauthenticated: Unauthenticated::default(),
             passwords: Passwords::default(),
             known: Mutex::default(),
         };
@@ -122,9 +133,10 @@ impl Access {
         let digest = secret::digest(text);
         let mut known = self.known();
         let now = epoch_ms();
-        if let Some((local, token)) = &known.local
+        if let Some((local, token)) = &mut known.local
             && bool::from(local.ct_eq(&digest))
         {
+            token.last_used_ms = Some(now);
             return Some((token.name.clone(), token.role, LOCAL.to_owned()));
         }
         let (found, (id, token)) = known.tokens.get_key_value(&digest)?;
@@ -172,25 +184,28 @@ impl Access {
         let code = secret::login_code();
         let mut known = self.known();
         let now = epoch_ms();
-        known.codes.retain(|(_, end)| now < *end);
-        let digest = secret::digest(&secret::plain_code(&code));
-        known.codes.push((digest, now + CODE_MS));
+        known.codes.retain(|code| now < code.expires_at_ms);
+        known.codes.push(LoginCode {
+            digest: secret::digest(&secret::plain_code(&code)),
+            expires_at_ms: now + CODE_MS,
+        });
         code
     }
 
-    /// Consumes a login code. Returns whether it was valid.
-    pub(crate) fn take_login_code(&self, code: &str) -> bool {
-        let digest = secret::digest(&secret::plain_code(code));
+    /// Consumes a login code; `None` if it is invalid or expired.
+    pub(crate) fn take_login_code(&self, text: &str) -> Option<LoginCode> {
+        let digest = secret::digest(&secret::plain_code(text));
         let now = epoch_ms();
         let mut known = self.known();
-        let found = known
-            .codes
-            .iter()
-            .position(|(code, end)| bool::from(code.ct_eq(&digest)) && now < *end);
-        found.is_some_and(|at| {
-            known.codes.swap_remove(at);
-            true
-        })
+        let is_it =
+            |code: &LoginCode| bool::from(code.digest.ct_eq(&digest)) && now < code.expires_at_ms;
+        let at = known.codes.iter().position(is_it)?;
+        Some(known.codes.swap_remove(at))
+    }
+
+    /// Makes a login code valid again that was consumed, but let no one in. It expires when it would have.
+    pub(crate) fn give_back_login_code(&self, code: LoginCode) {
+        self.known().codes.push(code);
     }
 
     /// Adds to `changes` the last use of tokens, and the removal of expired ones. Returns whether there is anything to
@@ -212,11 +227,19 @@ impl Access {
         !changes.is_empty()
     }
 
-    /// Every token by its id, including the one of this process.
+    /// Every token by its id, with its last use, including the one of this process.
     pub(crate) fn tokens(&self) -> Vec<(String, Token)> {
         let known = self.known();
         let local = known.local.iter();
         let local = local.map(|(_, token)| (LOCAL.to_owned(), token.clone()));
-        known.tokens.values().cloned().chain(local).collect()
+        let used = known.tokens.values().map(|(id, token)| {
+            let last_used_ms = known.last_used(id, token);
+            let token = Token {
+                last_used_ms,
+                ..token.clone()
+            };
+            (id.clone(), token)
+        });
+        used.chain(local).collect()
     }
 }

@@ -4,13 +4,16 @@
 //! - `auth`: authentication and roles. `extract`: request parsing. `error`: error responses.
 //! - `login`: login and logout. `access`: users, tokens, keys. `queue`: queue, history, reconciliation and nodes. `fleet`:
 //!   instances and their cost. `dead_letters`: dead letters. `settings`, `plans`, `audit`: desired settings, changes and the
-//!   audit log. `stats`: skiers and resorts. `openapi`: the OpenAPI document.
+//!   audit log. `tuning`: sweeps. `stats`: skiers and resorts; `archive`: archived days. `export`: the whole state.
+//!   `openapi`: the OpenAPI document.
 
 mod access;
+mod archive;
 mod audit;
 mod auth;
 mod dead_letters;
 mod error;
+mod export;
 mod extract;
 mod fleet;
 mod login;
@@ -20,6 +23,7 @@ mod queue;
 mod router;
 mod settings;
 mod stats;
+mod tuning;
 
 pub(crate) use auth::origin;
 pub(crate) use error::status_of;

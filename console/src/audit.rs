@@ -1,5 +1,7 @@
 //! The audit log: who did what, and the outcome. Entries get their number and time when they are written.
 
+pub(crate) mod unauthenticated;
+
 use skilift_core::clock::epoch_ms;
 use skilift_core::embedded::DiskError;
 use skilift_core::embedded::records::WriteBatch;

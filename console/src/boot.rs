@@ -27,6 +27,7 @@ use crate::plan::job_runner::JobRunner;
 use crate::roster::Roster;
 use crate::sampler::{self, monitor::Monitor};
 use crate::state::ConsoleState;
+use crate::tuning::{self, Tuning};
 use crate::{admin, plan, publish};
 
 /// How often the last use of tokens is written.
@@ -42,16 +43,18 @@ pub async fn start(
     lifecycle: &Lifecycle,
 ) -> Result<Arc<Console>, ConsoleError> {
     let (folder, seeds) = (config.folder.clone(), config.seeds);
+    let draining = lifecycle.draining();
     let opening = tokio::task::spawn_blocking(move || -> Result<_, DiskError> {
         let state = ConsoleState::open(&folder)?;
         let access = Access::open(&state)?;
         let desired = Desired::open(&state, seeds)?;
         let dead_letters = DeadLetterStore::open(&state)?;
         let monitor = Monitor::open(&state)?;
-        Ok((state, access, desired, dead_letters, monitor))
+        let tuning = Tuning::open(&state, draining)?;
+        Ok((state, access, desired, dead_letters, monitor, tuning))
     });
     let opened = opening.await.map_err(|_| DiskError::Ending)??;
-    let (state, access, desired, dead_letters, monitor) = opened;
+    let (state, access, desired, dead_letters, monitor, tuning) = opened;
     let management = config.management.as_ref();
     let management = management.map(|source| Arc::new(Management::new(source, &config.stack)));
     let console = Arc::new(Console {
@@ -68,12 +71,14 @@ pub async fn start(
         dead_letters,
         monitor,
         jobs: JobRunner::new(lifecycle.draining()),
+        tuning,
         tasks: TaskTracker::new(),
     });
     if !console.config.read_only {
         plan::apply::resume(&console)
             .await
             .map_err(|error| ConsoleError::Resume(error.message().to_owned()))?;
+        tuning::recover(&console)?;
     }
     // Stored settings apply from the nodes' first moment, if they can be published by then.
     publish::reconcile_at_start(&console).await?;

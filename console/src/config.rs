@@ -5,9 +5,12 @@ use std::path::PathBuf;
 use skilift_core::control::{ApiSettings, Ingest, WorkerSettings};
 use skilift_core::embedded::DiskError;
 use skilift_core::stack::StackName;
+use skilift_core::store::redis::durability::StoreDurability;
 
 use crate::fleet::prices::Prices;
 use crate::management::ManagementSource;
+use crate::tuning::LoadCommand;
+pub use crate::view::engine::EngineKind;
 
 /// Configuration of a console.
 #[derive(Debug, Clone)]
@@ -16,8 +19,12 @@ pub struct ConsoleConfig {
     pub stack: StackName,
     /// The engine of the nodes.
     pub engine: EngineKind,
+    /// What says that Redis keeps acknowledged rides.
+    pub store_durability: StoreDurability,
     /// Directory for the console's state, not shared with other processes.
     pub folder: PathBuf,
+    /// Directory with archived days, if this process knows it.
+    pub archive: Option<PathBuf>,
     /// Whether the console is read-only.
     pub read_only: bool,
     /// Whether requests come through a proxy that sets `X-Forwarded-For`.
@@ -30,15 +37,8 @@ pub struct ConsoleConfig {
     pub seeds: Seeds,
     /// Prices of instances.
     pub prices: Prices,
-}
-
-/// The engine of the nodes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EngineKind {
-    /// RabbitMQ and Redis.
-    Servers,
-    /// A data directory, used by one process.
-    DataFolder,
+    /// How the load of a sweep is started, if it can be.
+    pub load: Option<LoadCommand>,
 }
 
 /// Values of the command-line flags: version 1 of a section that has not been set yet.

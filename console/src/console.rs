@@ -1,9 +1,12 @@
 //! The console: its dependencies and parts.
 
+use std::io::Write;
 use std::sync::Arc;
 
 use skilift_core::catalogue::Catalogue;
+use skilift_core::clock::epoch_ms;
 use skilift_core::control::ControlChannel;
+use skilift_core::embedded::records::copy::CopyError;
 use skilift_core::queue::DeadLetterQueue;
 use skilift_core::queue::depth::DepthGauge;
 use skilift_core::store::Reader;
@@ -22,6 +25,10 @@ use crate::plan::job_runner::JobRunner;
 use crate::roster::Roster;
 use crate::sampler::monitor::Monitor;
 use crate::state::ConsoleState;
+use crate::tuning::Tuning;
+use crate::view::alarm::{AlarmCode, AlarmView};
+use crate::view::export::ExportHeader;
+use crate::view::reconciliation::Verdict;
 
 /// Dependencies of the console.
 pub struct Sources {
@@ -56,6 +63,7 @@ pub struct Console {
     pub(crate) management: Option<Arc<Management>>,
     pub(crate) doctor: Doctor,
     pub(crate) jobs: JobRunner,
+    pub(crate) tuning: Tuning,
     /// Background tasks that continue after their request ends: plans that are being applied.
     pub(crate) tasks: TaskTracker,
 }
@@ -81,8 +89,30 @@ impl Console {
         self.access.make_login_code()
     }
 
-    /// Age of the oldest ride not yet stored, in milliseconds; `None` if unknown.
+    /// Writes the whole state, as of one moment; returns the number of records.
+    ///
+    /// # Errors
+    /// If the disk cannot be read, or `to` cannot be written.
+    pub(crate) fn export(&self, to: &mut impl Write) -> Result<u64, CopyError> {
+        let header = ExportHeader {
+            stack: self.config.stack.clone(),
+            engine: self.config.engine,
+            exported_at_ms: epoch_ms(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        };
+        self.state.export(&header, to)
+    }
+
+    /// Age of the oldest ride not yet stored, in milliseconds; `None` if unknown, or if rides may be lost and that is not
+    /// acknowledged: then statistics may lack more than what is queued.
     pub(crate) fn behind_ms(&self) -> Option<u64> {
-        self.monitor.latest()?.queue.oldest_ride_age_ms.value
+        let queue = &self.monitor.latest()?.queue;
+        let is_open = |alarm: &AlarmView| {
+            matches!(alarm.code, AlarmCode::Loss | AlarmCode::SuspectedLoss)
+                && alarm.acknowledged.is_none()
+        };
+        let is_known = queue.reconciliation.verdict != Verdict::Unknown;
+        let is_whole = is_known && !queue.alarms.iter().any(is_open);
+        queue.oldest_ride_age_ms.value.filter(|_| is_whole)
     }
 }

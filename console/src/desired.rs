@@ -91,14 +91,20 @@ impl Desired {
             return;
         }
         let mut seeds = self.seeds.lock().unwrap_or_else(PoisonError::into_inner);
-        match &heartbeat.report {
-            Report::Worker(report) if document.worker.is_none() => {
-                seeds.worker.get_or_insert(report.settings);
+        let is_news = match &heartbeat.report {
+            Report::Worker(report) if document.worker.is_none() && seeds.worker.is_none() => {
+                seeds.worker = Some(report.settings);
+                true
             }
-            Report::Api(report) if document.api.is_none() => {
-                seeds.api.get_or_insert(report.settings);
+            Report::Api(report) if document.api.is_none() && seeds.api.is_none() => {
+                seeds.api = Some(report.settings);
+                true
             }
-            _ => {}
+            _ => false,
+        };
+        if is_news {
+            // They are stored before the node is shown.
+            self.changed.notify_one();
         }
     }
 

@@ -121,6 +121,9 @@ impl From<&StoreError> for Error {
     fn from(error: &StoreError) -> Self {
         match error {
             StoreError::Corrupt { .. } => Self::internal(chain(error)),
+            StoreError::Archive(_) | StoreError::NoArchive { .. } => {
+                Self::unavailable(chain(error))
+            }
             error => {
                 tracing::debug!("a query to the store failed: {}", chain(error));
                 Self::unavailable(format!("store unavailable: {error}"))

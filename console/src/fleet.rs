@@ -23,7 +23,7 @@ use crate::console::Console;
 use crate::error::Error;
 use crate::view::change::{Change, ScaledRole};
 use crate::view::fleet::{FleetRoleView, FleetView, InstanceView};
-use crate::view::nodes::{NodeState, NodeView};
+use crate::view::nodes::NodeView;
 
 /// How often instances are listed from EC2: its request quota is shared by the whole account.
 const EC2_INTERVAL: Duration = Duration::from_secs(15);
@@ -162,7 +162,7 @@ pub(crate) fn on_it<'a>(
 
 /// Whether a node is running now.
 pub(crate) fn is_live(node: &NodeView) -> bool {
-    !matches!(node.state, NodeState::Stopped | NodeState::Lost)
+    !node.is_gone()
 }
 
 /// The instances of a role that are running or starting.

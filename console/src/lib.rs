@@ -12,6 +12,7 @@
 //! - `dead_letters`: dead letters. `management`: figures of RabbitMQ's management API.
 //! - `doctor`: checks of the deployment.
 //! - `plan`: every change: planned, applied, and resumed after a crash.
+//! - `tuning`: sweeps of node and thread counts under load.
 //! - `stats`: skiers and resorts, from the store.
 //! - `pages`: the web console. `admin`: the JSON API, a thin surface over these. `admin/router.rs` is its table of contents.
 //!
@@ -44,6 +45,7 @@ mod sampler;
 mod settings;
 mod state;
 mod stats;
+mod tuning;
 
 pub mod console;
 
@@ -56,3 +58,4 @@ pub use console::{Console, Sources};
 pub use doctor::Checks;
 pub use fleet::prices::{Prices, PricesError};
 pub use management::ManagementSource;
+pub use tuning::LoadCommand;

@@ -75,13 +75,17 @@ pub(crate) async fn by_code(
 ) -> Result<LoginView, Error> {
     let line = attempt(&from, BY_CODE);
     take_attempt(console, &line, None, &from).await?;
-    if !console.access.take_login_code(code) {
+    let Some(code) = console.access.take_login_code(code) else {
         return refuse(console, line, "invalid or expired code").await;
-    }
+    };
     console.access.login_limiter.give_back(None, from.address);
     let write_lock = console.desired.write_lock.lock().await;
     let nothing_else = (WriteBatch::default(), write_lock);
-    create_session(console, BY_CODE, UserRole::Admin, line, nothing_else).await
+    let session = create_session(console, BY_CODE, UserRole::Admin, line, nothing_else).await;
+    if session.is_err() {
+        console.access.give_back_login_code(code);
+    }
+    session
 }
 
 fn attempt(from: &Origin, name: &str) -> AuditEntry {
@@ -94,8 +98,8 @@ fn attempt(from: &Origin, name: &str) -> AuditEntry {
     }
 }
 
-/// Applies the rate limit before anything is checked. Only the first rejection of a series is audited, so that
-/// unauthenticated callers cannot fill the audit log.
+/// Applies the rate limit before anything is checked. Only the first rejection of a series is audited by itself,
+/// and the others are counted, so that unauthenticated callers cannot fill the audit log.
 async fn take_attempt(
     console: &Console,
     line: &AuditEntry,
@@ -108,22 +112,14 @@ async fn take_attempt(
         .take(account, from.address, epoch_ms());
     let Err(refused) = taken else { return Ok(()) };
     let why = "too many attempts for this name or from this address; try again later";
-    if refused.should_log {
-        let line = audit::denied(line.clone(), why);
-        let writing = console
-            .state
-            .commit("audit a refusal", WriteBatch::default(), vec![line]);
-        writing.await?;
-    }
+    let line = audit::denied(line.clone(), why);
+    audit::unauthenticated::record_limited(console, line, refused.should_log).await?;
     Err(Error::too_many(why, refused.retry_after_ms))
 }
 
 async fn refuse<T>(console: &Console, line: AuditEntry, why: &str) -> Result<T, Error> {
     let line = audit::denied(line, why);
-    let writing = console
-        .state
-        .commit("audit a refusal", WriteBatch::default(), vec![line]);
-    writing.await?;
+    audit::unauthenticated::record(console, line).await?;
     Err(Error::unauthenticated(why))
 }
 

@@ -3,22 +3,28 @@
 //!
 //! - [`planned_change`]: what a change would do. It is computed when the plan is created and again when it is applied; if the
 //!   state it depends on has changed in between, the plan is stale.
-//! - `settings`, `alarms`, `consumption`, `users`, `ingest_keys`, `dead_letters`, `scale`: the changes. [`job`]: long-running work; `machines`:
+//! - `settings`, `alarms`, `consumption`, `users`, `ingest_keys`, `dead_letters`, `archive`, `scale`: the changes. [`job`]: long-running work; `machines`:
 //!   starts and stops of instances.
-//! - [`apply`]: the journal: intent before, outcome after; and recovery of plans that a crash interrupted.
+//! - `unchanged`: the settings that a plan's command does not list. `difference`: why a plan is stale.
+//! - [`apply`]: the journal: intent before, outcome after; and recovery of plans that a crash interrupted. [`cancel`], [`list`].
 
 mod alarms;
 pub(crate) mod apply;
+pub(crate) mod archive;
+pub(crate) mod cancel;
 mod consumption;
 mod dead_letters;
+mod difference;
 mod ingest_keys;
 pub(crate) mod job;
 pub(crate) mod job_runner;
+pub(crate) mod list;
 mod machines;
 pub(crate) mod planned_change;
 mod repair;
 mod scale;
 mod settings;
+mod unchanged;
 mod users;
 
 use std::sync::Arc;
@@ -31,9 +37,10 @@ use crate::access::Caller;
 use crate::audit;
 use crate::console::Console;
 use crate::error::Error;
+use crate::tuning;
 use crate::view::ProblemCode;
 use crate::view::access::UserRole;
-use crate::view::audit::AuditEntry;
+use crate::view::audit::{AuditEntry, AuditOutcome};
 use crate::view::change::{Change, Scale};
 use crate::view::plan::{PlanState, PlanView};
 
@@ -55,10 +62,11 @@ pub(crate) fn prepare(
         | Change::SetFleet { .. }
         | Change::Rollback { .. } => settings::prepare(console, change, by, plan),
         Change::Scale(scale) => scale::prepare(console, scale, by, plan),
-        Change::Pause => consumption::pause(console, by),
+        Change::Pause { for_s } => consumption::pause(console, *for_s, by),
         Change::Resume => consumption::resume(console),
         Change::Drain { node } => consumption::drain(console, node, plan),
         Change::Undrain { node } => consumption::undrain(console, node),
+        Change::Forget { node } => consumption::forget(console, node),
         Change::AddUser { .. }
         | Change::SetPassword { .. }
         | Change::SetRole { .. }
@@ -74,12 +82,16 @@ pub(crate) fn prepare(
         Change::Discard {
             dead_letters: letters,
         } => dead_letters::discard_letters(console, letters, plan),
-        Change::Acknowledge { alarm } => alarms::acknowledge(console, *alarm, by),
+        Change::Acknowledge { alarm, reason } => {
+            alarms::acknowledge(console, *alarm, reason.as_deref(), by)
+        }
         Change::Repair {
             resort,
             season,
             day,
         } => repair::repair(console, *resort, season, *day),
+        Change::Archive(days) => archive::prepare(console, days, archive::Direction::ToFiles, plan),
+        Change::Restore(days) => archive::prepare(console, days, archive::Direction::ToRedis, plan),
     }
 }
 
@@ -104,7 +116,7 @@ pub(crate) fn is_current(console: &Arc<Console>, plan: &PlanView) -> bool {
 }
 
 /// The lowest role that may plan a change.
-fn role_for(change: &Change) -> UserRole {
+pub(crate) fn role_for(change: &Change) -> UserRole {
     match change {
         Change::AddUser { .. }
         | Change::SetPassword { .. }
@@ -133,14 +145,17 @@ fn word(change: &Change) -> &'static str {
             _ => "scale",
         },
         Change::Rollback { .. } => "rollback",
-        Change::Pause => "pause",
+        Change::Pause { .. } => "pause",
         Change::Resume => "resume",
         Change::Drain { .. } => "drain",
         Change::Undrain { .. } => "undrain",
+        Change::Forget { .. } => "forget",
         Change::Replay { .. } => "replay",
         Change::Discard { .. } => "discard",
         Change::Acknowledge { .. } => "acknowledge",
         Change::Repair { .. } => "repair",
+        Change::Archive(_) => "archive",
+        Change::Restore(_) => "restore",
         Change::AddUser { .. } => "add user",
         Change::SetPassword { .. } => "set password",
         Change::SetRole { .. } => "set role",
@@ -163,6 +178,7 @@ pub(crate) async fn make(
 ) -> Result<PlanView, Error> {
     let line = AuditEntry {
         target: Some(word(&change).to_owned()),
+        outcome: AuditOutcome::Planned,
         ..audit::by(caller, "plan")
     };
     let planned = plan_for(console, caller, change).await;
@@ -173,6 +189,11 @@ pub(crate) async fn make(
     line.plan = Some(plan.id.clone());
     let (before, after) = in_words(&plan);
     (line.before, line.after) = (before, after);
+    let mut refusals = plan.refusals.iter();
+    if let Some(refusal) = refusals.find(|refusal| !refusal.can_override) {
+        line.outcome = AuditOutcome::Refused;
+        line.reason = Some(refusal.reason.clone());
+    }
     let mut changes = WriteBatch::default();
     console.state.put_plan(&mut changes, &plan)?;
     console
@@ -211,11 +232,16 @@ async fn plan_for(
         prepared.effects.extend(asked.effects);
         prepared.refusals.extend(asked.refusals);
     }
+    let asked = archive::preflight(console, &change).await?;
+    prepared.effects.extend(asked.effects);
+    prepared.refusals.extend(asked.refusals);
+    let leased = tuning::lease::refusal(&console.tuning, &change, caller);
+    prepared.refusals.extend(leased);
     let now = epoch_ms();
     Ok(PlanView {
         id,
         fingerprint: prepared.fingerprint(),
-        command: change.command(),
+        command: unchanged::without_unchanged(&change, &prepared.actions).command(),
         change: prepared.resolved.unwrap_or(change),
         created_by: caller.name.clone(),
         created_at_ms: now,
@@ -228,6 +254,10 @@ async fn plan_for(
         refusals: prepared.refusals,
         state: PlanState::Planned,
         outcome: None,
+        is_cancelling: false,
+        applied_by: None,
+        applied_at_ms: None,
+        ended_at_ms: None,
     })
 }
 
@@ -241,7 +271,8 @@ async fn refresh_machines(console: &Console, change: &Change) -> Result<(), Erro
     Ok(())
 }
 
-fn check_may_change(console: &Console) -> Result<(), Error> {
+/// Refuses every change of a read-only console.
+pub(crate) fn check_may_change(console: &Console) -> Result<(), Error> {
     if console.config.read_only {
         return Err(Error::refused(
             "this console runs with --read-only and rejects all changes",
@@ -250,8 +281,11 @@ fn check_may_change(console: &Console) -> Result<(), Error> {
     Ok(())
 }
 
-/// Records a refused attempt in the audit log.
-async fn refuse<T>(
+/// Records a refused attempt in the audit log, and returns its error.
+///
+/// # Errors
+/// Always.
+pub(crate) async fn refuse<T>(
     console: &Console,
     caller: &Caller,
     line: AuditEntry,

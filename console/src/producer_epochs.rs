@@ -9,10 +9,12 @@ use skilift_core::embedded::DiskError;
 use skilift_core::embedded::records::{Table, WriteBatch};
 use skilift_core::reconciliation::{Reconciliation, SettledRanges};
 
-use crate::loss_detector::EpochKey;
+use crate::loss_detector::{EpochKey, key};
 
 /// An epoch that was not reported for this long has no message in the queue any more, unless there is a gap.
 const EXPIRED_AFTER_MS: u64 = 24 * 3_600_000;
+/// How much earlier another console may prune an epoch.
+const ANOTHER_CONSOLE_MS: u64 = 60_000;
 /// Publisher name for dead letters that the console replays.
 pub(crate) const REPLAY_PUBLISHER: &str = "the console";
 /// Key of the totals of pruned epochs.
@@ -110,11 +112,19 @@ impl ProducerEpochs {
         &self.known
     }
 
-    /// Rides ever accepted. Replays by the console are excluded: they were accepted before.
-    pub(crate) fn accepted_rides(&self) -> u64 {
-        let known = self.known.iter();
-        let accepting = known.filter(|(epoch, _)| !self.is_replaying(epoch));
-        accepting.map(|(_, epoch)| epoch.rides).sum::<u64>() + self.pruned_rides
+    /// Rides ever accepted. Replays by the console are excluded: they were accepted before. What is settled was accepted, also if
+    /// the heartbeat that counts it is still to come.
+    pub(crate) fn accepted_rides(&self, books: &Reconciliation) -> u64 {
+        let settled = books.epochs.iter();
+        let mut rides: BTreeMap<EpochKey, u64> = settled
+            .map(|book| ((book.epoch, book.channel), book.rides))
+            .collect();
+        for (epoch, known) in &self.known {
+            let rides = rides.entry(*epoch).or_default();
+            *rides = known.rides.max(*rides);
+        }
+        rides.retain(|epoch, _| !self.is_replaying(epoch));
+        rides.values().sum::<u64>() + self.pruned_rides
     }
 
     fn is_replaying(&self, epoch: &EpochKey) -> bool {
@@ -136,28 +146,35 @@ impl ProducerEpochs {
         self.known.iter().map(of_epoch).sum()
     }
 
-    /// The rides of lost messages: per epoch, the lost messages out of those not settled. Exact if all of these are lost,
-    /// which the second value reports; else proportional.
+    /// The rides of lost messages, by epoch, and whether that is exact: it is if all unsettled messages are lost and nothing is
+    /// settled that is not known to be confirmed. Else it is estimated, to two digits.
     pub(crate) fn lost_rides(
         &self,
         books: &Reconciliation,
-        lost_of: &BTreeMap<EpochKey, (u64, u64)>,
+        lost_of: &BTreeMap<EpochKey, u64>,
     ) -> (u64, bool) {
         let (mut rides, mut is_exact) = (0, true);
-        for (epoch, &(lost, of)) in lost_of {
-            let book = books
-                .epochs
-                .iter()
-                .find(|book| (book.epoch, book.channel) == *epoch);
-            let all = self
-                .known
-                .get(epoch)
-                .map_or(0, |known| outstanding(known, book));
-            is_exact &= lost == of;
-            // The messages confirmed by a channel are far below half of the 64-bit range, and `of` is at least `lost`.
-            rides += (u128::from(all) * u128::from(lost) / u128::from(of.max(1))) as u64;
+        for (epoch, &lost) in lost_of {
+            let Some(known) = self.known.get(epoch) else {
+                continue;
+            };
+            let through = known.high_watermark;
+            let mut all = books.epochs.iter();
+            let book = all.find(|book| (book.epoch, book.channel) == *epoch);
+            let settled = book.map_or(0, |book| book.marked_up_to(through));
+            let is_ahead = book.is_some_and(|book| book.marked_up_to(u64::MAX) > settled);
+            let unsettled = through.saturating_sub(settled);
+            is_exact &= lost == unsettled && !is_ahead;
+            // Rides that are settled ahead of the known high-water mark would be taken off: then the average counts.
+            let (of_rides, of_messages) = if is_ahead {
+                (known.rides, through)
+            } else {
+                (outstanding(known, book), unsettled)
+            };
+            let share = u128::from(of_rides) * u128::from(lost) / u128::from(of_messages.max(1));
+            rides += u64::try_from(share).unwrap_or(u64::MAX);
         }
-        (rides, is_exact)
+        (if is_exact { rides } else { two_digits(rides) }, is_exact)
     }
 
     /// The publishers of these epochs, each once, if known.
@@ -167,13 +184,16 @@ impl ProducerEpochs {
         named.into_iter().collect()
     }
 
-    /// The epochs that may be pruned if they are fully settled: not reported for a day. An epoch that is still reported is
-    /// never pruned, because the next report would add it again.
-    pub(crate) fn expired(&self, now_epoch_ms: u64) -> Vec<LaneConfirmed> {
+    /// The epochs that may be pruned if they are fully settled: not reported for a day before the oldest ride that is queued was
+    /// accepted. A settled message may be in the queue again, if its worker was lost before it acknowledged it: once its epoch is
+    /// pruned, it would be settled twice. An epoch that is still reported is never pruned, because the next report would add it
+    /// again.
+    pub(crate) fn expired(&self, oldest_accepted_at_ms: u64) -> Vec<LaneConfirmed> {
         let reported_at =
             |epoch: &LaneConfirmed| self.last_reported_at_ms.get(&(epoch.epoch, epoch.channel));
         let is_old = |epoch: &&LaneConfirmed| {
-            reported_at(epoch).is_none_or(|reported| reported + EXPIRED_AFTER_MS < now_epoch_ms)
+            reported_at(epoch)
+                .is_none_or(|reported| reported + EXPIRED_AFTER_MS < oldest_accepted_at_ms)
         };
         let expired = self.known.values().filter(is_old);
         // An epoch that never reported its end ended with its process.
@@ -182,6 +202,28 @@ impl ProducerEpochs {
             ..*epoch
         };
         expired.map(ended).collect()
+    }
+
+    /// Removes epochs whose settled ranges were pruned by another console, or by this one right before it crashed: those that
+    /// may be pruned and have none any more, although the store has counted their rides.
+    pub(crate) fn prune_missing(
+        &mut self,
+        books: &Reconciliation,
+        now_epoch_ms: u64,
+    ) -> WriteBatch {
+        let is_settled = |epoch: &LaneConfirmed| {
+            let mut settled = books.epochs.iter();
+            settled.any(|book| (book.epoch, book.channel) == (epoch.epoch, epoch.channel))
+        };
+        // The clocks and the last reports of two consoles differ.
+        let mut gone = self.expired(now_epoch_ms + ANOTHER_CONSOLE_MS);
+        gone.retain(|epoch| !is_settled(epoch));
+        let rides = gone.iter().map(|epoch| epoch.rides).sum::<u64>();
+        // A store that was emptied has forgotten the count too.
+        if gone.is_empty() || books.settled < self.pruned_rides + rides {
+            return WriteBatch::default();
+        }
+        self.prune(&gone)
     }
 
     /// Removes epochs whose settled ranges were pruned.
@@ -246,8 +288,10 @@ fn outstanding(known: &LaneConfirmed, book: Option<&SettledRanges>) -> u64 {
     }
 }
 
-fn key((epoch, channel): EpochKey) -> Vec<u8> {
-    [&epoch.to_be_bytes()[..], &channel.to_be_bytes()].concat()
+/// A number with its first two digits, and zeros.
+fn two_digits(number: u64) -> u64 {
+    let unit = 10_u64.pow(number.checked_ilog10().unwrap_or(0).saturating_sub(1));
+    number - number % unit
 }
 
 #[cfg(test)]
@@ -281,7 +325,8 @@ mod tests {
         }
         let records = Records::open(folder.path()).unwrap();
         let mut epochs = ProducerEpochs::open(records.table("lives").unwrap()).unwrap();
-        assert_eq!((epochs.accepted_rides(), epochs.known().len()), (100, 3));
+        let accepted = |epochs: &ProducerEpochs| epochs.accepted_rides(&Reconciliation::default());
+        assert_eq!((accepted(&epochs), epochs.known().len()), (100, 3));
         let all = [(old, 0), (9 << 20, 0), (1, 1)];
         assert_eq!(epochs.publishers(all.iter()), ["api-a-1"]);
         assert_eq!(epochs.expired(EXPIRED_AFTER_MS + 1_000), []);
@@ -294,7 +339,39 @@ mod tests {
         let changes = epochs.prune(&expired);
         records.commit_here("test", changes).unwrap();
         let epochs = ProducerEpochs::open(records.table("lives").unwrap()).unwrap();
-        assert_eq!((epochs.accepted_rides(), epochs.known().len()), (100, 2));
+        assert_eq!((accepted(&epochs), epochs.known().len()), (100, 2));
+    }
+
+    #[test]
+    fn what_another_console_pruned_is_not_missing() {
+        let folder = tempfile::tempdir().unwrap();
+        let records = Records::open(folder.path()).unwrap();
+        let mut epochs = ProducerEpochs::open(records.table("lives").unwrap()).unwrap();
+        let epoch = |epoch| LaneConfirmed {
+            epoch,
+            channel: 0,
+            high_watermark: 4,
+            rides: 40,
+            ended: true,
+        };
+        let later = EXPIRED_AFTER_MS + 1_000;
+        epochs.record("api-a-1", &[epoch(5)], 1_000);
+        epochs.record("api-a-1", &[epoch(9)], later);
+        let books = |settled| Reconciliation {
+            settled,
+            ..Reconciliation::default()
+        };
+        // Not old enough, then a store that was emptied.
+        assert!(epochs.prune_missing(&books(80), 1_000).is_empty());
+        assert!(epochs.prune_missing(&books(0), later).is_empty());
+        assert_eq!(epochs.known().len(), 2);
+        let changes = epochs.prune_missing(&books(80), later);
+        records.commit_here("test", changes).unwrap();
+        records.commit_here("test", epochs.take_changes()).unwrap();
+        assert_eq!(epochs.known().keys().collect::<Vec<_>>(), [&(9, 0)]);
+        assert_eq!(epochs.accepted_rides(&books(80)), 80);
+        let epochs = ProducerEpochs::open(records.table("lives").unwrap()).unwrap();
+        assert_eq!(epochs.accepted_rides(&books(80)), 80);
     }
 
     #[test]
@@ -310,22 +387,37 @@ mod tests {
             ended: false,
         };
         epochs.record("api-b-1", &[epoch(1)], 1_000);
-        epochs.record("api-a-1", &[epoch(0)], 1_000);
+        epochs.record("api-a-1", &[epoch(0), epoch(2)], 1_000);
+        let settled = |channel, rides, marked: &[(u64, u64)]| SettledRanges {
+            epoch: 5,
+            channel,
+            rides,
+            marked: marked.to_vec(),
+        };
         let books = Reconciliation {
-            epochs: vec![SettledRanges {
-                epoch: 5,
-                channel: 0,
-                rides: 15,
-                marked: vec![(1, 6)],
-            }],
+            epochs: vec![
+                settled(0, 15, &[(1, 6)]),
+                settled(2, 20, &[(1, 6), (11, 12)]),
+            ],
             ..Reconciliation::default()
         };
-        let lost = |lost_of: &[(EpochKey, (u64, u64))]| {
+        let lost = |lost_of: &[(EpochKey, u64)]| {
             let lost_of = lost_of.iter().copied().collect();
             epochs.lost_rides(&books, &lost_of)
         };
-        assert_eq!(lost(&[((5, 0), (4, 4)), ((5, 1), (10, 10))]), (35, true));
-        assert_eq!(lost(&[((5, 0), (2, 4))]), (5, false));
+        assert_eq!(lost(&[((5, 0), 4), ((5, 1), 10)]), (35, true));
+        assert_eq!(lost(&[((5, 0), 2)]), (5, false));
+        assert_eq!(lost(&[((5, 2), 4)]), (10, false));
+        assert_eq!(
+            [0, 9, 10, 436, 1_587].map(two_digits),
+            [0, 9, 10, 430, 1_500]
+        );
+        // 25 rides in each of three channels; of a fourth one only the settled rides are known.
+        assert_eq!(epochs.accepted_rides(&books), 75);
+        let mut ahead = books.clone();
+        ahead.epochs[0].rides = 30;
+        ahead.epochs.push(settled(3, 7, &[(1, 2)]));
+        assert_eq!(epochs.accepted_rides(&ahead), 87);
         let named = epochs.publishers([(5, 0), (5, 1), (5, 1)].iter());
         assert_eq!(named, ["api-a-1", "api-b-1"]);
     }

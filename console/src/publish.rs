@@ -49,7 +49,8 @@ pub(crate) async fn reconcile_at_start(console: &Console) -> Result<(), DiskErro
 /// Publishes until `drain`.
 pub(crate) async fn run(console: Arc<Console>, drain: CancellationToken) -> Result<(), TaskError> {
     loop {
-        // A reconciliation is never cancelled halfway: what it writes and the state in memory belong together.
+        // Neither is cancelled halfway: what they write and the state in memory belong together.
+        end_pause(&console).await?;
         record_result(&console, reconcile(&console).await)?;
         tokio::select! {
             () = console.desired.changed.notified() => {}
@@ -100,6 +101,36 @@ async fn unreadable_as_missing<T>(
     }
 }
 
+/// Ends a pause whose time is over. The nodes have resumed by themselves; this records it.
+async fn end_pause(console: &Console) -> Result<(), DiskError> {
+    let is_over =
+        |document: &Document| document.pause.is_some() && document.pause_at(epoch_ms()).is_none();
+    if console.config.read_only || !is_over(&console.desired.document()) {
+        return Ok(());
+    }
+    let _write_lock = console.desired.write_lock.lock().await;
+    let document = console.desired.document();
+    if !is_over(&document) {
+        return Ok(());
+    }
+    let mut after = Document {
+        serial: document.next_serial(),
+        ..Document::clone(&document)
+    };
+    let paused_by = after.pause.take().map(|pause| pause.paused_by);
+    let mut changes = WriteBatch::default();
+    console.state.put_document(&mut changes, &after);
+    let line = AuditEntry {
+        target: Some("pause".to_owned()),
+        reason: paused_by.map(|by| format!("the pause by {by} is over")),
+        ..audit::own("end")
+    };
+    let doing = "record the end of a pause";
+    console.state.commit(doing, changes, vec![line]).await?;
+    console.desired.remember(after);
+    Ok(())
+}
+
 async fn reconcile(console: &Console) -> Result<(), ReconcileError> {
     let control_channel = &console.sources.control_channel;
     if console.config.read_only {
@@ -116,16 +147,26 @@ async fn reconcile(console: &Console) -> Result<(), ReconcileError> {
             import_newer(console, found, found_keys.as_ref()).await?;
         } else if found.serial == ours.serial && *found != *ours {
             reassert(console, &ours).await?;
+        } else if let Some(keys) = &found_keys
+            && keys.serial == ours.keys_serial
+            && !has_keys_of(console, &ours)?
+        {
+            import_keys(console, keys).await?;
         }
     }
     bootstrap(console).await?;
     let document = console.desired.document();
-    let keys = ingest_keys(&console.state, document.keys_serial)?;
+    // Older keys are never published under the serial of newer ones, which may have revoked some.
+    let keys = if has_keys_of(console, &document)? {
+        Some(ingest_keys(&console.state, document.keys_serial)?)
+    } else {
+        None
+    };
     drop(write_lock);
 
     // Keys first: a document must never refer to keys that are not published yet.
     let published_serial = found_keys.map_or(0, |found| found.serial);
-    if published_serial < keys.serial {
+    if let Some(keys) = keys.filter(|keys| published_serial < keys.serial) {
         with_timeout(control_channel.publish_ingest_keys(&keys)).await?;
     }
     let published_serial = found.map_or(0, |found| found.serial);
@@ -146,8 +187,16 @@ async fn import_newer(
     let mut changes = WriteBatch::default();
     put_new_versions(state, &mut changes, &before, found, BY_OTHERS);
     state.put_document(&mut changes, found);
-    if let Some(keys) = keys.filter(|keys| keys.serial > before.keys_serial) {
-        put_keys(console, &mut changes, keys)?;
+    match keys.filter(|keys| keys.serial > before.keys_serial) {
+        Some(keys) => put_keys(console, &mut changes, keys)?,
+        None if found.keys_serial > before.keys_serial => {
+            let own = state.keys_serial()?.unwrap_or(before.keys_serial);
+            state.put_keys_serial(&mut changes, own);
+            tracing::warn!(
+                "the ingest keys of another console cannot be read; nodes keep those that they have"
+            );
+        }
+        None => {}
     }
     let line = AuditEntry {
         before: Some(format!("serial {}", before.serial)),
@@ -163,6 +212,24 @@ async fn import_newer(
     );
     console.desired.remember(found.clone());
     Ok(())
+}
+
+/// Whether the stored ingest keys are those that a document refers to, or newer ones.
+fn has_keys_of(console: &Console, document: &Document) -> Result<bool, DiskError> {
+    let own = console.state.keys_serial()?;
+    Ok(own.is_none_or(|own| own >= document.keys_serial))
+}
+
+/// Imports the keys of the document, which could not be read when it was imported.
+async fn import_keys(console: &Console, keys: &IngestKeys) -> Result<(), DiskError> {
+    let mut changes = WriteBatch::default();
+    put_keys(console, &mut changes, keys)?;
+    let line = AuditEntry {
+        reason: Some("imported the ingest keys that another console published".to_owned()),
+        ..audit::own("import")
+    };
+    let doing = "import ingest keys";
+    console.state.commit(doing, changes, vec![line]).await
 }
 
 /// Two consoles wrote different documents with the same serial: the first one to detect it takes the next serial.
@@ -198,6 +265,7 @@ fn put_keys(
     keys: &IngestKeys,
 ) -> Result<(), DiskError> {
     let table = &console.state.keys;
+    console.state.put_keys_serial(changes, keys.serial);
     for (id, known) in table.range(.., usize::MAX)? {
         let still_counts = keys
             .keys

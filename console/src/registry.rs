@@ -1,21 +1,23 @@
 //! The nodes, from their heartbeats. A node whose heartbeats stop is lost unless it announced its shutdown, and stays listed
 //! for a day.
 //!
-//! Times are milliseconds of the console's monotonic clock; a node's clock is only used to show its skew.
+//! Times are milliseconds of the console's monotonic clock; a node's clock is only used to show its skew. While the feed of
+//! heartbeats is disconnected no node is lost; once it is connected again, every node has its full time again.
 
 mod heartbeat_feed;
 mod node;
 mod stored;
 mod window;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use skilift_core::control::heartbeat::{Activity, Report};
-use skilift_core::control::{Heartbeat, NodeId, Role};
+use skilift_core::control::{BootId, Heartbeat, NodeId, Role};
 
 use crate::roster::{Known, KnownNode};
 use heartbeat_feed::HeartbeatFeed;
 pub(crate) use node::Node;
+use node::REPLACED_AFTER_MS;
 pub(crate) use stored::StoredNodes;
 pub(crate) use window::{Counts, Window};
 
@@ -23,9 +25,6 @@ pub(crate) use window::{Counts, Window};
 pub(crate) const LOST_AFTER_MS: u64 = 5_000;
 /// A node that is gone is removed after a day.
 pub(crate) const REMOVED_AFTER_MS: u64 = 24 * 3_600_000;
-/// After this time without a heartbeat, a boot with an earlier start time is accepted as a restart: the clock of the node
-/// was changed.
-const REPLACED_AFTER_MS: u64 = 2_000;
 /// Maximum number of nodes; the one that has been lost longest is removed first.
 const MAX_NODES: usize = 2_000;
 
@@ -35,8 +34,6 @@ pub(crate) struct NodeRegistry {
     nodes: BTreeMap<NodeId, Node>,
     /// Messages delivered to workers since this console started, over all boots.
     delivered_messages: u64,
-    /// Messages redelivered since this console started.
-    redelivered_messages: u64,
     /// When a worker was last lost.
     worker_lost_at: Option<u64>,
     feed: HeartbeatFeed,
@@ -50,7 +47,7 @@ impl NodeRegistry {
         let ran_ms = heartbeat.sent_at_ms.saturating_sub(heartbeat.started_at_ms);
         let booted_at = now.checked_sub(ran_ms);
         let mut is_new_boot = true;
-        let (mut before, mut window) = ((0, 0), Window::default());
+        let (mut before, mut window, mut rival) = (0, Window::default(), None);
         if let Some(known) = self.nodes.get_mut(&heartbeat.node) {
             let is_same_boot = known.last.boot_id == heartbeat.boot_id;
             let is_silent = now.saturating_sub(known.received_at) >= REPLACED_AFTER_MS;
@@ -62,10 +59,14 @@ impl NodeRegistry {
                     && !known.has_ended()
             };
             if is_late {
+                if !is_same_boot {
+                    known.note_rival(heartbeat.boot_id, now);
+                }
                 return;
             }
+            rival = known.rival;
             if is_same_boot {
-                before = taken(&known.last.report);
+                before = delivered(&known.last.report);
                 is_new_boot = false;
             }
             window = std::mem::take(&mut known.window);
@@ -75,12 +76,11 @@ impl NodeRegistry {
         if is_new_boot && (has_booted_while_connected || !window.is_empty()) {
             window.begin(booted_at.unwrap_or(0));
         }
-        let (delivered, redelivered) = taken(&heartbeat.report);
+        let delivered = delivered(&heartbeat.report);
         if is_new_boot && !has_booted_while_connected {
-            before = (delivered, redelivered);
+            before = delivered;
         }
-        self.delivered_messages += delivered.saturating_sub(before.0);
-        self.redelivered_messages += redelivered.saturating_sub(before.1);
+        self.delivered_messages += delivered.saturating_sub(before);
         window.add(&heartbeat, now);
         if heartbeat.activity == Activity::Stopped {
             let id = &heartbeat.node;
@@ -92,12 +92,11 @@ impl NodeRegistry {
         let node = Node {
             last: heartbeat,
             received_at: now,
-            disconnected_ms: 0,
             without_heartbeat_ms: 0,
             skew_ms,
             window,
             is_lost: false,
-            is_restored: false,
+            rival,
         };
         self.nodes.insert(node.last.node.clone(), node);
         self.remove_excess();
@@ -115,12 +114,9 @@ impl NodeRegistry {
 
     /// Marks the heartbeat feed as connected: missing heartbeats mean nothing before that.
     pub(crate) fn mark_connected(&mut self, now: u64) {
-        if let Some((from, to)) = self.feed.prove(now) {
+        if self.feed.prove(now) {
             // Workers may have been lost unnoticed meanwhile.
             self.worker_lost_at = Some(now);
-            for node in self.nodes.values_mut() {
-                node.disconnected_ms += to.saturating_sub(from.max(node.received_at));
-            }
         }
     }
 
@@ -147,10 +143,9 @@ impl NodeRegistry {
 
     /// Marks nodes without heartbeats as lost, and removes those gone for a day.
     pub(crate) fn check_liveness(&mut self, now: u64) {
-        let until = self.feed.until(now);
+        let (since, until) = (self.connected_since(), self.feed.until(now));
         for node in self.nodes.values_mut() {
-            let without_heartbeat_ms = until.saturating_sub(node.received_at);
-            node.without_heartbeat_ms = without_heartbeat_ms.saturating_sub(node.disconnected_ms);
+            node.without_heartbeat_ms = until.saturating_sub(node.received_at.max(since));
             node.window.forget_before(node.time());
             if node.without_heartbeat_ms >= LOST_AFTER_MS && !node.is_gone() {
                 node.is_lost = true;
@@ -161,8 +156,26 @@ impl NodeRegistry {
                 }
             }
         }
+        let live = self.nodes.values().filter(|node| node.is_live());
+        let replaced_on: BTreeSet<(Role, String)> = live
+            .filter_map(|node| Some((node.last.role(), node.last.instance_id.clone()?)))
+            .collect();
+        // Another process of the same role runs on the instance of a lost one: that one was replaced.
+        let is_replaced = |node: &Node| {
+            let instance = node.last.instance_id.clone();
+            instance.is_some_and(|instance| replaced_on.contains(&(node.last.role(), instance)))
+        };
         self.nodes.retain(|_, node| {
-            !node.is_gone() || now.saturating_sub(node.received_at) < REMOVED_AFTER_MS
+            let is_recent = now.saturating_sub(node.received_at) < REMOVED_AFTER_MS;
+            !node.is_gone() || (is_recent && !is_replaced(node))
+        });
+    }
+
+    /// Removes the node of this name if it is still gone and was not started again since.
+    pub(crate) fn forget(&mut self, name: &[u8], boot: BootId) {
+        self.nodes.retain(|id, node| {
+            let is_it = id.as_str().as_bytes() == name && node.last.boot_id == boot;
+            !(is_it && node.is_gone())
         });
     }
 
@@ -192,14 +205,14 @@ impl NodeRegistry {
         self.nodes.values().any(Node::is_unconfirmed)
     }
 
+    /// The nodes whose name another process has as well.
+    pub(crate) fn with_rivals(&self, now: u64) -> impl Iterator<Item = &Node> {
+        self.nodes.values().filter(move |node| node.has_rival(now))
+    }
+
     /// Messages delivered to workers since the console started.
     pub(crate) fn delivered_messages(&self) -> u64 {
         self.delivered_messages
-    }
-
-    /// Messages redelivered since then.
-    pub(crate) fn redelivered_messages(&self) -> u64 {
-        self.redelivered_messages
     }
 
     /// Time since a worker was last lost.
@@ -216,19 +229,16 @@ impl NodeRegistry {
             .unwrap_or(0)
     }
 
-    /// Unacked messages of live workers, and how long the oldest of them has been held.
-    pub(crate) fn held(&self, now: u64) -> (u64, Option<u64>) {
-        let mut messages = 0;
-        let mut longest = None;
-        for node in self.live(Role::Worker) {
-            if let Report::Worker(report) = &node.last.report {
-                messages += held(&node.last.report);
-                // Its unacked messages have aged since the heartbeat.
-                let held = report.longest_unacked_ms;
-                longest = longest.max(held.map(|ms| ms + now.saturating_sub(node.received_at)));
-            }
-        }
-        (messages, longest)
+    /// Unacked messages of live workers.
+    pub(crate) fn held(&self) -> u64 {
+        let workers = self.live(Role::Worker);
+        workers.map(|node| held(&node.last.report)).sum()
+    }
+
+    /// The largest difference of a node's clock from the console's, in milliseconds.
+    pub(crate) fn max_clock_skew(&self) -> u64 {
+        let skews = self.nodes.values().map(|node| node.skew_ms.unsigned_abs());
+        skews.max().unwrap_or(0)
     }
 
     /// The nodes as plans and settings need them.
@@ -272,11 +282,11 @@ pub(crate) fn held(report: &Report) -> u64 {
     }
 }
 
-/// Messages delivered to a worker, and those of them that were redeliveries.
-fn taken(report: &Report) -> (u64, u64) {
+/// Messages delivered to a worker.
+fn delivered(report: &Report) -> u64 {
     match report {
-        Report::Worker(report) => (report.delivered_messages, report.redelivered_messages),
-        Report::Api(_) => (0, 0),
+        Report::Worker(report) => report.delivered_messages,
+        Report::Api(_) => 0,
     }
 }
 

@@ -2,13 +2,15 @@
 //!
 //! A change is committed together with its audit entries in one atomic write.
 
+use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use skilift_core::clock::epoch_ms;
-use skilift_core::control::{ApiSettings, Document, FleetBounds, Ingest, WorkerSettings};
+use skilift_core::control::{ApiSettings, BootId, Document, FleetBounds, Ingest, WorkerSettings};
 use skilift_core::embedded::DiskError;
+use skilift_core::embedded::records::copy::CopyError;
 use skilift_core::embedded::records::{Records, Table, WriteBatch};
 use skilift_core::ride::ResortId;
 use tokio::sync::Mutex;
@@ -16,12 +18,16 @@ use tokio::sync::watch;
 
 use crate::access::IDLE_MS;
 use crate::view::access::UserRole;
+use crate::view::alarm::Severity;
 use crate::view::audit::AuditEntry;
+use crate::view::export::ExportHeader;
 use crate::view::plan::{PlanState, PlanView};
 use crate::view::settings::Section;
 
 /// The key of the one document.
 const DOCUMENT: &[u8] = b"document";
+/// Key of the one serial of the ingest keys.
+const KEYS_SERIAL: &[u8] = b"serial";
 /// Maximum audit entries; the oldest ones are removed.
 const MAX_AUDIT: u64 = 1_000_000;
 /// Maximum plans; the oldest ones are removed.
@@ -67,13 +73,28 @@ impl Token {
     }
 }
 
-/// The acknowledgement of an alarm, by its code. It ends with the alarm.
+/// A raised alarm, by its code.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct RaisedAlarm {
+    /// When it was raised, in milliseconds since 1970.
+    pub(crate) since_at_ms: u64,
+}
+
+/// The acknowledgement of an alarm, by its code. It ends with the alarm, and when the alarm grows.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Acknowledgement {
     /// Since when the alarm was raised, in milliseconds since 1970.
     pub(crate) since_at_ms: u64,
+    /// What it was about then: so many messages, nodes or dead letters.
+    #[serde(default)]
+    pub(crate) count: u64,
+    /// How severe it was; `None` if that is not known.
+    #[serde(default)]
+    pub(crate) severity: Option<Severity>,
     pub(crate) by: String,
     pub(crate) at_ms: u64,
+    #[serde(default)]
+    pub(crate) reason: Option<String>,
 }
 
 /// An ingest key, by id.
@@ -112,8 +133,14 @@ pub(crate) struct ConsoleState {
     pub(crate) users: Table<User>,
     pub(crate) tokens: Table<Token>,
     pub(crate) keys: Table<Key>,
+    /// The serial of the document that the ingest keys belong to.
+    keys_serial: Table<u64>,
     pub(crate) versions: Table<Version>,
     pub(crate) acknowledgements: Table<Acknowledgement>,
+    /// Written by the sampler too, in which an alarm is raised and ends.
+    pub(crate) raised_alarms: Table<RaisedAlarm>,
+    /// The boot of each node that is to be removed from the registry.
+    pub(crate) forgotten_nodes: Table<BootId>,
     documents: Table<Document>,
     plans: Table<PlanView>,
     /// The plans that are being applied.
@@ -145,8 +172,11 @@ impl ConsoleState {
             users: records.table("users")?,
             tokens: records.table("tokens")?,
             keys: records.table("keys")?,
+            keys_serial: records.table("keys serial")?,
             versions: records.table("versions")?,
             acknowledgements: records.table("acknowledgements")?,
+            raised_alarms: records.table("alarms")?,
+            forgotten_nodes: records.table("forgotten nodes")?,
             documents: records.table("documents")?,
             plans,
             under_way: records.table("plans under way")?,
@@ -157,9 +187,31 @@ impl ConsoleState {
         })
     }
 
+    /// Writes everything, as of one moment; returns the number of records.
+    ///
+    /// # Errors
+    /// If the disk cannot be read, or `to` cannot be written.
+    pub(crate) fn export(
+        &self,
+        header: &ExportHeader,
+        to: &mut impl Write,
+    ) -> Result<u64, CopyError> {
+        self.records.export(header, to)
+    }
+
     /// A further table, for another part of the console.
     pub(crate) fn table<T>(&self, name: &str) -> Result<Table<T>, DiskError> {
         self.records.table(name)
+    }
+
+    /// Checks that the console's directory is still there.
+    ///
+    /// # Errors
+    /// If it was removed or replaced.
+    pub(crate) async fn check_directory(&self) -> Result<(), DiskError> {
+        let records = Arc::clone(&self.records);
+        let checking = tokio::task::spawn_blocking(move || records.check());
+        checking.await.unwrap_or(Err(DiskError::Ending))
     }
 
     /// Writes all changes and audit entries atomically. `doing` describes the purpose in error messages, as a verb phrase.
@@ -208,6 +260,16 @@ impl ConsoleState {
     /// The stored document.
     pub(crate) fn document(&self) -> Result<Option<Document>, DiskError> {
         self.documents.get(DOCUMENT)
+    }
+
+    /// The serial that the ingest keys have; `None` if it is that of the document.
+    pub(crate) fn keys_serial(&self) -> Result<Option<u64>, DiskError> {
+        self.keys_serial.get(KEYS_SERIAL)
+    }
+
+    /// Adds the serial of the ingest keys to `changes`.
+    pub(crate) fn put_keys_serial(&self, changes: &mut WriteBatch, serial: u64) {
+        self.keys_serial.put(changes, KEYS_SERIAL, &serial);
     }
 
     /// Adds the document to `changes`.
@@ -292,6 +354,16 @@ impl ConsoleState {
         }
     }
 
+    /// The plans below a number, newest first.
+    pub(crate) fn plans_before(
+        &self,
+        before: u64,
+        limit: usize,
+    ) -> Result<Vec<PlanView>, DiskError> {
+        let found = self.plans.range_back(..number_key(before), limit)?;
+        Ok(found.into_iter().map(|(_, plan)| plan).collect())
+    }
+
     /// The plans that are being applied, or were when the console stopped.
     pub(crate) fn plans_under_way(&self) -> Result<Vec<PlanView>, DiskError> {
         let mut plans = Vec::new();
@@ -317,7 +389,8 @@ pub(crate) fn plan_id(number: u64) -> String {
     format!("p{number}")
 }
 
-fn plan_number(id: &str) -> Option<u64> {
+/// The number of a plan, by its id.
+pub(crate) fn plan_number(id: &str) -> Option<u64> {
     let digits = id.strip_prefix('p')?;
     digits.parse().ok().filter(|&number| plan_id(number) == id)
 }

@@ -19,7 +19,7 @@ const DAYS_AT_ONCE: usize = 1000;
 /// All days of a skier.
 pub(crate) async fn skier(console: &Console, skier: SkierId) -> Result<SkierStats, StoreError> {
     let (reader, catalogue) = (&console.sources.reader, &console.sources.catalogue);
-    let on = reader.days_of_skier(skier).await?;
+    let on = reader.days_of_skier(skier, &|_| true).await?;
     let mut days = Vec::with_capacity(on.len());
     for some in on.chunks(DAYS_AT_ONCE) {
         let rides = reader.skier_on_days(skier, some).await?;

@@ -2,6 +2,7 @@
 
 mod access;
 mod audit;
+mod gone;
 mod guards;
 mod harness;
 mod letters;
@@ -17,3 +18,4 @@ mod roles;
 mod scale;
 mod schema;
 mod stats;
+mod tuning;

@@ -6,13 +6,17 @@
 pub mod access;
 pub(crate) mod aging;
 pub mod alarm;
+pub mod archive;
 pub mod audit;
+pub mod capacity;
 pub mod change;
 mod command;
 pub mod cost;
 pub mod csv;
 pub mod dead_letters;
 pub mod doctor;
+pub mod engine;
+pub mod export;
 pub mod figures;
 pub mod fleet;
 pub mod nodes;
@@ -21,6 +25,8 @@ pub mod queue;
 pub mod reconciliation;
 pub mod settings;
 pub mod stats;
+pub mod tuning;
+pub mod tuning_csv;
 
 use serde::{Deserialize, Serialize};
 use utoipa::openapi::RefOr;
@@ -59,6 +65,9 @@ fn or_null<T: PartialSchema>() -> RefOr<Schema> {
     }
 }
 
+/// Begins the error of a number of which only a part could be read.
+const LOWER_BOUND: &str = "lower bound: ";
+
 impl<T> Reading<T> {
     /// A number that was read `age_ms` ago.
     pub fn of(value: T, age_ms: u64) -> Self {
@@ -85,10 +94,17 @@ impl<T> Reading<T> {
                 value: Some(part),
                 age_ms,
                 is_upper_bound: false,
-                error: Some(format!("lower bound: {why}")),
+                error: Some(format!("{LOWER_BOUND}{why}")),
             },
             None => Self::unknown(why),
         }
+    }
+
+    /// Whether it is only known to be at least this.
+    #[must_use]
+    pub fn is_lower_bound(&self) -> bool {
+        let error = self.error.as_deref();
+        self.value.is_some() && error.is_some_and(|error| error.starts_with(LOWER_BOUND))
     }
 
     /// A number that could not be read.

@@ -18,7 +18,6 @@ mod journal;
 pub(crate) mod keys;
 pub mod records;
 
-use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -29,6 +28,7 @@ use nix::sys::statvfs::statvfs;
 use tokio::sync::Mutex;
 
 pub use error::DiskError;
+use folder::FolderLock;
 use journal::Synced;
 
 /// The version of the data layout. A directory with a newer version is rejected.
@@ -62,7 +62,7 @@ pub struct Database {
     /// Write lock of the ledger: held from reading the ledger until the write based on it is done.
     pub(crate) ledger_lock: Arc<Mutex<()>>,
     /// Locks out other processes; dropped last.
-    _lock: File,
+    lock: FolderLock,
 }
 
 impl Database {
@@ -72,8 +72,7 @@ impl Database {
     /// If another process has it open, it cannot be written, it is damaged, or its layout is newer.
     pub fn open(folder: &Path) -> Result<Self, DiskError> {
         let failed = |error: fjall::Error| DiskError::open(folder, error);
-        let lock = folder::make_and_lock(folder).map_err(|error| failed(error.into()))?;
-        let lock = lock.ok_or_else(|| DiskError::InUse(folder.to_owned()))?;
+        let lock = FolderLock::make(folder)?;
         let database = folder::open_database(folder, SUBFOLDER, Synced::Appends)?;
         // Filters and indexes stay in memory: two bytes per key, and a query reads one block.
         let options = || {
@@ -99,7 +98,7 @@ impl Database {
             books: unfiltered_table("books")?,
             database,
             ledger_lock: Arc::default(),
-            _lock: lock,
+            lock,
         };
         opened.check_format()?;
         Ok(opened)
@@ -153,8 +152,9 @@ impl Database {
         batch.commit().map_err(|error| self.failed(doing, error))
     }
 
-    /// Checks whether a background write failed, such as flushing tables.
+    /// Checks that the directory is still there, and whether a background write failed, such as flushing tables.
     pub(crate) fn check(&self) -> Result<(), DiskError> {
+        self.lock.check()?;
         let written = self.database.persist(PersistMode::Buffer);
         written.map_err(|error| self.failed("flush its tables", error))
     }

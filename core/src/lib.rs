@@ -6,6 +6,7 @@
 //!   its format in the queue.
 //! - [`catalogue`]: the resorts of a deployment.
 //! - [`control`]: data exchanged between nodes and console. [`reconciliation`]: the proof that no accepted ride was lost.
+//! - [`archive`]: days that were moved to files. [`redis_error`]: errors of Redis in its own words.
 //! - [`queue`]: from the acceptance of a ride to a worker. [`store`]: storage and queries. [`engine`]: both behind one
 //!   trait, for workers.
 //! - [`embedded`]: the data directory: queue and store of a single process.
@@ -15,6 +16,7 @@
 
 pub mod ride;
 
+pub mod archive;
 pub mod catalogue;
 pub mod clock;
 pub mod control;
@@ -27,6 +29,7 @@ pub mod packed;
 pub mod queue;
 pub mod ranged;
 pub mod reconciliation;
+pub mod redis_error;
 pub mod retry;
 pub mod service_url;
 pub mod stack;

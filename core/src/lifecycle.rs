@@ -16,6 +16,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use tokio::net::unix::pipe;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -65,16 +66,21 @@ impl Lifecycle {
     {
         let lifecycle = self.clone();
         let watched = async move {
-            match AssertUnwindSafe(task).catch_unwind().await {
-                Ok(Ok(())) if end.is_cancelled() || lifecycle.drain.is_cancelled() => return,
+            let ended = AssertUnwindSafe(task).catch_unwind().await;
+            let was_asked = end.is_cancelled() || lifecycle.drain.is_cancelled();
+            if was_asked && matches!(ended, Ok(Ok(()))) {
+                return;
+            }
+            // First, because a log line may block or fail.
+            lifecycle.failed.store(true, Ordering::Release);
+            lifecycle.drain();
+            match ended {
                 Ok(Ok(())) => tracing::error!(task = name, "the task `{name}` ended unexpectedly"),
                 Ok(Err(error)) => {
                     tracing::error!(task = name, "the task `{name}` failed: {}", chain(&*error));
                 }
                 Err(_) => tracing::error!(task = name, "the task `{name}` panicked"),
             }
-            lifecycle.failed.store(true, Ordering::Release);
-            lifecycle.drain();
         };
         self.tasks.spawn(watched);
     }
@@ -118,7 +124,12 @@ pub struct Signals {
     terminate: Signal,
     interrupt: Signal,
     parent: Option<Parent>,
+    /// When the last signal came.
+    last: Option<Instant>,
 }
+
+/// A signal within this time after another one is the same request: a terminal and a service manager may both send one.
+const SAME_REQUEST: Duration = Duration::from_millis(500);
 
 /// The parent process, from the perspective of a child.
 #[derive(Debug)]
@@ -139,6 +150,7 @@ impl Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             parent: None,
+            last: None,
         })
     }
 
@@ -163,10 +175,18 @@ impl Signals {
     /// Waits for a signal and names it.
     pub async fn next(&mut self) -> &'static str {
         let Some(parent) = &mut self.parent else {
-            return tokio::select! {
-                _ = self.terminate.recv() => "SIGTERM",
-                _ = self.interrupt.recv() => "SIGINT",
-            };
+            loop {
+                let name = tokio::select! {
+                    _ = self.terminate.recv() => "SIGTERM",
+                    _ = self.interrupt.recv() => "SIGINT",
+                };
+                let now = Instant::now();
+                let is_same = self.last.is_some_and(|last| now - last < SAME_REQUEST);
+                if !is_same {
+                    self.last = Some(now);
+                    return name;
+                }
+            }
         };
         if parent.has_asked {
             return std::future::pending().await;
@@ -175,7 +195,7 @@ impl Signals {
             biased;
             _ = self.terminate.recv() => "SIGTERM",
             _ = self.interrupt.recv() => "SIGINT",
-            () = parent.ended() => "the parent process has ended",
+            () = parent.ended() => "standard input has ended",
         };
         parent.has_asked = true;
         name

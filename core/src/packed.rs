@@ -3,7 +3,7 @@
 //! Resort day and skier are the key and field of the bytes. Eleven bits of minute are above ten bits of lift, big endian, so
 //! that comparing bytes compares times.
 
-use crate::ride::{LiftId, Minute};
+use crate::ride::{LiftId, Minute, Ride};
 
 /// Bytes of one packed ride.
 pub const PACKED_BYTES: usize = 3;
@@ -43,6 +43,15 @@ impl Boarding {
         match (minute, lift) {
             (Ok(minute), Ok(lift)) => Ok(Self { minute, lift }),
             _ => Err(CorruptLedger::NotARide([high, middle, low])),
+        }
+    }
+}
+
+impl From<&Ride> for Boarding {
+    fn from(ride: &Ride) -> Self {
+        Self {
+            minute: ride.minute,
+            lift: ride.lift,
         }
     }
 }

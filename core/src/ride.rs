@@ -105,6 +105,17 @@ impl ResortDay {
             | u64::from(self.day.get())
     }
 
+    /// The day in messages: "resort 1, season 2025, day 12".
+    #[must_use]
+    pub fn in_words(self) -> String {
+        let Self {
+            resort,
+            season,
+            day,
+        } = self;
+        format!("resort {resort}, season {season}, day {day}")
+    }
+
     /// The first day that a season of a resort can have.
     #[must_use]
     pub fn first(resort: ResortId, season: Season) -> Self {

@@ -24,7 +24,20 @@ pub enum InvalidServiceUrl {
     /// A URL without a host.
     #[error("the URL has no host")]
     Host,
+    /// A part that would be ignored.
+    #[error("the URL has {part}, which is not supported: {instead}")]
+    Part {
+        /// The part, without its value.
+        part: String,
+        /// What to do.
+        instead: &'static str,
+    },
 }
+
+/// Parameters that the client of RabbitMQ takes from the URL. Heartbeat and timeouts are set by Skilift.
+const AMQP_PARAMETERS: [&str; 3] = ["auth_mechanism", "channel_max", "frame_max"];
+/// Parameters that the client of Redis takes from the URL.
+const REDIS_PARAMETERS: [&str; 1] = ["protocol"];
 
 impl ServiceUrl {
     /// Reads the URL of a RabbitMQ node: `amqp://` or `amqps://`.
@@ -32,7 +45,14 @@ impl ServiceUrl {
     /// # Errors
     /// If it is not such a URL.
     pub fn amqp(text: &str) -> Result<Self, InvalidServiceUrl> {
-        Self::of_scheme(text, "amqp", &["amqp", "amqps"])
+        let found = Self::of_scheme(text, "amqp", &["amqp", "amqps"], &AMQP_PARAMETERS)?;
+        if found.0.path().trim_start_matches('/').contains('/') {
+            return Err(InvalidServiceUrl::Part {
+                part: "more than one part in its path".to_owned(),
+                instead: "the path is the virtual host; write a slash in its name as %2F",
+            });
+        }
+        Ok(found)
     }
 
     /// Reads the URL of a Redis server: `redis://` or `rediss://`.
@@ -40,7 +60,15 @@ impl ServiceUrl {
     /// # Errors
     /// If it is not such a URL.
     pub fn redis(text: &str) -> Result<Self, InvalidServiceUrl> {
-        Self::of_scheme(text, "redis", &["redis", "rediss"])
+        let found = Self::of_scheme(text, "redis", &["redis", "rediss"], &REDIS_PARAMETERS)?;
+        let path = found.0.path().trim_matches('/');
+        if !path.is_empty() && path.parse::<u32>().is_err() {
+            return Err(InvalidServiceUrl::Part {
+                part: "a path that is not a number".to_owned(),
+                instead: "the path is the number of the database, for example redis://host:6379/0",
+            });
+        }
+        Ok(found)
     }
 
     /// Reads the URL of RabbitMQ's management API: `http://` or `https://`.
@@ -48,7 +76,7 @@ impl ServiceUrl {
     /// # Errors
     /// If it is not such a URL.
     pub fn management(text: &str) -> Result<Self, InvalidServiceUrl> {
-        Self::of_scheme(text, "http", &["http", "https"])
+        Self::of_scheme(text, "http", &["http", "https"], &[])
     }
 
     /// A URL below this one, with these path segments appended.
@@ -66,6 +94,7 @@ impl ServiceUrl {
         text: &str,
         expected: &'static str,
         schemes: &[&str],
+        parameters: &[&str],
     ) -> Result<Self, InvalidServiceUrl> {
         let url: Url = text.trim().parse().map_err(InvalidServiceUrl::Syntax)?;
         if !schemes.contains(&url.scheme()) {
@@ -76,6 +105,19 @@ impl ServiceUrl {
         }
         if url.host_str().is_none_or(str::is_empty) {
             return Err(InvalidServiceUrl::Host);
+        }
+        if url.fragment().is_some() {
+            return Err(InvalidServiceUrl::Part {
+                part: "a fragment (#)".to_owned(),
+                instead: "leave it out; in a password, write # as %23",
+            });
+        }
+        let mut unknown = url.query_pairs().map(|(name, _)| name);
+        if let Some(name) = unknown.find(|name| !parameters.contains(&&**name)) {
+            return Err(InvalidServiceUrl::Part {
+                part: format!("the parameter {name:?}"),
+                instead: "leave it out",
+            });
         }
         Ok(Self(url))
     }
@@ -140,15 +182,53 @@ mod tests {
 
     #[test]
     fn hides_the_password_wherever_it_is_shown() {
-        let url = ServiceUrl::amqp("amqp://gate:s3cret@mq.example:5672/%2f?token=t0ken").unwrap();
+        let url =
+            ServiceUrl::amqp("amqp://gate:s3cret@mq.example:5672/%2f?frame_max=70000").unwrap();
         for shown in [url.to_string(), format!("{url:?}")] {
             assert!(
-                !shown.contains("s3cret") && !shown.contains("t0ken"),
+                !shown.contains("s3cret") && !shown.contains("70000"),
                 "{shown}"
             );
             assert!(shown.contains("gate:***@mq.example"), "{shown}");
         }
         assert!(url.reveal().contains("s3cret"));
+    }
+
+    #[test]
+    fn what_would_be_ignored_is_refused() {
+        for (parsed, part) in [
+            (
+                ServiceUrl::amqp("amqp://mq/?heartbeat=5"),
+                "the parameter \"heartbeat\"",
+            ),
+            (ServiceUrl::amqp("amqp://mq/a/b"), "more than one part"),
+            (ServiceUrl::amqp("amqp://mq/#x"), "a fragment"),
+            (ServiceUrl::redis("rediss://store/#insecure"), "a fragment"),
+            (
+                ServiceUrl::redis("redis://store/rides"),
+                "a path that is not a number",
+            ),
+            (
+                ServiceUrl::redis("redis://store/0?timeout=5"),
+                "the parameter \"timeout\"",
+            ),
+            (
+                ServiceUrl::management("http://mq:15672/?a=b"),
+                "the parameter \"a\"",
+            ),
+        ] {
+            let error = parsed.unwrap_err().to_string();
+            assert!(error.starts_with(&format!("the URL has {part}")), "{error}");
+        }
+        for text in [
+            "amqp://mq",
+            "amqp://mq/",
+            "amqp://[::1]:5672/alps",
+            "amqps://mq/%2F?frame_max=9000",
+        ] {
+            assert!(ServiceUrl::amqp(text).is_ok(), "{text}");
+        }
+        assert!(ServiceUrl::redis("redis://[::1]:6379/3?protocol=resp3").is_ok());
     }
 
     #[test]

@@ -3,11 +3,14 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 /// A stack's name: it prefixes every Redis key, names the queues and is the EC2 tag, so that stacks are isolated from each
 /// other.
 ///
 /// 1 to 40 characters, lower-case letters, digits and `-`, starting with a letter.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct StackName(String);
 
 /// An invalid stack name.
@@ -28,6 +31,20 @@ impl FromStr for StackName {
         } else {
             Err(InvalidStackName(text.chars().take(60).collect()))
         }
+    }
+}
+
+impl TryFrom<String> for StackName {
+    type Error = InvalidStackName;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<StackName> for String {
+    fn from(name: StackName) -> Self {
+        name.0
     }
 }
 

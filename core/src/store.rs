@@ -13,7 +13,7 @@ pub mod reader;
 pub mod redis;
 
 pub use error::StoreError;
-pub use reader::{Capacity, Reader, Repaired};
+pub use reader::{ArchivedFiles, Capacity, Reader, Repaired};
 
 use crate::ride::Ride;
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::ConnectInfo;
+use axum::http::Uri;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -22,11 +23,19 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::lingering::answer;
+use crate::refusals::WithRefusals;
 use crate::tls::Tls;
 
 /// Maximum connections. More wait in the kernel.
 const MOST: usize = 4096;
-/// Timeout of an idle connection, of a request's head, and of a client that reads nothing of its response.
+/// How long an idle connection stays open, and how long the head of a request may take: longer than a load balancer keeps one (AWS: 60 s),
+/// which would otherwise send a request to a connection that is just being closed.
+const IDLE: Duration = Duration::from_secs(75);
+const _: () = assert!(
+    IDLE.as_secs() > 60,
+    "a load balancer would reuse closed connections"
+);
+/// Timeout of a client that reads nothing of its response.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Timeout of the TLS handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -75,7 +84,9 @@ pub async fn serve(listener: Listener, router: Router, drain: CancellationToken)
     let Listener { tcp, tls } = listener;
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
-        .header_read_timeout(PATIENCE)
+        .header_read_timeout(IDLE)
+        // A client may end its side after its request, and wait for the response.
+        .half_close(true)
         .max_buf_size(READ_AHEAD);
     let room = Arc::new(Semaphore::new(MOST));
     let graceful = GracefulShutdown::new();
@@ -148,12 +159,23 @@ impl Connection {
         } = self;
         let service = service_fn(move |mut request| {
             request.extensions_mut().insert(ConnectInfo(from));
+            if let Some(uri) = with_one_slash(request.uri()) {
+                *request.uri_mut() = uri;
+            }
             answer(router.clone(), request)
         });
-        let connection = http.serve_connection(TokioIo::new(stream), service);
+        let stream = TokioIo::new(WithRefusals::new(stream));
+        let connection = http.serve_connection(stream, service);
         // A broken connection is not an error of the server: no response can be sent on it any more.
         let _ = watcher.watch(connection).await;
     }
+}
+
+/// A path that begins with several slashes, with one: a client whose base URL ends in a slash asks for `//resorts`.
+fn with_one_slash(uri: &Uri) -> Option<Uri> {
+    let target = uri.path_and_query()?.as_str();
+    let path = target.strip_prefix("//")?.trim_start_matches('/');
+    format!("/{path}").parse().ok()
 }
 
 /// A connection that is closed if its client reads nothing during the timeout. A slow client that keeps reading is still

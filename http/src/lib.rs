@@ -1,11 +1,12 @@
-//! HTTP listeners for untrusted clients: of the public API, and of the console.
+//! HTTP listeners: of the public API, of the console, and of health and metrics.
 //!
 //! - `connections`: accepts connections, limits their number and time, and closes them gracefully.
 //! - [`tls`]: certificate and key, if the socket uses TLS.
-//! - `lingering`: responses that reach clients that are still sending.
+//! - `lingering`: responses that reach clients that are still sending. `refusals`: those of hyper itself.
 
 mod connections;
 mod lingering;
+mod refusals;
 pub mod tls;
 
 pub use connections::{Listener, serve};

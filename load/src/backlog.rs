@@ -7,7 +7,7 @@ use serde::Deserialize;
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
-use crate::connection::{Connection, HttpResponse};
+use crate::connection::HttpResponse;
 use crate::path;
 use crate::plan::LoadConfig;
 use crate::sender::Shared;
@@ -55,7 +55,7 @@ pub(crate) fn read(answer: &HttpResponse) -> Backlog {
 /// Polls once per second until the receiver is dropped or the server is not a Skilift server; these requests are not
 /// counted.
 pub(crate) fn watch(config: &LoadConfig, shared: Arc<Shared>, start: Instant) -> JoinSet<()> {
-    let mut connection = Connection::new(config.target.clone(), config.timeout);
+    let mut connection = config.connection();
     let mut watching = JoinSet::new();
     watching.spawn(async move {
         let mut tick = tokio::time::interval(EVERY);

@@ -4,6 +4,7 @@
 
 use std::future::poll_fn;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -17,6 +18,11 @@ use hyper_util::rt::TokioIo;
 use skilift_core::ride::Ride;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tokio_rustls::rustls::ClientConfig;
+use tokio_rustls::rustls::pki_types::ServerName;
+use tokio_util::either::Either;
 
 use crate::path;
 use crate::target::Target;
@@ -31,9 +37,14 @@ const AGENT: HeaderValue = HeaderValue::from_static("skictl-load");
 pub struct Connection {
     target: Target,
     authority: Option<HeaderValue>,
+    headers: HeaderMap,
+    tls: Option<Arc<ClientConfig>>,
     timeout: Duration,
     wire: Option<Wire>,
 }
+
+/// Plain, or encrypted.
+type Stream = Either<TcpStream, TlsStream<TcpStream>>;
 
 /// A response.
 #[derive(Debug, Clone)]
@@ -44,6 +55,17 @@ pub struct HttpResponse {
     pub retry_after: Option<Duration>,
     /// The body.
     pub body: Bytes,
+}
+
+impl HttpResponse {
+    /// The body as text. A web page is only named: its markup says nothing.
+    #[must_use]
+    pub fn message(&self) -> String {
+        match self.body.trim_ascii_start().first() {
+            Some(b'<') => "an HTML page; is the target the public API?".to_owned(),
+            _ => String::from_utf8_lossy(&self.body).into_owned(),
+        }
+    }
 }
 
 /// Why there is no response.
@@ -103,7 +125,7 @@ impl CallError {
 #[derive(Debug)]
 struct Wire {
     sender: SendRequest<Full<Bytes>>,
-    driver: Pin<Box<http1::Connection<TokioIo<TcpStream>, Full<Bytes>>>>,
+    driver: Pin<Box<http1::Connection<TokioIo<Stream>, Full<Bytes>>>>,
 }
 
 impl Connection {
@@ -112,16 +134,32 @@ impl Connection {
     pub fn new(target: Target, timeout: Duration) -> Self {
         Self {
             authority: HeaderValue::from_str(target.authority()).ok(),
+            headers: HeaderMap::new(),
+            tls: None,
             target,
             timeout,
             wire: None,
         }
     }
 
+    /// The same with further headers in each request.
+    #[must_use]
+    pub fn with_headers(self, headers: HeaderMap) -> Self {
+        Self { headers, ..self }
+    }
+
+    /// The same with TLS, which an https target needs.
+    #[must_use]
+    pub fn with_tls(self, tls: Option<Arc<ClientConfig>>) -> Self {
+        Self { tls, ..self }
+    }
+
     /// Another connection to the same target, not open yet.
     #[must_use]
     pub fn another(&self) -> Self {
         Self::new(self.target.clone(), self.timeout)
+            .with_headers(self.headers.clone())
+            .with_tls(self.tls.clone())
     }
 
     /// The target.
@@ -142,7 +180,7 @@ impl Connection {
         if self.is_alive().await {
             return Ok(());
         }
-        match timeout_at(deadline, connect(&self.target)).await {
+        match timeout_at(deadline, connect(&self.target, self.tls.as_ref())).await {
             Ok(wire) => {
                 self.wire = Some(wire?);
                 Ok(())
@@ -241,6 +279,7 @@ impl Connection {
         headers.extend(self.authority.clone().map(|authority| (HOST, authority)));
         headers.insert(USER_AGENT, AGENT);
         headers.extend(content_type.map(|kind| (CONTENT_TYPE, kind)));
+        headers.extend(self.headers.clone());
         Ok(request)
     }
 
@@ -258,13 +297,22 @@ impl Connection {
     }
 }
 
-async fn connect(target: &Target) -> Result<Wire, CallError> {
+async fn connect(target: &Target, tls: Option<&Arc<ClientConfig>>) -> Result<Wire, CallError> {
     let refuse = |source| CallError::Connect {
         target: target.to_string(),
         source,
     };
     let stream = TcpStream::connect(target.address()).await.map_err(refuse)?;
     stream.set_nodelay(true).map_err(refuse)?;
+    let stream = if target.is_https() {
+        let tls = tls.ok_or_else(|| refuse(std::io::Error::other("no TLS is configured")))?;
+        let name = ServerName::try_from(target.address().0.to_owned());
+        let name = name.map_err(|error| refuse(std::io::Error::other(error)))?;
+        let encrypting = TlsConnector::from(Arc::clone(tls)).connect(name, stream);
+        Either::Right(encrypting.await.map_err(refuse)?)
+    } else {
+        Either::Left(stream)
+    };
     let handshake = http1::handshake(TokioIo::new(stream)).await;
     let (sender, driver) = handshake.map_err(|error| refuse(std::io::Error::other(error)))?;
     Ok(Wire {

@@ -65,10 +65,9 @@ struct LineProblem {
 /// hundred rejected lines.
 pub(crate) fn judge_bulk(answer: &HttpResponse, sent: &Range<u64>) -> BulkVerdict {
     let status = AttemptError::Status(answer.status);
-    let text = || String::from_utf8_lossy(&answer.body).into_owned();
     let nothing = |rest: Range<u64>, error| BulkVerdict {
         rest,
-        error: Some((error, text())),
+        error: Some((error, answer.message())),
         ..BulkVerdict::default()
     };
     let none = sent.end..sent.end;
@@ -106,7 +105,7 @@ pub(crate) fn judge_bulk(answer: &HttpResponse, sent: &Range<u64>) -> BulkVerdic
     let error = match (answer.status, body.errors.first()) {
         (200, None) => None,
         (200, Some(problem)) => Some((AttemptError::RejectedLines, problem.message.clone())),
-        _ => Some((status, body.message.unwrap_or_else(text))),
+        _ => Some((status, body.message.unwrap_or_else(|| answer.message()))),
     };
     BulkVerdict {
         accepted,

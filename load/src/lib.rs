@@ -34,3 +34,9 @@ mod judge;
 mod measure;
 mod outcome_log;
 mod sender;
+
+/// The headers of a request.
+pub mod http {
+    pub use hyper::HeaderMap;
+    pub use hyper::header::{AUTHORIZATION, HeaderName, HeaderValue};
+}

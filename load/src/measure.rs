@@ -22,6 +22,8 @@ const EXAMPLE: usize = 200;
 pub(crate) struct Finished {
     /// Intended send time, plus the time in which the breaker throttled it; none in a closed loop.
     pub(crate) due: Option<Duration>,
+    /// How much later than intended the timer of this client woke a sender that was waiting for it.
+    pub(crate) timer: Duration,
     /// Send time of its first attempt.
     pub(crate) sent: Duration,
     /// Arrival time of its last response.
@@ -44,7 +46,8 @@ pub(crate) struct Counts {
     pub(crate) ahead: u64,
     /// Time of the last response, relative to the start of the run.
     pub(crate) last_end: Duration,
-    latency: Histogram<u64>,
+    /// Of posts and of reads.
+    latency: [Histogram<u64>; 2],
     from_send: Histogram<u64>,
     lateness: Histogram<u64>,
     errors: HashMap<AttemptError, (u64, String)>,
@@ -62,7 +65,7 @@ impl Measure {
             rides: Rides::default(),
             ahead: 0,
             last_end: Duration::ZERO,
-            latency: histogram(),
+            latency: [histogram(), histogram()],
             from_send: histogram(),
             lateness: histogram(),
             errors: HashMap::new(),
@@ -124,8 +127,11 @@ impl Counts {
         }
         self.requests.succeeded += 1;
         self.second(ended).succeeded += 1;
-        let took = ended.saturating_sub(finished.due.map_or(begun, |due| due.min(begun)));
-        record(&mut self.latency, took);
+        let intended = finished
+            .due
+            .map_or(begun, |due| (due + finished.timer).min(begun));
+        let took = ended.saturating_sub(intended);
+        record(&mut self.latency[usize::from(finished.is_read)], took);
         record(&mut self.from_send, ended.saturating_sub(begun));
         let newest = self.first_recent + self.recent.len() - 1;
         let second = (ended.as_secs() as usize).clamp(self.first_recent, newest);
@@ -181,7 +187,18 @@ impl Counts {
     }
 
     pub(crate) fn latency(&self) -> Option<Latency> {
-        shape(&self.latency)
+        let [posts, reads] = &self.latency;
+        let mut all = posts.clone();
+        all.add(reads).expect("both have the same range");
+        shape(&all)
+    }
+
+    pub(crate) fn latency_of_posts(&self) -> Option<Latency> {
+        shape(&self.latency[0])
+    }
+
+    pub(crate) fn latency_of_reads(&self) -> Option<Latency> {
+        shape(&self.latency[1])
     }
 
     pub(crate) fn latency_from_send(&self) -> Option<Latency> {
@@ -227,6 +244,7 @@ fn shape(histogram: &Histogram<u64>) -> Option<Latency> {
         p50_ms: ms(histogram.value_at_quantile(0.5)),
         p95_ms: ms(histogram.value_at_quantile(0.95)),
         p99_ms: ms(histogram.value_at_quantile(0.99)),
+        p999_ms: ms(histogram.value_at_quantile(0.999)),
         max_ms: ms(histogram.max()),
     })
 }
@@ -273,6 +291,28 @@ mod tests {
         assert_eq!(counts.latency().unwrap().p50_ms.round(), 1010.0);
         assert_eq!(counts.latency_from_send().unwrap().p50_ms.round(), 10.0);
         assert_eq!(counts.send_lateness().unwrap().p50_ms.round(), 1000.0);
+    }
+
+    #[test]
+    fn the_clients_own_timer_is_no_latency_but_the_wait_for_a_connection_is() {
+        let measure = Measure::new();
+        let request = |timer, is_read| Finished {
+            due: Some(ms(100)),
+            timer: ms(timer),
+            sent: ms(101),
+            ended: ms(104),
+            succeeded: true,
+            is_read,
+            ..Finished::default()
+        };
+        measure.finish(&request(1, false));
+        measure.finish(&request(0, true));
+        let counts = measure.lock();
+        let median = |of: Option<Latency>| of.unwrap().p50_ms.round() as u64;
+        assert_eq!(median(counts.latency_of_posts()), 3);
+        assert_eq!(median(counts.latency_of_reads()), 4);
+        assert_eq!(median(counts.send_lateness()), 1);
+        assert_eq!(counts.latency().unwrap().max_ms.round() as u64, 4);
     }
 
     #[test]

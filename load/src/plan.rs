@@ -1,8 +1,13 @@
 //! Parameters of a run, validated before the first request.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use hyper::HeaderMap;
+use tokio_rustls::rustls::ClientConfig;
+
 use crate::breaker::{BreakerLimits, InvalidLimits};
+use crate::connection::Connection;
 use crate::outcome_log::OutcomeLog;
 use crate::pace::{InvalidProfile, LONGEST, Pace, Profile};
 use crate::target::Target;
@@ -25,6 +30,10 @@ pub(crate) const MAX_CONNECTIONS: usize = 60_000;
 pub struct LoadConfig {
     /// The server.
     pub target: Target,
+    /// Further headers of each request, for example an ingest key.
+    pub headers: HeaderMap,
+    /// TLS, which an https target needs.
+    pub tls: Option<Arc<ClientConfig>>,
     /// Pace and length.
     pub schedule: Schedule,
     /// Number of connections, each with one request at a time; none for the default.
@@ -132,6 +141,13 @@ pub(crate) struct Plan {
 }
 
 impl LoadConfig {
+    /// A connection to the target, not open yet.
+    pub(crate) fn connection(&self) -> Connection {
+        Connection::new(self.target.clone(), self.timeout)
+            .with_headers(self.headers.clone())
+            .with_tls(self.tls.clone())
+    }
+
     /// Validates everything that does not require the target; a run also does this first.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 //!
 //! | file | holds |
 //! |---|---|
+//! | `index.html` | the summary as text and all charts on one page |
 //! | `summary.json` | `{"parameters": .., "summary": ..}`, both as given by the caller |
 //! | `timeline.csv` | one row per second, units in the header, empty if unknown |
 //! | `timeline.json` | the same as [`Timeline`] |
@@ -10,11 +11,13 @@
 
 mod charts;
 mod folder;
+mod page;
 mod rows;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use askama::Template as _;
 use serde::Serialize;
 
 use crate::timeline::Timeline;
@@ -22,7 +25,8 @@ use crate::timeline::Timeline;
 pub use folder::{ReportError, check_writable};
 
 /// All files that a report may have; files of an earlier report that this one does not have are removed.
-const FILES: [&str; 8] = [
+const FILES: [&str; 9] = [
+    "index.html",
     "summary.json",
     "timeline.csv",
     "timeline.json",
@@ -38,6 +42,10 @@ const FILES: [&str; 8] = [
 pub struct Run {
     /// Subtitle of all charts, for example "200,000 rides, 64 threads"; one line.
     pub caption: String,
+    /// The run in one line, for the page.
+    pub verdict: String,
+    /// The summary as text, for the page.
+    pub text: String,
     /// Length of the run; an incomplete last second is omitted from rates, where it would look like a dip.
     pub elapsed: Duration,
     /// The circuit breaker, if the run had one.
@@ -84,12 +92,27 @@ pub fn write(
         file: "timeline.json",
         source,
     })?;
-    let mut files = vec![
+    let files = [
         ("summary.json", format!("{summary:#}\n")),
         ("timeline.csv", rows::to_csv(timeline)),
         ("timeline.json", seconds + "\n"),
     ];
-    files.extend(charts::all(run, timeline).map(|chart| (chart.file, chart.chart.to_document())));
+    let charts: Vec<_> = charts::all(run, timeline).collect();
+    let page = page::IndexPage {
+        caption: &run.caption,
+        verdict: &run.verdict,
+        text: &run.text,
+        charts: charts
+            .iter()
+            .map(|of| (of.file, of.chart.title.as_str()))
+            .collect(),
+        files: files.each_ref().map(|(name, _)| *name),
+    };
+    let page = page.render().map_err(ReportError::Page)?;
+    let mut files: Vec<(&str, String)> = files.into();
+    files.extend(charts.iter().map(|of| (of.file, of.chart.to_document())));
+    // The page last: it shows the others.
+    files.push(("index.html", page));
 
     let mut written = Vec::new();
     for (name, content) in &files {

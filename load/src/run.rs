@@ -104,7 +104,7 @@ pub async fn run(
     stop: CancellationToken,
 ) -> Result<Outcome, LoadError> {
     let mut plan = Plan::new(&config, 0)?;
-    let mut connection = Connection::new(config.target.clone(), config.timeout);
+    let mut connection = config.connection();
     tokio::select! {
         opened = connection.open() => opened.map_err(LoadError::Unreachable)?,
         () = stop.cancelled() => return Err(LoadError::Stopped),
@@ -196,7 +196,7 @@ async fn send(
             .enable_all()
             .build()
             .map_err(LoadError::Start)?;
-        let connection = Connection::new(config.target.clone(), config.timeout);
+        let connection = config.connection();
         let senders = run_senders(
             (0..connections)
                 .map(move |_| connection.another())
@@ -362,6 +362,8 @@ fn summarise(config: &LoadConfig, plan: &Plan, shared: &Shared) -> Outcome {
         throughput_per_s: per_s(succeeded),
         accepted_rides_per_s: per_s(rides.accepted),
         latency: counts.latency(),
+        latency_of_posts: counts.latency_of_posts(),
+        latency_of_reads: counts.latency_of_reads(),
         latency_from_send: counts.latency_from_send().filter(|_| is_open),
         send_lateness: counts.send_lateness(),
         breaker: shared.gate.as_ref().map(|gate| gate.figures(elapsed)),

@@ -48,6 +48,8 @@ pub(crate) struct Shared {
 
 /// Lateness of a taken request from which on another sender is woken.
 const TOO_LATE: Duration = Duration::from_millis(1);
+/// How late the timer of this client may be: it counts whole milliseconds, rounded up, and that is no latency of the target.
+const TIMER: Duration = Duration::from_millis(2);
 
 impl Shared {
     /// Wakes one reserve sender per late request without a sender, because waiting senders cannot detect late
@@ -82,6 +84,15 @@ pub(crate) struct Sender {
 
 /// No further request may be sent.
 struct Over;
+
+/// A request that is to be sent now.
+struct Taken {
+    work: Work,
+    /// Its intended send time, plus the time in which the breaker throttled it; none in a closed loop.
+    due: Option<Duration>,
+    /// See [`Finished::timer`].
+    timer: Duration,
+}
 
 impl Sender {
     /// A sender with a connection; times are relative to `start`.
@@ -132,11 +143,12 @@ impl Sender {
     }
 
     async fn send_all(&mut self) -> Over {
-        while let Ok((work, due)) = self.take().await {
+        while let Ok(Taken { work, due, timer }) = self.take().await {
             let sent = self.now();
             self.pauses = Pauses::new();
             self.current = Some(Finished {
                 due,
+                timer,
                 sent,
                 is_read: matches!(work, Work::Read(_)),
                 ..Finished::default()
@@ -155,9 +167,8 @@ impl Sender {
         Over
     }
 
-    /// Waits until the next request may be sent, and returns its due time plus the time in which the breaker throttled
-    /// it.
-    async fn take(&self) -> Result<(Work, Option<Duration>), Over> {
+    /// Waits until the next request may be sent.
+    async fn take(&self) -> Result<Taken, Over> {
         let shared = &self.shared;
         if shared.stop.is_cancelled() || shared.deadline.is_some_and(|end| self.now() >= end) {
             return Err(Over);
@@ -167,6 +178,7 @@ impl Sender {
             return Err(Over);
         }
         let work = shared.workload.work(number).ok_or(Over)?;
+        let mut timer = Duration::ZERO;
         let due = match &shared.pace {
             Pace::Closed => None,
             Pace::Open(profile) => {
@@ -175,12 +187,14 @@ impl Sender {
                     // Permits beyond the reserve have no effect.
                     shared.reserve.add_permits(1);
                 }
-                self.wait_until(due).await?;
+                if self.wait_until(due).await? {
+                    timer = self.now().saturating_sub(due).min(TIMER);
+                }
                 Some(due)
             }
         };
         let Some(gate) = &shared.gate else {
-            return Ok((work, due));
+            return Ok(Taken { work, due, timer });
         };
         let events = match &work {
             Work::Bulk(numbers) => numbers.end - numbers.start,
@@ -194,7 +208,8 @@ impl Sender {
             }
         }
         let held_back = |due| gate.open_between(due, self.now());
-        Ok((work, due.map(|due| due + held_back(due))))
+        let due = due.map(|due| due + held_back(due));
+        Ok(Taken { work, due, timer })
     }
 
     async fn post_ride(&mut self, number: u64) -> bool {
@@ -344,10 +359,7 @@ impl Sender {
                         return true;
                     };
                     self.record_response();
-                    let text = String::from_utf8_lossy(&answer.body);
-                    self.shared
-                        .measure
-                        .record_error(error, || text.into_owned());
+                    self.shared.measure.record_error(error, || answer.message());
                     (500..=599).contains(&answer.status)
                 }
                 Err(error) => {
@@ -368,9 +380,7 @@ impl Sender {
                 self.record_response();
                 self.shared
                     .measure
-                    .record_error(AttemptError::Status(answer.status), || {
-                        String::from_utf8_lossy(&answer.body).into_owned()
-                    });
+                    .record_error(AttemptError::Status(answer.status), || answer.message());
             }
             Err(error) => {
                 self.shared.idle_timeout.failed(self.now());
@@ -401,13 +411,13 @@ impl Sender {
         true
     }
 
-    /// Waits until a time after the start, or until the run is stopped.
-    async fn wait_until(&self, at: Duration) -> Result<(), Over> {
+    /// Waits until a time after the start, or until the run is stopped. Returns whether it had to wait.
+    async fn wait_until(&self, at: Duration) -> Result<bool, Over> {
         if at <= self.now() {
-            return Ok(());
+            return Ok(false);
         }
         tokio::select! {
-            () = tokio::time::sleep_until((self.start + at).into()) => Ok(()),
+            () = tokio::time::sleep_until((self.start + at).into()) => Ok(true),
             () = self.shared.stop.cancelled() => Err(Over),
         }
     }

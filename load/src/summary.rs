@@ -31,6 +31,10 @@ pub struct Summary {
     pub accepted_rides_per_s: Option<f64>,
     /// Latency of successful requests: in an open loop from the intended start, in a closed one from the send.
     pub latency: Option<Latency>,
+    /// The same of the posts.
+    pub latency_of_posts: Option<Latency>,
+    /// The same of the reads.
+    pub latency_of_reads: Option<Latency>,
     /// In an open loop, latency from the send, which ignores the lateness of the send.
     pub latency_from_send: Option<Latency>,
     /// In an open loop, delay of the send after the intended start.
@@ -112,6 +116,8 @@ pub struct Latency {
     pub p95_ms: f64,
     /// The 99th percentile.
     pub p99_ms: f64,
+    /// The 99.9th percentile.
+    pub p999_ms: f64,
     /// The maximum.
     pub max_ms: f64,
 }

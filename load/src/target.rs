@@ -14,6 +14,8 @@ pub struct Target {
     authority: String,
     /// Empty, or `/so/and/so` without a slash at its end.
     prefix: String,
+    /// Whether connections are encrypted.
+    is_https: bool,
 }
 
 /// An invalid target URL.
@@ -27,16 +29,11 @@ pub enum InvalidTarget {
         /// The parse error.
         source: url::ParseError,
     },
-    /// An https URL, which this client does not support.
-    #[error(
-        "https is not supported: use the http address behind the TLS terminator, or a local proxy that adds TLS"
-    )]
-    Https,
     /// A URL with another scheme.
-    #[error("a target must start with http://, not {0}://")]
+    #[error("a target must start with http:// or https://, not {0}://")]
     Scheme(String),
     /// A URL with an unsupported part.
-    #[error("a target must be http://HOST:PORT/PREFIX, without {0}")]
+    #[error("a target must be http://HOST:PORT/PREFIX or https://HOST:PORT/PREFIX, without {0}")]
     Part(&'static str),
 }
 
@@ -51,6 +48,12 @@ impl Target {
     #[must_use]
     pub fn authority(&self) -> &str {
         &self.authority
+    }
+
+    /// Whether connections are encrypted.
+    #[must_use]
+    pub fn is_https(&self) -> bool {
+        self.is_https
     }
 
     /// The path prefix: empty, or `/so/and/so`.
@@ -71,12 +74,12 @@ impl FromStr for Target {
                 text: text.to_owned(),
                 source,
             })?;
-        match url.scheme() {
-            "http" => {}
-            "https" => return Err(InvalidTarget::Https),
+        let is_https = match url.scheme() {
+            "http" => false,
+            "https" => true,
             // `localhost:8080` is parsed as a URL with the scheme `localhost`.
             other => return Err(InvalidTarget::Scheme(other.to_owned())),
-        }
+        };
         if !url.username().is_empty() || url.password().is_some() {
             return Err(InvalidTarget::Part("a user or password"));
         }
@@ -94,13 +97,15 @@ impl FromStr for Target {
             host,
             port,
             prefix: url.path().trim_end_matches('/').to_owned(),
+            is_https,
         })
     }
 }
 
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "http://{}{}", self.authority, self.prefix)
+        let scheme = if self.is_https { "https" } else { "http" };
+        write!(f, "{scheme}://{}{}", self.authority, self.prefix)
     }
 }
 
@@ -119,6 +124,9 @@ mod tests {
         assert_eq!(target.to_string(), "http://[::1]:8080/ski");
         let plain: Target = "http://gate.example".parse().unwrap();
         assert_eq!((plain.address().1, plain.prefix()), (80, ""));
+        let encrypted: Target = "https://gate.example/ski".parse().unwrap();
+        assert!(encrypted.is_https() && !plain.is_https());
+        assert_eq!(encrypted.to_string(), "https://gate.example:443/ski");
     }
 
     #[test]
@@ -127,7 +135,7 @@ mod tests {
             ("", "not a URL"),
             ("127.0.0.1:8080", "not a URL"),
             ("localhost:8080", "must start with http://"),
-            ("https://x", "https is not supported"),
+            ("ftp://x", "not ftp://"),
             ("http://a:b@x", "without a user"),
             ("http://x/?a=1", "without a query"),
         ] {

@@ -67,12 +67,13 @@ fn latency(summary: &Summary, read: fn(&Latency) -> f64) -> Option<f64> {
 }
 
 /// All figures that can be used in a condition.
-static FIGURES: [Figure; 22] = [
+static FIGURES: [Figure; 23] = [
     time("mean", |run| latency(run, |all| all.mean_ms)),
     time("median", |run| latency(run, |all| all.p50_ms)),
     time("p50", |run| latency(run, |all| all.p50_ms)),
     time("p95", |run| latency(run, |all| all.p95_ms)),
     time("p99", |run| latency(run, |all| all.p99_ms)),
+    time("p99.9", |run| latency(run, |all| all.p999_ms)),
     time("min", |run| latency(run, |all| all.min_ms)),
     time("max", |run| latency(run, |all| all.max_ms)),
     time("raw-p99", |run| {
@@ -293,8 +294,11 @@ mod tests {
                 p50_ms: 5.0,
                 p95_ms: 20.0,
                 p99_ms: 50.0,
+                p999_ms: 55.0,
                 max_ms: 60.0,
             }),
+            latency_of_posts: None,
+            latency_of_reads: None,
             latency_from_send: None,
             send_lateness: None,
             breaker: None,

@@ -206,6 +206,29 @@ pub(super) fn legible(content: &str) -> String {
         .collect()
 }
 
+/// A share of the width, to a hundredth of a percent.
+pub(super) fn percent(share: f64) -> String {
+    let written = format!("{:.2}", share * 100.0);
+    let short = written.trim_end_matches('0').trim_end_matches('.');
+    format!("{short}%")
+}
+
+/// Text for content and quoted attributes, of HTML and of XML.
+pub(super) fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for letter in legible(text).chars() {
+        match letter {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            letter => escaped.push(letter),
+        }
+    }
+    escaped
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

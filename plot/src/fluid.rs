@@ -9,6 +9,7 @@
 mod clock;
 mod draw;
 mod gaps;
+mod markers;
 mod path;
 
 use super::quantity::Quantity;
@@ -41,7 +42,7 @@ pub struct FluidChart {
     pub lines: Vec<FluidLine>,
     /// Marked values. The axis includes them.
     pub thresholds: Vec<FluidThreshold>,
-    /// Marked times. Those outside of the time axis are not drawn.
+    /// Marked times. Those outside of the time axis are not drawn; changes that are too close together share a marker.
     pub markers: Vec<FluidMarker>,
 }
 

@@ -11,24 +11,33 @@
 //!
 //! [`FluidChart`] is a chart over UTC time for a page: as wide as its place, without scaling its text, and styled by the page's own stylesheet.
 //!
-//! Bars, scatter plots and curves over other axes can be added as chart types next to [`TimeChart`], with the same parts: `document` (the frame of a chart),
+//! [`ScatterChart`] and [`CurveChart`] are charts over two axes of numbers, of the same kind.
+//!
+//! Bars and other charts can be added as chart types next to [`TimeChart`], with the same parts: `document` (the frame of a chart),
 //! `scale` and `quantity` (axes), `labels` (names at the line ends), `theme`, `table`.
 
+mod curve;
 mod document;
 mod fluid;
 mod labels;
+#[cfg(test)]
+mod parsed;
+mod plane;
 mod quantity;
 mod reduce;
 mod scale;
+mod scatter;
 mod table;
 mod theme;
 mod time;
 
+pub use curve::{CurveChart, CurveMark, CurvePosition, Observation};
 pub use fluid::{
     FluidChart, FluidLine, FluidMarker, FluidScale, FluidThreshold, LineColour, MarkerKind,
 };
 pub use quantity::Quantity;
 pub use reduce::Middle;
+pub use scatter::{ScatterChart, ScatterMark, ScatterPoint};
 pub use table::Table;
 pub use theme::{STYLESHEET, Tone};
 pub use time::{Panel, Series, Shade, Shape, Threshold, TimeChart, YScale};

@@ -9,6 +9,8 @@ pub enum Quantity {
     Milliseconds,
     /// A share, 0 to 1.
     Share,
+    /// US dollars.
+    Dollars,
 }
 
 /// A displayed unit and its size in the given unit.
@@ -25,7 +27,8 @@ impl Quantity {
             return "0".into();
         }
         let decimals = decimals_of(step / unit.divisor);
-        written(value / unit.divisor, decimals) + unit.suffix
+        let written = written(value / unit.divisor, decimals) + unit.suffix;
+        self.prefix().to_owned() + &written
     }
 
     /// The value with its unit, to three significant digits if it is not a whole number.
@@ -40,14 +43,21 @@ impl Quantity {
             size if size >= 1.0 => 2,
             size => decimals_of(size) + 2,
         };
-        written(value, decimals) + unit.suffix
+        self.prefix().to_owned() + &written(value, decimals) + unit.suffix
+    }
+
+    fn prefix(self) -> &'static str {
+        match self {
+            Quantity::Dollars => "$",
+            Quantity::Count | Quantity::Milliseconds | Quantity::Share => "",
+        }
     }
 
     /// The smallest meaningful step between ticks.
     pub(super) fn least_step(self) -> f64 {
         match self {
             Quantity::Count => 1.0,
-            Quantity::Milliseconds | Quantity::Share => 0.0,
+            Quantity::Milliseconds | Quantity::Share | Quantity::Dollars => 0.0,
         }
     }
 
@@ -55,6 +65,7 @@ impl Quantity {
         let size = size.abs();
         let (divisor, suffix) = match self {
             Quantity::Share => (0.01, " %"),
+            Quantity::Dollars => (1.0, ""),
             Quantity::Milliseconds if size < 1.0 => (0.001, " µs"),
             Quantity::Milliseconds if size < 1e3 => (1.0, " ms"),
             Quantity::Milliseconds => (1e3, " s"),
@@ -120,6 +131,7 @@ mod tests {
         assert_eq!(tick(2.5, 2.5, 0.5), "2.5 ms");
         assert_eq!(tick(500.0, 2000.0, 500.0), "0.5 s");
         assert_eq!(Quantity::Share.tick(0.5, 1.0, 0.5), "50 %");
+        assert_eq!(Quantity::Dollars.tick(0.024, 0.034, 0.002), "$0.024");
     }
 
     #[test]
@@ -134,5 +146,6 @@ mod tests {
         assert_eq!(Quantity::Count.say(3812.4), "3,812");
         assert_eq!(Quantity::Count.say(1_234_567.0), "1.23 M");
         assert_eq!(Quantity::Share.say(0.455), "45.5 %");
+        assert_eq!(Quantity::Dollars.say(0.02461), "$0.0246");
     }
 }

@@ -1,5 +1,7 @@
 //! Scales that map values to positions on an axis, with ticks at round numbers.
 
+use std::ops::RangeInclusive;
+
 use super::quantity::Quantity;
 
 /// Minimum ratio of the highest to the lowest value for a logarithmic axis, on which heights are no longer additive.
@@ -33,8 +35,17 @@ impl Axis {
         });
         let most = if least == most { 1.0 } else { most };
         let step = round_up((most - least) / about).max(quantity.least_step());
+        Self::stepped(
+            (least / step).floor()..=(most / step).ceil(),
+            step,
+            quantity,
+        )
+    }
+
+    /// A linear axis with a tick at each of these multiples of a step.
+    fn stepped(multiples: RangeInclusive<f64>, step: f64, quantity: Quantity) -> Self {
         // Multiplied instead of added, so that no rounding error accumulates.
-        let (first, last) = ((least / step).floor(), (most / step).ceil());
+        let (first, last) = (*multiples.start(), *multiples.end());
         let steps = (first as i64)..=(last as i64);
         let ticks = steps.map(|at| at as f64 * step).map(|value| Tick {
             value,
@@ -46,6 +57,35 @@ impl Axis {
             log: false,
             ticks: ticks.collect(),
         }
+    }
+
+    /// An axis around the values, between round numbers, with about this number of steps. A single value is in its middle.
+    pub(super) fn around(
+        values: impl Iterator<Item = f64>,
+        quantity: Quantity,
+        about: f64,
+    ) -> Self {
+        let (least, most) = values.fold(
+            (f64::INFINITY, f64::NEG_INFINITY),
+            |(least, most), value| (least.min(value), most.max(value)),
+        );
+        if least > most {
+            return Self::linear(std::iter::empty(), quantity, about);
+        }
+        let size = least.abs().max(most.abs());
+        let spread = most - least;
+        let room = match (size > 0.0, spread > size * 1e-6) {
+            (false, _) => 1.0,
+            (true, false) => size * 0.1,
+            (true, true) => spread * 0.05,
+        };
+        // Values that are not negative have an axis that is not.
+        let floor = if least >= 0.0 { 0.0 } else { f64::NEG_INFINITY };
+        let (low, high) = ((least - room).max(floor), most + room);
+        let step = round_up((high - low) / about).max(quantity.least_step());
+        let first = (low / step).floor();
+        let last = (high / step).ceil().max(first + 1.0);
+        Self::stepped(first..=last, step, quantity)
     }
 
     /// An axis for shares.
@@ -270,6 +310,25 @@ mod tests {
     }
 
     #[test]
+    fn an_axis_around_values_does_not_begin_at_zero() {
+        let axis = |values: &[f64], quantity| Axis::around(values.iter().copied(), quantity, 5.0);
+        assert_eq!(
+            labels(&axis(&[0.0246, 0.0342], Quantity::Dollars)),
+            ["$0.020", "$0.025", "$0.030", "$0.035"]
+        );
+        assert_eq!(
+            labels(&axis(&[115.0, 158.0], Quantity::Milliseconds)),
+            [
+                "110 ms", "120 ms", "130 ms", "140 ms", "150 ms", "160 ms", "170 ms"
+            ]
+        );
+        let single = axis(&[100.0], Quantity::Milliseconds);
+        assert_eq!(single.place(100.0), 0.5);
+        assert!(axis(&[0.0], Quantity::Count).place(0.0) <= 0.5);
+        assert_eq!(labels(&axis(&[], Quantity::Count)), ["0", "1"]);
+    }
+
+    #[test]
     fn an_axis_is_logarithmic_only_where_values_are_far_apart() {
         let axis =
             |values: [f64; 2]| Axis::log_when_wide(values.into_iter(), Quantity::Milliseconds, 6.0);
@@ -340,6 +399,9 @@ mod tests {
         fn ticks_rise_are_few_and_hold_the_values(values in prop::collection::vec(-1e300..1e300_f64, 1..5), exponent in -300..1, about in 2.0..9.0_f64) {
             let values: Vec<f64> = values.iter().map(|value| value * 10_f64.powi(exponent)).collect();
             let sizes: Vec<f64> = values.iter().map(|value| value.abs()).collect();
+            let around = Axis::around(values.iter().copied(), Quantity::Milliseconds, about);
+            prop_assert!(values.iter().all(|value| (0.0..=1.0).contains(&around.place(*value))), "{around:?}");
+            prop_assert!(around.ticks.len() >= 2 && around.ticks.len() as f64 <= 2.0 * about + 3.0, "{around:?}");
             for axis in [
                 Axis::linear(values.iter().copied(), Quantity::Milliseconds, about),
                 Axis::linear(sizes.iter().copied(), Quantity::Count, about),

@@ -1,6 +1,7 @@
 //! One consumer: opens one session after another according to its desired settings, until the process drains.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use skilift_core::engine::Engine;
 use skilift_core::lifecycle::{TaskError, chain};
@@ -11,6 +12,9 @@ use crate::consumer_state::ConsumerState;
 use crate::consumers::Consumers;
 use crate::desired::{ConsumerSettings, DesiredWorkerState};
 use crate::session::{Session, SessionError};
+
+/// Time in which the idle consumers of a worker close their channels when the store is away.
+const ALL_CLOSED: Duration = Duration::from_millis(500);
 
 /// Dependencies of a consumer.
 pub(crate) struct Consumer<E> {
@@ -70,7 +74,14 @@ impl<E: Engine> Consumer<E> {
         let mut pauses = retry::pauses();
         loop {
             // No message is unacked while a session opens, so a stop need not wait for it.
-            let opening = stop.run_until_cancelled(Session::open(self, settings, stop));
+            let opening = stop.run_until_cancelled(async {
+                // The sender exists as long as the consumers.
+                let mut waiting = self.consumers.waiting_for_store();
+                let _ = waiting.wait_for(|waiting| *waiting == 0).await;
+                Session::open(self, settings, stop).await
+            });
+            // Dropped when the store works again, or the consumer stops.
+            let mut _waiting = None;
             let ended = match opening.await {
                 None => return Ok(()),
                 Some(Err(why)) => Err(why),
@@ -78,6 +89,15 @@ impl<E: Engine> Consumer<E> {
                     let ended = session.work().await;
                     if session.has_stored() {
                         pauses = retry::pauses();
+                    }
+                    if let Err(why) = &ended
+                        && why.concerns_all()
+                    {
+                        _waiting = Some(self.consumers.wait_for_store());
+                        // The idle consumers close first: RabbitMQ would deliver to them what is returned now.
+                        self.draining
+                            .run_until_cancelled(tokio::time::sleep(ALL_CLOSED))
+                            .await;
                     }
                     session.close().await;
                     self.state.closed();
@@ -89,9 +109,12 @@ impl<E: Engine> Consumer<E> {
                 return Err(why.into());
             }
             let text = why.to_string();
+            self.state.blocked(text.clone());
+            if matches!(why, SessionError::StoreIsAway) {
+                continue;
+            }
             tracing::warn!("a worker thread stopped consuming: {text}");
             metrics::counter!("skilift_worker_interruptions_total").increment(1);
-            self.state.blocked(text);
             let recovering = async {
                 tokio::time::sleep(pauses.next().unwrap_or_default()).await;
                 self.recover(why).await;
@@ -106,7 +129,7 @@ impl<E: Engine> Consumer<E> {
     /// repeating the operation when they are redelivered has no effect.
     async fn recover(&self, why: SessionError) {
         match why {
-            SessionError::Engine(_) | SessionError::Cancelled => {}
+            SessionError::Engine(_) | SessionError::Cancelled | SessionError::StoreIsAway => {}
             // The batch itself is the best probe.
             SessionError::Store { batch, .. } => {
                 for pause in retry::pauses() {

@@ -6,7 +6,6 @@ use skilift_core::control::heartbeat::{Activity, Report, WorkerReport};
 use skilift_core::control::{Durations, Status};
 use skilift_core::health::{Health, Readiness};
 use tokio::sync::watch;
-use tokio::time::Instant;
 
 use crate::consumer_state::{ConsumerMetrics, ConsumerState};
 use crate::counts::Counts;
@@ -27,8 +26,21 @@ pub(crate) struct Consumers {
     /// Notified when a consumer becomes idle.
     pub(crate) became_idle: tokio::sync::Notify,
     pub(crate) counts: Arc<Counts>,
+    /// Number of consumers that gave up storing and wait for the store.
+    waiting_for_store: watch::Sender<usize>,
     /// Time from acceptance to storage of each ride, in milliseconds.
     pub(crate) stored_after_ms: Durations,
+}
+
+/// A consumer that waits for the store.
+pub(crate) struct WaitingForStore<'a>(&'a Consumers);
+
+impl Drop for WaitingForStore<'_> {
+    fn drop(&mut self) {
+        self.0
+            .waiting_for_store
+            .send_modify(|waiting| *waiting -= 1);
+    }
 }
 
 impl Consumers {
@@ -41,8 +53,21 @@ impl Consumers {
             states: Mutex::default(),
             became_idle: tokio::sync::Notify::new(),
             counts: Arc::default(),
+            waiting_for_store: watch::Sender::new(0),
             stored_after_ms: Durations::up_to(MAX_MS),
         }
+    }
+
+    /// Says that the store fails for every batch, until the returned value is dropped. Meanwhile no consumer takes messages that it
+    /// could only hold and return: each return counts against a message.
+    pub(crate) fn wait_for_store(&self) -> WaitingForStore<'_> {
+        self.waiting_for_store.send_modify(|waiting| *waiting += 1);
+        WaitingForStore(self)
+    }
+
+    /// How many consumers wait for the store.
+    pub(crate) fn waiting_for_store(&self) -> watch::Receiver<usize> {
+        self.waiting_for_store.subscribe()
     }
 
     /// The number and the state of a new consumer.
@@ -164,11 +189,6 @@ impl Consumers {
         last_applied: &DesiredWorkerState,
     ) -> WorkerReport {
         let sum = |of: fn(&ConsumerMetrics) -> u64| consumers.iter().map(of).sum();
-        let unacked_since = consumers
-            .iter()
-            .filter_map(|consumer| consumer.unacked_since)
-            .min();
-        let longest_unacked = unacked_since.map(|since| Instant::now().duration_since(since));
         let running = (0..)
             .zip(consumers)
             .filter(|(_, consumer)| consumer.is_running);
@@ -191,7 +211,6 @@ impl Consumers {
                 .iter()
                 .filter_map(|consumer| consumer.oldest_unacked_accepted_at_ms)
                 .min(),
-            longest_unacked_ms: longest_unacked.map(|held| held.as_millis() as u64),
             accept_to_stored_ms: self.stored_after_ms.take(),
             consumers: running
                 .map(|(number, consumer)| consumer.report(number))

@@ -48,12 +48,11 @@ impl DesiredWorkerState {
                 }
             },
         };
-        let paused = document.and_then(|document| document.pause.as_ref());
         let drained = desired_state.drain.clone().map(IdleReason::Drained);
         Self {
             settings,
             generation,
-            idle_reason: drained.or(paused.map(|_| IdleReason::Paused)),
+            idle_reason: drained.or(desired_state.is_paused.then_some(IdleReason::Paused)),
         }
     }
 
@@ -84,7 +83,7 @@ impl DesiredWorkerState {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use skilift_core::control::{Document, Pause, Versioned};
+    use skilift_core::control::{Document, Versioned};
     use std::sync::Arc;
 
     const FLAGS: WorkerSettings = WorkerSettings {
@@ -98,15 +97,12 @@ mod tests {
         let settings = |threads| Versioned::new(7, WorkerSettings { threads, ..FLAGS });
         let document = Document {
             worker: threads.map(settings),
-            pause: is_paused.then(|| Pause {
-                paused_at_ms: 1,
-                paused_by: "ann".to_owned(),
-            }),
             ..Document::default()
         };
         DesiredState {
             document: Some(Arc::new(document)),
             drain: drain.map(str::to_owned),
+            is_paused,
             ..DesiredState::default()
         }
     }

@@ -86,7 +86,7 @@ pub(crate) fn announce(desired: &DesiredWorkerState) {
     };
     match &desired.idle_reason {
         None => tracing::info!(
-            "{source}: {threads} threads, prefetch {prefetch} rides, batches of {batch} rides, linger {linger_ms} ms"
+            "{source}: threads {threads}, prefetch {prefetch} rides, batch {batch} rides, linger {linger_ms} ms"
         ),
         Some(IdleReason::Paused) => tracing::info!("paused: finishing delivered messages"),
         Some(IdleReason::Drained(plan)) => {

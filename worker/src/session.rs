@@ -15,6 +15,7 @@ use skilift_core::retry;
 use skilift_core::ride::Ride;
 use skilift_core::store::batch::Batch;
 use skilift_core::store::{Applied, StoreError};
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -38,6 +39,9 @@ pub(crate) enum SessionError {
     /// The queue has cancelled the consumer.
     #[error("RabbitMQ cancelled the consumer: the queue was deleted or moved to another node")]
     Cancelled,
+    /// Another consumer of this worker waits for the store; no message is unacked.
+    #[error("another thread waits for the store; this one takes no messages until then")]
+    StoreIsAway,
     /// The store does not accept a batch.
     #[error("{}", chain(.error))]
     Store { batch: Batch, error: StoreError },
@@ -53,10 +57,17 @@ impl SessionError {
     pub(crate) fn is_fatal(&self) -> bool {
         match self {
             Self::Engine(error) => error.is_fatal(),
-            Self::Cancelled => false,
+            Self::Cancelled | Self::StoreIsAway => false,
             Self::Store { error, .. } => error.is_fatal(),
             Self::DeadLetters { error, .. } => error.is_fatal(),
         }
+    }
+}
+
+impl SessionError {
+    /// Whether no other consumer could store either.
+    pub(crate) fn concerns_all(&self) -> bool {
+        matches!(self, Self::Store { error, .. } if error.concerns_all())
     }
 }
 
@@ -76,6 +87,8 @@ pub(crate) struct Session<'a, E: Engine> {
     gauge: PrefetchGauge,
     /// Messages that have arrived and are in no batch yet, each with the time of its arrival.
     arrived: VecDeque<(Delivery, Instant)>,
+    /// How many consumers of this worker wait for the store.
+    waiting_for_store: watch::Receiver<usize>,
     /// Whether the consumer is cancelled, to stop or to change the prefetch.
     cancelled: bool,
     has_stored: bool,
@@ -106,6 +119,7 @@ impl<'a, E: Engine> Session<'a, E> {
             pipeline,
             gauge,
             arrived: VecDeque::new(),
+            waiting_for_store: consumer.consumers.waiting_for_store(),
             cancelled: false,
             has_stored: false,
         })
@@ -162,7 +176,7 @@ impl<'a, E: Engine> Session<'a, E> {
         loop {
             let next = match self.arrived.pop_front() {
                 Some(arrived) => Some(arrived),
-                None => match self.next(leave_at).await? {
+                None => match self.next(leave_at, gathered.messages.is_empty()).await? {
                     Polled::Message(message) => Some(self.received(message)),
                     Polled::Linger => return Ok(gathered),
                     Polled::Exhausted => None,
@@ -211,7 +225,12 @@ impl<'a, E: Engine> Session<'a, E> {
         (message, Instant::now())
     }
 
-    async fn next(&mut self, leave_at: Option<Instant>) -> Result<Polled, SessionError> {
+    /// The next message; `is_idle`: no message is unacked.
+    async fn next(
+        &mut self,
+        leave_at: Option<Instant>,
+        is_idle: bool,
+    ) -> Result<Polled, SessionError> {
         let lingering = async {
             match leave_at {
                 Some(at) => tokio::time::sleep_until(at).await,
@@ -222,6 +241,9 @@ impl<'a, E: Engine> Session<'a, E> {
             // Check the stop first, because with a backlog there is always a next message.
             biased;
             () = self.stop.cancelled(), if !self.cancelled => {}
+            _ = self.waiting_for_store.wait_for(|waiting| *waiting > 0), if is_idle => {
+                return Err(SessionError::StoreIsAway);
+            }
             next = self.pipeline.next() => match next {
                 Some(Ok(message)) => return Ok(Polled::Message(message)),
                 Some(Err(error)) => return Err(error.into()),

@@ -161,7 +161,7 @@ impl BulkAnswer {
 impl Stop {
     fn describe(self) -> (StatusCode, Option<String>) {
         let (status, message) = match self {
-            Self::Refused(error) => (StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
+            Self::Refused(error) => (StatusCode::SERVICE_UNAVAILABLE, error.public_message()),
             Self::Broken(why) => (StatusCode::BAD_REQUEST, why),
             Self::TooLarge => (
                 StatusCode::PAYLOAD_TOO_LARGE,

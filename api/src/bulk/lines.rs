@@ -3,6 +3,8 @@
 
 use skilift_core::message::MAX_LINE_BYTES;
 
+use crate::extract::BYTE_ORDER_MARK;
+
 /// Splits chunks into lines, numbered from 1.
 #[derive(Debug, Default)]
 pub(super) struct Lines {
@@ -41,7 +43,8 @@ impl Lines {
         *chunk = &rest[1..];
         if self.length == 0 {
             self.count += 1;
-            return Some((self.count, Line::new(text, text.len())));
+            let line = Line::new(text, text.len());
+            return Some((self.count, line.without_mark(self.count)));
         }
         self.hold(text);
         Some(self.hand_out())
@@ -67,7 +70,8 @@ impl Lines {
     fn hand_out(&mut self) -> (u64, Line<'_>) {
         self.count += 1;
         self.spent = true;
-        (self.count, Line::new(&self.held, self.length))
+        let line = Line::new(&self.held, self.length);
+        (self.count, line.without_mark(self.count))
     }
 
     fn forget_spent(&mut self) {
@@ -90,6 +94,16 @@ impl<'a> Line<'a> {
         }
         Self::Whole(text)
     }
+
+    /// The first line of a text may begin with a byte order mark, which is not part of it.
+    fn without_mark(self, number: u64) -> Self {
+        match self {
+            Self::Whole(text) if number == 1 => {
+                Self::Whole(text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text))
+            }
+            line => line,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -111,6 +125,18 @@ mod tests {
         found.extend(lines.last().map(write));
         assert_eq!(lines.next_number(), found.len() as u64 + 1);
         found
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_the_first_line() {
+        let expected = [(1, "a".to_owned()), (2, "\u{feff}b".to_owned())];
+        for size in [1, 2, 4, 64] {
+            assert_eq!(
+                cut("\u{feff}a\n\u{feff}b".as_bytes(), size),
+                expected,
+                "{size}"
+            );
+        }
     }
 
     #[test]

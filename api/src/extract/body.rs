@@ -16,6 +16,8 @@ use crate::error::ApiError;
 
 /// Maximum JSON body in bytes.
 const MAX_BYTES: usize = 64 * 1024;
+/// U+FEFF at the start of a text, as some programs write it.
+pub(crate) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// Timeout for receiving a body.
 const ARRIVAL: Duration = Duration::from_secs(10);
 
@@ -40,6 +42,13 @@ impl<S: Send + Sync, T: JsonBody> FromRequest<S> for ApiJson<T> {
 
 fn check_type(headers: &HeaderMap) -> Result<(), ApiError> {
     let send = "send the header Content-Type: application/json";
+    let encoding = headers.get(header::CONTENT_ENCODING);
+    if let Some(encoding) = encoding.filter(|encoding| *encoding != "identity") {
+        return Err(ApiError::UnsupportedMedia(format!(
+            "unsupported encoding {:?}; omit Content-Encoding: only bulk uploads may be compressed",
+            String::from_utf8_lossy(encoding.as_bytes())
+        )));
+    }
     match essence(headers) {
         Some(essence) if is_json(essence) => Ok(()),
         Some(other) => Err(ApiError::UnsupportedMedia(format!(
@@ -76,6 +85,8 @@ async fn collect(body: Body) -> Result<Vec<u8>, ApiError> {
 
 fn parse<T: JsonBody>(bytes: &[u8]) -> Result<T, ApiError> {
     let what = T::IS;
+    // RFC 8259, section 8.1: it may be ignored.
+    let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
     // serde would accept an array for an object with the fields in order.
     if bytes.trim_ascii_start().starts_with(b"[") {
         let message = format!("the body is not {what}: it is an array instead of an object");
@@ -104,8 +115,8 @@ impl<T: Serialize> IntoResponse for ApiJson<T> {
     fn into_response(self) -> Response {
         match serde_json::to_vec(&self.0) {
             Ok(json) => {
-                let content_type = [(header::CONTENT_TYPE, "application/json")];
-                (content_type, Body::from(json)).into_response()
+                let of_json = [(header::CONTENT_TYPE, "application/json")];
+                (of_json, Body::from(json)).into_response()
             }
             Err(error) => {
                 tracing::error!("cannot serialise a response as JSON: {error}");
@@ -136,7 +147,7 @@ mod tests {
                 r#"{"time":217 "liftID":21}"#,
                 "not JSON: expected `,` or `}` at line 1",
             ),
-            ("\u{feff}{}", "not JSON: expected value"),
+            ("\u{feff}{}", "not a lift ride: missing field `time`"),
             ("[217,21]", "not a lift ride: it is an array"),
             ("null", "not a lift ride: invalid type: null"),
             ("{}", "not a lift ride: missing field `time`"),

@@ -299,6 +299,16 @@ async fn other_encodings_are_not_understood(on: On) {
         let answer = send(request.header("content-encoding", encoding)).await;
         assert_eq!(answer.status, status, "{encoding}");
     }
+    let single = api.request("POST", "/skiers/1/seasons/2025/days/12/skiers/7");
+    let single = single
+        .header("content-type", "application/json")
+        .header("content-encoding", "gzip");
+    let answer = send(single.body(gzip(r#"{"time":1,"liftID":1}"#))).await;
+    assert_eq!(answer.status, 415);
+    assert!(
+        answer.message().contains("omit Content-Encoding"),
+        "{answer:?}"
+    );
     for content_type in ["application/ndjson", "Application/JSONL"] {
         let request = api.request("POST", "/rides").body("");
         assert_eq!(

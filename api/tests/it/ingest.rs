@@ -79,6 +79,7 @@ fn desired_state(serial: u64, ingest: Ingest, keys: Option<Vec<IngestKey>>) -> D
         })),
         keys: keys.map(|keys| Arc::new(IngestKeys { serial, keys })),
         drain: None,
+        is_paused: false,
     }
 }
 

@@ -19,6 +19,7 @@ use skilift_core::store::Reader;
 use skilift_core::store::batch::Batch;
 use skilift_core::store::embedded::EmbeddedReader;
 use skilift_core::store::redis::Store;
+use skilift_core::store::redis::durability::StoreDurability;
 use skilift_servers::{shared_amqp_url, shared_redis_url};
 use tempfile::TempDir;
 
@@ -99,7 +100,13 @@ impl Outside {
         let stack = fresh_stack();
         let broker = Broker::new(ServiceUrl::amqp(amqp_url).unwrap(), "api test").unwrap();
         let broker = Arc::new(broker);
-        let store = Store::new(ServiceUrl::redis(redis_url).unwrap(), &stack, 1, true).unwrap();
+        let store = Store::new(
+            ServiceUrl::redis(redis_url).unwrap(),
+            &stack,
+            1,
+            StoreDurability::Lossy,
+        )
+        .unwrap();
         Self::Servers(Box::new(Servers {
             engine: RabbitRedis::new(Arc::clone(&broker), store.clone(), stack.clone()),
             broker,

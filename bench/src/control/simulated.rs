@@ -76,7 +76,9 @@ async fn beat(
             activity: Activity::Active,
             health: Health::plain(Readiness::Ready),
             cpu_ms: seconds * 100,
+            cores: 2,
             rss_bytes: 40 << 20,
+            memory_bytes: 4 << 30,
             report: Report::Worker(WorkerReport {
                 settings: WorkerSettings {
                     threads: CONSUMERS,
@@ -94,7 +96,6 @@ async fn beat(
                 acked_rides: rides,
                 redelivered_messages: 0,
                 oldest_unacked_accepted_at_ms: Some(epoch_ms() - 20),
-                longest_unacked_ms: Some(10),
                 accept_to_stored_ms: None,
                 consumers: consumers.collect(),
             }),

@@ -8,6 +8,8 @@ use clap::{Args, Subcommand, ValueEnum, ValueHint};
 use skilift_console::view::access::UserRole;
 use skilift_core::ride::ResortId;
 
+use crate::client::completion;
+
 use super::client::{ClientArgs, ConsentArgs, Form, WatchArgs};
 use super::ranges::{named, time};
 
@@ -17,11 +19,8 @@ const LIFE: RangeInclusive<Duration> = Duration::from_secs(60)..=Duration::from_
 /// A user role on the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum RoleName {
-    /// Read everything except secrets
     Viewer,
-    /// Viewer, and make changes that can be reverted
     Operator,
-    /// All permissions
     Admin,
 }
 
@@ -57,7 +56,7 @@ pub(crate) enum UsersCommand {
         /// Name
         #[arg(value_parser = named("the name of a user"))]
         name: String,
-        /// Role of the user
+        /// Role of the user: viewer reads everything except secrets, operator also makes changes that can be reverted, admin all
         #[arg(long)]
         role: RoleName,
         #[command(flatten)]
@@ -68,7 +67,7 @@ pub(crate) enum UsersCommand {
     /// Change a user's password; logs the user out everywhere
     Password {
         /// Name
-        #[arg(value_parser = named("the name of a user"))]
+        #[arg(value_parser = named("the name of a user"), add = completion::user())]
         name: String,
         #[command(flatten)]
         password: PasswordArgs,
@@ -78,9 +77,9 @@ pub(crate) enum UsersCommand {
     /// Change a user's role; logs the user out everywhere
     Role {
         /// Name
-        #[arg(value_parser = named("the name of a user"))]
+        #[arg(value_parser = named("the name of a user"), add = completion::user())]
         name: String,
-        /// Role of the user
+        /// Role of the user: viewer reads everything except secrets, operator also makes changes that can be reverted, admin all
         role: RoleName,
         #[command(flatten)]
         consent: ConsentArgs,
@@ -88,7 +87,7 @@ pub(crate) enum UsersCommand {
     /// Remove a user
     Remove {
         /// Name
-        #[arg(value_parser = named("the name of a user"))]
+        #[arg(value_parser = named("the name of a user"), add = completion::user())]
         name: String,
         #[command(flatten)]
         consent: ConsentArgs,
@@ -125,7 +124,7 @@ pub(crate) enum TokensCommand {
         /// Name that describes its use
         #[arg(value_parser = named("a name"))]
         name: String,
-        /// Role of the token
+        /// Role of the token: viewer reads everything except secrets, operator also makes changes that can be reverted, admin all
         #[arg(long)]
         role: RoleName,
         /// Lifetime, 1m to 366days
@@ -200,6 +199,12 @@ pub(crate) struct LoginArgs {
     pub(crate) client: ClientArgs,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct WhoArgs {
+    #[command(flatten)]
+    pub(crate) client: ClientArgs,
+}
+
 /// Where the token is stored, for the end of `--help`.
 pub(super) const LOGIN_TOKEN: &str = "\
 The token of the login is stored in the context in use. Without a context, skictl creates one that is named after the \
@@ -232,6 +237,7 @@ pub(crate) enum ContextCommand {
     /// Select the current context
     Use {
         /// Context
+        #[arg(add = completion::context())]
         name: String,
     },
     /// Add a context, or update an existing one
@@ -243,10 +249,14 @@ pub(crate) enum ContextCommand {
         /// File with the access token
         #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
         token_file: Option<PathBuf>,
+        /// File with trusted certificates, as PEM
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        ca_file: Option<PathBuf>,
     },
     /// Remove a context and end its login session
     Remove {
         /// Context
+        #[arg(add = completion::context())]
         name: String,
     },
 }

@@ -8,6 +8,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, ValueEnum, ValueHint};
 
 use super::ranges;
+use crate::client::completion;
 
 /// Console and output format; these options are accepted before and after a subcommand.
 #[derive(Debug, Clone, Args)]
@@ -18,10 +19,13 @@ pub(crate) struct ClientArgs {
     /// File with the access token
     #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) token_file: Option<PathBuf>,
+    /// File with trusted certificates, as PEM
+    #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) ca_file: Option<PathBuf>,
     /// Context with the console to use: see `skictl context`
-    #[arg(long, global = true, value_name = "NAME")]
+    #[arg(long, global = true, value_name = "NAME", add = completion::context())]
     pub(crate) context: Option<String>,
-    /// Output format: table, json, or csv (only stats, audit and history)
+    /// Output format: table, json, or csv (only stats, audit, history and sweeps)
     #[arg(
         long,
         short,
@@ -33,23 +37,31 @@ pub(crate) struct ClientArgs {
     pub(crate) output: Form,
 }
 
-/// A command without help on the options that its group explains.
-pub(super) fn hidden_options(command: clap::Command) -> clap::Command {
-    let command = command.mut_args(|arg| match arg.is_global_set() {
-        true => arg.hide(true),
-        false => arg,
-    });
-    command.mut_subcommands(hidden_options)
+/// Replaces the options that a command inherits from its group, in its help, by a line that says where they are explained.
+pub(super) fn refer_to_group(command: clap::Command, group: &str) -> clap::Command {
+    if !command.get_arguments().any(clap::Arg::is_global_set) {
+        return command;
+    }
+    let see = format!("Options for console and output: skictl {group} --help");
+    let after = match command.get_after_help() {
+        Some(after) => format!("{after}\n\n{see}"),
+        None => see,
+    };
+    command
+        .after_help(after)
+        .mut_args(|arg| match arg.is_global_set() {
+            true => arg.hide(true),
+            false => arg,
+        })
+        .mut_subcommands(|below| refer_to_group(below, group))
 }
 
 /// Output formats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Form {
-    /// Readable tables
     Table,
-    /// One JSON object on one line
+    // One object on one line.
     Json,
-    /// Comma-separated values
     Csv,
 }
 
@@ -71,7 +83,7 @@ pub(crate) struct WatchArgs {
 }
 
 /// A refresh interval from 100ms to 1h.
-fn interval() -> impl Fn(&str) -> Result<Duration, String> + Clone {
+pub(super) fn interval() -> impl Fn(&str) -> Result<Duration, String> + Clone {
     ranges::time(Duration::from_millis(100)..=Duration::from_secs(3600))
 }
 

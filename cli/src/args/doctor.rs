@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum, ValueHint};
 use serde::Serialize;
 
+use super::store::StoreArgs;
 use super::{CommonArgs, ManagementArgs, PublicArgs};
 use crate::config::listen;
 
@@ -34,6 +35,9 @@ pub(crate) struct DoctorArgs {
     #[command(flatten)]
     #[serde(flatten)]
     management: ManagementArgs,
+    #[command(flatten)]
+    #[serde(flatten)]
+    store: StoreArgs,
     /// Output format
     #[arg(long, short, value_name = "FORMAT", default_value = "table")]
     #[serde(skip)]
@@ -43,8 +47,7 @@ pub(crate) struct DoctorArgs {
 /// Output formats of the report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ReportForm {
-    /// Readable table
     Table,
-    /// One JSON object on one line
+    // One object on one line.
     Json,
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{ArgGroup, Args, ValueEnum, ValueHint};
 use skilift_core::ride::{Day, LiftId, Minute, ResortId, Season, SkierId};
+use skilift_load::http::{HeaderName, HeaderValue};
 use skilift_load::pace::Profile;
 use skilift_load::target::Target;
 use skilift_load::threshold::Threshold;
@@ -79,6 +80,12 @@ pub(crate) struct LoadArgs {
     /// Counting interval of the circuit breaker
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = humantime::parse_duration, requires = "breaker_open")]
     pub(crate) breaker_interval: Duration,
+    /// File with an ingest key, which is sent with each request
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) ingest_key_file: Option<PathBuf>,
+    /// Header of each request, for example 'X-Request-Source: test'; repeatable
+    #[arg(long, value_name = "NAME: VALUE", value_parser = header)]
+    pub(crate) header: Vec<(HeaderName, HeaderValue)>,
     /// Timeout of a request
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = humantime::parse_duration)]
     pub(crate) timeout: Duration,
@@ -94,16 +101,33 @@ pub(crate) struct LoadArgs {
     /// Write plots, a CSV file and a JSON file of the run to this directory
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) report: Option<PathBuf>,
+    /// Run as a child of a console: end like after Ctrl-C when stdin closes
+    #[arg(long, hide = true)]
+    pub(crate) stop_at_eof: bool,
     /// Output format of the summary
     #[arg(long, short, value_name = "FORMAT", default_value = "table")]
     pub(crate) output: Output,
 }
 
+/// Parses `Name: value`.
+fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
+    let (name, value) = text
+        .split_once(':')
+        .ok_or("expected NAME: VALUE, for example 'X-Request-Source: test'")?;
+    let name = name
+        .trim()
+        .parse()
+        .map_err(|error| format!("invalid name: {error}"))?;
+    let value = value
+        .trim()
+        .parse()
+        .map_err(|error| format!("invalid value: {error}"))?;
+    Ok((name, value))
+}
+
 /// Output formats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Output {
-    /// Readable table
     Table,
-    /// One JSON object
     Json,
 }

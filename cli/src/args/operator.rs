@@ -1,11 +1,18 @@
 //! The command lines of the operator's commands `nodes`, `audit` and `repair`.
 
-use clap::{Args, Subcommand};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Subcommand, ValueHint};
 use skilift_console::view::alarm::AlarmCode;
+use skilift_console::view::audit::AuditOutcome;
 use skilift_core::ride::{Day, ResortId, Season};
 
+use crate::client::completion;
+
 use super::client::{ClientArgs, ConsentArgs, WatchArgs};
-use super::ranges::named;
+use super::ranges::{self, named};
+use super::scale::WaitArgs;
 
 /// How the console is found, for the end of `--help`.
 pub(super) const CONSOLE: &str = "\
@@ -44,7 +51,7 @@ pub(crate) enum NodesCommand {
     /// Show all details of a node
     Show {
         /// Name of the node, see `skictl nodes`
-        #[arg(value_parser = named("the name of a node, see `skictl nodes`"))]
+        #[arg(value_parser = named("the name of a node, see `skictl nodes`"), add = completion::node())]
         node: String,
         #[command(flatten)]
         watch: WatchArgs,
@@ -52,7 +59,17 @@ pub(crate) enum NodesCommand {
     /// Drain a node: it finishes outstanding work and takes no new work
     Drain {
         /// Name of the node, see `skictl nodes`
-        #[arg(value_parser = named("the name of a node, see `skictl nodes`"))]
+        #[arg(value_parser = named("the name of a node, see `skictl nodes`"), add = completion::node())]
+        node: String,
+        #[command(flatten)]
+        wait: WaitArgs,
+        #[command(flatten)]
+        consent: ConsentArgs,
+    },
+    /// Forget a node that is gone for good: it is no longer listed, and no alarm names it
+    Forget {
+        /// Name of the node, see `skictl nodes`
+        #[arg(value_parser = named("the name of a node, see `skictl nodes`"), add = completion::node())]
         node: String,
         #[command(flatten)]
         consent: ConsentArgs,
@@ -60,7 +77,7 @@ pub(crate) enum NodesCommand {
     /// Return a drained node to work
     Undrain {
         /// Name of the node, see `skictl nodes`
-        #[arg(value_parser = named("the name of a node, see `skictl nodes`"))]
+        #[arg(value_parser = named("the name of a node, see `skictl nodes`"), add = completion::node())]
         node: String,
         #[command(flatten)]
         consent: ConsentArgs,
@@ -92,11 +109,14 @@ pub(crate) enum StatusCommand {
         #[command(flatten)]
         watch: WatchArgs,
     },
-    /// Acknowledge an alarm: it stays listed, and no longer counts for the exit code
+    /// Acknowledge an alarm: it stays listed, and counts for the exit code again when it grows
     Acknowledge {
         /// Code of the alarm, for example `nodes_lost`; see `skictl status --output json`
         #[arg(value_name = "ALARM")]
         alarm: AlarmCode,
+        /// Why, for the next reader of the alarm
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
         #[command(flatten)]
         consent: ConsentArgs,
     },
@@ -115,10 +135,16 @@ pub(crate) struct AuditArgs {
     /// Only entries of this user or token
     #[arg(long, value_name = "NAME")]
     pub(crate) who: Option<String>,
-    /// Only entries of this action: login, logout, request (denied because of missing permissions), plan, apply, or an action of the
-    /// console itself: bootstrap, import, reassert (settings at its start), resume (a plan that a crash interrupted)
+    /// Only entries of this action: login, logout, request (denied because of missing permissions), plan, apply, cancel, or an action of the
+    /// console itself: bootstrap, import, end, reassert (settings at its start), resume (a plan that a crash interrupted)
     #[arg(long, value_name = "ACTION")]
     pub(crate) action: Option<String>,
+    /// Only entries with this outcome: planned, started, succeeded, partial, cancelled, denied, refused, failed
+    #[arg(long, value_name = "OUTCOME")]
+    pub(crate) outcome: Option<AuditOutcome>,
+    /// Only entries of this last time, for example 1h, up to 365d
+    #[arg(long, value_name = "TIME", value_parser = ranges::time(Duration::from_secs(1)..=Duration::from_secs(365 * 86_400)))]
+    pub(crate) since: Option<Duration>,
     #[command(flatten)]
     pub(crate) client: ClientArgs,
 }
@@ -134,4 +160,23 @@ pub(crate) struct RepairArgs {
     pub(crate) consent: ConsentArgs,
     #[command(flatten)]
     pub(crate) client: ClientArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExportArgs {
+    /// File to write, readable only by you; an existing one is replaced
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) client: ClientArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImportArgs {
+    /// File of `skictl export`
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub(crate) file: PathBuf,
+    /// Data directory of the console [default: that of `skictl serve console`]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) data: Option<PathBuf>,
 }

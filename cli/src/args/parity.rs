@@ -3,7 +3,7 @@
 use skilift_console::view::access::UserRole;
 use skilift_console::view::alarm::AlarmCode;
 use skilift_console::view::change::{
-    Change, Count, DeadLetterSelection, RoleCount, Scale, ScaledRole,
+    Change, Count, DeadLetterSelection, RoleCount, Scale, ScaledRole, SeasonDays,
 };
 use skilift_console::view::settings::Section;
 
@@ -13,7 +13,7 @@ use super::Cli;
 use super::examples::tests::leaves;
 
 /// Every command, and the page that does the same; or why only a terminal can.
-const COMMANDS: [(&str, Result<&str, &str>); 54] = [
+const COMMANDS: [(&str, Result<&str, &str>); 74] = [
     ("up", Err("starts the console")),
     ("serve api", Err("starts a node")),
     ("serve worker", Err("starts a node")),
@@ -23,8 +23,10 @@ const COMMANDS: [(&str, Result<&str, &str>); 54] = [
         "load",
         Err("loads another server, from where the clients are"),
     ),
+    ("rehearse ec2", Err("serves a scripted EC2 API")),
     ("status show", Ok("/")),
     ("status acknowledge", Ok("/")),
+    ("top", Ok("/")),
     ("queue status", Ok("/queue")),
     ("queue history", Ok("/queue/history.csv")),
     ("queue pause", Ok("/queue")),
@@ -37,6 +39,7 @@ const COMMANDS: [(&str, Result<&str, &str>); 54] = [
     ("nodes show", Ok("/nodes/{id}")),
     ("nodes drain", Ok("/nodes/{id}")),
     ("nodes undrain", Ok("/nodes/{id}")),
+    ("nodes forget", Ok("/nodes/{id}")),
     ("settings show", Ok("/settings")),
     ("settings set worker", Ok("/settings")),
     ("settings set api", Ok("/settings")),
@@ -49,7 +52,19 @@ const COMMANDS: [(&str, Result<&str, &str>); 54] = [
     ("ec2 start", Ok("/fleet")),
     ("ec2 stop", Ok("/fleet")),
     ("cost", Ok("/fleet")),
+    ("tune run", Ok("/tuning")),
+    ("tune resume", Ok("/tuning/{id}/resume")),
+    ("tune stop", Ok("/tuning/{id}/stop")),
+    ("tune list", Ok("/tuning")),
+    ("capacity", Ok("/capacity")),
+    ("tune show", Ok("/tuning/{id}")),
+    ("plans list", Ok("/plans")),
+    ("plans show", Ok("/plans/{id}")),
+    ("plans apply", Ok("/plans/{id}/apply")),
+    ("plans cancel", Ok("/plans/{id}/cancel")),
     ("audit", Ok("/audit")),
+    ("export", Err("writes secrets to a file of its user")),
+    ("import", Err("makes a console's directory")),
     ("users list", Ok("/access")),
     ("users add", Ok("/access")),
     ("users password", Ok("/access")),
@@ -85,10 +100,15 @@ const COMMANDS: [(&str, Result<&str, &str>); 54] = [
         "repair",
         Ok("/rides/resorts/{resort}/seasons/{season}/days/{day}"),
     ),
+    ("archive list", Ok("/rides")),
+    ("archive run", Ok("/rides")),
+    ("archive restore", Ok("/rides")),
     ("login", Ok("/login")),
+    ("logout", Ok("/logout")),
+    ("whoami", Ok("/access")),
 ];
 /// Commands about `skictl` itself.
-const LOCAL: [&str; 3] = ["completions", "man", "context"];
+const LOCAL: [&str; 4] = ["completions", "man", "context", "config"];
 
 #[test]
 fn each_command_has_a_page_or_a_reason() {
@@ -177,8 +197,17 @@ fn changes() -> Vec<Change> {
         },
         Change::Acknowledge {
             alarm: AlarmCode::NodesLost,
+            reason: None,
         },
-        Change::Pause,
+        Change::Acknowledge {
+            alarm: AlarmCode::Loss,
+            reason: Some(text("resent")),
+        },
+        Change::Forget {
+            node: text("worker-a-9464"),
+        },
+        Change::Pause { for_s: None },
+        Change::Pause { for_s: Some(600) },
         Change::Resume,
         Change::Drain {
             node: text("worker-a-9464"),
@@ -197,11 +226,29 @@ fn changes() -> Vec<Change> {
         Change::Discard {
             dead_letters: DeadLetterSelection::UpTo(7),
         },
+        Change::Discard {
+            dead_letters: DeadLetterSelection::Reason {
+                text: text("unreadable"),
+                up_to: None,
+            },
+        },
         Change::Repair {
             resort: 4,
             season: text("2025"),
             day: 24,
         },
+        Change::Archive(SeasonDays {
+            resort: 4,
+            season: text("2025"),
+            first_day: 1,
+            last_day: 120,
+        }),
+        Change::Restore(SeasonDays {
+            resort: 4,
+            season: text("2025"),
+            first_day: 24,
+            last_day: 24,
+        }),
         Change::AddUser {
             name: text("anna"),
             role: UserRole::Admin,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 
 use super::client::{ClientArgs, ConsentArgs, WatchArgs};
-use super::ranges::{named, number};
+use super::ranges::{self, named, number};
 
 #[derive(Debug, Args)]
 pub(crate) struct QueueArgs {
@@ -28,6 +28,9 @@ pub(crate) enum QueueCommand {
     History(HistoryArgs),
     /// Pause consumption on every worker; rides are still accepted and stay queued
     Pause {
+        /// Resume by itself after this time, 1s to 7d, for example 10m
+        #[arg(long = "for", value_name = "TIME", value_parser = ranges::time(Duration::from_secs(1)..=Duration::from_secs(7 * 86_400)))]
+        period: Option<Duration>,
         #[command(flatten)]
         consent: ConsentArgs,
     },
@@ -55,10 +58,8 @@ pub(crate) struct HistoryArgs {
 /// Time between two points of the history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Step {
-    /// One second
     #[value(name = "1s")]
     Second,
-    /// One minute
     #[value(name = "1m")]
     Minute,
 }
@@ -114,7 +115,7 @@ pub(crate) enum DeadCommand {
 
 /// Selection of dead letters.
 #[derive(Debug, Args)]
-#[command(group = ArgGroup::new("which").required(true).args(["ids", "all"]))]
+#[command(group = ArgGroup::new("which").required(true).args(["ids", "all", "reason"]))]
 pub(crate) struct ChoiceArgs {
     /// IDs of the dead letters
     #[arg(value_name = "ID")]
@@ -122,4 +123,7 @@ pub(crate) struct ChoiceArgs {
     /// All dead letters
     #[arg(long)]
     pub(crate) all: bool,
+    /// All whose reason contains TEXT
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: Option<String>,
 }

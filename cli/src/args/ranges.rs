@@ -63,8 +63,12 @@ pub(super) fn time(
         _ => {
             let least = format_duration(*range.start());
             let most = format_duration(*range.end());
+            let example = match *range.start() < Duration::from_millis(250) {
+                true => "1s or 250ms",
+                false => "5s or 2m",
+            };
             Err(format!(
-                "must be a duration from {least} to {most}, for example 1s or 250ms"
+                "must be a duration from {least} to {most}, for example {example}"
             ))
         }
     }
@@ -123,7 +127,7 @@ mod tests {
         for text in ["0s", "3601s", "long"] {
             assert_eq!(
                 drain_s(text).unwrap_err(),
-                "must be a duration from 1s to 1h, for example 1s or 250ms"
+                "must be a duration from 1s to 1h, for example 5s or 2m"
             );
         }
         assert_eq!(drain_s("5m"), Ok(300));

@@ -17,7 +17,7 @@ const FIXED: [&str; 3] = ["broker", "redis", "console"];
 /// Error message when the command line names no change.
 const NOTHING: &str = "\
 no change given: set the number of instances of a role (worker=4, api=+1, worker=-2) or the settings of their nodes \
-(--threads, --prefetch, --batch, --channels); --follow PLAN waits for a running plan";
+(--threads, --prefetch, --batch, --channels)";
 
 #[derive(Debug, Args)]
 pub(crate) struct ScaleArgs {
@@ -41,17 +41,6 @@ pub(crate) struct ScaleArgs {
     pub(crate) expect_running: Option<u32>,
     #[command(flatten)]
     pub(crate) drain: DrainArgs,
-    /// Wait for a running plan, and exit with its result
-    #[arg(
-        long,
-        value_name = "PLAN",
-        value_parser = ranges::named("the ID of a plan, see `skictl ec2` or `skictl audit`"),
-        conflicts_with_all = [
-            "roles", "threads", "prefetch", "batch", "channels", "expect_running", "allow_zero", "drain_timeout", "stop_anyway",
-            "wait", "dry_run", "yes", "confirm", "override_reason",
-        ]
-    )]
-    pub(crate) follow: Option<String>,
     #[command(flatten)]
     pub(crate) wait: WaitArgs,
     #[command(flatten)]
@@ -81,7 +70,7 @@ impl ScaleArgs {
                 "--allow-zero, --drain-timeout and --stop-anyway apply to instances that are stopped: name a role".to_owned(),
             );
         }
-        self.wait.check(false)?;
+        self.wait.check()?;
         Ok(Change::Scale(Scale {
             roles: counts.clone(),
             threads: self.threads,
@@ -135,8 +124,8 @@ pub(crate) struct WaitArgs {
 
 impl WaitArgs {
     /// Rejects a timeout when the command does not wait.
-    pub(crate) fn check(self, follows: bool) -> Result<(), String> {
-        if self.timeout.is_some() && !self.wait && !follows {
+    pub(crate) fn check(self) -> Result<(), String> {
+        if self.timeout.is_some() && !self.wait {
             return Err("--timeout requires --wait".to_owned());
         }
         Ok(())

@@ -49,13 +49,9 @@ pub(crate) enum SettingsCommand {
 /// A settings section on the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum SectionName {
-    /// Worker settings
     Worker,
-    /// Publishing settings of API nodes
     Api,
-    /// Ingest policy: who may post rides
     Ingest,
-    /// Limits of the number of instances
     Fleet,
 }
 
@@ -111,7 +107,7 @@ pub(crate) enum SetCommand {
     },
     /// Ingest policy: who may post rides, anyone or only clients with an ingest key
     Ingest {
-        /// Policy
+        /// Policy: keys (only clients with a valid ingest key for the resort of the ride) or open (any client that can reach the API)
         who: Ingest,
         #[command(flatten)]
         unchanged: UnchangedArgs,
@@ -151,8 +147,6 @@ pub(crate) struct UnchangedArgs {
 /// Ingest policy: who may post rides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Ingest {
-    /// Only clients with an ingest key that is valid for the resort of the ride
     Keys,
-    /// Any client that can reach the API
     Open,
 }

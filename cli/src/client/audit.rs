@@ -2,6 +2,7 @@
 
 use skilift_console::view::audit::{AuditEntry, AuditOutcome, AuditView};
 use skilift_console::view::change::Change;
+use skilift_core::clock::epoch_ms;
 
 use super::Client;
 use super::columns::Columns;
@@ -17,11 +18,16 @@ use crate::exit::Exit;
 pub(crate) async fn run(args: &AuditArgs) -> anyhow::Result<Exit> {
     let client = Client::new(&args.client)?;
     let request = || {
+        let since = args
+            .since
+            .map(|since| epoch_ms().saturating_sub(since.as_millis() as u64));
         ApiRequest::new(["audit"])
             .with("limit", args.limit)
             .with_some("before", args.before.as_ref())
             .with_some("who", args.who.as_ref())
             .with_some("action", args.action.as_ref())
+            .with_some("outcome", args.outcome.as_ref())
+            .with_some("since", since.as_ref())
     };
     client
         .show_command(args.watch)
@@ -44,27 +50,21 @@ pub(crate) async fn repair(args: &RepairArgs) -> anyhow::Result<Exit> {
 }
 
 fn outcome(entry: &AuditEntry) -> (String, Style) {
-    let (word, style) = match entry.outcome {
-        AuditOutcome::Started => ("started", Style::Plain),
-        AuditOutcome::Succeeded => ("succeeded", Style::Good),
-        AuditOutcome::Partial => ("partial", Style::Warning),
-        AuditOutcome::Denied => ("denied", Style::Warning),
-        AuditOutcome::Refused => ("refused", Style::Warning),
-        AuditOutcome::Failed => ("failed", Style::Alarm),
+    let style = match entry.outcome {
+        AuditOutcome::Planned | AuditOutcome::Started => Style::Plain,
+        AuditOutcome::Succeeded => Style::Good,
+        AuditOutcome::Partial
+        | AuditOutcome::Cancelled
+        | AuditOutcome::Denied
+        | AuditOutcome::Refused => Style::Warning,
+        AuditOutcome::Failed => Style::Alarm,
     };
-    (word.to_owned(), style)
+    (entry.outcome.to_string(), style)
 }
 
 fn render(audit: &AuditView, page: &mut Page) {
     let rows = audit.entries.iter().map(|entry| {
-        let change = match (&entry.before, &entry.after) {
-            (None, None) => String::new(),
-            (before, after) => format!(
-                "{} -> {}",
-                before.as_deref().unwrap_or("-"),
-                after.as_deref().unwrap_or("-")
-            ),
-        };
+        let change = entry.change("->").unwrap_or_default();
         [
             plain(entry.number.to_string()),
             plain(moment(entry.at_ms)),

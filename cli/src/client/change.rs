@@ -41,24 +41,42 @@ impl ChangeCommand<'_> {
         change: Change,
         password: Option<(&str, PasswordArgs)>,
     ) -> anyhow::Result<Exit> {
+        self.check_password(password)?;
+        let plan: PlanView = self
+            .console
+            .post(&ApiRequest::new(["plans"]), &change)
+            .await?;
+        self.carry_out_plan(plan, password).await
+    }
+
+    /// Rejects a change whose password cannot be asked for, and an output format that no change has.
+    pub(crate) fn check_password(
+        &self,
+        password: Option<(&str, PasswordArgs)>,
+    ) -> Result<(), ClientError> {
         refuse_csv(self.form)?;
         let consent = self.consent;
-        let can_prompt = prompt::can_prompt(consent.no_input);
         if let Some((_, from)) = password
             && !from.password_stdin
-            && !can_prompt
+            && !prompt::can_prompt(consent.no_input)
             && !consent.dry_run
         {
             return Err(ClientError::Usage(
                 "password required, but cannot prompt (stdin is not a terminal); use `--password-stdin`"
                     .to_owned(),
-            )
-            .into());
+            ));
         }
-        let plan: PlanView = self
-            .console
-            .post(&ApiRequest::new(["plans"]), &change)
-            .await?;
+        Ok(())
+    }
+
+    /// Shows a plan, asks for confirmation and applies it.
+    pub(crate) async fn carry_out_plan(
+        &self,
+        plan: PlanView,
+        password: Option<(&str, PasswordArgs)>,
+    ) -> anyhow::Result<Exit> {
+        let consent = self.consent;
+        let can_prompt = prompt::can_prompt(consent.no_input);
         let mut standing = plan
             .refusals
             .iter()
@@ -75,7 +93,7 @@ impl ChangeCommand<'_> {
         }
         if refused {
             self.print_plan(&plan)?;
-            eprintln!("skictl: refused: nothing was changed");
+            say!("skictl: refused: nothing was changed");
             return Ok(Exit::of_refusals(standing));
         }
         let confirm = self.agree(&plan, can_prompt).await?;
@@ -114,7 +132,7 @@ impl ChangeCommand<'_> {
             return Ok(None);
         }
         // The plan is also shown if it was confirmed by a flag.
-        eprint!("{}", plan_page(plan, TerminalStyle::stderr()));
+        say_inline!("{}", plan_page(plan, TerminalStyle::stderr()));
         match (plan.danger, &plan.confirm) {
             (Danger::Severe, Some(name)) => match &consent.confirm {
                 Some(typed) if typed == name => Ok(Some(typed.clone())),
@@ -192,7 +210,7 @@ impl ChangeCommand<'_> {
     pub(crate) async fn follow(&self, id: &str) -> anyhow::Result<Exit> {
         refuse_csv(self.form)?;
         let mut plan = plan_now(self.console, id).await?;
-        if matches!(plan.state, PlanState::Planned | PlanState::Stale) {
+        if plan.outcome.is_none() && plan.state != PlanState::Applying {
             let why = format!("plan {id} was never applied; nothing to wait for");
             return Err(ClientError::Refused(why).into());
         }
@@ -204,11 +222,7 @@ impl ChangeCommand<'_> {
     }
 
     fn print_outcome(&self, mut plan: PlanView, outcome: OutcomeView) -> anyhow::Result<Exit> {
-        let state = match outcome.result {
-            OutcomeResult::Succeeded | OutcomeResult::Unchanged => PlanState::Applied,
-            OutcomeResult::Partial | OutcomeResult::Failed => PlanState::Failed,
-            OutcomeResult::Running => PlanState::Applying,
-        };
+        let state = OutcomeView::state(outcome.result, &outcome.steps);
         let goes_on = outcome.result == OutcomeResult::Running;
         let trail = goes_on.then(|| Trail::of(&plan));
         let exit = if goes_on && self.patience == Patience::Begun {
@@ -225,7 +239,7 @@ impl ChangeCommand<'_> {
             }
             // The created secret goes to stdout alone, so that it can be redirected to a file.
             (_, Some(secret)) => {
-                eprint!("{}", outcome_page(&plan, &outcome, TerminalStyle::stderr()));
+                say_inline!("{}", outcome_page(&plan, &outcome, TerminalStyle::stderr()));
                 print(&format!("{secret}\n"))?;
             }
             (_, None) => {
@@ -233,12 +247,12 @@ impl ChangeCommand<'_> {
             }
         }
         if let Some(trail) = trail {
-            let no_longer = match self.patience {
+            let timed_out = match self.patience {
                 Patience::Begun => "",
-                Patience::End | Patience::Within(_) => "; timed out waiting for it",
+                Patience::End | Patience::Within(_) => "timed out; ",
             };
             let plan = trail.plan();
-            eprintln!("skictl: plan {plan} is still running{no_longer}: {trail}");
+            say!("skictl: {timed_out}plan {plan} is still running: {trail}");
         }
         Ok(exit)
     }

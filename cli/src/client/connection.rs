@@ -2,13 +2,15 @@
 
 use std::error::Error as _;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
 use reqwest::header::{AUTHORIZATION, HeaderValue, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use reqwest::{Method, Response, StatusCode};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -23,6 +25,8 @@ use skilift_console::view::figures::printable;
 const CONNECT: Duration = Duration::from_secs(5);
 /// Response timeout.
 pub(super) const ANSWER: Duration = Duration::from_secs(30);
+/// The same for all of a large answer.
+const DOWNLOAD: Duration = Duration::from_secs(3_600);
 /// User agent.
 const AGENT: &str = concat!("skictl/", env!("CARGO_PKG_VERSION"));
 
@@ -98,7 +102,7 @@ impl Console {
             .timeout(ANSWER)
             // The token must not be sent to any other server, so redirects are not followed.
             .redirect(Policy::none())
-            .tls_backend_preconfigured(tls(is_encrypted)?);
+            .tls_backend_preconfigured(tls(is_encrypted, server.ca_file.as_deref())?);
         if !is_encrypted {
             // A proxy would see the token, so loopback bypasses it.
             http = http.no_proxy();
@@ -131,6 +135,34 @@ impl Console {
         body: &impl Serialize,
     ) -> Result<T, ClientError> {
         parse(&self.call(Method::POST, request, Some(body)).await?)
+    }
+
+    /// Gets a large answer, for up to an hour, and writes it to `to`.
+    pub(crate) async fn download(
+        &self,
+        request: &ApiRequest,
+        to: &mut impl io::Write,
+    ) -> anyhow::Result<()> {
+        let mut getting = self.http.get(request.url(&self.url)).timeout(DOWNLOAD);
+        if let Some(token) = self.shown_token() {
+            getting = getting.header(AUTHORIZATION, token);
+        }
+        let mut response = getting
+            .send()
+            .await
+            .map_err(|error| self.no_answer(error))?;
+        if !response.status().is_success() {
+            self.read(response).await?;
+            return Ok(());
+        }
+        while let Some(chunk) = response
+            .chunk()
+            .await
+            .map_err(|error| self.no_answer(error))?
+        {
+            to.write_all(&chunk)?;
+        }
+        Ok(())
     }
 
     /// Posts a request and reads only its status.
@@ -275,11 +307,25 @@ pub(crate) fn parse<T: DeserializeOwned>(json: &str) -> Result<T, ClientError> {
     serde_json::from_str(json).map_err(ClientError::Unreadable)
 }
 
-/// TLS with the trusted certificates of this host (`SSL_CERT_FILE` overrides them), read only if needed because reading
-/// takes time.
-pub(crate) fn tls(is_needed: bool) -> anyhow::Result<ClientConfig> {
+/// TLS with the certificates in a file, else with those that this host trusts (`SSL_CERT_FILE` overrides them), read only if needed
+/// because reading takes time.
+pub(crate) fn tls(is_needed: bool, ca_file: Option<&Path>) -> anyhow::Result<ClientConfig> {
     let mut roots = RootCertStore::empty();
-    if is_needed {
+    if let Some(file) = ca_file.filter(|_| is_needed) {
+        let unusable = |why: String| {
+            let file = file.display();
+            ClientError::Usage(format!("cannot use the certificates in {file}: {why}"))
+        };
+        let found = CertificateDer::pem_file_iter(file);
+        for certificate in found.map_err(|error| unusable(error.to_string()))? {
+            let certificate = certificate.map_err(|error| unusable(error.to_string()))?;
+            let added = roots.add(certificate);
+            added.map_err(|error| unusable(error.to_string()))?;
+        }
+        if roots.is_empty() {
+            return Err(unusable("it contains none in PEM form".to_owned()).into());
+        }
+    } else if is_needed {
         let found = rustls_native_certs::load_native_certs();
         let (added, _unusable) = roots.add_parsable_certificates(found.certs);
         if added == 0 {

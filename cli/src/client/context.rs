@@ -1,4 +1,4 @@
-//! `skictl context`: named consoles.
+//! `skictl context`: named consoles. `skictl logout`: ends the login of one.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -15,7 +15,7 @@ use super::figures::TerminalStyle;
 use super::page::{Page, Style, plain};
 use super::server::{Server, parse_url, read_token, refuse_in_the_clear};
 use super::show::{print, refuse_csv};
-use crate::args::access::{ContextArgs, ContextCommand};
+use crate::args::access::{ContextArgs, ContextCommand, WhoArgs};
 use crate::args::client::Form;
 use crate::exit::Exit;
 
@@ -34,6 +34,7 @@ struct ContextView {
     name: String,
     server: Url,
     token_file: Option<PathBuf>,
+    ca_file: Option<PathBuf>,
     current: bool,
 }
 
@@ -62,13 +63,19 @@ pub(crate) async fn run(args: &ContextArgs) -> anyhow::Result<Exit> {
             name,
             server,
             token_file,
+            ca_file,
         } => {
             check_name(name)?;
             let server = parse_url(server)?;
             refuse_in_the_clear(&server)?;
             // A relative path would change its meaning in another directory.
-            let token_file = token_file.as_ref().map(std::path::absolute).transpose()?;
-            let context = Context { server, token_file };
+            let absolute =
+                |file: &Option<PathBuf>| file.as_ref().map(std::path::absolute).transpose();
+            let context = Context {
+                server,
+                token_file: absolute(token_file)?,
+                ca_file: absolute(ca_file)?,
+            };
             contexts.contexts.insert(name.clone(), context.clone());
             contexts.write()?;
             show(&view(name, &contexts, &context), args.output)?;
@@ -76,7 +83,7 @@ pub(crate) async fn run(args: &ContextArgs) -> anyhow::Result<Exit> {
         ContextCommand::Remove { name } => {
             let context = contexts.get(name)?.clone();
             if let Some(file) = contexts.login_of(name) {
-                end_login(name, &context.server, &file).await;
+                end_login(name, &context, &file).await;
             }
             contexts.contexts.remove(name);
             let was_current = contexts.current.as_deref() == Some(name.as_str());
@@ -87,21 +94,50 @@ pub(crate) async fn run(args: &ContextArgs) -> anyhow::Result<Exit> {
             Contexts::forget_token(name)?;
             show(&view(name, &contexts, &context), args.output)?;
             if was_current {
-                eprintln!("skictl: no current context");
+                say!("skictl: no current context");
             }
         }
     }
     Ok(Exit::Done)
 }
 
+/// Ends the login of the context in use.
+pub(crate) async fn log_out(args: &WhoArgs) -> anyhow::Result<Exit> {
+    refuse_csv(args.client.output)?;
+    let server = Server::choose_for_login(&args.client)?;
+    let mut contexts = Contexts::read()?;
+    let login = server
+        .context
+        .and_then(|name| Some((contexts.login_of(&name)?, name)));
+    let Some((file, name)) = login else {
+        return Err(ClientError::Usage(
+            "no login to end: the context in use has none; see `skictl context`".to_owned(),
+        )
+        .into());
+    };
+    let context = contexts.get(&name)?.clone();
+    end_login(&name, &context, &file).await;
+    if let Some(context) = contexts.contexts.get_mut(&name) {
+        context.token_file = None;
+    }
+    contexts.write()?;
+    Contexts::forget_token(&name)?;
+    show(
+        &view(&name, &contexts, contexts.get(&name)?),
+        args.client.output,
+    )?;
+    Ok(Exit::Done)
+}
+
 /// Logs out at the console, which revokes the token; the context is removed even if that fails.
-async fn end_login(name: &str, server: &Url, file: &Path) {
+async fn end_login(name: &str, context: &Context, file: &Path) {
     let ending = async {
-        refuse_in_the_clear(server)?;
+        refuse_in_the_clear(&context.server)?;
         let console = Console::new(&Server {
-            url: server.clone(),
+            url: context.server.clone(),
             token: Some(read_token(file)?),
             token_file: None,
+            ca_file: context.ca_file.clone(),
             context: Some(name.to_owned()),
         })?;
         let logout = ApiRequest::new(["logout"]);
@@ -114,11 +150,14 @@ async fn end_login(name: &str, server: &Url, file: &Path) {
                 Ok(())
             }
             Ok(Err(error)) => Err(error.into()),
-            Err(_) => anyhow::bail!("{server} did not respond within {LOGOUT_TIMEOUT:?}"),
+            Err(_) => anyhow::bail!(
+                "{} did not respond within {LOGOUT_TIMEOUT:?}",
+                context.server
+            ),
         }
     };
     if let Err(error) = ending.await {
-        eprintln!(
+        say!(
             "skictl: cannot end the session of {name} at the console: {error:#}; the token is deleted here, but stays valid until it \
             expires or is revoked with `skictl tokens revoke`"
         );
@@ -130,6 +169,7 @@ fn view(name: &str, contexts: &Contexts, context: &Context) -> ContextView {
         name: name.to_owned(),
         server: context.server.clone(),
         token_file: context.token_file.clone(),
+        ca_file: context.ca_file.clone(),
         current: contexts.current.as_deref() == Some(name),
     }
 }

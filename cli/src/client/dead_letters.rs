@@ -63,10 +63,13 @@ pub(crate) async fn run(
 }
 
 fn chosen(choice: &ChoiceArgs) -> DeadLetterSelection {
-    if choice.all {
-        DeadLetterSelection::All
-    } else {
-        DeadLetterSelection::Ids(choice.ids.clone())
+    match &choice.reason {
+        Some(text) => DeadLetterSelection::Reason {
+            text: text.clone(),
+            up_to: None,
+        },
+        None if choice.all => DeadLetterSelection::All,
+        None => DeadLetterSelection::Ids(choice.ids.clone()),
     }
 }
 

@@ -64,7 +64,7 @@ async fn change(
     wait: WaitArgs,
     consent: &ConsentArgs,
 ) -> anyhow::Result<Exit> {
-    wait.check(false).map_err(ClientError::Usage)?;
+    wait.check().map_err(ClientError::Usage)?;
     if args.list.role.is_some() {
         let what = "--role applies only to the list; start and stop take instance IDs".to_owned();
         return Err(ClientError::Usage(what).into());
@@ -118,7 +118,7 @@ fn render(fleet: &FleetView, role: Option<&str>, page: &mut Page) {
         page.pair("listed", format!("{} ago", span(age)));
     }
     if let Some(plan) = &fleet.plan {
-        let text = format!("plan {plan}: wait for it with `skictl scale --follow {plan}`");
+        let text = format!("plan {plan}: wait for it with `skictl plans show {plan} --wait`");
         page.styled_pair("running", text, Style::Warning);
     }
     roles(fleet, page);

@@ -101,6 +101,8 @@ pub(crate) fn reading<T: Copy>(reading: &Reading<T>, show: impl Fn(T) -> String)
     let mut text = show(value);
     if reading.is_upper_bound {
         text.insert_str(0, "<= ");
+    } else if reading.is_lower_bound() {
+        text.insert_str(0, ">= ");
     }
     if let Some(age) = reading.age_ms.filter(|age| *age >= OLD_MS) {
         text.push_str(&format!(" ({} ago)", span(age)));
@@ -140,6 +142,8 @@ mod tests {
         let known = |value: u64| value.to_string();
         assert_eq!(reading(&Reading::<u64>::unknown("why"), known), "unknown");
         assert_eq!(reading(&Reading::at_most(5, 0), known), "<= 5");
+        let part = Reading::at_least(Some(5), Some(0), "a worker is lost");
+        assert_eq!(reading(&part, known), ">= 5");
         let mut old = Reading::of(7, 12_000);
         old.error = Some("RabbitMQ is away".to_owned());
         assert_eq!(reading(&old, known), "7 (12.0 s ago)");

@@ -53,8 +53,6 @@ pub(crate) struct Trail {
     plan: String,
     /// The command that shows the changed state.
     shows: &'static str,
-    /// Whether `skictl scale --follow` can wait for it.
-    can_follow: bool,
 }
 
 impl Trail {
@@ -62,7 +60,6 @@ impl Trail {
         Self {
             plan: plan.id.clone(),
             shows: command_that_shows(&plan.change),
-            can_follow: matches!(plan.change, Change::Scale(_)),
         }
     }
 
@@ -74,18 +71,11 @@ impl Trail {
 
 impl fmt::Display for Trail {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { plan, shows, .. } = self;
-        if self.can_follow {
-            write!(
-                f,
-                "wait for it with `skictl scale --follow {plan}`, and check with `{shows}`"
-            )
-        } else {
-            write!(
-                f,
-                "check with `{shows}`, and see its result in `skictl audit --action apply`"
-            )
-        }
+        let Self { plan, shows } = self;
+        write!(
+            f,
+            "wait for it with `skictl plans show {plan} --wait`, and check with `{shows}`"
+        )
     }
 }
 
@@ -95,7 +85,7 @@ pub(super) struct RunningPlanNotice(pub(super) Trail);
 impl Drop for RunningPlanNotice {
     fn drop(&mut self) {
         let (plan, trail) = (self.0.plan(), &self.0);
-        eprintln!("skictl: plan {plan} may still be running on the console: {trail}");
+        say!("skictl: plan {plan} may still be running on the console: {trail}");
     }
 }
 
@@ -107,11 +97,12 @@ fn command_that_shows(change: &Change) -> &'static str {
         | Change::SetFleet { .. }
         | Change::Rollback { .. } => "skictl settings",
         Change::Scale(_) => "skictl ec2",
-        Change::Pause | Change::Resume => "skictl queue",
-        Change::Drain { .. } | Change::Undrain { .. } => "skictl nodes",
+        Change::Pause { .. } | Change::Resume => "skictl queue",
+        Change::Drain { .. } | Change::Undrain { .. } | Change::Forget { .. } => "skictl nodes",
         Change::Replay { .. } | Change::Discard { .. } => "skictl queue dead list",
         Change::Acknowledge { .. } => "skictl status",
         Change::Repair { .. } => "skictl stats resort",
+        Change::Archive(_) | Change::Restore(_) => "skictl archive list",
         Change::AddUser { .. }
         | Change::SetPassword { .. }
         | Change::SetRole { .. }
@@ -161,7 +152,7 @@ pub(super) async fn to_the_end(
                 return Ok(outcome.clone());
             }
             for line in news.of(outcome) {
-                eprintln!("skictl: {line}");
+                say!("skictl: {line}");
             }
             if !goes_on {
                 return Ok(outcome.clone());
@@ -197,7 +188,7 @@ pub(super) async fn to_the_end(
             }) => away_since = None,
             Err(error) if error.may_pass() => {
                 let since = *away_since.get_or_insert_with(|| {
-                    eprintln!("skictl: {error}; retrying, the plan continues");
+                    say!("skictl: {error}; retrying, the plan continues");
                     Instant::now()
                 });
                 if since.elapsed() >= AWAY {
@@ -205,7 +196,7 @@ pub(super) async fn to_the_end(
                 }
             }
             Err(error) => {
-                eprintln!("skictl: {error}");
+                say!("skictl: {error}");
                 return Err(outcome_unknown(plan));
             }
             Ok(_) => return Err(outcome_unknown(plan)),

@@ -1,9 +1,10 @@
-//! `skictl login`: logs in with a password or a code, and stores the token.
+//! `skictl login`: logs in with a password or a code, and stores the token. `skictl whoami`: whose token that is.
 
 use serde::Serialize;
 use skilift_console::view::access::{LoginRequest, LoginView, WhoView};
 use url::Url;
 
+use super::Client;
 use super::access::word;
 use super::connection::{ApiRequest, Console};
 use super::contexts::{Context, Contexts, check_name};
@@ -13,8 +14,8 @@ use super::page::Page;
 use super::prompt;
 use super::server::Server;
 use super::show::{print, refuse_csv};
-use crate::args::access::LoginArgs;
-use crate::args::client::Form;
+use crate::args::access::{LoginArgs, WhoArgs};
+use crate::args::client::{Form, WatchArgs};
 use crate::exit::Exit;
 
 /// Result of a login, without the token, which is only in its file.
@@ -55,6 +56,11 @@ pub(crate) async fn run(args: &LoginArgs) -> anyhow::Result<Exit> {
         Context {
             server: server.url.clone(),
             token_file: Some(token_file),
+            ca_file: server
+                .ca_file
+                .as_ref()
+                .map(std::path::absolute)
+                .transpose()?,
         },
     );
     if server.context.is_none() {
@@ -80,6 +86,21 @@ pub(crate) async fn run(args: &LoginArgs) -> anyhow::Result<Exit> {
         }
     };
     Ok(Exit::Done)
+}
+
+/// Shows who the token of the command is at the console.
+pub(crate) async fn show_user(args: &WhoArgs) -> anyhow::Result<Exit> {
+    let client = Client::new(&args.client)?;
+    let request = || ApiRequest::new(["whoami"]);
+    let render = |who: &WhoView, page: &mut Page| {
+        page.pair("user", &who.name);
+        page.pair("role", word(who.role));
+        if who.read_only {
+            page.pair("console", "read-only");
+        }
+    };
+    let show = client.show_command(WatchArgs::default());
+    show.show(request, render, None).await
 }
 
 /// Name of a new context: host and port of the console, limited to valid characters.

@@ -1,19 +1,31 @@
-//! `skictl nodes`: actual and desired state of each node; drain and undrain.
+//! `skictl nodes`: actual and desired state of each node; drain, undrain and forget.
+
+use std::time::Duration;
 
 use skilift_console::view::Reading;
 use skilift_console::view::change::Change;
-use skilift_console::view::nodes::{NodeState, NodeView, NodesView};
+use skilift_console::view::figures::counted;
+use skilift_console::view::nodes::{NodeDetailView, NodeState, NodeView, NodesView};
 use skilift_console::view::settings::GenerationView;
+use tokio::time::Instant;
 
 use super::Client;
 use super::columns::Columns;
 use super::connection::ApiRequest;
-use super::figures::{bytes, cores, percent, span};
+use super::error::ClientError;
+use super::figures::{bytes, cores, moment, percent, span};
 use super::notes::NODES;
 use super::page::{Page, Style, or_dash, plain};
-use crate::args::client::WatchArgs;
+use crate::args::client::{ConsentArgs, WatchArgs};
 use crate::args::operator::{NodesArgs, NodesCommand};
+use crate::args::scale::WaitArgs;
 use crate::exit::Exit;
+
+/// Events that the table shows; the JSON has all that are kept.
+const EVENTS_SHOWN: usize = 12;
+
+/// How often the state of a draining node is read.
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Runs the command.
 pub(crate) async fn run(args: &NodesArgs) -> anyhow::Result<Exit> {
@@ -28,11 +40,16 @@ pub(crate) async fn run(args: &NodesArgs) -> anyhow::Result<Exit> {
             let watch = client.either(args.watch, *watch);
             client.show_command(watch).show(request, render, None).await
         }
-        Some(NodesCommand::Drain { node, consent }) => {
+        Some(NodesCommand::Drain {
+            node,
+            wait,
+            consent,
+        }) => drain(&client, args.watch, node, *wait, consent).await,
+        Some(NodesCommand::Forget { node, consent }) => {
             let node = node.clone();
             client
                 .change(args.watch, consent)?
-                .carry_out(Change::Drain { node })
+                .carry_out(Change::Forget { node })
                 .await
         }
         Some(NodesCommand::Undrain { node, consent }) => {
@@ -45,6 +62,50 @@ pub(crate) async fn run(args: &NodesArgs) -> anyhow::Result<Exit> {
     }
 }
 
+/// Drains a node, and waits until it is drained if that was asked for.
+async fn drain(
+    client: &Client,
+    watch: WatchArgs,
+    node: &str,
+    wait: WaitArgs,
+    consent: &ConsentArgs,
+) -> anyhow::Result<Exit> {
+    wait.check().map_err(ClientError::Usage)?;
+    let change = Change::Drain {
+        node: node.to_owned(),
+    };
+    let exit = client.change(watch, consent)?.carry_out(change).await?;
+    if exit != Exit::Done || !wait.wait || consent.dry_run {
+        return Ok(exit);
+    }
+    let until = wait.timeout.map(|timeout| Instant::now() + timeout);
+    let mut said = None;
+    loop {
+        let NodeDetailView { node: seen, .. } = client
+            .console
+            .view(&ApiRequest::new(["nodes", node]))
+            .await?;
+        if seen.state == NodeState::Drained || seen.is_gone() {
+            say!("skictl: {node} is {}", seen.state);
+            return Ok(Exit::Done);
+        }
+        let held = seen.outstanding();
+        if said.replace(held) != Some(held) {
+            let what = if seen.role == "worker" {
+                counted(held, "unacked message", "unacked messages")
+            } else {
+                counted(held, "ride in flight", "rides in flight")
+            };
+            say!("skictl: {node} is {}: {what}", seen.state);
+        }
+        if until.is_some_and(|until| Instant::now() >= until) {
+            say!("skictl: {node} is not drained yet; see `skictl nodes show {node}`");
+            return Ok(Exit::TimedOut);
+        }
+        tokio::time::sleep(POLL_INTERVAL).await;
+    }
+}
+
 async fn list(client: &Client, watch: WatchArgs) -> anyhow::Result<Exit> {
     let request = || ApiRequest::new(["nodes"]);
     client
@@ -54,18 +115,18 @@ async fn list(client: &Client, watch: WatchArgs) -> anyhow::Result<Exit> {
 }
 
 fn state(node: &NodeView) -> (String, Style) {
-    let (word, style) = match node.state {
-        NodeState::Ready => ("ready", Style::Good),
-        NodeState::Degraded => ("degraded", Style::Warning),
-        NodeState::Starting => ("starting", Style::Plain),
-        NodeState::Unavailable => ("unavailable", Style::Alarm),
-        NodeState::Paused => ("paused", Style::Warning),
-        NodeState::Draining => ("draining", Style::Warning),
-        NodeState::Drained => ("drained", Style::Warning),
-        NodeState::Stopped => ("stopped", Style::Plain),
-        NodeState::Lost => ("lost", Style::Alarm),
+    if node.is_stale() {
+        return (format!("{}, last known", node.state), Style::Warning);
+    }
+    let style = match node.state {
+        NodeState::Ready => Style::Good,
+        NodeState::Starting | NodeState::Stopped => Style::Plain,
+        NodeState::Degraded | NodeState::Paused | NodeState::Draining | NodeState::Drained => {
+            Style::Warning
+        }
+        NodeState::Unavailable | NodeState::Lost => Style::Alarm,
     };
-    (word.to_owned(), style)
+    (node.state.to_string(), style)
 }
 
 /// The version of the settings that it runs, and the desired version if it differs.
@@ -73,7 +134,7 @@ fn generation(node: &NodeView) -> (String, Style) {
     let number = |generation: Option<GenerationView>| {
         generation.map_or_else(|| "flags".to_owned(), |of| of.version.to_string())
     };
-    if node.desired.is_none() || node.desired == node.actual {
+    if node.is_gone() || node.desired.is_none() || node.desired == node.actual {
         return plain(number(node.actual));
     }
     let text = format!(
@@ -175,7 +236,8 @@ fn render_list(nodes: &NodesView, page: &mut Page) {
     );
 }
 
-fn render(node: &NodeView, page: &mut Page) {
+fn render(shown: &NodeDetailView, page: &mut Page) {
+    let NodeDetailView { node, events } = shown;
     let terminal_style = page.terminal_style;
     let is_lost = node.state == NodeState::Lost;
     page.pair("node", &node.id);
@@ -211,6 +273,11 @@ fn render(node: &NodeView, page: &mut Page) {
     pair_of(page, node, "rides", &node.rides_per_s, |n| {
         terminal_style.rate(n)
     });
+    if node.role == "api" {
+        pair_of(page, node, "rejected", &node.rejected_per_s, |n| {
+            terminal_style.rate(n)
+        });
+    }
     let (outstanding_of, latency) = match node.role.as_str() {
         "worker" => ("unacked messages", "accept to stored"),
         _ => ("in flight", "POST latency"),
@@ -220,6 +287,18 @@ fn render(node: &NodeView, page: &mut Page) {
     pair_of(page, node, "cores", &node.cpu_cores, cores);
     page.pair("memory", bytes(node.rss_bytes));
     page.pair("clock", format!("{:+} ms", node.clock_skew_ms));
+    let rows = events
+        .iter()
+        .take(EVENTS_SHOWN)
+        .map(|event| [plain(moment(event.at_ms)), plain(&event.text)]);
+    page.table(
+        &Columns {
+            names: ["at", "event"],
+            optional_columns: &[],
+        },
+        rows,
+        "no events",
+    );
 }
 
 /// A figure of a single node; the state explains why a lost node has none.

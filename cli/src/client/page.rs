@@ -149,10 +149,10 @@ impl Page {
     /// The text of an amount in US dollars; if only a part is known, it is a lower bound, and a note gives the reason.
     pub(crate) fn usd(&mut self, name: &str, reading: &Reading<f64>) -> String {
         match (&reading.error, reading.value) {
-            (Some(why), Some(_)) => {
+            (Some(why), Some(usd)) if reading.is_lower_bound() => {
                 let why = why.strip_prefix("lower bound: ").unwrap_or(why);
                 self.note_of(name, why);
-                format!("at least {}", figures::reading(reading, figures::usd))
+                format!("at least {}", figures::usd(usd))
             }
             _ => self.reading(name, reading, figures::usd),
         }

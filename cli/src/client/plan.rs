@@ -3,7 +3,8 @@
 use skilift_console::view::change::{Change, DeadLetterSelection};
 use skilift_console::view::cost::CostChangeView;
 use skilift_console::view::plan::{
-    ActionView, Danger, MachineView, OutcomeResult, OutcomeView, PlanView, StepCode, StepView,
+    ActionView, Danger, MachineView, OutcomeResult, OutcomeView, PlanState, PlanView, StepCode,
+    StepView,
 };
 
 use super::columns::Columns;
@@ -14,11 +15,11 @@ use super::page::{Page, Style, or_dash, plain};
 fn nothing_to_do(change: &Change) -> &'static str {
     match change {
         Change::Replay {
-            dead_letters: DeadLetterSelection::All,
+            dead_letters: DeadLetterSelection::All | DeadLetterSelection::Reason { .. },
             ..
         } => "no dead letters: nothing to replay",
         Change::Discard {
-            dead_letters: DeadLetterSelection::All,
+            dead_letters: DeadLetterSelection::All | DeadLetterSelection::Reason { .. },
         } => "no dead letters: nothing to discard",
         _ => "nothing to do: already in the requested state",
     }
@@ -27,16 +28,26 @@ fn nothing_to_do(change: &Change) -> &'static str {
 /// Renders a plan.
 pub(super) fn plan_page(plan: &PlanView, terminal_style: TerminalStyle) -> String {
     let mut page = Page::new(terminal_style);
+    render_plan(plan, &mut page);
+    page.finish()
+}
+
+/// See [`plan_page`].
+pub(super) fn render_plan(plan: &PlanView, page: &mut Page) {
     let (danger, style) = match plan.danger {
         Danger::None => ("none: already in the requested state", Style::Good),
         Danger::Moderate => ("moderate", Style::Warning),
         Danger::Severe => ("severe", Style::Alarm),
     };
+    let danger = match &plan.confirm {
+        Some(name) => format!("{danger} (apply it with --confirm {name:?})"),
+        None => danger.to_owned(),
+    };
     page.styled_pair("danger", danger, style);
-    page.pair("plan", format!("{} (see the audit log)", plan.id));
-    actions(&plan.actions, &mut page);
+    page.pair("plan", &plan.id);
+    actions(&plan.actions, page);
     if let Some(cost) = &plan.cost {
-        cost_change(cost, &mut page);
+        cost_change(cost, page);
     }
     for effect in &plan.effects {
         page.note(format!("effect: {effect}"));
@@ -49,7 +60,6 @@ pub(super) fn plan_page(plan: &PlanView, terminal_style: TerminalStyle) -> Strin
         };
         page.line(&format!("refused: {}{how}", refusal.reason), Style::Alarm);
     }
-    page.finish()
 }
 
 /// Renders the actions in order, with the role, type and zone of their instances if they concern instances.
@@ -129,20 +139,31 @@ pub(super) fn outcome_page(
     terminal_style: TerminalStyle,
 ) -> String {
     let mut page = Page::new(terminal_style);
+    render_outcome(plan, outcome, &mut page);
+    page.finish()
+}
+
+/// See [`outcome_page`].
+pub(super) fn render_outcome(plan: &PlanView, outcome: &OutcomeView, page: &mut Page) {
+    let is_cancelled = OutcomeView::state(outcome.result, &outcome.steps) == PlanState::Cancelled;
     let (word, style) = match outcome.result {
+        OutcomeResult::Partial | OutcomeResult::Failed if is_cancelled => {
+            ("cancelled", Style::Warning)
+        }
         OutcomeResult::Succeeded => ("succeeded", Style::Good),
         OutcomeResult::Unchanged => (nothing_to_do(&plan.change), Style::Good),
         OutcomeResult::Partial => ("partial", Style::Alarm),
         OutcomeResult::Failed => ("failed", Style::Alarm),
+        OutcomeResult::Running if plan.is_cancelling => ("cancelling", Style::Warning),
         OutcomeResult::Running => ("running", Style::Warning),
     };
     page.styled_pair("outcome", word, style);
-    page.pair("plan", format!("{} (see the audit log)", plan.id));
+    page.pair("plan", &plan.id);
     if let Some(made) = &outcome.created_id {
         page.pair("id", made);
     }
     if outcome.steps.is_empty() {
-        return page.finish();
+        return;
     }
     let is_running = outcome.result == OutcomeResult::Running;
     let cells = |step: &StepView| {
@@ -164,7 +185,7 @@ pub(super) fn outcome_page(
             outcome.steps.iter().map(cells),
             "",
         );
-        return page.finish();
+        return;
     }
     let rows = outcome.steps.iter().map(|step| {
         let [does, to, before, after, state, message] = cells(step);
@@ -179,7 +200,6 @@ pub(super) fn outcome_page(
         rows,
         "",
     );
-    page.finish()
 }
 
 /// State of a step.
@@ -188,6 +208,7 @@ fn state(step: &StepView, is_running: bool) -> (&'static str, Style) {
         _ if step.done => ("done", Style::Good),
         Some(StepCode::Waiting) if is_running => ("waiting", Style::Plain),
         Some(StepCode::Waiting) => ("not started", Style::Alarm),
+        Some(StepCode::Cancelled) => ("cancelled", Style::Warning),
         Some(StepCode::UnderWay) | None if is_running => ("running", Style::Warning),
         _ => ("failed", Style::Alarm),
     }
@@ -203,7 +224,8 @@ fn message(step: &StepView) -> String {
 
 /// The serialised code, if it says more than the state of the step.
 fn code_word(code: StepCode) -> Option<String> {
-    if let StepCode::Succeeded | StepCode::UnderWay | StepCode::Waiting = code {
+    if let StepCode::Succeeded | StepCode::UnderWay | StepCode::Waiting | StepCode::Cancelled = code
+    {
         return None;
     }
     let word = serde_json::to_value(code).ok()?;

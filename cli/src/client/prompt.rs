@@ -18,12 +18,12 @@ pub(crate) fn can_prompt(no_input: bool) -> bool {
 /// Prompts for a line.
 pub(crate) async fn line(question: String) -> anyhow::Result<String> {
     answer(move || {
-        eprint!("{question} ");
+        say_inline!("{question} ");
         io::stderr().flush()?;
         let mut text = String::new();
         io::stdin().read_line(&mut text)?;
         if !text.ends_with('\n') {
-            eprintln!();
+            say!("");
         }
         Ok(text.trim().to_owned())
     })
@@ -34,7 +34,7 @@ pub(crate) async fn line(question: String) -> anyhow::Result<String> {
 pub(crate) async fn secret(question: String) -> anyhow::Result<String> {
     let _echo = Echo::remember();
     answer(move || {
-        eprint!("{question} ");
+        say_inline!("{question} ");
         io::stderr().flush()?;
         console::Term::stderr().read_secure_line()
     })

@@ -32,10 +32,12 @@ pub(crate) async fn run(args: &QueueArgs) -> anyhow::Result<Exit> {
             let watch = client.either(args.watch, history.watch);
             show_history(&client, history, watch).await
         }
-        Some(QueueCommand::Pause { consent }) => {
+        Some(QueueCommand::Pause { period, consent }) => {
             client
                 .change(args.watch, consent)?
-                .carry_out(Change::Pause)
+                .carry_out(Change::Pause {
+                    for_s: period.map(|period| period.as_secs()),
+                })
                 .await
         }
         Some(QueueCommand::Resume { consent }) => {
@@ -99,7 +101,11 @@ pub(crate) fn render_alarms(alarms: &[AlarmView], page: &mut Page) {
         } = alarm;
         let since = moment(*since_at_ms);
         let (by, style) = match acknowledged {
-            Some(of) => (format!(", acknowledged by {}", of.by), Style::Plain),
+            Some(of) => {
+                let why = of.reason.as_ref().map(|reason| format!(": {reason}"));
+                let by = format!("; acknowledged by {}{}", of.by, why.unwrap_or_default());
+                (by, Style::Plain)
+            }
             None => (String::new(), style),
         };
         page.line(
@@ -113,14 +119,23 @@ pub(crate) fn render(queue: &QueueView, page: &mut Page) {
     let terminal_style = page.terminal_style;
     render_alarms(&queue.alarms, page);
     page.pair("stack", format!("{}, on {}", queue.stack, queue.engine));
+    if let Some(note) = queue.durability_note() {
+        page.styled_pair("durability", note, Style::Warning);
+    }
     match &queue.paused {
-        None => page.pair("state", "consuming"),
+        None => match queue.not_consuming() {
+            None => page.pair("state", "consuming"),
+            Some(why) => page.styled_pair("state", why.to_owned(), Style::Warning),
+        },
         Some(pause) => {
             let mut text = format!(
                 "PAUSED by {} since {}",
                 pause.paused_by,
                 moment(pause.paused_at_ms)
             );
+            if let Some(at_ms) = pause.resumes_at_ms {
+                text.push_str(&format!(", until {}", moment(at_ms)));
+            }
             if !pause.nodes_pending.is_empty() {
                 text.push_str(&format!(
                     "; still consuming: {}",
@@ -134,9 +149,9 @@ pub(crate) fn render(queue: &QueueView, page: &mut Page) {
         terminal_style.of(n, "ride", "rides")
     });
     let trend = match queue.trend {
-        Trend::Growing => "growing",
-        Trend::Steady => "steady",
-        Trend::Falling => "falling",
+        Trend::Growing => "growing (last 10 s)",
+        Trend::Steady => "steady (last 10 s)",
+        Trend::Falling => "falling (last 10 s)",
         Trend::Unknown => "trend unknown",
     };
     page.pair("backlog", format!("{rides}, {trend}"));
@@ -163,7 +178,8 @@ pub(crate) fn render(queue: &QueueView, page: &mut Page) {
         DrainTime::KeepingUp => "keeping up".to_owned(),
         DrainTime::Stable => "stable (stored as fast as accepted)".to_owned(),
         DrainTime::Eta { eta_s: seconds } => format!("in {}", span_s(*seconds)),
-        DrainTime::Growing => "never at this rate".to_owned(),
+        DrainTime::Growing => "never at the rate of the last 10 s".to_owned(),
+        DrainTime::Paused => "paused".to_owned(),
         DrainTime::Unknown { reason: why } => {
             page.note(format!("unknown: time to drain: {why}"));
             "unknown".to_owned()
@@ -178,6 +194,7 @@ pub(crate) fn render(queue: &QueueView, page: &mut Page) {
         ("ack", &rates.ack_per_s),
         ("redelivered", &rates.redelivered_per_s),
         ("reads", &rates.reads_per_s),
+        ("rejected", &rates.rejected_per_s),
     ] {
         let rate = page.reading(&format!("{name} rate"), reading, |rate| {
             terminal_style.rate(rate)
@@ -237,17 +254,13 @@ fn render_role(name: &str, lane: &str, role: &RoleUtilisationView, page: &mut Pa
 fn render_books(books: &ReconciliationView, page: &mut Page) {
     let terminal_style = page.terminal_style;
     let (word, style) = match books.verdict {
-        Verdict::Balanced => ("balanced", Style::Good),
-        Verdict::InFlight => ("in flight", Style::Plain),
-        Verdict::SuspectedLoss => ("SUSPECTED LOSS", Style::Warning),
-        Verdict::Loss => ("LOSS", Style::Alarm),
-        Verdict::Unknown => ("unknown", Style::Warning),
+        Verdict::Balanced => ("balanced: ", Style::Good),
+        Verdict::InFlight => ("", Style::Plain),
+        Verdict::SuspectedLoss => ("SUSPECTED LOSS: ", Style::Warning),
+        Verdict::Loss => ("LOSS: ", Style::Alarm),
+        Verdict::Unknown => ("", Style::Warning),
     };
-    page.styled_pair(
-        "reconciliation",
-        format!("{word}: {}", books.message),
-        style,
-    );
+    page.styled_pair("reconciliation", format!("{word}{}", books.message), style);
     let mut said = Vec::new();
     for (name, reading) in [
         ("accepted", &books.accepted),
@@ -272,8 +285,8 @@ fn render_books(books: &ReconciliationView, page: &mut Page) {
         settled.push(format!("{name} {number}"));
     }
     page.pair("", settled.join(", "));
-    for id in &books.lost_message_ids {
-        page.note(format!("lost: message {id}"));
+    if !books.lost_message_ids.is_empty() {
+        page.note(format!("lost: {}", books.lost_message_ids.join(", ")));
     }
 }
 
@@ -322,11 +335,13 @@ fn render_consumers(consumers: &[ConsumerView], page: &mut Page) {
         let style = match (consumer.lost, &consumer.blocked_reason) {
             (true, _) => Style::Alarm,
             (false, Some(_)) => Style::Warning,
+            (false, None) if consumer.is_stale() => Style::Warning,
             (false, None) => Style::Plain,
         };
         let state = match (consumer.lost, &consumer.blocked_reason) {
             (true, _) => "lost",
             (false, Some(what)) => what,
+            (false, None) if consumer.is_stale() => "active, last known",
             (false, None) => "active",
         };
         let name = format!("{} thread {}", consumer.node, consumer.thread);
@@ -388,6 +403,7 @@ fn render_history(history: &HistoryView, page: &mut Page) {
             rate(point.publish_per_s),
             rate(point.ack_per_s),
             rate(point.reads_per_s),
+            rate(point.rejected_per_s),
             count(point.backlog_rides),
             time(point.accept_to_stored_p99_ms),
             time(point.oldest_ride_age_ms),
@@ -403,6 +419,7 @@ fn render_history(history: &HistoryView, page: &mut Page) {
                 ">publish",
                 ">ack",
                 ">reads",
+                ">rejected",
                 ">backlog",
                 ">accept to stored p99",
                 ">oldest ride",
@@ -410,7 +427,14 @@ fn render_history(history: &HistoryView, page: &mut Page) {
                 ">workers",
                 ">threads",
             ],
-            optional_columns: &["threads", "reads", "workers", "oldest ride", "dead letters"],
+            optional_columns: &[
+                "threads",
+                "reads",
+                "workers",
+                "oldest ride",
+                "dead letters",
+                "rejected",
+            ],
         },
         rows,
         "no data for this period",

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use url::{Host, Url};
+use url::{Host, ParseError, Url};
 
 use super::contexts::{self, Contexts};
 use super::error::ClientError;
@@ -14,6 +14,7 @@ use crate::config::variable;
 
 /// Default URL of a console started by `skictl up`.
 const LOCAL: &str = "http://127.0.0.1:8081";
+const NO_SCHEME: &str = "the server URL must start with http:// or https://";
 
 /// The console of a command.
 #[derive(Debug)]
@@ -24,6 +25,8 @@ pub(crate) struct Server {
     pub(crate) token: Option<String>,
     /// File that the token was read from.
     pub(crate) token_file: Option<PathBuf>,
+    /// File with the certificates to trust; `None` for those that this host trusts.
+    pub(crate) ca_file: Option<PathBuf>,
     /// The context that named it.
     pub(crate) context: Option<String>,
 }
@@ -36,6 +39,7 @@ impl Server {
         refuse_in_the_clear(&url)?;
         let named = args.token_file.clone();
         let named = named.or_else(|| variable("SKI_TOKEN_FILE").map(PathBuf::from));
+        let ca_file = ca_file(args, &contexts, context.as_deref());
         // The token of a context is sent only to its own console.
         let of_context = match &context {
             Some(name) => contexts.get(name)?.token_file.clone(),
@@ -54,21 +58,34 @@ impl Server {
             url,
             token,
             token_file,
+            ca_file,
             context,
         })
     }
 
     /// The same without a token, for a login.
     pub(crate) fn choose_for_login(args: &ClientArgs) -> anyhow::Result<Self> {
-        let (url, context) = place(args, &Contexts::read()?)?;
+        let contexts = Contexts::read()?;
+        let (url, context) = place(args, &contexts)?;
         refuse_in_the_clear(&url)?;
+        let ca_file = ca_file(args, &contexts, context.as_deref());
         Ok(Self {
             url,
             token: None,
             token_file: None,
+            ca_file,
             context,
         })
     }
+}
+
+/// The file with the certificates to trust.
+fn ca_file(args: &ClientArgs, contexts: &Contexts, context: Option<&str>) -> Option<PathBuf> {
+    let of_context = context.and_then(|name| contexts.contexts.get(name)?.ca_file.clone());
+    let named = args.ca_file.clone();
+    named
+        .or_else(|| variable("SKI_CA_FILE").map(PathBuf::from))
+        .or(of_context)
 }
 
 /// URL of the console, and its context.
@@ -122,6 +139,11 @@ fn local_consoles() -> Vec<SocketAddr> {
     addresses
 }
 
+/// Whether a command without `--server` could mean another console of this host.
+pub(crate) fn is_ambiguous() -> bool {
+    local_consoles().len() > 1
+}
+
 /// The address in the name of a token file.
 fn address_of(name: &str) -> Option<SocketAddr> {
     let (ip, port) = name.strip_suffix(".token")?.rsplit_once('_')?;
@@ -136,10 +158,12 @@ pub(crate) fn parse_url(text: &str) -> Result<Url, ClientError> {
             "{why}; use for example http://127.0.0.1:8081 or https://HOST"
         ))
     };
-    let mut url =
-        Url::parse(text).map_err(|error| refuse(&format!("invalid server URL: {error}")))?;
+    let mut url = Url::parse(text).map_err(|error| match error {
+        ParseError::RelativeUrlWithoutBase => refuse(NO_SCHEME),
+        error => refuse(&format!("invalid server URL: {error}")),
+    })?;
     if !matches!(url.scheme(), "http" | "https") {
-        return Err(refuse("the server URL must start with http:// or https://"));
+        return Err(refuse(NO_SCHEME));
     }
     // The message omits the URL, which may contain a password.
     let has_more = url.query().is_some() || url.fragment().is_some();

@@ -102,7 +102,7 @@ impl ShowCommand<'_> {
 
 fn no_csv() -> ClientError {
     ClientError::Usage(
-        "csv is not supported by this command (stats, audit and history only); use table or json"
+        "csv is not supported by this command (stats, audit, history and sweeps only); use table or json"
             .to_owned(),
     )
 }
@@ -176,7 +176,7 @@ impl Frames {
     /// Shows why the page could not be refreshed.
     fn show_error(&mut self, what: &str) -> anyhow::Result<bool> {
         if !self.paints() {
-            eprintln!("skictl: {what}");
+            say!("skictl: {what}");
             return Ok(true);
         }
         let mut page = Page::new(TerminalStyle::stdout());

@@ -110,7 +110,10 @@ fn freshness(behind_ms: Option<u64>, page: &mut Page) {
             format!("rides of the last {} may be missing", span(ms)),
         ),
         None => {
-            page.pair("oldest ride", "unknown");
+            page.pair(
+                "oldest ride",
+                "unknown: rides may be missing, see `skictl queue`",
+            );
             page.note("unknown: oldest ride age");
         }
     }
@@ -184,6 +187,9 @@ fn render_skier(skier: &SkierStats, page: &mut Page) {
         "vertical",
         format!("{} m", terminal_style.count(skier.vertical_m)),
     );
+    if skier.rides == 0 {
+        page.note(format!("no ride of skier {} is stored", skier.skier));
+    }
     freshness(skier.oldest_ride_age_ms, page);
     let rows = skier.days.iter().map(|day| {
         [
@@ -231,6 +237,12 @@ fn render_resort(resort: &ResortStats, page: &mut Page) {
         "vertical",
         format!("{} m", terminal_style.count(resort.vertical_m)),
     );
+    if resort.rides == 0 {
+        page.note(format!(
+            "no ride of resort {} is stored on day {} of season {}; see `skictl stats seasons {}`",
+            resort.resort, resort.day, resort.season, resort.resort
+        ));
+    }
     freshness(resort.oldest_ride_age_ms, page);
 }
 
@@ -287,7 +299,7 @@ fn render_hours(hours: &HourStats, page: &mut Page) {
             optional_columns: &[],
         },
         rows,
-        "no hours",
+        "no rides",
     );
 }
 

@@ -23,8 +23,15 @@ pub(crate) async fn run(args: &StatusArgs) -> anyhow::Result<Exit> {
         Some(StatusCommand::Show { watch }) => {
             show(&client, client.either(args.watch, *watch)).await
         }
-        Some(StatusCommand::Acknowledge { alarm, consent }) => {
-            let change = Change::Acknowledge { alarm: *alarm };
+        Some(StatusCommand::Acknowledge {
+            alarm,
+            reason,
+            consent,
+        }) => {
+            let change = Change::Acknowledge {
+                alarm: *alarm,
+                reason: reason.clone(),
+            };
             client.change(args.watch, consent)?.carry_out(change).await
         }
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use skilift_core::control::Ingest;
+use skilift_core::store::redis::durability::StoreDurability;
 
 use super::{Config, ConfigError};
 
@@ -36,7 +37,9 @@ struct ChildKeys<'a> {
     batch: u32,
     #[serde(with = "humantime_serde")]
     linger: Duration,
-    accept_loss_window: bool,
+    store_durability: StoreDurability,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    archive: Option<&'a Path>,
 }
 
 impl Config {
@@ -63,7 +66,8 @@ impl Config {
             prefetch: self.prefetch_rides,
             batch: self.batch_rides,
             linger: self.linger,
-            accept_loss_window: self.accept_loss_window,
+            store_durability: self.store_durability,
+            archive: self.archive_directory(),
         };
         toml::to_string(&keys).map_err(ConfigError::Children)
     }
@@ -92,7 +96,7 @@ mod tests {
             let file = "stack = \"demo\"\ndata = \"/d\"\ndrain_deadline = \"7s\"\nlog = \"debug\"\nchannels = 3\n\
                 message_rides = 4\nmax_in_flight = 5\nhigh_water = 6\ncatalogue = \"c.toml\"\ningest = \"keys\"\nread_keys = true\n\
                 tls_cert = \"a.pem\"\ntls_key = \"k.pem\"\nthreads = 9\nprefetch = 10\nbatch = 11\nlinger = \"12ms\"\n\
-                accept_loss_window = true\namqp_url = \"amqp://u:s3cret@mq\"\nredis_url = \"redis://store\"\nsimulate = 0.0\n";
+                store_durability = \"managed\"\namqp_url = \"amqp://u:s3cret@mq\"\nredis_url = \"redis://store\"\nsimulate = 0.0\n";
             let (parent, child) = both(jail, file);
             let text = parent.child_file().unwrap();
             assert!(!text.contains("s3cret"), "{text}");

@@ -11,6 +11,7 @@ use skilift_core::control::Ingest;
 use skilift_core::control::setting::{self, Setting};
 use skilift_core::service_url::ServiceUrl;
 use skilift_core::stack::StackName;
+use skilift_core::store::redis::durability::StoreDurability;
 use skilift_load::simulation::Rate;
 use url::Url;
 
@@ -55,13 +56,15 @@ pub(super) struct Keys {
     behind_proxy: bool,
     ec2_endpoint_url: Option<String>,
     price_file: Option<PathBuf>,
+    load_host: Option<String>,
 
     threads: u64,
     prefetch: u64,
     batch: u64,
     #[serde(with = "humantime_serde")]
     linger: Duration,
-    accept_loss_window: bool,
+    store_durability: StoreDurability,
+    archive: Option<PathBuf>,
 }
 
 impl Default for Keys {
@@ -96,11 +99,13 @@ impl Default for Keys {
             behind_proxy: false,
             ec2_endpoint_url: None,
             price_file: None,
+            load_host: None,
             threads: 2,
             prefetch: 4_000,
             batch: 1_000,
             linger: Duration::from_millis(25),
-            accept_loss_window: false,
+            store_durability: StoreDurability::Checked,
+            archive: None,
         }
     }
 }
@@ -151,7 +156,8 @@ impl Keys {
             prefetch_rides: within_range(&setting::PREFETCH, self.prefetch)?,
             batch_rides: within_range(&setting::BATCH, self.batch)?,
             linger: at_most("linger", self.linger, Duration::from_secs(10))?,
-            accept_loss_window: self.accept_loss_window,
+            store_durability: self.store_durability,
+            archive: self.archive,
             ingest_policy: IngestPolicy {
                 ingest: self.ingest,
                 read_keys: self.read_keys,
@@ -165,6 +171,7 @@ impl Keys {
             behind_proxy: self.behind_proxy,
             ec2_endpoint_url: ec2_endpoint_url(self.ec2_endpoint_url)?,
             price_file: self.price_file,
+            load_host: self.load_host,
             management_url: management_url(one_of(
                 "management_url",
                 self.management_url,

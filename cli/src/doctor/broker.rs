@@ -1,11 +1,12 @@
 //! Checks of RabbitMQ through AMQP.
 
+use skilift_console::view::figures::counted;
 use skilift_core::lifecycle::chain;
 use skilift_core::queue::rabbit::probe::{self, FoundQueue};
 use skilift_core::queue::rabbit::{Broker, BrokerError};
 use skilift_core::stack::StackName;
 
-use super::findings::{Finding, counted, failed, not_checked, ok, warning};
+use super::findings::{Finding, failed, not_checked, ok, warning};
 use crate::config::Servers;
 
 /// The oldest supported version.

@@ -41,11 +41,6 @@ pub(super) fn failed(
     }
 }
 
-/// A number with its noun.
-pub(super) fn counted(number: u64, one: &str, many: &str) -> String {
-    format!("{number} {}", if number == 1 { one } else { many })
-}
-
 /// Clock differences, in milliseconds, up to which a clock is ok, and up to which it is only a warning.
 const SAME_MS: u64 = 500;
 const NEAR_MS: u64 = 5_000;

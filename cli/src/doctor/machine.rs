@@ -140,7 +140,7 @@ enum Listener {
 async fn listener_of(address: SocketAddr, path: &str, tls: bool) -> Listener {
     let asking = async {
         let client = reqwest::Client::builder()
-            .tls_backend_preconfigured(crate::client::tls(tls)?)
+            .tls_backend_preconfigured(crate::client::tls(tls, None)?)
             .no_proxy()
             .build()?;
         let scheme = if tls { "https" } else { "http" };

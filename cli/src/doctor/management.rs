@@ -6,10 +6,11 @@ use reqwest::StatusCode;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
+use skilift_console::view::figures::counted;
 use skilift_core::service_url::ServiceUrl;
 use skilift_core::stack::StackName;
 
-use super::findings::{Finding, counted, failed, not_checked, ok, warning};
+use super::findings::{Finding, failed, not_checked, ok, warning};
 use crate::config::Servers;
 
 /// Request timeout.
@@ -62,7 +63,7 @@ pub(super) async fn check(
         return Ok(checks.map(|check| not_checked(check, why)).into());
     };
     let client = reqwest::Client::builder()
-        .tls_backend_preconfigured(crate::client::tls(url.is_tls())?)
+        .tls_backend_preconfigured(crate::client::tls(url.is_tls(), None)?)
         .timeout(TIMEOUT)
         .build()?;
     let api = Management { client, url };

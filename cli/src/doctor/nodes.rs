@@ -3,13 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use skilift_console::view::figures::counted;
 use skilift_core::clock::epoch_ms;
+use skilift_core::control::heartbeat::Report;
 use skilift_core::control::{ControlChannel, Heartbeat, NodeId, RedisControlChannel};
 use skilift_core::health::Readiness;
 use skilift_core::lifecycle::chain;
 use skilift_core::stack::StackName;
+use skilift_core::store::Reader as _;
+use skilift_core::store::redis::Store;
+use skilift_core::store::redis::durability::StoreDurability;
 
-use super::findings::{Finding, clock, counted, not_checked, ok, warning};
+use super::findings::{Finding, clock, failed, not_checked, ok, warning};
 use crate::config::Servers;
 
 /// How long to listen for heartbeats; each node sends one per second.
@@ -21,6 +26,15 @@ type Heard = BTreeMap<NodeId, (Heartbeat, i64)>;
 pub(super) async fn check(servers: &Servers, stack: &StackName) -> Vec<Finding> {
     let heard = match listen(servers, stack).await {
         Ok(heard) => heard,
+        Err(error) if error.is_refused() => {
+            return vec![failed(
+                "nodes",
+                chain(&error),
+                format!(
+                    "give the user in --redis-url the channels of the stack: ACL SETUSER NAME &{{{stack}}}:*; heartbeats come through them"
+                ),
+            )];
+        }
         Err(error) => return vec![not_checked("nodes", chain(&error))],
     };
     if heard.is_empty() {
@@ -41,6 +55,7 @@ pub(super) async fn check(servers: &Servers, stack: &StackName) -> Vec<Finding> 
         ),
         versions(&heard),
     ];
+    findings.extend(emptied(servers, stack, &heard).await);
     for (node, (beat, ahead_ms)) in &heard {
         let check = format!("node {node}");
         if beat.health.status != Readiness::Ready {
@@ -55,6 +70,38 @@ pub(super) async fn check(servers: &Servers, stack: &StackName) -> Vec<Finding> 
         findings.push(clock(&check, "its clock", *ahead_ms));
     }
     findings
+}
+
+/// Whether Redis still has what the workers have stored since they started. Its counts are read after the heartbeats, so they are
+/// never smaller, unless it was emptied, or restored from a copy.
+async fn emptied(servers: &Servers, stack: &StackName, heard: &Heard) -> Option<Finding> {
+    let check = "redis content";
+    let stored: u64 = heard
+        .values()
+        .filter_map(|(beat, _)| match &beat.report {
+            Report::Worker(worker) => Some(worker.applied_rides),
+            Report::Api(_) => None,
+        })
+        .sum();
+    let read = async {
+        let store = Store::new(servers.redis_url.clone(), stack, 1, StoreDurability::Lossy)?;
+        store.reader()?.reconciliation().await
+    };
+    let has = match read.await {
+        Ok(counts) => counts.applied,
+        Err(error) => return Some(not_checked(check, chain(&error))),
+    };
+    let rides = |count: u64| counted(count, "ride", "rides");
+    if has >= stored {
+        return Some(ok(check, format!("{} stored", rides(has))));
+    }
+    let found = format!(
+        "{} stored, but the running workers have stored {}: Redis was emptied, or restored from an older copy",
+        rides(has),
+        rides(stored)
+    );
+    let fix = "restore the newest copy of its append-only file, then have the gates send the missing days again";
+    Some(failed(check, found, fix))
 }
 
 async fn listen(

@@ -4,6 +4,7 @@ use skilift_core::lifecycle::chain;
 use skilift_core::stack::StackName;
 use skilift_core::store::StoreError;
 use skilift_core::store::redis::Store;
+use skilift_core::store::redis::durability::StoreDurability;
 use skilift_core::store::redis::probe::ProbedRedis;
 
 use super::findings::{Finding, clock, failed, ok, warning};
@@ -19,10 +20,10 @@ const FULL: u64 = 85;
 pub(super) async fn check(
     servers: &Servers,
     stack: &StackName,
-    accept_loss_window: bool,
+    store_durability: StoreDurability,
 ) -> Vec<Finding> {
     let url = &servers.redis_url;
-    let store = match Store::new(url.clone(), stack, 1, true) {
+    let store = match Store::new(url.clone(), stack, 1, StoreDurability::Lossy) {
         Ok(store) => store,
         Err(error) => return vec![failed("redis", chain(&error), "fix --redis-url")],
     };
@@ -52,7 +53,8 @@ pub(super) async fn check(
             )
         },
         version(&found.version),
-        durability(&found, accept_loss_window),
+        writes(&found, stack),
+        durability(&found, store_durability),
         memory(&found),
         clock("redis clock", "Redis' clock", found.ahead_ms),
         format(&found),
@@ -74,7 +76,21 @@ fn version(version: &str) -> Finding {
     }
 }
 
-fn durability(found: &ProbedRedis, accept_loss_window: bool) -> Finding {
+fn writes(found: &ProbedRedis, stack: &StackName) -> Finding {
+    let check = "redis writes";
+    match &found.refuses_writes {
+        None => ok(check, "accepted"),
+        Some(why) => failed(
+            check,
+            format!("refused: {why}"),
+            format!(
+                "remove the cause that it gives; a user of an ACL needs the keys ~{{{stack}}}:* and the commands of docs/operations.md, \"Users and permissions\""
+            ),
+        ),
+    }
+}
+
+fn durability(found: &ProbedRedis, said: StoreDurability) -> Finding {
     let check = "redis durability";
     if !found.last_write_ok {
         return failed(
@@ -83,14 +99,18 @@ fn durability(found: &ProbedRedis, accept_loss_window: bool) -> Finding {
             "free space on Redis' disk, and see its log",
         );
     }
+    if said == StoreDurability::Managed {
+        let says = "promised by the provider of the service (--store-durability managed); its settings are not checked";
+        return ok(check, says);
+    }
     if found.weaknesses.is_empty() {
         return ok(check, "durable: acknowledged writes survive a crash");
     }
     let weak: Vec<String> = found.weaknesses.iter().map(ToString::to_string).collect();
     let weak = format!("acknowledged rides can be lost: {}", weak.join("; "));
     let fix = "set appendonly yes, appendfsync always, no-appendfsync-on-rewrite no and maxmemory-policy noeviction, in redis.conf or by CONFIG SET";
-    if accept_loss_window {
-        warning(check, weak + " (accepted: --accept-loss-window)", fix)
+    if said == StoreDurability::Lossy {
+        warning(check, weak + " (accepted: --store-durability lossy)", fix)
     } else {
         failed(check, weak, fix)
     }

@@ -62,7 +62,7 @@ impl Metadata {
             // No proxy and no redirects.
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
-            .tls_backend_preconfigured(tls(false)?)
+            .tls_backend_preconfigured(tls(false, None)?)
             .build()?;
         Ok(Self {
             http,
@@ -194,7 +194,7 @@ mod tests {
         let metadata = serve(Says::id(ID), &mut serving).await;
         assert_eq!(metadata.instance_id().await.unwrap().to_string(), ID);
         let bare = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls(false).unwrap())
+            .tls_backend_preconfigured(tls(false, None).unwrap())
             .build();
         let path = format!("{}/latest/meta-data/instance-id", metadata.address);
         let bare = bare.unwrap().get(path).send().await.unwrap();

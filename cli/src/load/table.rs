@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use comfy_table::{CellAlignment, Table, presets};
 use indicatif::HumanCount;
+use skilift_console::view::figures::counted;
 use skilift_load::summary::{Ended, Latency, PaceKind, Summary};
 use skilift_load::verify::{MethodName, Verification};
 
@@ -30,8 +31,48 @@ pub(super) fn render(summary: &Summary) -> String {
         }
     }
     text.truncate(text.trim_end().len());
-    text.push('\n');
+    let _ = writeln!(text, "\n\n{}", verdict(summary));
     text
+}
+
+/// The run in one line.
+pub(super) fn verdict(summary: &Summary) -> String {
+    let mut faults: Vec<String> = Vec::new();
+    let mut fault = |count: u64, one: &str, many: &str| {
+        if count > 0 {
+            faults.push(counted(count, one, many));
+        }
+    };
+    fault(summary.requests.failed, "request failed", "requests failed");
+    fault(summary.requests.unsent, "request unsent", "requests unsent");
+    if let Some(verify) = &summary.verify {
+        fault(verify.lost, "ride lost", "rides lost");
+        fault(verify.wrong, "ride wrong", "rides wrong");
+        fault(verify.pending, "ride pending", "rides pending");
+    }
+    match summary.ended {
+        Ended::Complete => {}
+        Ended::Interrupted => faults.insert(0, "interrupted".to_owned()),
+        Ended::TargetLost => faults.insert(0, "the target stopped responding".to_owned()),
+        Ended::RidesUsedUp => faults.insert(0, "ended before its time".to_owned()),
+    }
+    let mut says = vec![match faults.is_empty() {
+        true => "OK: no request failed".to_owned(),
+        false => format!("NOT OK: {}", faults.join(", ")),
+    }];
+    if let Some(verify) = summary.verify.as_ref().filter(|_| faults.is_empty()) {
+        says.push(format!(
+            "all {} accepted rides found",
+            grouped(verify.found)
+        ));
+    }
+    if let Some(per_s) = summary.throughput_per_s {
+        says.push(format!("{} requests/s", grouped(per_s.round() as u64)));
+    }
+    if let Some(latency) = &summary.latency {
+        says.push(format!("p99 {:.1} ms", latency.p99_ms));
+    }
+    says.join(", ")
 }
 
 fn table<const N: usize>(header: [&str; N]) -> Table {
@@ -123,7 +164,9 @@ fn figures(summary: &Summary) -> Table {
 }
 
 fn latencies(summary: &Summary) -> Option<Table> {
-    let mut latencies = table(["in ms", "mean", "median", "p95", "p99", "min", "max"]);
+    let mut latencies = table([
+        "in ms", "mean", "median", "p95", "p99", "p99.9", "min", "max",
+    ]);
     let mut row = |name: &str, latency: &Latency| {
         let of = |ms: f64| format!("{ms:.3}");
         latencies.add_row([
@@ -132,6 +175,7 @@ fn latencies(summary: &Summary) -> Option<Table> {
             of(latency.p50_ms),
             of(latency.p95_ms),
             of(latency.p99_ms),
+            of(latency.p999_ms),
             of(latency.min_ms),
             of(latency.max_ms),
         ]);
@@ -141,13 +185,17 @@ fn latencies(summary: &Summary) -> Option<Table> {
         PaceKind::OpenLoop => "latency, from the intended start (as seen by a user)",
     };
     row(name, summary.latency.as_ref()?);
+    if let (Some(posts), Some(reads)) = (&summary.latency_of_posts, &summary.latency_of_reads) {
+        row("  of POST", posts);
+        row("  of GET", reads);
+    }
     if let Some(raw) = &summary.latency_from_send {
         row("raw latency, from the send (ignores late sends)", raw);
     }
     if let Some(lateness) = &summary.send_lateness {
         row("lateness of the send", lateness);
     }
-    right(&mut latencies, 1..7);
+    right(&mut latencies, 1..8);
     Some(latencies)
 }
 

@@ -65,6 +65,14 @@ async fn every_change_is_asked_for_as_it_was_meant() {
             json!({ "change": "rollback", "section": "api", "version": 2 }),
         ),
         ("queue pause", json!({ "change": "pause" })),
+        (
+            "queue pause --for 10m",
+            json!({ "change": "pause", "for_s": 600 }),
+        ),
+        (
+            "queue dead replay --reason unreadable",
+            json!({ "change": "replay", "dead_letters": { "reason": { "text": "unreadable" } } }),
+        ),
         ("queue resume", json!({ "change": "resume" })),
         (
             "queue dead replay a b --rate 2.5",

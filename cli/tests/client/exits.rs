@@ -153,7 +153,8 @@ async fn progress_is_told_when_it_changes() {
         let running = |message: &str| {
             let mut outcome = sample::running(message);
             if asked.line.starts_with("GET") {
-                let mut plan = sample::plan(&skilift_console::view::change::Change::Pause);
+                let mut plan =
+                    sample::plan(&skilift_console::view::change::Change::Pause { for_s: None });
                 plan["outcome"] = outcome;
                 outcome = plan;
             }
@@ -169,7 +170,8 @@ async fn progress_is_told_when_it_changes() {
                 1 => running("sent 3"),
                 2 => running("sent 3"),
                 _ => {
-                    let mut plan = sample::plan(&skilift_console::view::change::Change::Pause);
+                    let mut plan =
+                        sample::plan(&skilift_console::view::change::Change::Pause { for_s: None });
                     plan["outcome"] = serde_json::json!({ "result": "succeeded", "steps": [] });
                     Some(ScriptedResponse::With(200, plan.to_string()))
                 }
@@ -225,7 +227,8 @@ async fn an_answer_that_is_lost_is_asked_for_and_never_sent_again() {
             if !asked.line.starts_with("GET") {
                 return None;
             }
-            let mut plan = sample::plan(&skilift_console::view::change::Change::Pause);
+            let mut plan =
+                sample::plan(&skilift_console::view::change::Change::Pause { for_s: None });
             plan["state"] = state.into();
             if state == "applied" {
                 plan["outcome"] = serde_json::json!({ "result": "succeeded", "steps": [] });
@@ -308,4 +311,19 @@ async fn status_ends_with_the_most_severe_alarm() {
             assert_eq!(run.code, Some(code), "{severities:?}: {}", run.stderr);
         }
     }
+}
+
+#[tokio::test]
+async fn a_change_is_made_also_if_stderr_cannot_be_written() {
+    let console = Console::start().await;
+    let home = Home::new();
+    let mut command = home.command(&["queue", "pause", "--yes", "--server", &console.url]);
+    let full = std::fs::File::options().write(true).open("/dev/full");
+    let status = command
+        .stdout(std::process::Stdio::null())
+        .stderr(full.unwrap())
+        .status()
+        .await;
+    assert_eq!(status.unwrap().code(), Some(0));
+    assert!(console.has_applied());
 }

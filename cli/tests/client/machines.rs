@@ -61,7 +61,7 @@ async fn plans_and_outcomes() {
                 "scale worker=4 --yes",
                 "scale worker=4 --yes --output json",
                 "scale worker=4 --yes --wait",
-                "scale --follow goes-on",
+                "plans show goes-on --wait",
                 "scale worker=5 --yes --wait",
                 "scale worker=0 --allow-zero --yes",
                 "ec2 start i-0c00000000000003 i-0c00000000000005 --yes",
@@ -72,6 +72,28 @@ async fn plans_and_outcomes() {
             ],
         )
         .await;
+    insta::assert_snapshot!(text);
+}
+
+#[tokio::test]
+async fn plans_are_listed_shown_applied_and_cancelled() {
+    let console = Console::start().await;
+    let lines = [
+        "plans",
+        "plans list --limit 4 --output json",
+        "plans show severe",
+        "plans show goes-on",
+        "plans show goes-on --wait",
+        "plans apply severe --yes",
+        "plans apply severe --confirm open",
+        "plans apply moderate --yes",
+        "plans apply goes-on --yes",
+        "plans cancel goes-on",
+        "plans cancel goes-on --output json",
+        "plans cancel p99",
+        "plans --output csv",
+    ];
+    let text = Home::new().session(&console.url, &lines).await;
     insta::assert_snapshot!(text);
 }
 
@@ -145,7 +167,7 @@ async fn what_cannot_be_meant_is_a_usage_error() {
     let home = Home::new();
     for (line, says) in [
         ("scale", "no change given"),
-        ("scale --dry-run", "--follow PLAN waits"),
+        ("scale --dry-run", "no change given"),
         ("scale worker", "expected ROLE=N, ROLE=+N or ROLE=-N"),
         ("scale worker=+0", "+0 changes nothing"),
         ("scale worker=-0", "-0 changes nothing"),
@@ -177,12 +199,10 @@ async fn what_cannot_be_meant_is_a_usage_error() {
         ("scale worker=1 --drain-timeout 1500ms", "whole seconds"),
         ("scale worker=4 --timeout 5m", "--timeout requires --wait"),
         ("scale worker=4 --wait --timeout 0s", "from 1s to 1day"),
-        ("scale --follow p1 worker=4", "cannot be used with"),
-        ("scale --follow p1 --threads 4", "cannot be used with"),
-        ("scale --follow p1 --yes", "cannot be used with"),
-        ("scale --follow p1 --dry-run", "cannot be used with"),
-        ("scale --follow p1 --wait", "cannot be used with"),
-        ("scale --follow ", "must be "),
+        ("plans show ", "must be "),
+        ("plans show p1 --timeout 2s", "--timeout requires --wait"),
+        ("plans --limit 5 show p1", "apply only to the list"),
+        ("plans --limit 0", "0 is not in 1..=500"),
         ("ec2 start", "<ID>..."),
         ("ec2 start ", "must be "),
         ("ec2 start i-1 --timeout 5m", "--timeout requires --wait"),
@@ -247,7 +267,7 @@ async fn run(console: &Console, line: &str) -> Run {
 async fn what_is_not_waited_for_any_longer_can_be_followed() {
     for line in [
         "scale worker=4 --yes --wait --timeout 2s",
-        "scale --follow goes-on --timeout 2s",
+        "plans show goes-on --wait --timeout 2s",
     ] {
         let console = that_goes_on(|at| Some(still(at))).await;
         let begun = Instant::now();
@@ -258,8 +278,8 @@ async fn what_is_not_waited_for_any_longer_can_be_followed() {
         assert_eq!(plan["state"], "applying");
         assert_eq!(plan["outcome"]["result"], "running");
         for says in [
-            "plan goes-on is still running; timed out waiting for it",
-            "wait for it with `skictl scale --follow goes-on`",
+            "timed out; plan goes-on is still running",
+            "wait for it with `skictl plans show goes-on --wait`",
             "`skictl ec2`",
         ] {
             assert!(run.stderr.contains(says), "{}", run.stderr);
@@ -269,7 +289,7 @@ async fn what_is_not_waited_for_any_longer_can_be_followed() {
 
 #[tokio::test]
 async fn a_console_that_starts_anew_meanwhile_is_waited_for() {
-    for line in ["scale worker=4 --yes --wait", "scale --follow goes-on"] {
+    for line in ["scale worker=4 --yes --wait", "plans show goes-on --wait"] {
         let console = that_goes_on(|at| match at {
             0 => Some(still(0)),
             1 => Some(problem(503, "unavailable", "it is only starting")),
@@ -311,20 +331,20 @@ async fn only_what_was_applied_can_be_followed() {
             Some(ScriptedResponse::With(200, plan.to_string()))
         })
         .await;
-        let run = run(&console, "scale --follow goes-on").await;
+        let run = run(&console, "plans show goes-on --wait").await;
         assert_eq!(run.code, Some(code), "{}", run.stderr);
         assert!(run.stderr.contains("never applied"), "{}", run.stderr);
     }
     let console =
         that_goes_on(|_| Some(problem(404, "not_found", "plan \"p0\" does not exist"))).await;
-    let run = run(&console, "scale --follow p0").await;
+    let run = run(&console, "plans show p0 --wait").await;
     assert_eq!(run.code, Some(4), "{}", run.stderr);
     assert!(run.stderr.contains("plan"), "{}", run.stderr);
 }
 
 #[tokio::test]
 async fn a_signal_leaves_the_work_going_and_says_how_to_follow_it() {
-    for line in ["scale worker=4 --yes --wait", "scale --follow goes-on"] {
+    for line in ["scale worker=4 --yes --wait", "plans show goes-on --wait"] {
         let console = that_goes_on(|at| Some(still(at))).await;
         let mut arguments: Vec<&str> = line.split(' ').collect();
         arguments.extend(["--server", &console.url]);
@@ -348,7 +368,7 @@ async fn a_signal_leaves_the_work_going_and_says_how_to_follow_it() {
         let output = ended.expect("skictl ends").unwrap();
         assert_eq!(output.status.code(), Some(130), "{line}");
         let said = String::from_utf8(output.stderr).unwrap();
-        let says = "plan goes-on may still be running on the console: wait for it with `skictl scale --follow goes-on`";
+        let says = "plan goes-on may still be running on the console: wait for it with `skictl plans show goes-on --wait`";
         assert!(said.contains(says), "{said}");
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! - `console`: the canned console, and what it was asked. `sample`: what it answers. `skictl`: a run of the client.
 //! - `shows`, `changes`: every command in every form; `machines`: those about machines. `exits`: exit codes. `places`: which
-//!   console is asked, with which token. `terminal`: questions, colours and `--watch` on a pseudo-terminal.
+//!   console is asked, with which token. `terminal`: questions, colours and `--watch` on a pseudo-terminal. `top`: the
+//!   screen of `skictl top`.
 
 mod changes;
 mod console;
@@ -13,3 +14,4 @@ mod sample;
 mod shows;
 mod skictl;
 mod terminal;
+mod top;

@@ -241,3 +241,33 @@ async fn the_one_console_of_the_host_is_found_on_any_port_and_several_are_named(
         assert!(run.stderr.contains(says), "{}", run.stderr);
     }
 }
+
+#[tokio::test]
+async fn a_shell_completes_names_of_the_console_in_use() {
+    let console = Console::start().await;
+    let home = Home::new();
+    let add = ["context", "add", "summit", "--server", &console.url];
+    assert_eq!(home.run(&add).await.code, Some(0));
+    assert_eq!(home.run(&["context", "use", "summit"]).await.code, Some(0));
+    let complete = async |words: &[&str]| {
+        let words = [&["--", "skictl"], words].concat();
+        let said = home.run_with(&words, &[("SKICTL_COMPLETE", "fish")], "");
+        let said = said.await;
+        assert_eq!(said.code, Some(0), "{said:?}");
+        let lines = said.stdout.lines();
+        let names = lines.map(|line| line.split('\t').next().unwrap().to_owned());
+        names.collect::<Vec<_>>()
+    };
+    let nodes = complete(&["nodes", "show", "worker"]).await;
+    assert!(
+        !nodes.is_empty() && nodes.iter().all(|name| name.starts_with("worker-")),
+        "{nodes:?}"
+    );
+    let users = complete(&["users", "remove", ""]).await;
+    assert!(users.contains(&"anna".to_owned()), "{users:?}");
+    assert_eq!(complete(&["context", "use", "s"]).await, ["summit"]);
+    assert_eq!(complete(&["queue", "--context", "su"]).await, ["summit"]);
+    // Without an answer there is no name, and no error.
+    let silent = ["nodes", "--server", "http://127.0.0.1:9", "show", "worker"];
+    assert_eq!(complete(&silent).await, Vec::<String>::new());
+}

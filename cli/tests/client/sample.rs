@@ -11,8 +11,8 @@ use skilift_console::view::change::Change;
 use skilift_console::view::cost::CostView;
 use skilift_console::view::dead_letters::{DeadLetterView, DeadLettersView};
 use skilift_console::view::fleet::FleetView;
-use skilift_console::view::nodes::{NodeView, NodesView};
-use skilift_console::view::plan::{OutcomeView, PlanView};
+use skilift_console::view::nodes::{NodeDetailView, NodesView};
+use skilift_console::view::plan::{OutcomeView, PlanList, PlanView};
 use skilift_console::view::queue::{HistoryView, QueueView};
 use skilift_console::view::settings::{SettingsHistoryView, SettingsView};
 use skilift_console::view::stats::{
@@ -40,10 +40,16 @@ pub(crate) fn answer(asked: &ReceivedRequest) -> ScriptedResponse {
         ("GET", ["nodes"]) => {
             view::<NodesView>(json!({ "at_ms": AT, "nodes": [api(), idle(), worker()] }))
         }
-        ("GET", ["nodes", _]) => view::<NodeView>(worker()),
+        ("GET", ["nodes", _]) => view::<NodeDetailView>(node_detail()),
         ("GET", ["fleet"]) => view::<FleetView>(machines::fleet()),
         ("GET", ["cost"]) => view::<CostView>(machines::cost()),
+        ("GET", ["plans"]) => view::<PlanList>(machines::plans()),
         ("GET", ["plans", "goes-on"]) => view::<PlanView>(machines::ended()),
+        ("GET", ["plans", "severe"]) => view::<PlanView>(plan(&Change::SetIngest {
+            keys: false,
+            if_version: None,
+        })),
+        ("GET", ["plans", "moderate"]) => view::<PlanView>(plan(&Change::Pause { for_s: None })),
         ("GET", ["settings"]) => view::<SettingsView>(settings()),
         ("GET", ["settings", _, "history"]) => view::<SettingsHistoryView>(settings_history()),
         ("GET", ["audit"]) => view::<AuditView>(audit()),
@@ -107,6 +113,7 @@ pub(crate) fn answer(asked: &ReceivedRequest) -> ScriptedResponse {
             }
         }
         ("POST", ["plans", id, "apply"]) => view::<OutcomeView>(outcome(id)),
+        ("POST", ["plans", "goes-on", "cancel"]) => view::<PlanView>(machines::cancelled()),
         _ => problem(404, "not_found", &format!("{url} not found")),
     }
 }
@@ -206,7 +213,7 @@ pub(crate) fn queue() -> Value {
         "dead_letters": of(json!(2)),
         "rates": {
             "publish_per_s": of(json!(1500.0)), "deliver_per_s": of(json!(0.0)), "ack_per_s": of(json!(1225.0)),
-            "redelivered_per_s": of(json!(0.4)), "reads_per_s": unknown("no heartbeat from an API node"),
+            "redelivered_per_s": of(json!(0.4)), "reads_per_s": unknown("no heartbeat from an API node"), "rejected_per_s": of(json!(2.5)), "unkeyed_per_s": of(json!(0.0)),
         },
         "oldest_ride_age_ms": { "value": 2500, "age_ms": 400, "is_upper_bound": true },
         "accept_to_stored_ms": { "p50": of(json!(12)), "p95": of(json!(48)), "p99": of(json!(1310)) },
@@ -242,11 +249,11 @@ fn role(nodes: u64, lost: u64, threads: u64, busy: Value) -> Value {
 fn history() -> Value {
     json!({ "step_s": 1, "points": [
         {
-            "at_ms": AT, "publish_per_s": 1500.0, "ack_per_s": 1225.5, "reads_per_s": 3.2, "backlog_rides": 123_456.0,
+            "at_ms": AT, "publish_per_s": 1500.0, "ack_per_s": 1225.5, "reads_per_s": 3.2, "rejected_per_s": 2.5, "backlog_rides": 123_456.0,
             "accept_to_stored_p99_ms": 1310.0, "oldest_ride_age_ms": 2500.0, "dead_letters": 2.0, "workers": 2.0, "threads": 4.0,
         },
         {
-            "at_ms": AT + 1000, "publish_per_s": 1500.0, "ack_per_s": null, "reads_per_s": null, "backlog_rides": null,
+            "at_ms": AT + 1000, "publish_per_s": 1500.0, "ack_per_s": null, "reads_per_s": null, "rejected_per_s": null, "backlog_rides": null,
             "accept_to_stored_p99_ms": null, "oldest_ride_age_ms": null, "dead_letters": 2.0, "workers": 0.0, "threads": 0.0,
         },
     ]})
@@ -265,7 +272,7 @@ fn node(id: &str, role: &str, state: &str) -> Value {
         "id": id, "role": role, "boot_id": "00000000000000aa", "host": "gate7", "instance_id": null, "version": "0.1.0",
         "state": state, "message": null, "last_heartbeat_age_ms": 400, "uptime_s": 7500, "desired": { "version": 3, "hash": 7 },
         "actual": { "version": 3, "hash": 7 }, "settings": { "threads": 2 }, "threads": 2, "busy": of(json!(0.5)),
-        "rides_per_s": of(json!(1225.0)), "unacked_messages": (role == "worker").then_some(6),
+        "rides_per_s": of(json!(1225.0)), "rejected_per_s": of(json!(0.0)), "unacked_messages": (role == "worker").then_some(6),
         "in_flight_rides": (role == "api").then_some(6),
         "latency": { "p50": of(json!(12)), "p95": of(json!(48)), "p99": of(json!(1310)) },
         "cpu_cores": of(json!(0.254)), "rss_bytes": 80_000_000, "clock_skew_ms": 3,
@@ -296,6 +303,15 @@ fn worker() -> Value {
     worker["rides_per_s"] = gone.clone();
     worker["cpu_cores"] = gone.clone();
     worker["latency"] = json!({ "p50": gone.clone(), "p95": gone.clone(), "p99": gone });
+    worker
+}
+
+fn node_detail() -> Value {
+    let mut worker = worker();
+    worker["events"] = json!([
+        { "at_ms": AT + 4_500_000, "state": "lost", "text": "lost: no heartbeat for 5 s; ready for 1 h 14 min before" },
+        { "at_ms": AT, "state": "ready", "text": "ready; first heartbeat received, boot id 00000000000000aa, settings: version 3" },
+    ]);
     worker
 }
 

@@ -136,6 +136,8 @@ async fn questions_go_where_they_should() {
             "audit --who anna --before 7",
             "/audit?limit=50&before=7&who=anna",
         ),
+        ("audit --outcome planned", "/audit?limit=50&outcome=planned"),
+        ("whoami", "/whoami"),
         ("stats resorts", "/stats/resorts"),
         ("stats seasons 7", "/stats/resorts/7/seasons"),
         ("stats days 7 2025", "/stats/resorts/7/seasons/2025/days"),

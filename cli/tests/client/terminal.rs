@@ -18,7 +18,7 @@ use crate::console::Console;
 use crate::skictl::Home;
 
 /// A run on a pseudo-terminal.
-struct Terminal {
+pub(crate) struct Terminal {
     child: Child,
     keyboard: File,
     screen: Arc<Mutex<Vec<u8>>>,
@@ -32,9 +32,19 @@ impl Terminal {
     }
 
     fn of_width(width: u16, home: &Home, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+        Self::of_size((50, width), home, arguments, environment)
+    }
+
+    /// A terminal of so many lines and columns.
+    pub(crate) fn of_size(
+        (lines, columns): (u16, u16),
+        home: &Home,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Self {
         let size = Winsize {
-            ws_row: 50,
-            ws_col: width,
+            ws_row: lines,
+            ws_col: columns,
             ws_xpixel: 0,
             ws_ypixel: 0,
         };
@@ -68,6 +78,11 @@ impl Terminal {
         String::from_utf8_lossy(&self.screen.lock().unwrap()).into_owned()
     }
 
+    /// All that was written to it.
+    pub(crate) fn written(&self) -> Vec<u8> {
+        self.screen.lock().unwrap().clone()
+    }
+
     async fn sees(&self, text: &str) {
         let deadline = Instant::now() + Duration::from_secs(60);
         while !self.screen().contains(text) {
@@ -80,11 +95,11 @@ impl Terminal {
         }
     }
 
-    fn types(&mut self, text: &str) {
+    pub(crate) fn types(&mut self, text: &str) {
         self.keyboard.write_all(text.as_bytes()).unwrap();
     }
 
-    async fn ends(&mut self) -> ExitStatus {
+    pub(crate) async fn ends(&mut self) -> ExitStatus {
         let ended = tokio::time::timeout(Duration::from_secs(60), self.child.wait()).await;
         let status = ended.expect("skictl ends").unwrap();
         if let Some(reader) = self.reader.take() {

@@ -4,6 +4,7 @@ use lapin::options::{BasicAckOptions, BasicGetOptions};
 use lapin::{Connection, ConnectionProperties};
 use serde_json::Value;
 
+use crate::doctor::ask_of;
 use crate::load::Load;
 use crate::operator::{Operator, of_role};
 use crate::system::System;
@@ -43,9 +44,12 @@ async fn a_message_that_is_removed_behind_the_brokers_back_is_told_as_lost() {
     let load = Load::start_once(&system.url);
     load.accept(1000).await;
     let sent = load.stop().await;
-    let waiting = |queue: &Value| queue["ready_messages"]["value"].as_u64() > Some(1);
-    let (queue, _) = operator.waits_for(&["queue"], waiting).await;
-    assert_eq!(queue["reconciliation"]["verdict"], "in_flight", "{queue:#}");
+    // The API node's count comes with its next heartbeat.
+    let waiting = |queue: &Value| {
+        queue["ready_messages"]["value"].as_u64() > Some(1)
+            && queue["reconciliation"]["verdict"] == "in_flight"
+    };
+    operator.waits_for(&["queue"], waiting).await;
 
     let removed = remove_a_message(&system).await;
     assert!(removed > 0);
@@ -76,9 +80,55 @@ async fn a_message_that_is_removed_behind_the_brokers_back_is_told_as_lost() {
     system.wait_until_stored().await;
     assert_eq!(system.compare(&sent).await.lost, removed);
 
-    // Another console life finds it out anew.
+    // It is acknowledged, also for the next console process.
+    let reason = "resent from the gates";
+    operator
+        .does(&["status", "acknowledge", "loss", "--reason", reason, "--yes"])
+        .await;
     operator.console.as_mut().unwrap().kill_9().await;
     operator.start_console_again().await;
     let (queue, _) = operator.waits_for(&["queue"], is_lost).await;
     check(&queue);
+    let acknowledged = &queue["alarms"][0]["acknowledged"];
+    assert_eq!(acknowledged["reason"], reason, "{queue:#}");
+}
+
+#[tokio::test]
+async fn a_redis_that_was_emptied_is_suspected_at_once_and_then_told_as_lost() {
+    let system = System::start().await;
+    let operator = Operator::beside(&system).await;
+    let load = Load::start_once(&system.url);
+    load.accept(1000).await;
+    let sent = load.stop().await;
+    operator.closes_the_books().await;
+    let statistics = ["stats", "skier", "1"];
+    let includes_all = |statistics: &Value| statistics["oldest_ride_age_ms"] == 0;
+    operator.waits_for(&statistics, includes_all).await;
+
+    let client = redis::Client::open(system.redis.url()).unwrap();
+    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+    redis::cmd("FLUSHALL")
+        .exec_async(&mut connection)
+        .await
+        .unwrap();
+    let verdict_is = |queue: &Value, wanted: &str| {
+        let books = &queue["reconciliation"];
+        let has_forgotten = books["settled"]["value"].as_u64() < Some(1000);
+        let is_calm = books["verdict"] == "balanced" || books["verdict"] == "in_flight";
+        assert!(!(has_forgotten && is_calm), "{books:#}");
+        books["verdict"] == wanted
+    };
+    let is_suspected = |queue: &Value| verdict_is(queue, "suspected_loss");
+    let (queue, _) = operator.waits_for(&["queue"], is_suspected).await;
+    let (amqp, redis) = (system.rabbit.amqp_url(), system.redis.url());
+    let stack = system.stack.to_string();
+    let doctor = ask_of(&amqp, &redis, &stack, &[]).await;
+    doctor.fails("redis content", "Redis was emptied", "");
+    let says = queue["reconciliation"]["message"].as_str().unwrap();
+    assert!(says.contains("emptied"), "{says}");
+    let missing = operator.sees(&statistics).await;
+    assert_eq!(missing["oldest_ride_age_ms"], Value::Null, "{missing:#}");
+    let is_lost = |queue: &Value| verdict_is(queue, "loss");
+    operator.waits_for(&["queue"], is_lost).await;
+    assert_eq!(system.compare(&sent).await.lost, sent.sent.len());
 }

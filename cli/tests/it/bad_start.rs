@@ -138,7 +138,7 @@ async fn a_redis_that_forgets_is_refused_by_the_worker() {
     let says = [
         "would lose acknowledged rides",
         "appendfsync is no, not always",
-        "--accept-loss-window",
+        "--store-durability",
     ];
     fails(&WORKER, &environment, 1, &says).await;
 }
@@ -392,11 +392,12 @@ async fn help_completions_and_man_pages_are_there() {
     let folder = TempDir::new().unwrap();
     for (arguments, says) in [
         (vec!["--help"], "Usage: skictl <COMMAND>"),
-        (vec!["serve", "worker", "--help"], "--accept-loss-window"),
+        (vec!["serve", "worker", "--help"], "--store-durability"),
         (vec!["serve", "api", "--help"], "SKI_AMQP_URL"),
         (vec!["--version"], env!("CARGO_PKG_VERSION")),
-        (vec!["completions", "bash"], "_skictl"),
-        (vec!["completions", "fish"], "complete -c skictl"),
+        (vec!["config", "show"], "console_listen"),
+        (vec!["completions", "bash"], "_clap_complete_skictl"),
+        (vec!["completions", "fish"], "--command skictl"),
         (vec!["man"], ".TH skictl"),
     ] {
         let output = run(&[], folder.path(), &arguments, &[]).await;
@@ -413,4 +414,38 @@ async fn help_completions_and_man_pages_are_there() {
             .success()
     );
     assert!(folder.path().join("pages/skictl-serve-worker.1").is_file());
+}
+
+#[tokio::test]
+async fn each_value_of_the_configuration_says_where_it_comes_from() {
+    let folder = TempDir::new().unwrap();
+    std::fs::write(
+        folder.path().join("skilift.toml"),
+        "batch = 700\nthreads = 5\n",
+    )
+    .unwrap();
+    let variables = [
+        ("SKI_THREADS", "6"),
+        ("SKI_AMQP_URL", "amqp://ann:s3cret@127.0.0.1:5672/"),
+        ("SKI_REDIS_URL", "redis://127.0.0.1:6379/"),
+    ];
+    let arguments = ["config", "show", "--stack", "arosa", "--output", "json"];
+    let output = run(&[], folder.path(), &arguments, &variables).await;
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(!text.contains("s3cret"), "{text}");
+    let shown: Vec<serde_json::Value> = serde_json::from_str(&text).unwrap();
+    for (key, value, source) in [
+        ("stack", "arosa", "--stack"),
+        ("threads", "6", "SKI_THREADS"),
+        ("batch", "700", "skilift.toml"),
+        ("prefetch", "4000", "default"),
+        ("amqp_url", "amqp://ann:***@127.0.0.1:5672/", "SKI_AMQP_URL"),
+    ] {
+        let found = shown.iter().find(|shown| shown["key"] == key).unwrap();
+        assert_eq!(found["value"], value, "{found}");
+        assert!(
+            found["source"].as_str().unwrap().ends_with(source),
+            "{found}"
+        );
+    }
 }

@@ -21,6 +21,8 @@ use crate::proof;
 use crate::service::Service;
 use crate::system::{counting_at_once, messages_in, reader, wait_until_ready, wait_until_stored};
 
+const USER: &str = "ski";
+const PASSWORD: &str = "pw";
 /// Longer than anything here takes that is not bounded otherwise.
 const LONG: Duration = Duration::from_secs(60);
 
@@ -110,7 +112,29 @@ async fn servers(redis: RedisOptions) -> (RabbitServer, RedisServer) {
         RabbitServer::start(counting_at_once(RabbitOptions::default())),
         RedisServer::start(redis)
     );
-    (rabbit.unwrap(), redis.unwrap())
+    let (rabbit, redis) = (rabbit.unwrap(), redis.unwrap());
+    add_user(&rabbit, &redis).await;
+    (rabbit, redis)
+}
+
+/// The users of docs/operations.md, "Users and permissions": with no more than what is needed.
+async fn add_user(rabbit: &RabbitServer, redis: &RedisServer) {
+    let queues = "^crash\\.";
+    let write = "^(amq\\.default|crash\\..*)$";
+    rabbit.ctl(&["add_user", USER, PASSWORD]).await.unwrap();
+    let permissions = ["set_permissions", USER, queues, write, queues];
+    rabbit.ctl(&permissions).await.unwrap();
+    let client = redis::Client::open(redis.url()).unwrap();
+    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+    let mut acl = redis::cmd("ACL");
+    acl.arg("SETUSER")
+        .arg(USER)
+        .arg(format!(">{PASSWORD}"))
+        .arg(&["on", "~{crash}:*", "&{crash}:*"])
+        .arg(&["+@read", "+@write", "+@pubsub", "+@scripting"])
+        .arg(&["+@connection", "+@transaction"])
+        .arg(&["+info", "+time", "+config|get"]);
+    acl.exec_async(&mut connection).await.unwrap();
 }
 
 /// Starts it in a session of its own, as a shell does.
@@ -133,9 +157,15 @@ fn launch(folder: &TempDir, url: &str, rabbit: &RabbitServer, redis: &RedisServe
         "--metrics-listen",
         "127.0.0.1:0",
         "--amqp-url-file",
-        &file("amqp.url", &rabbit.amqp_url()),
+        &file(
+            "amqp.url",
+            &format!("amqp://{USER}:{PASSWORD}@{}/%2f", rabbit.addr()),
+        ),
         "--redis-url-file",
-        &file("redis.url", &redis.url()),
+        &file(
+            "redis.url",
+            &format!("redis://{USER}:{PASSWORD}@{}/", redis.addr()),
+        ),
     ];
     Service::start_by(&["setsid".to_owned()], folder.path(), "up", &arguments)
 }

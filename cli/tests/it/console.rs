@@ -297,7 +297,7 @@ async fn alone_it_works_while_redis_and_rabbitmq_are_absent() {
     ];
     let mut console = Service::start(folder.path(), "console", &arguments, &absent);
     let url = console.logged_after("admin API on ").await;
-    let api_client = ApiClient::by_file(&url, &folder.path().join("data/token"));
+    let api_client = ApiClient::by_file(&url, &folder.path().join("data/token-skilift"));
     let (_, settings) = api_client.get("/settings").await;
     let note = settings["sections"][0]["note"].as_str().unwrap();
     assert!(note.contains("cannot be distributed"), "{note}");
@@ -317,4 +317,36 @@ async fn alone_it_works_while_redis_and_rabbitmq_are_absent() {
     );
     assert_eq!(api_client.get("/audit").await.0, StatusCode::OK);
     console.drain().await;
+}
+
+#[tokio::test]
+async fn consoles_of_two_stacks_share_a_data_directory() {
+    let folder = TempDir::new().unwrap();
+    let absent = [
+        ("SKI_AMQP_URL", "amqp://u:p@127.0.0.1:9/%2f"),
+        ("SKI_REDIS_URL", "redis://127.0.0.1:9/0"),
+    ];
+    let mut consoles = Vec::new();
+    for stack in ["east", "west"] {
+        let arguments = [
+            "serve",
+            "console",
+            "--data",
+            "data",
+            "--stack",
+            stack,
+            "--metrics-listen",
+            "127.0.0.1:0",
+        ];
+        let mut console = Service::start(folder.path(), stack, &arguments, &absent);
+        let url = console.logged_after("admin API on ").await;
+        consoles.push((stack, url, console));
+    }
+    for (stack, url, console) in &mut consoles {
+        let token = folder.path().join(format!("data/token-{stack}"));
+        let api_client = ApiClient::by_file(url, &token);
+        assert_eq!(api_client.get("/users").await.0, StatusCode::OK);
+        console.drain().await;
+        assert!(!token.exists());
+    }
 }

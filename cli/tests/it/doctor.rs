@@ -19,7 +19,7 @@ use tokio::process::Command;
 use tokio::task::JoinSet;
 
 /// What the doctor said.
-struct CommandOutput {
+pub(crate) struct CommandOutput {
     code: i32,
     json: Value,
     text: String,
@@ -40,7 +40,7 @@ impl CommandOutput {
     }
 
     #[track_caller]
-    fn fails(&self, check: &str, found: &str, fix: &str) {
+    pub(crate) fn fails(&self, check: &str, found: &str, fix: &str) {
         let (state, said, advice) = self.of(check);
         assert_eq!(state, "failed", "{check}: {said}");
         assert!(said.contains(found), "{check}: {said}");
@@ -99,7 +99,7 @@ async fn ask(folder: &Path, arguments: &[&str]) -> CommandOutput {
     }
 }
 
-async fn ask_of(amqp: &str, redis: &str, stack: &str, more: &[&str]) -> CommandOutput {
+pub(crate) async fn ask_of(amqp: &str, redis: &str, stack: &str, more: &[&str]) -> CommandOutput {
     let folder = TempDir::new().unwrap();
     let servers = ["--amqp-url", amqp, "--redis-url", redis, "--stack", stack];
     ask(folder.path(), &[&servers, more].concat()).await
@@ -147,6 +147,7 @@ async fn a_sound_set_up_is_well_and_nothing_is_made() {
         "broker resources",
         "redis",
         "redis version",
+        "redis writes",
         "redis durability",
         "redis clock",
         "redis data",
@@ -265,7 +266,7 @@ async fn a_redis_that_is_away_says_no_or_forgets_is_named() {
     let mut connection = client.get_multiplexed_async_connection().await.unwrap();
     let mut format = redis::cmd("SET");
     format
-        .arg("x:format")
+        .arg("{x}:format")
         .arg("99")
         .exec_async(&mut connection)
         .await
@@ -285,12 +286,72 @@ async fn a_redis_that_is_away_says_no_or_forgets_is_named() {
         "maxmemory-policy is volatile-lru",
         "noeviction",
     );
+    // The provider of the service promises it, or the loss is accepted.
+    for (how, says) in [
+        ("managed", "promised by the provider of the service"),
+        ("lossy", "accepted: --store-durability lossy"),
+    ] {
+        let durability = ["--store-durability", how];
+        let said = ask_of(&amqp, &weak.url(), "x", &durability).await;
+        let row = said
+            .text
+            .lines()
+            .find(|row| row.contains("redis durability"));
+        assert!(row.is_some_and(|row| row.contains(says)), "{}", said.text);
+    }
     said.fails("redis memory", "the API rejects rides", "raise maxmemory");
     said.fails(
         "redis data",
         "newer than this version supports",
         "another --stack",
     );
+}
+
+#[tokio::test]
+async fn a_redis_that_refuses_writes_or_channels_is_named() {
+    let amqp = shared_amqp_url();
+    let server = RedisServer::start(RedisOptions::default()).await.unwrap();
+    let client = redis::Client::open(server.url()).unwrap();
+    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+    let user = |arguments: &str| {
+        let mut set = redis::cmd("ACL");
+        set.arg("SETUSER").arg("ski").arg("reset");
+        arguments.split(' ').for_each(|rule| {
+            set.arg(rule);
+        });
+        set
+    };
+    let host = server.url().replace("redis://", "");
+    let (_, host) = host.rsplit_once('@').unwrap_or(("", &host));
+    let url = format!("redis://ski:pw@{host}");
+    // The permissions of docs/operations.md, and then one less each.
+    let commands =
+        "+@read +@write +@pubsub +@scripting +@connection +@transaction +info +time +config|get";
+    for (rules, check, found) in [
+        (format!("on >pw ~{{x}}:* &{{x}}:* {commands}"), "", ""),
+        (format!("on >pw ~{{x}}:* {commands}"), "nodes", "NOPERM"),
+        (
+            format!("on >pw %R~{{x}}:* &{{x}}:* {commands}"),
+            "redis writes",
+            "NOPERM",
+        ),
+    ] {
+        user(&rules).exec_async(&mut connection).await.unwrap();
+        let said = ask_of(&amqp, &url, "x", &[]).await;
+        if check.is_empty() {
+            assert_eq!(said.code, 0, "{}", said.text);
+        } else {
+            said.fails(check, found, "{x}:*");
+        }
+    }
+    let mut fill = redis::cmd("SETRANGE");
+    fill.arg("fill").arg(8 << 20).arg("x");
+    fill.exec_async(&mut connection).await.unwrap();
+    let mut limit = redis::cmd("CONFIG");
+    limit.arg("SET").arg("maxmemory").arg("4mb");
+    limit.exec_async(&mut connection).await.unwrap();
+    let said = ask_of(&amqp, &server.url(), "x", &[]).await;
+    said.fails("redis writes", "OOM", "remove the cause");
 }
 
 #[tokio::test]

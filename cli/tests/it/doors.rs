@@ -329,6 +329,44 @@ async fn one_process_serves_in_tls() {
         .await
         .unwrap();
     assert_eq!(answer.status(), 201);
+
+    // The load test speaks it too, to a server that it trusts.
+    let load = async |trusted: &str| {
+        let mut load = tokio::process::Command::new(env!("CARGO_BIN_EXE_skictl"));
+        load.args(["load", "--rides", "50", "--verify", "--target"])
+            .arg(format!("https://localhost:{port}"))
+            .env("SSL_CERT_FILE", trusted);
+        let said = load.output().await.unwrap();
+        let messages = String::from_utf8(said.stderr).unwrap();
+        let text = String::from_utf8(said.stdout).unwrap();
+        (said.status.code(), text, messages)
+    };
+    let (code, text, messages) = load(&certificate).await;
+    assert_eq!(code, Some(0), "{messages}");
+    let verdict = text.lines().last().unwrap();
+    assert!(
+        verdict.starts_with("OK: no request failed, all 50 accepted rides found, "),
+        "{text}"
+    );
+    let other = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let other = put("other.pem", other.cert.pem());
+    let (code, _, messages) = load(&other).await;
+    assert_eq!(code, Some(1), "{messages}");
+    assert!(messages.contains("certificate"), "{messages}");
+
+    // What `--ca-file` names is trusted, and nothing else.
+    let ask = async |file: &str| {
+        let mut client = tokio::process::Command::new(env!("CARGO_BIN_EXE_skictl"));
+        client.args(["queue", "--ca-file", file, "--server"]);
+        client.arg(format!("https://localhost:{port}"));
+        String::from_utf8(client.output().await.unwrap().stderr).unwrap()
+    };
+    let answered = ask(&certificate).await;
+    assert!(!answered.contains("certificate"), "{answered}");
+    for file in [&*other, &put("empty.pem", String::new()), "/does/not/exist"] {
+        let refused = ask(file).await;
+        assert!(refused.contains("certificate"), "{file}: {refused}");
+    }
     up.drain().await;
     assert!(
         up.output().contains(&format!("{url}/openapi.json")),

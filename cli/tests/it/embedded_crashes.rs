@@ -81,6 +81,8 @@ async fn a_second_signal_ends_up_at_once() {
     up.service
         .logged_after("draining; a second signal ends")
         .await;
+    // Within half a second it would be the same request.
+    tokio::time::sleep(Duration::from_millis(700)).await;
     up.service.signal(Signal::SIGTERM);
     let status = up.service.wait().await;
     assert_eq!(status.code(), Some(1), "{}", up.service.log());

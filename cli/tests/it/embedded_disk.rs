@@ -107,3 +107,23 @@ async fn a_disk_that_somebody_else_fills_in_a_moment_ends_or_sheds_and_loses_not
     up.prove("a disk that somebody else fills, 4 times", &sent)
         .await;
 }
+
+#[tokio::test]
+async fn a_data_directory_that_is_removed_ends_the_process() {
+    let mut up = Up::start().await;
+    let load = up.load();
+    load.accept(500).await;
+    let moved = up.data.with_extension("moved");
+    std::fs::rename(&up.data, &moved).unwrap();
+    let status = up.service.wait().await;
+    assert_eq!(status.code(), Some(1), "{}", up.service.log());
+    let says = "was removed or replaced while this process used it";
+    assert!(up.service.log().contains(says), "{}", up.service.log());
+    // What was moved is whole: put back, it has every ride that was accepted.
+    std::fs::rename(&moved, &up.data).unwrap();
+    up.start_again().await;
+    load.accept(500).await;
+    let sent = load.stop().await;
+    up.prove("a data folder that was moved away under up", &sent)
+        .await;
+}

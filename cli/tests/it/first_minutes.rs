@@ -61,7 +61,7 @@ async fn the_ride_of_the_banner_is_found_at_the_first_try() {
     let text = String::from_utf8_lossy(&posted.stdout).into_owned();
     assert!(text.starts_with("HTTP/1.1 201"), "{text}");
     let got = paste(get, folder.path()).await;
-    assert_eq!(String::from_utf8_lossy(&got.stdout), "210", "{got:?}");
+    assert_eq!(String::from_utf8_lossy(&got.stdout), "210\n", "{got:?}");
 
     // A watch does not end by itself.
     let (once, _) = queue.split_once(" --watch").unwrap();

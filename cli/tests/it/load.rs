@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use reqwest::{Client, StatusCode};
+use reqwest::{Client, RequestBuilder, StatusCode};
 use skilift_core::ride::Ride;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -39,15 +39,20 @@ pub(crate) struct Sent {
 
 impl Load {
     pub(crate) fn start(url: &str) -> Self {
-        Self::start_resending(url, Some(RESEND_EVERY))
+        Self::start_clients(CLIENTS, Duration::ZERO, url, Some(RESEND_EVERY))
+    }
+
+    /// Some hundred rides a second, for schedules that run for hours.
+    pub(crate) fn start_gently(url: &str) -> Self {
+        Self::start_clients(4, Duration::from_millis(8), url, Some(RESEND_EVERY))
     }
 
     /// Every ride is accepted once, so that one that is lost is missed.
     pub(crate) fn start_once(url: &str) -> Self {
-        Self::start_resending(url, None)
+        Self::start_clients(CLIENTS, Duration::ZERO, url, None)
     }
 
-    fn start_resending(url: &str, resend_every: Option<u64>) -> Self {
+    fn start_clients(count: usize, pause: Duration, url: &str, resend_every: Option<u64>) -> Self {
         let stop = CancellationToken::new();
         let accepted_so_far = Arc::new(AtomicU64::new(0));
         let next = Arc::new(AtomicU64::new(0));
@@ -56,10 +61,11 @@ impl Load {
             .build()
             .unwrap();
         let mut clients = JoinSet::new();
-        for _ in 0..CLIENTS {
+        for _ in 0..count {
             let client = GateClient {
                 http: http.clone(),
                 url: url.to_owned(),
+                pause,
                 resend_every,
                 next: Arc::clone(&next),
                 stop: stop.clone(),
@@ -108,6 +114,8 @@ impl Load {
 struct GateClient {
     http: Client,
     url: String,
+    /// Between two rides.
+    pause: Duration,
     resend_every: Option<u64>,
     next: Arc<AtomicU64>,
     stop: CancellationToken,
@@ -130,26 +138,14 @@ impl GateClient {
             {
                 self.send(&ride).await;
             }
+            tokio::time::sleep(self.pause).await;
         }
         self.seen
     }
 
     async fn send(&mut self, ride: &Ride) -> bool {
-        let Ride {
-            resort,
-            season,
-            day,
-            skier,
-            minute,
-            lift,
-        } = ride;
-        let url = format!(
-            "{}/skiers/{resort}/seasons/{season}/days/{day}/skiers/{skier}",
-            self.url
-        );
-        let body = serde_json::json!({ "time": minute, "liftID": lift });
         self.seen.requests += 1;
-        let Ok(answer) = self.http.post(url).json(&body).send().await else {
+        let Ok(answer) = post(&self.http, &self.url, ride).send().await else {
             self.seen.unanswered += 1;
             return false;
         };
@@ -165,12 +161,30 @@ impl GateClient {
                 assert!(answer.headers().contains_key("retry-after"));
                 self.seen.refused += 1;
                 let message = answer.text().await.unwrap_or_default();
+                let tells = ["amqp", "redis:", "127.0.0.1", "vhost"];
+                let tells = tells.iter().any(|of| message.contains(of));
+                assert!(!tells, "a client learns of the servers: {message}");
                 *self.seen.messages.entry(message).or_default() += 1;
                 false
             }
             other => panic!("{other}: {:?}", answer.text().await),
         }
     }
+}
+
+/// The request that posts a ride.
+pub(crate) fn post(http: &Client, url: &str, ride: &Ride) -> RequestBuilder {
+    let Ride {
+        resort,
+        season,
+        day,
+        skier,
+        minute,
+        lift,
+    } = ride;
+    let url = format!("{url}/skiers/{resort}/seasons/{season}/days/{day}/skiers/{skier}");
+    let body = serde_json::json!({ "time": minute, "liftID": lift });
+    http.post(url).json(&body)
 }
 
 /// The `number`th of some millions of distinct rides, spread over 6 resort days.

@@ -42,7 +42,7 @@ impl TestDeployment {
         let environment = [&servers[..], &[("SKI_API_LISTEN", "127.0.0.1:0")], settings].concat();
         let mut api = Service::start(folder.path(), "api", &["serve", "api"], &environment);
         let url = api.logged_after("public API on ").await;
-        let worker = ["serve", "worker", "--accept-loss-window"];
+        let worker = ["serve", "worker", "--store-durability=lossy"];
         let mut worker = Service::start(folder.path(), "worker", &worker, &servers);
         worker.logged_after("health and metrics on ").await;
         Self {
@@ -54,7 +54,7 @@ impl TestDeployment {
     }
 }
 
-fn command(arguments: &[&str]) -> Command {
+pub(crate) fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_skictl"));
     command
         .arg("load")
@@ -236,8 +236,8 @@ async fn what_cannot_be_meant_is_a_usage_error() {
             "cannot be used with",
         ),
         (
-            &["--target=https://x", "--rides=1"],
-            "https is not supported",
+            &["--target=ftp://x", "--rides=1"],
+            "must start with http:// or https://",
         ),
         (&["--target=x", "--rides=1"], "is not a URL"),
         (&[target, "--rides=0"], "--rides must be at least 1"),
@@ -419,6 +419,8 @@ async fn a_second_ctrl_c_ends_at_once() {
     };
     signal(&child, Signal::SIGINT);
     says(&mut messages, "requests in flight").await;
+    // Within half a second it would be the same request.
+    tokio::time::sleep(Duration::from_millis(700)).await;
     signal(&child, Signal::SIGINT);
     says(&mut messages, "ended at once").await;
     let status = tokio::time::timeout(LONG, child.wait()).await;

@@ -181,6 +181,7 @@ async fn a_pause_keeps_rides_in_the_queue_and_a_drained_node_works_again() {
     let pause = Pause {
         paused_at_ms: epoch_ms(),
         paused_by: "ann".to_owned(),
+        resumes_at_ms: None,
     };
     console
         .publish(|document| document.pause = Some(pause))
@@ -199,7 +200,13 @@ async fn a_pause_keeps_rides_in_the_queue_and_a_drained_node_works_again() {
         expires_at_ms: None,
     };
     console.publish(|document| document.drains.push(mark)).await;
-    console.publish(|document| document.pause = None).await;
+    // The pause is over by itself; the document still has it.
+    console
+        .publish(|document| {
+            let pause = document.pause.as_mut().unwrap();
+            pause.resumes_at_ms = Some(epoch_ms() + 1_000);
+        })
+        .await;
     let plan = "p1".to_owned();
     let drained = Activity::Drained { plan };
     let is_drained = |nodes: &_| has_activity(nodes, Role::Worker, &drained);

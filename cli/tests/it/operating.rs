@@ -90,7 +90,7 @@ async fn a_script_pauses_sees_the_backlog_grow_and_resumes() {
     load.accept(2000).await;
     let waits = |queue: &Value| queue["backlog_rides"]["value"].as_u64() >= Some(2000);
     let (queue, _) = operator.waits_for(&["queue"], waits).await;
-    assert_eq!(queue["time_to_drain"]["state"], "growing", "{queue:#}");
+    assert_eq!(queue["time_to_drain"]["state"], "paused", "{queue:#}");
     assert_eq!(queue["paused"]["nodes_pending"], serde_json::json!([]));
     let sent = load.stop().await;
 
@@ -224,6 +224,20 @@ async fn what_cannot_be_read_is_unknown_and_never_0() {
     );
     let table = operator.does(&["queue"]).await;
     assert!(table.output.contains("unknown"), "{table:?}");
+    assert!(!table.output.contains("none lost"), "{table:?}");
+
+    // Both return: nothing is suspected on the way to a balance.
+    system.redis.start_again().await.unwrap();
+    system.rabbit.start_again().await.unwrap();
+    let is_balanced = |queue: &Value| {
+        let verdict = &queue["reconciliation"]["verdict"];
+        assert!(
+            verdict != "suspected_loss" && verdict != "loss",
+            "{queue:#}"
+        );
+        verdict == "balanced"
+    };
+    operator.waits_for(&["queue"], is_balanced).await;
 }
 
 #[tokio::test]
@@ -300,7 +314,7 @@ async fn what_stands_in_redis_and_is_not_ours_gives_way() {
     let client = redis::Client::open(system.redis.url()).unwrap();
     let mut connection = client.get_multiplexed_async_connection().await.unwrap();
     redis::cmd("SET")
-        .arg(format!("{}:control", system.stack))
+        .arg(format!("{{{}}}:control", system.stack))
         .arg("not ours")
         .exec_async(&mut connection)
         .await

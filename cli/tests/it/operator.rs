@@ -1,6 +1,6 @@
 //! An operator at a terminal: a console, and `skictl` against it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -13,14 +13,16 @@ use crate::service::Service;
 use crate::system::System;
 
 /// How long anything that an operator waits for may take.
-const TIMEOUT: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(180);
+/// The same for a command: a call that EC2 throttles is tried for up to 71 s.
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(180);
 
 pub(crate) struct Operator {
     /// `http://127.0.0.1:PORT`.
     pub(crate) url: String,
     /// The console's own process, where it has one.
     pub(crate) console: Option<Service>,
-    token_file: String,
+    token_file: PathBuf,
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
     folder: TempDir,
@@ -47,7 +49,9 @@ impl Operator {
     pub(crate) async fn beside(system: &System) -> Self {
         let stack = system.stack.to_string();
         let servers = (system.rabbit.amqp_url(), system.redis.url());
-        Self::on(&stack, servers, &[], &[]).await
+        let archive = system.archive();
+        let archive = ["--archive", archive.to_str().unwrap()];
+        Self::on(&stack, servers, &archive, &[]).await
     }
 
     /// Starts a console on servers, with further arguments and environment.
@@ -76,7 +80,7 @@ impl Operator {
         let own = [("SKI_AMQP_URL", &*amqp), ("SKI_REDIS_URL", &*redis)];
         let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
         let mut operator = Self {
-            token_file: token_in(&data),
+            token_file: data.join(format!("token-{stack}")),
             arguments: [&common[..], arguments]
                 .concat()
                 .into_iter()
@@ -89,6 +93,11 @@ impl Operator {
         };
         operator.start_console_again().await;
         operator
+    }
+
+    /// The file with the token of the console.
+    pub(crate) fn token_file(&self) -> &Path {
+        &self.token_file
     }
 
     /// The operator of a process that has its console inside.
@@ -122,18 +131,36 @@ impl Operator {
         }
     }
 
-    /// Runs `skictl` without a terminal.
-    pub(crate) async fn skictl(&self, arguments: &[&str]) -> CommandOutput {
-        let output = Command::new(env!("CARGO_BIN_EXE_skictl"))
+    /// The data directory of a console of its own.
+    pub(crate) fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// The token of the console's own process.
+    pub(crate) fn token(&self) -> String {
+        let text = std::fs::read_to_string(&self.token_file).unwrap();
+        text.trim().to_owned()
+    }
+
+    /// `skictl` without a terminal.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_skictl"));
+        command
             .args(arguments)
-            .args(["--server", &self.url, "--token-file", &self.token_file])
+            .args(["--server", &self.url, "--token-file"])
+            .arg(&self.token_file)
             .env("XDG_CONFIG_HOME", self.folder.path())
             .env_remove("SKI_AMQP_URL")
             .env_remove("SKI_REDIS_URL")
             .stdin(Stdio::null())
-            .kill_on_drop(true)
-            .output();
-        let output = tokio::time::timeout(TIMEOUT, output).await;
+            .kill_on_drop(true);
+        command
+    }
+
+    /// Runs `skictl` without a terminal.
+    pub(crate) async fn skictl(&self, arguments: &[&str]) -> CommandOutput {
+        let output = self.command(arguments).output();
+        let output = tokio::time::timeout(COMMAND_TIMEOUT, output).await;
         let output = output.expect("skictl ends").unwrap();
         CommandOutput {
             code: output.status.code().unwrap(),
@@ -196,8 +223,11 @@ impl Operator {
     }
 }
 
-fn token_in(data: &Path) -> String {
-    data.join("token").to_str().unwrap().to_owned()
+/// The token file of the one console of a data directory: with the stack's name where that is on servers.
+fn token_in(data: &Path) -> PathBuf {
+    let files = std::fs::read_dir(data).unwrap().map(|file| file.unwrap());
+    let mut tokens = files.filter(|file| file.file_name().to_string_lossy().starts_with("token"));
+    tokens.next().unwrap().path()
 }
 
 /// The nodes of one role.

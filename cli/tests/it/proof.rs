@@ -160,7 +160,7 @@ async fn check_indexes(reader: &impl Reader, ledger: &BTreeSet<Ride>) {
             .insert(ride.resort_day());
     }
     for (skier, days) in days {
-        let indexed = reader.days_of_skier(skier).await.unwrap();
+        let indexed = reader.days_of_skier(skier, &|_| true).await.unwrap();
         let indexed: BTreeSet<ResortDay> = indexed.into_iter().collect();
         assert_eq!(indexed, days, "the index of skier {skier}");
     }
@@ -216,7 +216,7 @@ pub(crate) async fn ask_ride_lists(url: &str, rides: &BTreeSet<Ride>) -> Vec<Rid
 }
 
 /// The days over which [`crate::load::distinct_ride`] spreads.
-fn all_days() -> impl Iterator<Item = ResortDay> {
+pub(crate) fn all_days() -> impl Iterator<Item = ResortDay> {
     let season: Season = "2025".parse().unwrap();
     (1..=3).flat_map(move |resort| {
         (1..=2).map(move |day| ResortDay {

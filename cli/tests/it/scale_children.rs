@@ -132,9 +132,10 @@ async fn a_console_that_is_killed_in_the_middle_of_an_apply_goes_on() {
         let operator = on.operator().await;
         let followed = operator
             .skictl(&[
-                "scale",
-                "--follow",
+                "plans",
+                "show",
                 &plan,
+                "--wait",
                 "--timeout",
                 "60s",
                 "--output",
@@ -149,11 +150,12 @@ async fn a_console_that_is_killed_in_the_middle_of_an_apply_goes_on() {
             })
             .await;
         let audit = operator
-            .sees(&["audit", "--action", "resume", "--limit", "1"])
+            .sees(&["audit", "--action", "apply", "--limit", "1"])
             .await;
+        let entry = &audit["entries"][0];
+        assert_eq!(entry["plan"].as_str(), Some(&*plan), "{audit:#}");
         assert_eq!(
-            audit["entries"][0]["plan"].as_str(),
-            Some(&*plan),
+            entry["reason"], "continued after the console restarted",
             "{audit:#}"
         );
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::Value;
 use skilift_servers::{
@@ -15,9 +16,21 @@ use tokio::task::JoinSet;
 
 use crate::machines::{Machine, run_machines};
 use crate::operator::Operator;
+use crate::service::after;
 use crate::system::counting_at_once;
+use crate::tune::SHORT;
 
 const STACK: &str = "alps";
+/// Types of the template's instances.
+pub(crate) const TYPES: [&str; 5] = [
+    "c7g.large",
+    "c7g.medium",
+    "m7g.large",
+    "r7g.large",
+    "t4g.small",
+];
+/// Price of an instance of any type.
+const USD_PER_H: f64 = 0.25;
 
 /// A stack in moto, and what runs on its machines.
 struct Stack {
@@ -28,12 +41,17 @@ struct Stack {
     /// What runs on the machines, for as long as this is there.
     _running: JoinSet<()>,
     _servers: (RabbitServer, RedisServer),
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Stack {
-    /// With so many API nodes and workers, of which so many run.
+    /// With so many API nodes and workers, of which so many run. The price of the console's instance is unknown.
     async fn start(api: usize, workers: usize, up: usize) -> Self {
+        Self::with_prices(api, workers, up, &TYPES[..4]).await
+    }
+
+    /// The same with the prices of these types.
+    async fn with_prices(api: usize, workers: usize, up: usize, priced: &[&str]) -> Self {
         let folder = TempDir::new().unwrap();
         let (rabbit, redis, moto) = tokio::join!(
             RabbitServer::start(counting_at_once(RabbitOptions::default())),
@@ -52,7 +70,7 @@ impl Stack {
             servers.clone(),
         );
         let prices = folder.path().join("prices.toml");
-        std::fs::write(&prices, prices_of(MotoServer::REGION)).unwrap();
+        std::fs::write(&prices, prices_of(MotoServer::REGION, priced)).unwrap();
         let arguments = [
             "--ec2-endpoint-url",
             &moto.url(),
@@ -75,13 +93,28 @@ impl Stack {
             operator,
             _running: running,
             _servers: (rabbit, redis),
-            _folder: folder,
+            folder,
         }
     }
 
     async fn state(&self, id: &str) -> Ec2State {
         let all = self.moto.instances().await.unwrap();
         all.iter().find(|instance| instance.id == id).unwrap().state
+    }
+
+    /// Where the only API node listens.
+    async fn target(&self) -> String {
+        let log = self
+            .folder
+            .path()
+            .join(format!("{}.log", self.ids["api"][0]));
+        loop {
+            let text = tokio::fs::read_to_string(&log).await.unwrap_or_default();
+            if let Some(address) = text.lines().find_map(|line| after(line, "public API on ")) {
+                return address;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
     }
 
     async fn says(&self, line: &str) -> (i32, Value) {
@@ -94,7 +127,7 @@ impl Stack {
 
 /// Makes the stack from the template.
 async fn deploy(moto: &MotoServer, api: usize, workers: usize) -> BTreeMap<String, Vec<String>> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let root = Path::new(&std::env::var_os("CARGO_MANIFEST_DIR").unwrap()).join("..");
     let cache = std::env::var_os("XDG_CACHE_HOME").map_or_else(
         || Path::new(&std::env::var_os("HOME").unwrap()).join(".cache"),
         Into::into,
@@ -114,7 +147,7 @@ async fn deploy(moto: &MotoServer, api: usize, workers: usize) -> BTreeMap<Strin
 }
 
 /// What runs of moto's instances. An answer that is missing counts as none, and changes nothing.
-async fn look(moto: Arc<MotoServer>) -> Vec<Machine> {
+pub(crate) async fn look(moto: Arc<MotoServer>) -> Vec<Machine> {
     let instances = moto.instances().await.unwrap_or_default();
     let machine = |mut instance: Ec2Instance| Machine {
         role: instance.tags.remove("skilift:role").unwrap_or_default(),
@@ -124,9 +157,8 @@ async fn look(moto: Arc<MotoServer>) -> Vec<Machine> {
     instances.into_iter().map(machine).collect()
 }
 
-fn prices_of(region: &str) -> String {
-    let types = ["c7g.large", "c7g.medium", "m7g.large", "r7g.large"];
-    let price = |of: &&str| format!("{of:?} = 0.25\n");
+pub(crate) fn prices_of(region: &str, types: &[&str]) -> String {
+    let price = |of: &&str| format!("{of:?} = {USD_PER_H}\n");
     let prices: String = types.iter().map(price).collect();
     format!(
         "currency = \"USD\"\ndate = \"2026-02-03\"\nsource = \"a test\"\n[regions.{region:?}]\n{prices}"
@@ -284,4 +316,58 @@ async fn what_is_not_ours_or_not_there_or_not_allowed_is_told_apart() {
         .says("ec2 stop i-0badc0de0badc0de0 --yes --wait")
         .await;
     assert_eq!(code, 4, "{done:#}");
+}
+
+#[tokio::test]
+async fn a_sweep_starts_and_stops_instances_and_the_money_adds_up() {
+    let stack = Stack::with_prices(1, 2, 1, &TYPES).await;
+    let (target, workers) = (stack.target().await, &stack.ids["worker"]);
+    let line = format!("tune run --workers 1,2 --target {target} {SHORT} --max-spend 50");
+    let (code, sweep) = stack.says(&line).await;
+    assert_eq!(
+        (code, &sweep["state"]),
+        (0, &"finished".into()),
+        "{sweep:#}"
+    );
+    let number = |field: &Value| field.as_f64().unwrap();
+    let points = sweep["points"].as_array().unwrap();
+    assert_eq!(points.len(), 2, "{sweep:#}");
+    let mut spent = 0.0;
+    for point in points {
+        assert_eq!(point["failed"], Value::Null, "{point:#}");
+        let usd = number(&point["usd_per_h"]);
+        // Besides the workers, instances of four other roles run.
+        let running = number(&point["config"]["workers"]) + 4.0;
+        assert!((usd - running * USD_PER_H).abs() < 1e-9, "{point:#}");
+        let million = usd / (number(&point["stored_per_s"]["mean"]) * 3_600.0) * 1e6;
+        let shown = number(&point["usd_per_million"]);
+        assert!((shown / million - 1.0).abs() < 1e-6, "{point:#}");
+        let runs = point["runs"].as_array().unwrap().iter();
+        spent += runs.map(|run| number(&run["took_s"])).sum::<f64>() / 3_600.0 * usd;
+    }
+    // An instance that starts or stops in a measurement is not paid for all of it.
+    let said = number(&sweep["spent_usd"]);
+    assert!((said / spent - 1.0).abs() < 0.4, "{said} {spent} {sweep:#}");
+    assert_eq!(sweep["recommendation"]["point"]["workers"], 1, "{sweep:#}");
+    let types = sweep["environment"]["instance_types"].to_string();
+    assert!(types.contains("worker: c7g."), "{types}");
+
+    // The second worker was started and stopped, and what ran before runs again.
+    assert_eq!(stack.state(&workers[0]).await, Ec2State::Running);
+    assert_eq!(stack.state(&workers[1]).await, Ec2State::Stopped);
+    let (_, audit) = stack.says("audit --action apply --limit 50").await;
+    let text = audit.to_string();
+    for action in ["start", "stop"] {
+        assert!(
+            text.contains(&format!("{action}, {}", workers[1])),
+            "{text}"
+        );
+    }
+
+    // What two workers cost, for a load that needs both.
+    let rate = points[0]["saturation_per_s"]["mean"]
+        .as_f64()
+        .unwrap_or(300.0);
+    let (code, found) = stack.says(&format!("capacity --rate {}", rate * 0.3)).await;
+    assert_eq!(code, 0, "{found:#}");
 }

@@ -194,7 +194,7 @@ impl Service {
     }
 }
 
-fn after(line: &str, text: &str) -> Option<String> {
+pub(crate) fn after(line: &str, text: &str) -> Option<String> {
     let (_, rest) = line.split_once(text)?;
     Some(rest.split(['"', ' ']).next().unwrap_or_default().to_owned())
 }

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use serde_json::json;
 use skilift_core::store::Reader;
-use skilift_servers::{CutProxy, RabbitOptions, RabbitServer, RedisOptions, RedisServer};
+use skilift_servers::{RabbitOptions, RedisOptions};
 
-use crate::system::{System, counting_at_once};
+use crate::system::System;
 
 #[tokio::test]
 async fn redis_killed_under_load_loses_and_doubles_nothing() {
@@ -32,16 +33,7 @@ async fn redis_killed_under_load_loses_and_doubles_nothing() {
 
 #[tokio::test]
 async fn the_network_cut_between_apply_and_ack_loses_and_doubles_nothing() {
-    let (rabbit, redis) = tokio::join!(
-        RabbitServer::start(counting_at_once(RabbitOptions::default())),
-        RedisServer::start(RedisOptions::default())
-    );
-    let (rabbit, redis) = (rabbit.unwrap(), redis.unwrap());
-    let proxy = CutProxy::start(redis.addr()).await.unwrap();
-    let through_proxy = redis
-        .url()
-        .replace(&redis.addr().to_string(), &proxy.addr().to_string());
-    let system = System::start_with(rabbit, redis, Some(through_proxy)).await;
+    let (system, proxy) = System::start_behind_proxy().await;
     let load = system.load();
     for round in 0..10 {
         load.accept(500).await;
@@ -108,6 +100,29 @@ async fn set_maxmemory(system: &System, bytes: u64) {
         .exec_async(&mut connection)
         .await
         .unwrap();
+}
+
+#[tokio::test]
+async fn while_redis_hangs_a_message_is_not_handed_from_thread_to_thread() {
+    let mut system = System::start().await;
+    system.worker.drain().await;
+    system.start_worker_again_with(&[("SKI_THREADS", "8")]);
+    let load = system.load();
+    load.accept(100).await;
+    let sent = load.stop().await;
+    system.prove("before redis-server hangs", &sent).await;
+    system.redis.pause().unwrap();
+    let ride = format!("{}/skiers/4/seasons/2025/days/24/skiers/9", system.url);
+    let http = skilift_servers::http_builder().build().unwrap();
+    let posted = http.post(ride).json(&json!({ "time": 5, "liftID": 1 }));
+    assert_eq!(posted.send().await.unwrap().status(), 201);
+    // The thread that holds it gives up after 30 s; no other one takes what is returned.
+    tokio::time::sleep(Duration::from_secs(75)).await;
+    let log = system.worker.log();
+    assert_eq!(log.matches("stopped consuming").count(), 1, "{log}");
+    system.redis.resume().unwrap();
+    system.wait_until_stored().await;
+    system.worker.drain().await;
 }
 
 #[tokio::test]

@@ -1,12 +1,14 @@
 //! An API and a worker on RabbitMQ and Redis of their own.
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use skilift_core::service_url::ServiceUrl;
 use skilift_core::stack::StackName;
 use skilift_core::store::redis::Store;
+use skilift_core::store::redis::durability::StoreDurability;
 use skilift_core::store::redis::reader::RedisReader;
-use skilift_servers::{RabbitOptions, RabbitServer, RedisOptions, RedisServer};
+use skilift_servers::{CutProxy, RabbitOptions, RabbitServer, RedisOptions, RedisServer};
 use tempfile::TempDir;
 
 use crate::load::{Load, Sent};
@@ -36,21 +38,22 @@ impl System {
             RabbitServer::start(counting_at_once(rabbit)),
             RedisServer::start(redis)
         );
-        Self::start_with(rabbit.unwrap(), redis.unwrap(), None).await
+        Self::start_with(rabbit.unwrap(), redis.unwrap(), None, &[]).await
     }
 
-    /// Starts API and worker; the worker reaches Redis at `worker_redis_url` when one is given.
+    /// Starts API and worker; the worker reaches Redis at `worker_redis_url` when one is given, and has these settings.
     pub(crate) async fn start_with(
         rabbit: RabbitServer,
         redis: RedisServer,
         worker_redis_url: Option<String>,
+        settings: &[(&str, &str)],
     ) -> Self {
         let folder = TempDir::new().unwrap();
         let stack: StackName = "crash".parse().unwrap();
         let worker_redis_url = worker_redis_url.unwrap_or_else(|| redis.url());
         let mut api = start_api(&folder, &rabbit, &redis, "127.0.0.1:0");
         let url = api.logged_after("public API on ").await;
-        let mut worker = start_worker(&folder, &rabbit, &worker_redis_url, &[]);
+        let mut worker = start_worker(&folder, &rabbit, &worker_redis_url, settings);
         worker.logged_after("health and metrics on ").await;
         let system = Self {
             rabbit,
@@ -64,6 +67,20 @@ impl System {
         };
         system.wait_until_ready().await;
         system
+    }
+
+    /// Starts API and worker; the worker reaches Redis through a proxy that can be cut.
+    pub(crate) async fn start_behind_proxy() -> (Self, CutProxy) {
+        let (rabbit, redis) = tokio::join!(
+            RabbitServer::start(counting_at_once(RabbitOptions::default())),
+            RedisServer::start(RedisOptions::default())
+        );
+        let (rabbit, redis) = (rabbit.unwrap(), redis.unwrap());
+        let proxy = CutProxy::start(redis.addr()).await.unwrap();
+        let address = redis.addr().to_string();
+        let through_proxy = redis.url().replace(&address, &proxy.addr().to_string());
+        let system = Self::start_with(rabbit, redis, Some(through_proxy), &[]).await;
+        (system, proxy)
     }
 
     pub(crate) fn start_api_again(&mut self) {
@@ -98,6 +115,11 @@ impl System {
         reader(&self.redis, &self.stack)
     }
 
+    /// The directory with archived days.
+    pub(crate) fn archive(&self) -> PathBuf {
+        self.folder.path().join("archive")
+    }
+
     /// Waits until everything is stored, then proves that nothing is lost and nothing doubled.
     pub(crate) async fn prove(&self, crash: &str, sent: &Sent) {
         self.wait_until_stored().await;
@@ -125,7 +147,7 @@ impl System {
 /// What is stored of a stack.
 pub(crate) fn reader(redis: &RedisServer, stack: &StackName) -> RedisReader {
     let url = ServiceUrl::redis(&redis.url()).unwrap();
-    let store = Store::new(url, stack, 1, true).unwrap();
+    let store = Store::new(url, stack, 1, StoreDurability::Lossy).unwrap();
     store.reader().unwrap()
 }
 
@@ -212,9 +234,11 @@ fn start_api(
         "--metrics-listen",
         "127.0.0.1:0",
     ];
+    let archive = folder.path().join("archive");
     let environment = [
         ("SKI_AMQP_URL", &*rabbit.amqp_url()),
         ("SKI_REDIS_URL", &*redis.url()),
+        ("SKI_ARCHIVE", archive.to_str().unwrap()),
     ];
     Service::start(folder.path(), "api", &arguments, &environment)
 }

@@ -14,7 +14,7 @@ const INSTALLED: &str = "/usr/local/bin/skictl";
 const MAX_EXPOSURE: &str = "20";
 
 fn unit(role: &str) -> (PathBuf, String) {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let root = Path::new(&std::env::var_os("CARGO_MANIFEST_DIR").unwrap()).join("..");
     let file = root.join(format!("infra/systemd/skilift-{role}.service"));
     let text = std::fs::read_to_string(&file).unwrap();
     (file, text)
@@ -119,4 +119,98 @@ fn skictl_knows_what_the_units_say() {
 /// A time as `30s`.
 fn seconds(text: &str) -> Duration {
     Duration::from_secs(text.strip_suffix('s').unwrap().parse().unwrap())
+}
+
+#[test]
+fn what_is_installed_is_complete_and_finds_its_program() {
+    let folder = TempDir::new().unwrap();
+    let root = Path::new(&std::env::var_os("CARGO_MANIFEST_DIR").unwrap()).join("..");
+    let output = Command::new(root.join("infra/install"))
+        .args([env!("CARGO_BIN_EXE_skictl"), "/opt/ski"])
+        .env("DESTDIR", folder.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{said}");
+    let below = folder.path().join("opt/ski");
+    for file in [
+        "bin/skictl",
+        "share/man/man1/skictl.1",
+        "share/man/man1/skictl-queue.1",
+        "share/bash-completion/completions/skictl",
+        "share/zsh/site-functions/_skictl",
+        "share/fish/vendor_completions.d/skictl.fish",
+    ] {
+        let bytes = std::fs::metadata(below.join(file)).map(|file| file.len());
+        assert!(bytes.is_ok_and(|bytes| bytes > 100), "{file}");
+    }
+    for role in ROLES {
+        let unit = below.join(format!("lib/systemd/system/skilift-{role}.service"));
+        let unit = std::fs::read_to_string(unit).unwrap();
+        assert!(!unit.contains(INSTALLED), "{unit}");
+        let starts = values(&unit, "ExecStart");
+        assert!(
+            starts[0].starts_with("/opt/ski/bin/skictl serve "),
+            "{starts:?}"
+        );
+    }
+    let relative = Command::new(root.join("infra/install"))
+        .args([env!("CARGO_BIN_EXE_skictl"), "opt"])
+        .output()
+        .unwrap();
+    assert_eq!(relative.status.code(), Some(2));
+}
+
+#[test]
+fn a_debian_package_has_all_of_it_and_the_user_of_the_units() {
+    let folder = TempDir::new().unwrap();
+    let root = Path::new(&std::env::var_os("CARGO_MANIFEST_DIR").unwrap()).join("..");
+    let run = |program: &Path, arguments: &[&str]| {
+        let mut command = Command::new(program);
+        // A development build is large.
+        command
+            .args(arguments)
+            .env("DPKG_DEB_COMPRESSOR_TYPE", "none");
+        let output = command.current_dir(folder.path()).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{arguments:?}: {said}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let made = run(
+        &root.join("infra/deb"),
+        &[env!("CARGO_BIN_EXE_skictl"), "."],
+    );
+    let (package, tool) = (made.trim(), Path::new("dpkg-deb"));
+    let version = env!("CARGO_PKG_VERSION");
+    assert!(
+        package.starts_with(&format!("./skilift_{version}_")),
+        "{package}"
+    );
+    let field = |name: &str| run(tool, &["--field", package, name]);
+    assert_eq!(field("Version").trim(), version);
+    assert!(field("Depends").starts_with("libc6 (>= 2."));
+    run(tool, &["--extract", package, "unpacked"]);
+    run(tool, &["--control", package, "control"]);
+    let unpacked = folder.path().join("unpacked/usr");
+    for file in [
+        "lib/sysusers.d/skilift.conf",
+        "share/doc/skilift/copyright",
+        "share/man/man1/skictl-queue.1.gz",
+        "share/bash-completion/completions/skictl",
+    ] {
+        assert!(unpacked.join(file).is_file(), "{file}");
+    }
+    let users = std::fs::read_to_string(unpacked.join("lib/sysusers.d/skilift.conf")).unwrap();
+    for role in ROLES {
+        let unit = unpacked.join(format!("lib/systemd/system/skilift-{role}.service"));
+        let unit = std::fs::read_to_string(unit).unwrap();
+        assert!(values(&unit, "ExecStart")[0].starts_with("/usr/bin/skictl serve "));
+        let user = values(&unit, "User")[0].to_owned();
+        assert!(users.contains(&format!("\nu {user} ")), "{users}");
+    }
+    for script in ["postinst", "prerm"] {
+        run(Path::new("sh"), &["-n", &format!("control/{script}")]);
+    }
+    let installed = unpacked.join("bin/skictl");
+    assert!(run(&installed, &["--version"]).contains(version));
 }

@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::browser::{Kind, WebConsole};
 
 /// Every page of the navigation, and its title.
-const PAGES: [(&str, &str); 10] = [
+const PAGES: [(&str, &str); 12] = [
     ("/", "Overview"),
     ("/queue", "Queue"),
     ("/dead-letters", "Dead letters"),
@@ -13,6 +13,8 @@ const PAGES: [(&str, &str); 10] = [
     ("/nodes", "Nodes"),
     ("/fleet", "Fleet"),
     ("/settings", "Settings"),
+    ("/tuning", "Tuning"),
+    ("/plans", "Plans"),
     ("/audit", "Audit"),
     ("/access", "Access"),
     ("/doctor", "Doctor"),
@@ -31,7 +33,7 @@ async fn the_link_of_up_opens_an_overview_that_stays_up_to_date() {
     let console = WebConsole::open(Kind::default(), 200).await;
     let browser = &console.browser;
     browser
-        .until("#k-pub", |text| number(text) > 50.0, "more than 50 rides/s")
+        .until("#k-pub", |text| number(text) > 10.0, "more than 10 rides/s")
         .await;
     browser.run("window.isSamePage = true").await;
     let first = browser

@@ -134,10 +134,18 @@ async fn rows_are_walked_with_j_and_k() {
     arrives_at(browser, "Overview").await;
     console.goto("/nodes").await;
     // The API node and the worker.
-    browser.shows("#nodes tbody tr:nth-child(2)", "").await;
-    for (key, row) in [('j', 1), ('j', 2), ('j', 2), ('k', 1), ('k', 1), ('j', 2)] {
+    browser.shows("#nodes-api a", "").await;
+    browser.shows("#nodes-worker a", "").await;
+    for (key, role) in [
+        ('j', "api"),
+        ('j', "worker"),
+        ('j', "worker"),
+        ('k', "api"),
+        ('k', "api"),
+        ('j', "worker"),
+    ] {
         browser.press_key(key).await;
-        shows_focus(browser, &format!("#nodes tbody tr:nth-child({row}) a")).await;
+        shows_focus(browser, &format!("#nodes-{role} a")).await;
     }
     let id = browser
         .run("return document.activeElement.textContent")

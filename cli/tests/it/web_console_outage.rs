@@ -40,7 +40,9 @@ async fn shows_outage(console: &WebConsole, of: &str, unknown: &[&str]) {
     let browser = &console.browser;
     let message = format!("CRITICAL: {of} is unreachable");
     browser.shows_within(SHOWN, "#verdict", &message).await;
-    browser.shows("#verdict", "critical").await;
+    browser
+        .shows("#verdict .verdict-message", &format!("{of} is unreachable"))
+        .await;
     for figure in unknown {
         let is_unknown = |text: &str| text == "unknown";
         browser.until(figure, is_unknown, "unknown").await;
@@ -116,7 +118,9 @@ async fn a_line_that_cannot_be_stored_is_shown_with_its_reason_and_replayed() {
     browser.shows("#verdict", "dead → replayed").await;
     browser.click("#apply button").await;
     browser.shows("#verdict", "Succeeded").await;
-    browser.shows("#steps", "sent 1").await;
+    browser
+        .shows("#steps", "Sent 1: 0 stored, 1 dead-lettered again")
+        .await;
     // It still cannot be stored, and comes back under its id.
     console.goto("/dead-letters").await;
     browser.shows("main tbody td[data-live]", "1 replay").await;

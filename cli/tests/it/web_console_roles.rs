@@ -32,6 +32,7 @@ async fn add_user(console: &WebConsole, name: &str, role: &str) {
         .shows("#verdict", &format!("Add user ({name})"))
         .await;
     browser.fill("#password", PASSWORD).await;
+    browser.fill("#again", PASSWORD).await;
     browser.click("#apply button").await;
     browser.shows("#verdict", "Succeeded").await;
 }
@@ -148,7 +149,9 @@ async fn an_operator_applies_what_can_be_reverted_and_sees_who_applies_the_rest(
     post(&console, &format!("{}/apply", plan.path()), confirmed).await;
     browser.shows("h1", "requires the role admin").await;
     console.goto("/access").await;
-    browser.shows("main", "Only admins can change access").await;
+    browser
+        .shows("main", "Only an admin can change users, tokens and keys.")
+        .await;
     assert_eq!(count(&console, "form[action='/plans']").await, 0);
 }
 

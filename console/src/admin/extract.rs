@@ -63,14 +63,7 @@ impl<S: Sync, T: DeserializeOwned> FromRequest<S> for ApiJson<T> {
 impl<T: Serialize> IntoResponse for ApiJson<T> {
     fn into_response(self) -> Response {
         match serde_json::to_vec(&self.0) {
-            Ok(json) => {
-                let headers = [
-                    (header::CONTENT_TYPE, "application/json"),
-                    // Responses may contain secrets, and numbers that are outdated after a second.
-                    (header::CACHE_CONTROL, "no-store"),
-                ];
-                (headers, json).into_response()
-            }
+            Ok(json) => ([(header::CONTENT_TYPE, "application/json")], json).into_response(),
             Err(error) => {
                 tracing::error!("cannot serialize a response as JSON: {error}");
                 StatusCode::INTERNAL_SERVER_ERROR.into_response()

@@ -9,7 +9,10 @@ use utoipa::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Content, InfoBuilder, Ref, RefOr, ResponseBuilder, SecurityRequirement};
 
-use super::{access, audit, dead_letters, fleet, login, plans, queue, settings, stats};
+use super::{
+    access, archive, audit, dead_letters, export, fleet, login, plans, queue, settings, stats,
+    tuning,
+};
 use crate::view::Problem;
 
 /// Name of the security scheme.
@@ -35,10 +38,18 @@ const OPEN: [&str; 2] = ["/admin/v1/login", "/admin/v1/openapi.json"];
         dead_letters::dead_letter,
         settings::settings,
         settings::history,
+        plans::list,
         plans::make,
         plans::plan,
         plans::apply,
+        plans::cancel,
         audit::audit,
+        tuning::list,
+        tuning::start,
+        tuning::sweep,
+        tuning::stop,
+        tuning::resume,
+        tuning::capacity_of,
         access::users,
         access::tokens,
         access::keys,
@@ -50,6 +61,8 @@ const OPEN: [&str; 2] = ["/admin/v1/login", "/admin/v1/openapi.json"];
         stats::lifts,
         stats::hours,
         stats::top,
+        archive::archive,
+        export::export,
         document,
     ),
     components(schemas(Problem)),
@@ -58,6 +71,7 @@ const OPEN: [&str; 2] = ["/admin/v1/login", "/admin/v1/openapi.json"];
         (name = "Queue and nodes", description = "Observed state of queue and nodes."),
         (name = "Machines", description = "The instances that nodes run on, and their cost."),
         (name = "Settings and plans", description = "Desired settings, changes and the audit log."),
+        (name = "Tuning", description = "Sweeps: which numbers of nodes and threads meet an objective at the lowest cost."),
         (name = "Stats", description = "Statistics of skiers and resorts."),
         (name = "Operation", description = "Information about the console itself."),
     )
@@ -86,7 +100,7 @@ fn build() -> utoipa::openapi::OpenApi {
     let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
     components.add_security_scheme(TOKEN, SecurityScheme::Http(bearer));
     for (path, item) in &mut document.paths.paths {
-        let takes_body = ["/login", "/plans", "/apply"]
+        let takes_body = ["/login", "/plans", "/apply", "/tuning"]
             .iter()
             .any(|end| path.ends_with(end));
         for operation in [&mut item.get, &mut item.post].into_iter().flatten() {

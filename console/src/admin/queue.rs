@@ -14,7 +14,7 @@ use super::extract::{ApiJson, ApiPath, ApiQuery, check_exact};
 use crate::console::Console;
 use crate::error::Error;
 use crate::view::Problem;
-use crate::view::nodes::{NodeView, NodesView};
+use crate::view::nodes::{NodeDetailView, NodesView};
 use crate::view::queue::{HistoryView, QueueView};
 use crate::view::reconciliation::ReconciliationView;
 
@@ -103,18 +103,16 @@ pub(crate) async fn nodes(State(console): State<Arc<Console>>) -> Result<Respons
     tag = "Queue and nodes",
     params(("id" = String, Path, description = "Its name")),
     responses(
-        (status = 200, description = "The node", body = NodeView),
+        (status = 200, description = "The node and its events", body = NodeDetailView),
         (status = 404, description = "Node unknown: no heartbeat received", body = Problem),
     ),
 )]
 pub(crate) async fn node(
     State(console): State<Arc<Console>>,
     ApiPath(id): ApiPath<String>,
-) -> Result<ApiJson<NodeView>, ApiError> {
+) -> Result<ApiJson<NodeDetailView>, ApiError> {
     collected(console.monitor.latest())?;
-    let found = console
-        .monitor
-        .part(|seen| seen.nodes.nodes.iter().find(|node| node.id == id));
+    let found = console.monitor.node(&id);
     let none = || {
         Error::not_found(format!(
             "node {id:?} is unknown: no heartbeat received; see `skictl nodes`"

@@ -4,17 +4,21 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::handler::Handler;
-use axum::http::{StatusCode, Uri};
-use axum::middleware::from_fn_with_state;
+use axum::http::{HeaderValue, StatusCode, Uri, header};
+use axum::middleware::{from_fn_with_state, map_response};
+use axum::response::Response;
 use axum::routing::{MethodRouter, get, post};
 
 use super::auth::{RoutePolicy, authorize};
 use super::error::ApiError;
-use super::{access, audit, dead_letters, fleet, login, openapi, plans, queue, settings, stats};
+use super::{
+    access, archive, audit, dead_letters, export, fleet, login, openapi, plans, queue, settings,
+    stats, tuning,
+};
 use crate::console::Console;
 use crate::error::Error;
 use crate::view::access::UserRole;
-use crate::view::access::UserRole::{Operator, Viewer};
+use crate::view::access::UserRole::{Admin, Operator, Viewer};
 
 /// Prefix of every URL.
 const PREFIX: &str = "/admin/v1";
@@ -45,10 +49,19 @@ fn routes(console: Arc<Console>) -> Routes {
         // Settings and changes
         .get(Some(Viewer),    "/settings", settings::settings)
         .get(Some(Viewer),    "/settings/{section}/history", settings::history)
+        .get(Some(Viewer),    "/plans", plans::list)
         .post(Some(Operator), "/plans", plans::make)
         .get(Some(Viewer),    "/plans/{id}", plans::plan)
         .post(Some(Operator), "/plans/{id}/apply", plans::apply)
+        .post(Some(Operator), "/plans/{id}/cancel", plans::cancel)
         .get(Some(Viewer),    "/audit", audit::audit)
+        // Sweeps
+        .get(Some(Viewer),    "/tuning", tuning::list)
+        .post(Some(Operator), "/tuning", tuning::start)
+        .get(Some(Viewer),    "/tuning/{id}", tuning::sweep)
+        .post(Some(Operator), "/tuning/{id}/stop", tuning::stop)
+        .post(Some(Operator), "/tuning/{id}/resume", tuning::resume)
+        .get(Some(Viewer),    "/capacity", tuning::capacity_of)
         // Statistics of skiers and resorts
         .get(Some(Viewer),  "/stats/skiers/{skier}", stats::skier)
         .get(Some(Viewer),  "/stats/resorts", stats::resorts)
@@ -58,11 +71,13 @@ fn routes(console: Arc<Console>) -> Routes {
         .get(Some(Viewer),  "/stats/resorts/{resort}/seasons/{season}/days/{day}/lifts", stats::lifts)
         .get(Some(Viewer),  "/stats/resorts/{resort}/seasons/{season}/days/{day}/hours", stats::hours)
         .get(Some(Viewer),  "/stats/resorts/{resort}/seasons/{season}/days/{day}/top", stats::top)
+        .get(Some(Viewer),  "/archive", archive::archive)
         // Users, tokens and keys
         .get(Some(Viewer),  "/users", access::users)
         .get(Some(Viewer),  "/tokens", access::tokens)
         .get(Some(Viewer),  "/keys", access::keys)
-        // The OpenAPI document
+        // The whole state, and the OpenAPI document
+        .get(Some(Admin),   "/export", export::export)
         .get(None,          "/openapi.json", openapi::document)
 }
 
@@ -132,14 +147,24 @@ impl Routes {
         #[cfg(test)]
         self.listed.push(Endpoint { method, path, role });
         let policy = from_fn_with_state(policy, authorize);
-        let guarded = methods.layer(policy).fallback(method_not_allowed);
+        let guarded = methods.layer(policy);
         self.router = self.router.route(&format!("{PREFIX}{path}"), guarded);
         self
     }
 
     fn build(self) -> Router {
-        self.router.with_state(self.console)
+        self.router
+            .method_not_allowed_fallback(method_not_allowed)
+            .layer(map_response(no_store))
+            .with_state(self.console)
     }
+}
+
+/// Answers may contain secrets, and numbers that are outdated after a second.
+async fn no_store(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
 }
 
 /// The answer for a URL of the admin API that does not exist.

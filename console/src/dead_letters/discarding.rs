@@ -20,7 +20,9 @@ pub(crate) async fn discard(
 ) -> Result<String, String> {
     let mut discarded = 0;
     let ended = match selection {
-        Selection::Through(last) => through(&console, last, &progress, &mut discarded).await,
+        Selection::Through { last, reason } => {
+            through(&console, last, reason.as_deref(), &progress, &mut discarded).await
+        }
         Selection::Ids(ids) => these(&console, &ids, &progress, &mut discarded).await,
     };
     match ended {
@@ -35,15 +37,19 @@ pub(crate) async fn discard(
 async fn through(
     console: &Console,
     last: u64,
+    reason: Option<&str>,
     progress: &watch::Sender<String>,
     discarded: &mut u64,
 ) -> Result<(), DiskError> {
+    let mut first = 1;
     loop {
         let write_lock = console.dead_letters.write_lock().await;
-        let page = console.dead_letters.between(1, last, PAGE)?;
-        if page.is_empty() {
+        let mut page = console.dead_letters.between(first, last, PAGE)?;
+        let Some((highest, _)) = page.last() else {
             return Ok(());
-        }
+        };
+        first = highest + 1;
+        page.retain(|(_, letter)| letter.has_reason(reason));
         let discarding = console
             .dead_letters
             .discard(&console.state, &write_lock, &page);

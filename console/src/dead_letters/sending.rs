@@ -12,7 +12,9 @@ use skilift_core::queue::{RepublishError, RepublishedLetter};
 use skilift_core::retry;
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
 
+use super::outcome::{self, Counted};
 use super::store::{Selection, StoredDeadLetter};
 use crate::console::Console;
 use crate::view::dead_letters::DeadLetterState;
@@ -41,25 +43,34 @@ pub(crate) async fn replay_selected(
     selection: Selection,
     rate: ReplayRate,
     progress: watch::Sender<String>,
+    cancel: &CancellationToken,
 ) -> Result<String, String> {
     let mut run = Run {
         console: &console,
         rate,
         progress,
-        sent: 0,
+        cancel,
+        sent: Vec::new(),
         passed_over: 0,
     };
+    let before = Counted::now(&console);
     let ended = match selection {
-        Selection::Through(last) => run.through(last).await,
+        Selection::Through { last, reason } => run.through(last, reason.as_deref()).await,
         Selection::Ids(ids) => run.these(&ids).await,
     };
-    let sent = run.sent;
+    let sent = run.sent.len();
     match ended {
-        Ok(()) if run.passed_over > 0 => Ok(format!(
-            "sent {sent}; {} were already gone or being sent",
-            run.passed_over
-        )),
-        Ok(()) => Ok(format!("sent {sent}")),
+        Ok(()) => {
+            let waiting = format!("sent {sent}; waiting for the outcome");
+            run.progress.send_replace(waiting);
+            let outcome = outcome::of_sent(&console, &run.sent, before, cancel).await;
+            let outcome = outcome.map_err(|error| disk(&error))?;
+            let passed_over = match run.passed_over {
+                0 => String::new(),
+                gone => format!("; {gone} were already gone or being sent"),
+            };
+            Ok(format!("sent {sent}: {outcome}{passed_over}"))
+        }
         Err(why) => Err(format!(
             "sent {sent}, then stopped: {why}. The others are unchanged; create a new plan"
         )),
@@ -70,13 +81,16 @@ struct Run<'a> {
     console: &'a Arc<Console>,
     rate: ReplayRate,
     progress: watch::Sender<String>,
-    sent: u64,
+    /// Cancelled if no more are to be sent.
+    cancel: &'a CancellationToken,
+    /// The numbers of the dead letters that were sent.
+    sent: Vec<u64>,
     passed_over: u64,
 }
 
 impl Run<'_> {
-    /// Every dead letter up to a number, oldest first.
-    async fn through(&mut self, last: u64) -> Result<(), String> {
+    /// Every dead letter up to a number, with `reason` only those whose reason contains it, oldest first.
+    async fn through(&mut self, last: u64, reason: Option<&str>) -> Result<(), String> {
         let mut ticks = self.ticks();
         let mut first = 1;
         while first <= last {
@@ -87,7 +101,11 @@ impl Run<'_> {
             };
             first = highest + 1;
             let mut dead = page;
-            dead.retain(|(_, letter)| letter.state == DeadLetterState::Dead && self.is_due(letter));
+            dead.retain(|(_, letter)| {
+                letter.state == DeadLetterState::Dead
+                    && letter.has_reason(reason)
+                    && self.is_due(letter)
+            });
             self.send_all(&mut ticks, dead).await?;
         }
         Ok(())
@@ -135,7 +153,8 @@ impl Run<'_> {
         letters: Vec<(u64, StoredDeadLetter)>,
     ) -> Result<(), String> {
         for step in letters.chunks(self.letters_per_step()) {
-            ticks.tick().await;
+            let due = self.cancel.run_until_cancelled(ticks.tick()).await;
+            due.ok_or_else(|| "cancelled".to_owned())?;
             let mut step = step.to_vec();
             let wanted = step.len();
             let started = self.console.dead_letters.begin_sending(&mut step).await;
@@ -148,8 +167,9 @@ impl Run<'_> {
             let (state, letters) = (&self.console.state, &self.console.dead_letters);
             let recorded = letters.were_sent(state, &step).await;
             recorded.map_err(|error| disk(&error))?;
-            self.sent += step.len() as u64;
-            self.progress.send_replace(format!("sent {}", self.sent));
+            self.sent.extend(step.iter().map(|(number, _)| number));
+            self.progress
+                .send_replace(format!("sent {}", self.sent.len()));
         }
         Ok(())
     }
@@ -180,7 +200,7 @@ impl Run<'_> {
             if error.is_fatal() || started.elapsed() > TIMEOUT {
                 return Err(why);
             }
-            let sent = self.sent;
+            let sent = self.sent.len();
             let message = format!("sent {sent}; waiting: {why}");
             self.progress.send_replace(message);
             tokio::time::sleep(pauses.next().unwrap_or_default()).await;

@@ -73,8 +73,13 @@ impl Counts {
 /// The dead letters of a plan.
 #[derive(Debug, Clone)]
 pub(crate) enum Selection {
-    /// Those that existed when it was created: up to this number.
-    Through(u64),
+    /// Those that existed when it was created.
+    Through {
+        /// Up to this number.
+        last: u64,
+        /// Only those whose reason contains it, ignoring case.
+        reason: Option<String>,
+    },
     /// These.
     Ids(Vec<String>),
 }
@@ -174,6 +179,14 @@ impl DeadLetterStore {
         Ok(letter.map(|letter| (number, letter)))
     }
 
+    /// The state of the dead letter with a number; `None` if it was discarded.
+    pub(super) fn state(&self, number: u64) -> Result<Option<DeadLetterState>, DiskError> {
+        Ok(self
+            .letters
+            .get(&number_key(number))?
+            .map(|letter| letter.state))
+    }
+
     /// At most `limit` dead letters with numbers from `first` to `last`, oldest first.
     pub(super) fn between(
         &self,
@@ -208,17 +221,12 @@ impl DeadLetterStore {
             dead_letters: Vec::new(),
             next: None,
         };
-        let reason = reason.map(str::to_lowercase);
-        let fits = |letter: &StoredDeadLetter| match &reason {
-            Some(reason) => letter.reason.to_lowercase().contains(reason),
-            None => true,
-        };
         for _ in 0..MAX_READ / PAGE {
             let found = self.letters.range_back(..number_key(before), PAGE)?;
             let is_end = found.len() < PAGE;
             for (key, letter) in found {
                 before = read_number(&key);
-                if fits(&letter) {
+                if letter.has_reason(reason) {
                     // `next` is set only if there is another one.
                     if view.dead_letters.len() == limit {
                         view.next = Some((before + 1).to_string());
@@ -233,6 +241,28 @@ impl DeadLetterStore {
         }
         view.next = Some(before.to_string());
         Ok(view)
+    }
+
+    /// How many dead letters up to a number have a reason that contains a text; with `state` only those in that state.
+    pub(crate) fn count_with_reason(
+        &self,
+        last: u64,
+        reason: &str,
+        state: Option<DeadLetterState>,
+    ) -> Result<u64, DiskError> {
+        let (mut first, mut count) = (1, 0);
+        while first <= last {
+            let page = self.between(first, last, PAGE)?;
+            let Some((highest, _)) = page.last() else {
+                break;
+            };
+            first = highest + 1;
+            let counts = page.iter().filter(|(_, letter)| {
+                letter.has_reason(Some(reason)) && state.is_none_or(|state| letter.state == state)
+            });
+            count += counts.count() as u64;
+        }
+        Ok(count)
     }
 
     /// The most frequent reasons among the newest dead letters, most frequent first.
@@ -400,6 +430,11 @@ impl DeadLetterStore {
 }
 
 impl StoredDeadLetter {
+    /// Whether its reason contains a text, ignoring case; every one does without a text.
+    pub(super) fn has_reason(&self, text: Option<&str>) -> bool {
+        text.is_none_or(|text| self.reason.to_lowercase().contains(&text.to_lowercase()))
+    }
+
     fn arrived(letter: DeadLetter) -> Self {
         Self {
             id: letter.id,

@@ -85,6 +85,12 @@ impl Capacity {
         self.by_machine.iter().map(|(_, could)| could).sum()
     }
 
+    /// Capacity of all but the one that can do most.
+    pub(crate) fn without_the_most_able(&self) -> f64 {
+        let most = self.by_machine.iter().map(|(_, could)| *could);
+        self.all() - most.fold(0.0, f64::max)
+    }
+
     /// Capacity with more instances of average capacity, and without those that stop.
     pub(crate) fn after(&self, more: usize, stopped: &[&Instance]) -> f64 {
         let stays = |machine: &Option<String>| {
@@ -110,24 +116,21 @@ fn cores_used(node: &NodeView, instances: &[Instance], prices: &Prices) -> Optio
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
+    use crate::view::Reading;
+    use crate::view::nodes::sample;
 
     /// A worker on the machine of the same name that stores so much while it is busy for this part of its time.
     fn worker(name: &str, rate: Option<f64>, busy: f64) -> NodeView {
-        let unknown =
-            json!({"value": null, "age_ms": null, "is_upper_bound": false, "error": "new"});
-        let known = |value: f64| json!({"value": value, "age_ms": 1, "is_upper_bound": false, "error": null});
-        let view = json!({
-            "id": name, "role": "worker", "boot_id": "b", "host": "h", "instance_id": name, "version": "1",
-            "state": "ready", "message": null, "last_heartbeat_age_ms": 0, "uptime_s": 0, "desired": null, "actual": null,
-            "settings": {}, "threads": 1, "busy": known(busy),
-            "rides_per_s": rate.map_or(unknown.clone(), known), "unacked_messages": 0, "in_flight_rides": null,
-            "latency": {"p50": unknown, "p95": unknown, "p99": unknown},
-            "cpu_cores": unknown, "rss_bytes": 0, "clock_skew_ms": 0,
-        });
-        serde_json::from_value(view).unwrap()
+        NodeView {
+            instance_id: Some(name.to_owned()),
+            threads: 1,
+            busy: Reading::of(busy, 1),
+            rides_per_s: rate.map_or_else(|| Reading::unknown("new"), |rate| Reading::of(rate, 1)),
+            rejected_per_s: Reading::of(0.0, 1),
+            cpu_cores: Reading::unknown("new"),
+            ..sample("worker", name)
+        }
     }
 
     fn of(nodes: &[NodeView]) -> Result<Capacity, String> {
@@ -141,6 +144,7 @@ mod tests {
         let idle = worker("c", Some(1.0), 0.001);
         let capacity = of(&[measured, new.clone(), idle.clone()]).unwrap();
         assert!((capacity.all() - 3_000.0).abs() < 1e-6, "{capacity:?}");
+        assert!((capacity.without_the_most_able() - 2_000.0).abs() < 1e-6);
         assert!(!capacity.is_at_least);
         // Where all do little, it is a lower bound, and says so.
         let capacity = of(&[idle, new.clone()]).unwrap();

@@ -1,10 +1,11 @@
 //! The instances, from the last listing.
 
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use skilift_fleet::Fleet;
 use skilift_fleet::instance::Instance;
-use skilift_fleet::outcome::FleetError;
+use skilift_fleet::outcome::{FleetError, OutcomeCode};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
@@ -30,6 +31,8 @@ pub(crate) struct Listed {
     pub(super) at: Option<Instant>,
     /// Why a later listing failed, if so.
     failure: Option<FleetError>,
+    /// When the first of the failed listings since then was made.
+    failing_since: Option<Instant>,
 }
 
 impl Listed {
@@ -56,6 +59,7 @@ impl Machines {
                 instances: Arc::default(),
                 at: None,
                 failure: None,
+                failing_since: None,
             }),
             listing: Mutex::default(),
         }
@@ -80,6 +84,15 @@ impl Machines {
         }
     }
 
+    /// Why the instances cannot be listed, and for how long already. A console that never had credentials or a region for them
+    /// does not run on EC2: nothing fails there.
+    pub(crate) fn failing(&self) -> Option<(String, Duration)> {
+        let listed = self.listed();
+        let failure = listed.failure?;
+        let is_set_up = listed.at.is_some() || failure.code != OutcomeCode::Credentials;
+        is_set_up.then_some((failure.to_string(), listed.failing_since?.elapsed()))
+    }
+
     /// Lists now.
     pub(crate) async fn refresh(&self) -> Result<Arc<[Instance]>, Error> {
         let fleet = self.fleet()?;
@@ -96,6 +109,7 @@ impl Machines {
                 if listed.failure.take().is_some() {
                     tracing::info!("instances can be listed again");
                 }
+                listed.failing_since = None;
                 listed.instances = instances.into();
                 listed.at = Some(Instant::now());
                 Ok(Arc::clone(&listed.instances))
@@ -105,6 +119,7 @@ impl Machines {
                     tracing::warn!("cannot list instances: {error}");
                 }
                 listed.failure = Some(error.clone());
+                listed.failing_since.get_or_insert_with(Instant::now);
                 Err(Error::from(error))
             }
         }

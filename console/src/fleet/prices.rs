@@ -11,7 +11,7 @@ use crate::view::cost::PricesView;
 /// The file that comes with Skilift.
 const BUILT_IN: &str = include_str!("../../../infra/aws/prices.toml");
 /// Instance type of a child process.
-const PROCESS: &str = "process";
+pub(crate) const PROCESS: &str = "process";
 
 /// List prices of a date.
 #[derive(Debug, Clone, Deserialize)]

@@ -6,8 +6,8 @@ use crate::view::Reading;
 use crate::view::queue::{DrainTime, Trend};
 
 /// Window of the trend.
-const TREND_MS: u64 = 30_000;
-/// Rides by which a backlog must change to be more than noise, in addition to a tenth of itself.
+const TREND_MS: u64 = 10_000;
+/// Rides by which a backlog must change between the halves of the window to be more than noise.
 const NOISE_RIDES: f64 = 100.0;
 /// Rides that arrive or are stored within this time are not a backlog: they are in flight.
 const ON_THEIR_WAY_S: f64 = 1.0;
@@ -23,6 +23,7 @@ pub(crate) fn drain_time(
     backlog: &Reading<u64>,
     publish: &Reading<f64>,
     ack: &Reading<f64>,
+    is_paused: bool,
 ) -> DrainTime {
     let unknown = |name: &str, why: &Option<String>| DrainTime::Unknown {
         reason: format!("{name}: {}", why.as_deref().unwrap_or("unknown")),
@@ -33,6 +34,9 @@ pub(crate) fn drain_time(
     if rides == 0 {
         return DrainTime::Empty;
     }
+    if is_paused {
+        return DrainTime::Paused;
+    }
     // Without an API node this console knows of no accepted rides, and without a worker nothing is stored.
     let Some(ack) = ack.value else {
         return unknown("rate of stored rides", &ack.error);
@@ -40,8 +44,7 @@ pub(crate) fn drain_time(
     let Some(publish) = publish.value else {
         return unknown("rate of accepted rides", &publish.error);
     };
-    let noise = NOISE_PER_S.max(ack.max(publish) * NOISE_PART);
-    let is_level = (ack - publish).abs() <= noise;
+    let is_level = (ack - publish).abs() <= noise(ack.max(publish));
     if ack > 0.0 && rides as f64 <= ack.max(publish) * ON_THEIR_WAY_S {
         DrainTime::KeepingUp
     } else if ack > 0.0 && is_level {
@@ -55,7 +58,12 @@ pub(crate) fn drain_time(
     }
 }
 
-/// The backlog of the last half minute.
+/// The difference between two rates of up to `per_s` that is noise, in rides/s.
+fn noise(per_s: f64) -> f64 {
+    NOISE_PER_S.max(per_s * NOISE_PART)
+}
+
+/// The backlog of the last ten seconds.
 #[derive(Debug, Default)]
 pub(crate) struct Backlogs(VecDeque<(u64, f64)>);
 
@@ -68,9 +76,10 @@ impl Backlogs {
         }
     }
 
-    /// The trend: the mean of the later half against that of the earlier one. The current value overrides: a backlog that is
-    /// gone does not grow, and one that is back at its earlier value neither grows nor falls.
-    pub(crate) fn trend(&self, now: u64) -> Trend {
+    /// The trend: the mean of the later half against that of the earlier one, where up to `per_s` rides/s arrive and are stored.
+    /// The current value overrides: a backlog that is gone does not grow, and one that is back at its earlier value neither
+    /// grows nor falls.
+    pub(crate) fn trend(&self, now: u64, per_s: f64) -> Trend {
         let is_recent = |at: u64| at + TREND_MS >= now;
         let recent: Vec<f64> = self
             .0
@@ -85,8 +94,11 @@ impl Backlogs {
         let (earlier, later) = recent.split_at(recent.len() / 2);
         let mean = |rides: &[f64]| rides.iter().sum::<f64>() / rides.len() as f64;
         let (earlier, later) = (mean(earlier), mean(later));
-        let noise = NOISE_RIDES.max(earlier.max(later) / 10.0);
-        if later.min(last) > earlier + noise {
+        let between_halves_s = TREND_MS as f64 / 2_000.0;
+        let noise = NOISE_RIDES.max(noise(per_s) * between_halves_s);
+        if last.max(later) <= per_s * ON_THEIR_WAY_S {
+            Trend::Steady
+        } else if later.min(last) > earlier + noise {
             Trend::Growing
         } else if later.max(last) + noise < earlier && last > 0.0 {
             Trend::Falling
@@ -102,7 +114,7 @@ mod tests {
 
     fn drain(rides: u64, publish: f64, ack: f64) -> DrainTime {
         let rate = |rate| Reading::of(rate, 0);
-        drain_time(&Reading::of(rides, 0), &rate(publish), &rate(ack))
+        drain_time(&Reading::of(rides, 0), &rate(publish), &rate(ack), false)
     }
 
     #[test]
@@ -110,6 +122,11 @@ mod tests {
         assert_eq!(drain(0, 10.0, 0.0), DrainTime::Empty);
         assert_eq!(drain(900, 100.0, 400.0), DrainTime::Eta { eta_s: 3.0 });
         assert_eq!(drain(900, 100.0, 60.0), DrainTime::Growing);
+        let of = |rides| {
+            let rate = Reading::of(100.0, 0);
+            drain_time(&Reading::of(rides, 0), &rate, &rate, true)
+        };
+        assert_eq!((of(0), of(3)), (DrainTime::Empty, DrainTime::Paused));
         // Nothing arrives, and nothing is stored either.
         assert_eq!(drain(900, 0.0, 0.0), DrainTime::Growing);
         assert_eq!(drain(3, 1500.0, 0.0), DrainTime::Growing);
@@ -117,6 +134,7 @@ mod tests {
             &Reading::unknown("Redis is away"),
             &Reading::of(1.0, 0),
             &Reading::of(1.0, 0),
+            false,
         );
         assert_eq!(
             unknown,
@@ -148,13 +166,19 @@ mod tests {
         let trend = |backlog: fn(u64) -> u64| {
             let mut backlogs = Backlogs::default();
             (0..60).for_each(|second| backlogs.record(second * 1_000, backlog(second)));
-            backlogs.trend(59_000)
+            backlogs.trend(59_000, 1_500.0)
         };
         assert_eq!(trend(|_| 0), Trend::Steady);
         assert_eq!(trend(|second| 5_000 + second % 2 * 300), Trend::Steady);
         assert_eq!(trend(|second| second * 100), Trend::Growing);
-        assert_eq!(trend(|second| 60_000 - second * 1_000), Trend::Falling);
-        assert_eq!(Backlogs::default().trend(0), Trend::Unknown);
+        assert_eq!(trend(|second| 90_000 - second * 1_000), Trend::Falling);
+        // A large backlog that drains, and one that has just begun to.
+        assert_eq!(trend(|second| 788_800 - second * 2_400), Trend::Falling);
+        let turned = |second: u64| 800_000 - second.abs_diff(51) * 2_400;
+        assert_eq!(trend(turned), Trend::Falling);
+        // As much as arrives in a second is not a backlog.
+        assert_eq!(trend(|second| second * 20), Trend::Steady);
+        assert_eq!(Backlogs::default().trend(0, 0.0), Trend::Unknown);
         // Gone a moment ago, after it had grown, or had been falling.
         assert_eq!(trend(|second| second % 59 * 500), Trend::Steady);
         assert_eq!(trend(|second| 59_000 - second * 1_000), Trend::Steady);

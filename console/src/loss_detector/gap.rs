@@ -1,6 +1,6 @@
-//! Message numbers that have been missing since the same moment, and what was observed since.
+//! Message numbers that have been missing since the same moment, and for how long they have been overdue.
 
-use super::{EMPTY_MS, LATE_MS, Observation, QueueSnapshot, RETURN_MS};
+use super::{LOST_MS, SUSPECT_MS};
 
 /// Numbers from the first to the last, both included.
 pub(super) type Span = (u64, u64);
@@ -15,31 +15,29 @@ pub(super) struct Gap {
     pub(super) span: Span,
     /// When they were first seen missing.
     since: u64,
-    /// First deliveries by then, and messages of the queue and the workers then; `None` if that was not observed.
-    then: Option<(u64, u64)>,
-    /// Since when the queue has been empty, and for how long.
-    empty_since: Option<u64>,
-    empty_ms: u64,
-    /// When the queue was turned over, and the redeliveries by then.
-    fully_consumed: Option<(u64, u64)>,
-    /// First deliveries at the moment when, after that, no message had been held for long.
-    passed: Option<u64>,
-    /// Whether there is a complete proof. Never reset.
+    /// Since when they have been overdue at every observation.
+    overdue_since: Option<u64>,
+    /// Whether their messages are lost. Never reset.
     is_lost: bool,
 }
 
 impl Gap {
-    /// State of numbers that are missing for the first time; [`track`] fills in the span.
-    pub(super) fn first_seen(seen: &Observation<'_>) -> Self {
+    /// Numbers that are missing for the first time; [`track`] fills in the span.
+    pub(super) fn first_seen(now: u64) -> Self {
         Self {
             span: (0, 0),
-            since: seen.now,
-            then: seen.queue.map(deliveries_and_depth),
-            empty_since: None,
-            empty_ms: 0,
-            fully_consumed: None,
-            passed: None,
+            since: now,
+            overdue_since: None,
             is_lost: false,
+        }
+    }
+
+    /// Numbers whose messages were lost before the console started.
+    pub(super) fn lost(span: Span) -> Self {
+        Self {
+            span,
+            is_lost: true,
+            ..Self::first_seen(0)
         }
     }
 
@@ -54,71 +52,30 @@ impl Gap {
         self.span.1 - self.span.0 + 1
     }
 
-    /// Updates the state with an observation.
-    pub(super) fn update(&mut self, seen: &Observation<'_>) {
-        let Some(queue) = seen.queue else {
-            // What cannot be observed may have changed meanwhile.
-            (self.empty_since, self.empty_ms, self.passed) = (None, 0, None);
-            return;
+    /// Updates the state; `oldest_ms` is the age of the oldest ride that is neither settled nor lost, if known.
+    pub(super) fn update(&mut self, now: u64, oldest_ms: Option<u64>) {
+        let is_overdue = oldest_ms.is_some_and(|oldest_ms| now - self.since > oldest_ms);
+        self.overdue_since = match self.overdue_since {
+            Some(since) if is_overdue => Some(since),
+            _ => is_overdue.then_some(now),
         };
-        let (first_deliveries, had) = *self.then.get_or_insert_with(|| deliveries_and_depth(queue));
-        if seen.now == self.since {
-            return;
-        }
-        let may_return = queue.since_worker_lost.is_some_and(|ms| ms < RETURN_MS);
-        let is_empty = queue.ready == 0 && queue.held == 0;
-        self.empty_since = match self.empty_since {
-            Some(since) if is_empty => Some(since),
-            _ => is_empty.then_some(seen.now),
-        };
-        self.empty_ms = self.empty_since.map_or(0, |since| seen.now - since);
-        let stayed_empty = self.empty_ms >= LATE_MS;
-        self.is_lost |= !may_return && (stayed_empty || self.is_confirmed_absent(seen.now, queue));
-
-        // A redelivery after the turnover may be the message itself: the proof starts again.
-        if self
-            .fully_consumed
-            .is_some_and(|(_, returns)| queue.redelivered > returns)
-        {
-            self.then = Some(deliveries_and_depth(queue));
-            (self.fully_consumed, self.passed) = (None, None);
-        } else if self.fully_consumed.is_none()
-            && queue.first_deliveries().saturating_sub(first_deliveries) > had
-        {
-            self.fully_consumed = Some((seen.now, queue.redelivered));
-        }
+        self.is_lost |= self.has_been_overdue(now, LOST_MS);
     }
 
-    /// Whether the queue was turned over and delivery continues without the message. If the message is ready again after a
-    /// redelivery, no first delivery happens before it; so that would have to happen between two observations, at both of
-    /// which no worker holds it.
-    fn is_confirmed_absent(&mut self, now: u64, queue: QueueSnapshot) -> bool {
-        let Some((at, returns)) = self.fully_consumed else {
-            return false;
-        };
-        let is_held = queue.longest_held_ms.is_some_and(|ms| ms >= now - at);
-        if is_held || queue.redelivered > returns {
-            self.passed = None;
-            return false;
-        }
-        let before = *self.passed.get_or_insert(queue.first_deliveries());
-        queue.first_deliveries() > before && now - self.since >= LATE_MS
+    fn has_been_overdue(&self, now: u64, for_ms: u64) -> bool {
+        self.overdue_since
+            .is_some_and(|since| now - since >= for_ms)
     }
 
-    /// Whether there is half a proof.
-    pub(super) fn is_suspect(&self) -> bool {
-        self.empty_ms >= EMPTY_MS || self.fully_consumed.is_some()
+    /// Whether they have been overdue for a while.
+    pub(super) fn is_suspect(&self, now: u64) -> bool {
+        self.has_been_overdue(now, SUSPECT_MS)
     }
 
-    /// Whether there is a complete proof.
+    /// Whether their messages are lost.
     pub(super) fn is_lost(&self) -> bool {
         self.is_lost
     }
-}
-
-/// First deliveries, and messages of the queue and the workers.
-fn deliveries_and_depth(queue: QueueSnapshot) -> (u64, u64) {
-    (queue.first_deliveries(), queue.ready + queue.held)
 }
 
 /// The spans that are missing now: those that still are, with their state; the rest as `new`.
@@ -168,7 +125,9 @@ fn merge_adjacent(spans: &mut Vec<Gap>) {
     let mut is_pair = false;
     for gap in spans.drain(..) {
         match together.last_mut() {
-            Some(last) if !is_pair && last.span.1 + 1 == gap.span.0 => {
+            Some(last)
+                if !is_pair && last.span.1 + 1 == gap.span.0 && last.is_lost == gap.is_lost =>
+            {
                 let span = (last.span.0, gap.span.1);
                 let younger = if last.since >= gap.since {
                     last.clone()

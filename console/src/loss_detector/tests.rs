@@ -1,8 +1,10 @@
 //! Tests of loss detection, with examples and a simulated queue.
 
 use std::collections::VecDeque;
+use std::sync::{Arc, LazyLock};
 
 use proptest::prelude::*;
+use skilift_core::embedded::records::Records;
 use skilift_core::reconciliation::SettledRanges;
 
 use super::*;
@@ -35,16 +37,26 @@ fn books(marked: &[(u64, u64)]) -> Reconciliation {
 const EMPTY: QueueSnapshot = QueueSnapshot {
     ready: 0,
     held: 0,
-    longest_held_ms: None,
+    oldest_held_ms: None,
     delivered: 0,
-    redelivered: 0,
     since_worker_lost: None,
 };
 
+/// A directory for detectors that write nothing.
+static RECORDS: LazyLock<(tempfile::TempDir, Arc<Records>)> = LazyLock::new(|| {
+    let folder = tempfile::tempdir().unwrap();
+    let records = Records::open(folder.path()).unwrap();
+    (folder, records)
+});
+
+/// A detector without a past.
+fn detector() -> LossDetector {
+    LossDetector::open(RECORDS.1.table("losses").unwrap()).unwrap()
+}
+
 #[test]
 fn a_message_that_is_nowhere_in_an_empty_queue_is_lost() {
-    let (mut loss_detector, epochs, books) =
-        (LossDetector::default(), epochs(5), books(&[(1, 3), (5, 5)]));
+    let (mut loss_detector, epochs, books) = (detector(), epochs(5), books(&[(1, 3), (5, 5)]));
     let mut update = |now, queue| {
         loss_detector.update(&Observation {
             now,
@@ -53,36 +65,115 @@ fn a_message_that_is_nowhere_in_an_empty_queue_is_lost() {
             queue,
         })
     };
-    assert_eq!(
-        (
-            update(0, Some(EMPTY)).outstanding,
-            update(500, None).suspect
-        ),
-        (1, 0)
-    );
+    assert_eq!(update(0, Some(EMPTY)).outstanding, 1);
     assert_eq!(update(1_000, Some(EMPTY)).suspect, 0);
-    let suspect = update(3_000, Some(EMPTY));
+    // What cannot be read may have changed meanwhile.
+    assert_eq!(update(9_000, None).suspect, 0);
+    assert_eq!(update(10_000, Some(EMPTY)).suspect, 0);
+    assert_eq!(update(19_000, Some(EMPTY)).suspect, 0);
+    let suspect = update(20_000, Some(EMPTY));
     assert_eq!((suspect.suspect, suspect.lost), (1, 0));
-    assert_eq!(update(30_000, Some(EMPTY)).lost, 0);
     let lost_worker = QueueSnapshot {
         since_worker_lost: Some(20_000),
         ..EMPTY
     };
-    assert_eq!(update(31_000, Some(lost_worker)).lost, 0);
-    let lost = update(31_500, Some(EMPTY));
+    let suspended = update(39_000, Some(lost_worker));
+    assert_eq!((suspended.suspect, suspended.lost), (0, 0));
+    assert_eq!(update(50_000, Some(EMPTY)).lost, 0);
+    assert_eq!(update(79_000, Some(EMPTY)).lost, 0);
+    let lost = update(80_000, Some(EMPTY));
     assert_eq!((lost.outstanding, lost.suspect, lost.lost), (1, 0, 1));
-    assert_eq!(lost.lost_of, BTreeMap::from([(EPOCH, (1, 1))]));
+    assert_eq!(lost.lost_of, BTreeMap::from([(EPOCH, 1)]));
     assert_eq!(lost.named[0].to_string(), "0000000000000007-0-4");
+    let many = LostRange {
+        last: 48_300,
+        ..lost.named[0]
+    };
+    assert_eq!(many.to_string(), "0000000000000007-0-4..48300");
+}
+
+#[test]
+fn what_is_lost_stays_so_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let (epochs, gone) = (epochs(9), books(&[(1, 3), (6, 9)]));
+    let at = |now, queue| Observation {
+        now,
+        epochs: &epochs,
+        books: &gone,
+        queue,
+    };
+    {
+        let records = Records::open(folder.path()).unwrap();
+        let mut detector = LossDetector::open(records.table("losses").unwrap()).unwrap();
+        detector.update(&at(0, Some(EMPTY)));
+        detector.update(&at(1_000, Some(EMPTY)));
+        assert!(detector.take_changes().is_empty());
+        assert_eq!(detector.update(&at(31_000, Some(EMPTY))).lost, 2);
+        records
+            .commit_here("test", detector.take_changes())
+            .unwrap();
+        assert!(detector.take_changes().is_empty());
+    }
+    let records = Records::open(folder.path()).unwrap();
+    let mut detector = LossDetector::open(records.table("losses").unwrap()).unwrap();
+    assert_eq!(detector.update(&at(0, None)).lost, 2);
+    assert!(detector.take_changes().is_empty());
+    // One of them turns up after all.
+    let less = books(&[(1, 4), (6, 9)]);
+    let found = Observation {
+        books: &less,
+        ..at(1_000, None)
+    };
+    assert_eq!(detector.update(&found).lost, 1);
+    records
+        .commit_here("test", detector.take_changes())
+        .unwrap();
+    drop(detector);
+    let mut detector = LossDetector::open(records.table("losses").unwrap()).unwrap();
+    assert_eq!(detector.update(&found).lost, 1);
+}
+
+#[test]
+fn a_pause_is_no_loss() {
+    let (mut detector, epochs) = (detector(), epochs(1_200));
+    let mut suspects = 0;
+    for second in 0..240_u64 {
+        // A hundred messages a second are stored, but for two pauses of a minute.
+        let paused = (30..90).contains(&second) || (120..180).contains(&second);
+        let stored = match second {
+            0..30 => second * 3,
+            30..90 => 90,
+            90..120 => 90 + (second - 90) * 3,
+            120..180 => 180,
+            _ => 180 + (second - 180) * 13,
+        };
+        let queue = QueueSnapshot {
+            ready: 1_200 - stored - if paused { 0 } else { 100 },
+            held: if paused { 0 } else { 100 },
+            // The oldest is as old as the queue.
+            oldest_held_ms: (!paused).then_some(second * 1_000 + 500),
+            delivered: stored + 100 + second,
+            ..EMPTY
+        };
+        let report = detector.update(&Observation {
+            now: second * 1_000,
+            epochs: &epochs,
+            books: &books(&[(1, stored.max(1))]),
+            queue: Some(queue),
+        });
+        suspects += report.suspect + report.lost;
+    }
+    assert_eq!(suspects, 0);
 }
 
 #[test]
 fn a_message_that_waits_or_is_held_is_not_lost() {
-    let (mut loss_detector, epochs, books) = (LossDetector::default(), epochs(5), books(&[(1, 3)]));
+    let (mut loss_detector, epochs, books) = (detector(), epochs(5), books(&[(1, 3)]));
     for second in 0..300 {
         let queue = QueueSnapshot {
             ready: 1,
             held: 1,
-            longest_held_ms: Some(second * 1_000),
+            oldest_held_ms: Some(second * 1_000),
             delivered: 4,
             ..EMPTY
         };
@@ -106,8 +197,7 @@ fn a_message_that_waits_or_is_held_is_not_lost() {
 #[test]
 fn thousands_of_gaps_that_do_not_touch_are_followed() {
     let every_second: Vec<(u64, u64)> = (1..=3_000).map(|n| (2 * n, 2 * n)).collect();
-    let (mut loss_detector, epochs, books) =
-        (LossDetector::default(), epochs(6_000), books(&every_second));
+    let (mut loss_detector, epochs, books) = (detector(), epochs(6_000), books(&every_second));
     for now in [0, 1_000, 2_000] {
         let loss_report = loss_detector.update(&Observation {
             now,
@@ -124,7 +214,7 @@ fn thousands_of_gaps_that_do_not_touch_are_followed() {
 
 #[test]
 fn a_message_that_a_busy_queue_has_passed_by_is_lost() {
-    let mut loss_detector = LossDetector::default();
+    let mut loss_detector = detector();
     let mut first_lost = None;
     for second in 0..60 {
         let settled = 100 + second * 50;
@@ -132,7 +222,7 @@ fn a_message_that_a_busy_queue_has_passed_by_is_lost() {
         let queue = QueueSnapshot {
             ready: 200,
             held: 20,
-            longest_held_ms: Some(400),
+            oldest_held_ms: Some(400),
             delivered: settled + 20,
             ..EMPTY
         };
@@ -145,10 +235,13 @@ fn a_message_that_a_busy_queue_has_passed_by_is_lost() {
         assert_eq!(loss_report.outstanding, 221);
         if loss_report.lost > 0 {
             first_lost.get_or_insert(second);
-            assert_eq!((loss_report.lost, loss_report.named[0].sequence), (1, 42));
+            assert_eq!(
+                (loss_report.lost, loss_report.named[0].first.sequence),
+                (1, 42)
+            );
         }
     }
-    assert_eq!(first_lost, Some(30));
+    assert_eq!(first_lost, Some(31));
 }
 
 /// What happens to a queue.
@@ -184,11 +277,11 @@ fn event() -> impl Strategy<Value = Event> {
 struct Simulation {
     now: u64,
     published: u64,
+    /// When each message was accepted, from the first on.
+    accepted_at: Vec<u64>,
     ready: VecDeque<u64>,
-    held: VecDeque<(u64, u64)>,
+    held: VecDeque<u64>,
     delivered: u64,
-    redelivered: u64,
-    returned: std::collections::BTreeSet<u64>,
     marked: std::collections::BTreeSet<u64>,
     removed: std::collections::BTreeSet<u64>,
 }
@@ -200,6 +293,7 @@ impl Simulation {
                 self.ready
                     .extend(self.published + 1..=self.published + count);
                 self.published += count;
+                self.accepted_at.resize(self.published as usize, self.now);
             }
             Event::Deliver(count) => {
                 for _ in 0..count {
@@ -207,8 +301,7 @@ impl Simulation {
                         break;
                     };
                     self.delivered += 1;
-                    self.redelivered += u64::from(self.returned.remove(&message));
-                    self.held.push_back((message, self.now));
+                    self.held.push_back(message);
                 }
             }
             Event::Settle { count, newest } => {
@@ -218,15 +311,15 @@ impl Simulation {
                     } else {
                         self.held.pop_front()
                     };
-                    let Some((message, _)) = settled else { break };
+                    let Some(message) = settled else { break };
                     self.marked.insert(message);
                 }
             }
             Event::Return => {
-                for (message, _) in std::mem::take(&mut self.held).into_iter().rev() {
-                    self.returned.insert(message);
-                    self.ready.push_front(message);
-                }
+                // A queue puts them where they were.
+                let returned = std::mem::take(&mut self.held);
+                self.ready.extend(returned);
+                self.ready.make_contiguous().sort_unstable();
             }
             Event::Pass(ms) => self.now += ms,
             Event::Remove => self.removed.extend(self.ready.pop_front()),
@@ -241,7 +334,8 @@ impl Simulation {
                 _ => marked.push((number, number)),
             }
         }
-        let oldest = self.held.iter().map(|(_, since)| self.now - since).max();
+        let age = |message: &u64| self.now - self.accepted_at[*message as usize - 1];
+        let oldest = self.held.iter().map(age).max();
         loss_detector.update(&Observation {
             now: self.now,
             epochs: &epochs(self.published),
@@ -249,9 +343,8 @@ impl Simulation {
             queue: Some(QueueSnapshot {
                 ready: self.ready.len() as u64,
                 held: self.held.len() as u64,
-                longest_held_ms: oldest,
+                oldest_held_ms: oldest,
                 delivered: self.delivered,
-                redelivered: self.redelivered,
                 since_worker_lost: None,
             }),
         })
@@ -265,12 +358,14 @@ proptest! {
     fn it_rings_for_what_is_gone_and_for_nothing_else(
         events in prop::collection::vec(event(), 1..300)
     ) {
-        let (mut simulation, mut loss_detector) = (Simulation::default(), LossDetector::default());
+        let (mut simulation, mut loss_detector) = (Simulation::default(), detector());
         for event in &events {
             simulation.happen(event);
             let loss_report = simulation.observe(&mut loss_detector);
             for id in &loss_report.named {
-                prop_assert!(simulation.removed.contains(&id.sequence), "{id} is not gone");
+                for number in id.first.sequence..=id.last {
+                    prop_assert!(simulation.removed.contains(&number), "{id} is not gone");
+                }
             }
         }
         // In the end all that is left is stored, and the queue stays empty.
@@ -293,10 +388,7 @@ proptest! {
         let mut first_seen = BTreeMap::new();
         for (now, gone) in (0..).zip(&steps) {
             let gaps: Vec<(u64, u64)> = gone.iter().map(|&number| (number, number)).collect();
-            let epochs = epochs(60);
-            let books = books(&[]);
-            let seen = Observation { now, epochs: &epochs, books: &books, queue: None };
-            tracked = gap::track(tracked, &gaps, || Gap::first_seen(&seen));
+            tracked = gap::track(tracked, &gaps, || Gap::first_seen(now));
             first_seen.retain(|number, _| gone.contains(number));
             for number in gone {
                 first_seen.entry(*number).or_insert(now);

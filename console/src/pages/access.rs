@@ -19,6 +19,14 @@ use crate::view::figures::grouped;
 
 /// Maximum rows of tokens, and of keys.
 const MAX_ROWS: usize = 200;
+/// How long a token can be valid, in seconds and as text.
+const LIFETIMES: [(&str, &str); 3] = [
+    ("2592000", "30 days"),
+    ("7776000", "90 days"),
+    ("31622400", "366 days"),
+];
+/// The lifetime that is offered first, in seconds.
+const LIFETIME_S: &str = "7776000";
 /// The roles, the lowest first.
 const ROLES: [UserRole; 3] = [UserRole::Viewer, UserRole::Operator, UserRole::Admin];
 
@@ -27,10 +35,9 @@ const ROLES: [UserRole; 3] = [UserRole::Viewer, UserRole::Operator, UserRole::Ad
 struct AccessPage {
     head: Head,
     roles: [UserRole; 3],
+    lifetimes: [Lifetime; 3],
     /// Whether the user may change this.
     may_change: bool,
-    /// Why not.
-    reason: &'static str,
     users: Vec<UserRow>,
     tokens: Vec<TokenRow>,
     /// How many there are, and how many of them are shown.
@@ -40,6 +47,13 @@ struct AccessPage {
     without_keys: &'static str,
     keys: Vec<KeyRow>,
     keys_shown: String,
+}
+
+/// A choice in the form of a token.
+struct Lifetime {
+    seconds: &'static str,
+    text: &'static str,
+    is_chosen: bool,
 }
 
 struct UserRow {
@@ -87,12 +101,8 @@ pub(super) async fn page(
     let key_rows = keys.keys.iter().take(MAX_ROWS);
     Ok(render(&AccessPage {
         roles: ROLES,
+        lifetimes: lifetimes(&head),
         may_change: head.may_change && visitor.caller.role == UserRole::Admin,
-        reason: if console.config.read_only {
-            "This console is read-only."
-        } else {
-            "Only admins can change access."
-        },
         users: users.iter().map(|user| user_row(user, now)).collect(),
         tokens: token_rows
             .map(|token| token_row(token, own, &sessions, now))
@@ -104,6 +114,16 @@ pub(super) async fn page(
         keys_shown: shown(keys.keys.len(), "skictl keys"),
         head,
     }))
+}
+
+fn lifetimes(head: &Head) -> [Lifetime; 3] {
+    let chosen = head.typed("add_token", "expires_in_s");
+    let chosen = chosen.unwrap_or(LIFETIME_S);
+    LIFETIMES.map(|(seconds, text)| Lifetime {
+        seconds,
+        text,
+        is_chosen: seconds == chosen,
+    })
 }
 
 /// How many rows of `all` are shown. `command` lists all.

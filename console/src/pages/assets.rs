@@ -17,6 +17,14 @@ pub(super) fn url(name: &str) -> String {
     format!("/static/{hash:016x}/{name}")
 }
 
+/// The style sheet, for a file that contains it.
+pub(super) fn style_sheet() -> String {
+    let found = Assets::get("console.css");
+    found.map_or_else(String::new, |file| {
+        String::from_utf8_lossy(&file.data).into_owned()
+    })
+}
+
 fn hash(data: &[u8]) -> u64 {
     xxhash_rust::xxh3::xxh3_64(data)
 }

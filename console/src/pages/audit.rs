@@ -8,19 +8,21 @@ use std::sync::Arc;
 
 use askama::Template;
 use axum::extract::{Query, State};
-use axum::response::Response;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use skilift_core::clock::epoch_ms;
 
 use self::query::{AuditQuery, OUTCOMES, given, number};
 use super::error::{PageError, render};
 use super::head::Head;
-use super::html::{Markup, outcome, time};
+use super::html::{Markup, outcome, sentence, time};
 use super::visitor::Visitor;
 use crate::access::lists;
+use crate::admin::status_of;
 use crate::audit::{self, AuditFilter};
 use crate::console::Console;
 use crate::error::Error;
-use crate::view::audit::{AuditEntry, AuditView};
+use crate::view::audit::{AuditEntry, AuditOutcome, AuditView};
 use crate::view::figures::grouped;
 
 pub(super) use self::csv::csv;
@@ -31,15 +33,17 @@ const ROWS: usize = 50;
 /// Maximum newer entries that are counted.
 const MAX_NEW: usize = 200;
 /// The actions that are offered as a filter.
-const ACTIONS: [&str; 8] = [
+const ACTIONS: [&str; 10] = [
     "apply",
     "plan",
+    "cancel",
     "login",
     "logout",
     "request",
-    "resume",
+    "tune",
     "import",
     "bootstrap",
+    "end",
 ];
 
 #[derive(Template)]
@@ -47,6 +51,8 @@ const ACTIONS: [&str; 8] = [
 struct AuditPage {
     head: Head,
     form: Filter,
+    /// Why the filter was refused.
+    problem: Option<String>,
     heading: &'static str,
     /// How many newer entries there are; `None` if there are none.
     newer: Option<String>,
@@ -94,15 +100,21 @@ pub(super) async fn page(
     visitor: Visitor,
     Query(query): Query<AuditQuery>,
 ) -> Result<Response, PageError> {
-    let filter = query.filter()?;
+    // With an invalid filter, nothing is listed.
+    let (filter, error) = match query.filter() {
+        Ok(filter) => (filter, None),
+        Err(error) => (AuditFilter::default(), Some(error)),
+    };
+    let is_refused = error.is_some();
     let before = number("before", &query.before)?;
     let newest = number("newest", &query.newest)?;
     let mut head = Head::new(&console, &visitor, "/audit", "Audit").live();
+    head.is_live = !is_refused;
     // A stream sends only what may change, which the rows do not.
     let is_stream = visitor.caller.token.is_empty();
     let of = Arc::clone(&console);
     let reading = tokio::task::spawn_blocking(move || {
-        let rows = if is_stream { 0 } else { ROWS };
+        let rows = if is_stream || is_refused { 0 } else { ROWS };
         Shown::read(&of, &filter, before, newest, rows)
     });
     let shown = reading.await.map_err(Error::internal)??;
@@ -112,8 +124,12 @@ pub(super) async fn page(
         let and = if form.query.is_empty() { "" } else { "&" };
         head.url = format!("/audit?{}{and}newest={}", form.query, shown.newest);
     }
-    Ok(render(&AuditPage {
+    let status = error
+        .as_ref()
+        .map_or(StatusCode::OK, |error| status_of(error.code()));
+    let page = AuditPage {
         head,
+        problem: error.map(|error| sentence(error.message())),
         heading: if form.query.is_empty() {
             "All entries, newest first"
         } else {
@@ -121,11 +137,16 @@ pub(super) async fn page(
         },
         newer: shown.newer(),
         rows: shown.view.entries.iter().map(row).collect(),
-        range: shown.range(),
+        range: if is_refused {
+            "The filter is invalid.".to_owned()
+        } else {
+            shown.range()
+        },
         is_older: before.is_some(),
         older: shown.view.next,
         form,
-    }))
+    };
+    Ok((status, render(&page)).into_response())
 }
 
 /// The entries of a page.
@@ -212,7 +233,7 @@ impl Filter {
             actor: text(&query.actor),
             actors,
             actions,
-            outcomes: choices(&OUTCOMES.map(|(name, _)| name), &text(&query.outcome)),
+            outcomes: choices(&OUTCOMES.map(AuditOutcome::word), &text(&query.outcome)),
             since: text(&query.since),
             query: query.encoded(),
         })
@@ -244,11 +265,5 @@ fn row(entry: &AuditEntry) -> Row {
 }
 
 fn change(entry: &AuditEntry) -> String {
-    match (&entry.before, &entry.after) {
-        (None, None) => "–".to_owned(),
-        (before, after) => {
-            let known = |value: &Option<String>| value.clone().unwrap_or_else(|| "–".to_owned());
-            format!("{} → {}", known(before), known(after))
-        }
-    }
+    entry.change("→").unwrap_or_else(|| "–".to_owned())
 }

@@ -1,10 +1,15 @@
 //! The form that plans a change: `change` names it, the other fields are its values, by their names in the admin API.
 
+pub(super) mod labels;
+
 use std::str::FromStr;
 
+use self::labels::label;
 use crate::error::Error;
 use crate::view::access::UserRole;
-use crate::view::change::{Change, Count, DeadLetterSelection, RoleCount, Scale, ScaledRole};
+use crate::view::change::{
+    Change, Count, DeadLetterSelection, RoleCount, Scale, ScaledRole, SeasonDays,
+};
 use crate::view::settings::Section;
 
 /// The fields of a form, in order. An empty field counts as absent.
@@ -34,7 +39,7 @@ impl ChangeForm {
                 keys: match self.text("ingest")?.as_str() {
                     "keys" => true,
                     "open" => false,
-                    other => return Err(wrong("ingest", "\"keys\" or \"open\"", other)),
+                    other => return Err(self.wrong("ingest", "\"keys\" or \"open\"", other)),
                 },
                 if_version: self.number("if_version")?,
             },
@@ -58,9 +63,16 @@ impl ChangeForm {
                 section: self.section()?,
                 version: self.number("version")?,
             },
-            "pause" => Change::Pause,
+            "pause" => Change::Pause {
+                for_s: self
+                    .number::<u64>("for_min")?
+                    .map(|minutes| minutes.saturating_mul(60)),
+            },
             "resume" => Change::Resume,
             "drain" => Change::Drain {
+                node: self.text("node")?,
+            },
+            "forget" => Change::Forget {
                 node: self.text("node")?,
             },
             "undrain" => Change::Undrain {
@@ -82,12 +94,15 @@ impl ChangeForm {
             },
             "acknowledge" => Change::Acknowledge {
                 alarm: self.text("alarm")?.parse().map_err(Error::invalid)?,
+                reason: self.text("reason").ok().filter(|text| !text.is_empty()),
             },
             "repair" => Change::Repair {
                 resort: self.required("resort")?,
                 season: self.text("season")?,
                 day: self.required("day")?,
             },
+            "archive" => Change::Archive(self.season_days()?),
+            "restore" => Change::Restore(self.season_days()?),
             "add_user" => Change::AddUser {
                 name: self.text("name")?,
                 role: self.role()?,
@@ -136,7 +151,7 @@ impl ChangeForm {
 
     fn text(&self, name: &str) -> Result<String, Error> {
         let found = self.find(name).map(str::to_owned);
-        found.ok_or_else(|| Error::invalid(format!("the field {name} is empty")))
+        found.ok_or_else(|| self.empty(name))
     }
 
     fn number<T: FromStr>(&self, name: &str) -> Result<Option<T>, Error> {
@@ -144,12 +159,23 @@ impl ChangeForm {
             return Ok(None);
         };
         let number = text.parse();
-        number.map(Some).map_err(|_| wrong(name, "a number", text))
+        number
+            .map(Some)
+            .map_err(|_| self.wrong(name, "a number", text))
     }
 
     fn required<T: FromStr>(&self, name: &str) -> Result<T, Error> {
         let number = self.number(name)?;
-        number.ok_or_else(|| Error::invalid(format!("the field {name} is empty")))
+        number.ok_or_else(|| self.empty(name))
+    }
+
+    fn season_days(&self) -> Result<SeasonDays, Error> {
+        Ok(SeasonDays {
+            resort: self.required("resort")?,
+            season: self.text("season")?,
+            first_day: self.required("first_day")?,
+            last_day: self.required("last_day")?,
+        })
     }
 
     fn role(&self) -> Result<UserRole, Error> {
@@ -157,7 +183,7 @@ impl ChangeForm {
             "viewer" => Ok(UserRole::Viewer),
             "operator" => Ok(UserRole::Operator),
             "admin" => Ok(UserRole::Admin),
-            other => Err(wrong("role", "viewer, operator or admin", other)),
+            other => Err(self.wrong("role", "viewer, operator or admin", other)),
         }
     }
 
@@ -167,7 +193,7 @@ impl ChangeForm {
             "api" => Ok(Section::Api),
             "ingest" => Ok(Section::Ingest),
             "fleet" => Ok(Section::Fleet),
-            other => Err(wrong("section", "worker, api, ingest or fleet", other)),
+            other => Err(self.wrong("section", "worker, api, ingest or fleet", other)),
         }
     }
 
@@ -223,77 +249,26 @@ impl ChangeForm {
         let parts = text.split(',').map(str::trim);
         let ids = parts.map(|part| {
             part.parse()
-                .map_err(|_| wrong("resorts", "IDs such as 4, 19", part))
+                .map_err(|_| self.wrong("resorts", "IDs such as 4, 19", part))
         });
         ids.collect::<Result<_, _>>().map(Some)
     }
-}
 
-fn wrong(name: &str, expected: &str, got: &str) -> Error {
-    let got: String = got.chars().take(100).collect();
-    Error::invalid(format!("{name} must be {expected}, not {got:?}"))
+    /// The label of a field.
+    fn label<'a>(&self, name: &'a str) -> &'a str {
+        label(self.find("change").unwrap_or_default(), name)
+    }
+
+    fn empty(&self, name: &str) -> Error {
+        Error::invalid(format!("the field {} is empty", self.label(name)))
+    }
+
+    fn wrong(&self, name: &str, expected: &str, got: &str) -> Error {
+        let got: String = got.chars().take(100).collect();
+        let label = self.label(name);
+        Error::invalid(format!("{label} must be {expected}, not {got:?}"))
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn form(fields: &[(&str, &str)]) -> ChangeForm {
-        let own = |&(name, value): &(&str, &str)| (name.to_owned(), value.to_owned());
-        ChangeForm(fields.iter().map(own).collect())
-    }
-
-    #[test]
-    fn empty_fields_are_left_unchanged() {
-        let fields = [("change", "set_worker"), ("threads", " 8 "), ("batch", "")];
-        let Change::SetWorker { threads, batch, .. } = form(&fields).change().unwrap() else {
-            panic!("another change");
-        };
-        assert_eq!((threads, batch), (Some(8), None));
-    }
-
-    #[test]
-    fn a_wrong_field_is_named() {
-        for (fields, expected) in [
-            (
-                &[("change", "set_worker"), ("threads", "eight")][..],
-                "threads must be a number, not \"eight\"",
-            ),
-            (
-                &[("change", "drain"), ("node", " ")],
-                "the field node is empty",
-            ),
-            (
-                &[("change", "replay")],
-                "no dead letter is selected; select some, or choose all",
-            ),
-            (
-                &[("change", "add_key"), ("name", "g"), ("resorts", "4, x")],
-                "resorts must be IDs such as 4, 19, not \"x\"",
-            ),
-            (
-                &[("change", "set_role"), ("name", "a"), ("role", "root")],
-                "role must be viewer, operator or admin, not \"root\"",
-            ),
-            (
-                &[("change", "reboot")],
-                "there is no change \"reboot\"; nothing was planned",
-            ),
-            (&[], "the field change is empty"),
-        ] {
-            assert_eq!(form(fields).change().unwrap_err().message(), expected);
-        }
-    }
-
-    #[test]
-    fn every_selected_dead_letter_counts() {
-        let fields = [("change", "discard"), ("id", "a"), ("id", "b")];
-        let Change::Discard { dead_letters } = form(&fields).change().unwrap() else {
-            panic!("another change");
-        };
-        assert_eq!(
-            dead_letters,
-            DeadLetterSelection::Ids(vec!["a".to_owned(), "b".to_owned()])
-        );
-    }
-}
+mod tests;

@@ -22,7 +22,7 @@ use crate::view::audit::AuditEntry;
 use crate::view::figures::{grouped, span};
 use crate::view::queue::{HistoryPoint, HistoryView};
 
-pub(super) use self::changes::{AppliedChange, applied_changes};
+pub(super) use self::changes::{AppliedChange, applied_changes, what};
 pub(super) use self::range::{Range, RangeLink};
 pub(super) use self::table::HistoryRow;
 
@@ -76,12 +76,24 @@ pub(super) struct MarkedChange {
     pub(super) source: String,
 }
 
-/// The charts of a range, as of now.
+/// Heights of the charts in pixels, in their order.
+pub(super) type Heights = [u16; 4];
+/// The charts below each other.
+pub(super) const ONE_COLUMN: Heights = [132, 96, 104, 64];
+/// Two charts beside each other are of one height.
+pub(super) const TWO_COLUMNS: Heights = [148, 148, 120, 120];
+
+/// The charts of a range in two columns, as of now.
 ///
 /// # Errors
 /// If the audit log cannot be read.
 pub(super) fn charts(console: &Console, range: Range) -> Result<Charts, Error> {
-    Ok(charts_with(console, range, &latest_entries(console)?))
+    Ok(charts_with(
+        console,
+        range,
+        TWO_COLUMNS,
+        &latest_entries(console)?,
+    ))
 }
 
 /// The latest audit entries, newest first.
@@ -93,12 +105,17 @@ pub(super) fn latest_entries(console: &Console) -> Result<Vec<AuditEntry>, Error
 }
 
 /// The charts of a range, with the changes among these audit entries.
-pub(super) fn charts_with(console: &Console, range: Range, entries: &[AuditEntry]) -> Charts {
+pub(super) fn charts_with(
+    console: &Console,
+    range: Range,
+    heights: Heights,
+    entries: &[AuditEntry],
+) -> Charts {
     let now_ms = epoch_ms();
     let since_ms = Window::new(range, now_ms).from_ms;
     let history = console.monitor.history(range.step_s(), since_ms);
     let changes = applied_changes(entries, since_ms);
-    Charts::of(&history, range, now_ms, &changes)
+    Charts::of(&history, range, heights, now_ms, &changes)
 }
 
 impl Charts {
@@ -106,6 +123,7 @@ impl Charts {
     pub(super) fn of(
         history: &HistoryView,
         range: Range,
+        heights: Heights,
         now_ms: u64,
         changes: &[AppliedChange],
     ) -> Self {
@@ -116,6 +134,7 @@ impl Charts {
             points: &history.points,
             range,
             window,
+            heights,
             markers: (1..)
                 .zip(changes)
                 .map(|(at, of)| marker(at, of, range))
@@ -164,6 +183,7 @@ struct Drawing<'a> {
     points: &'a [HistoryPoint],
     range: Range,
     window: Window,
+    heights: Heights,
     markers: Vec<FluidMarker>,
 }
 
@@ -173,7 +193,7 @@ impl Drawing<'_> {
         let accepted = self.line("accepted", LineColour::Blue, Shape::Area, publish, rate);
         let stored = self.line("stored", LineColour::Orange, Shape::Line, stored, rate);
         self.svg(FluidChart {
-            height: 132,
+            height: self.heights[0].into(),
             ..self.chart("ch-rates", title, vec![accepted, stored])
         })
     }
@@ -181,7 +201,7 @@ impl Drawing<'_> {
     fn backlog(&self) -> Markup {
         let line = self.line("backlog", LineColour::Blue, Shape::Area, backlog, rides);
         self.svg(FluidChart {
-            height: 96,
+            height: self.heights[1].into(),
             ..self.chart("ch-backlog", "Backlog in rides", vec![line])
         })
     }
@@ -189,7 +209,7 @@ impl Drawing<'_> {
     fn stored(&self) -> Markup {
         let line = self.line("p99", LineColour::Blue, Shape::Line, p99, milliseconds);
         self.svg(FluidChart {
-            height: 104,
+            height: self.heights[2].into(),
             quantity: Quantity::Milliseconds,
             scale: FluidScale::Log,
             ..self.chart("ch-p99", "Accept to stored, p99, log scale", vec![line])
@@ -199,7 +219,7 @@ impl Drawing<'_> {
     fn threads(&self) -> Markup {
         let line = self.line("threads", LineColour::Teal, Shape::Steps, threads, count);
         self.svg(FluidChart {
-            height: 64,
+            height: self.heights[3].into(),
             ..self.chart("ch-threads", "Running worker threads", vec![line])
         })
     }

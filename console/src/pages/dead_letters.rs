@@ -10,16 +10,20 @@ use skilift_core::clock::epoch_ms;
 
 use super::error::{PageError, render};
 use super::head::Head;
-use super::html::{Markup, counted, key, state, time};
+use super::html::{Markup, key, state, time, visible};
 use super::visitor::{Visitor, path};
 use crate::console::Console;
 use crate::dead_letters::store::ReasonCount;
 use crate::error::Error;
 use crate::view::dead_letters::{DeadLetterState, DeadLetterView};
-use crate::view::figures::grouped;
+use crate::view::figures::{counted, grouped};
 
 /// Dead letters per page.
 const PAGE: usize = 50;
+/// Rides per second at which all are replayed, unless another rate is typed.
+const RATE: &str = "100";
+/// The form that replays and discards.
+const FORM: &str = "dead_letters";
 /// Reasons that are offered as filters.
 const REASONS: usize = 8;
 
@@ -39,6 +43,8 @@ struct DeadLettersPage {
     reasons: Vec<Reason>,
     hindrance: Option<String>,
     rows: Vec<Row>,
+    /// The rate at which all are replayed.
+    rate: String,
     older: Option<String>,
     selected: Option<Selected>,
 }
@@ -59,6 +65,7 @@ struct Row {
     state: Markup,
     replays: Option<String>,
     is_open: bool,
+    is_checked: bool,
 }
 
 /// The dead letter that is shown in full.
@@ -98,7 +105,7 @@ pub(super) async fn page_of(
     let id = path(&parts, "id").to_owned();
     let none = || {
         Error::not_found(format!(
-            "there is no dead letter {id:?} now: it was discarded, or replayed and stored"
+            "dead letter {id:?} does not exist; it may have been discarded, or replayed and stored"
         ))
     };
     let selected = console.dead_letters.show(&id)?.ok_or_else(none)?;
@@ -137,7 +144,6 @@ async fn show(
     let open = selected.as_ref().map(|of| of.id.clone());
     let shown = list.dead_letters.len();
     let page = DeadLettersPage {
-        head,
         total: counted(list.total, "dead letter", "dead letters"),
         count: grouped(list.total),
         newer,
@@ -155,11 +161,13 @@ async fn show(
         rows: list
             .dead_letters
             .iter()
-            .map(|of| row(of, open.as_deref()))
+            .map(|of| row(of, open.as_deref(), &head))
             .collect(),
+        rate: head.typed(FORM, "per_s").unwrap_or(RATE).to_owned(),
         older: list.next,
         selected: selected.map(full),
         reason,
+        head,
     };
     Ok(render(&page))
 }
@@ -172,13 +180,14 @@ fn filter_of(of: &ReasonCount, chosen: Option<&str>) -> Reason {
     }
 }
 
-fn row(of: &DeadLetterView, open: Option<&str>) -> Row {
+fn row(of: &DeadLetterView, open: Option<&str>, head: &Head) -> Row {
     Row {
         key: key(&of.id),
         is_open: open == Some(of.id.as_str()),
+        is_checked: head.has(FORM, "id", &of.id),
         since: time(of.received_at_ms, epoch_ms()),
-        reason: of.reason.clone(),
-        line: of.line.chars().take(200).collect(),
+        reason: visible(&of.reason),
+        line: visible(&of.line.chars().take(200).collect::<String>()),
         state: letter_state(of.state),
         replays: (of.replays > 0).then(|| times(of.replays)),
         id: of.id.clone(),
@@ -194,8 +203,8 @@ fn full(of: DeadLetterView) -> Selected {
             replays => times(replays),
         },
         id: of.id,
-        reason: of.reason,
-        line: of.line,
+        reason: visible(&of.reason),
+        line: visible(&of.line),
     }
 }
 

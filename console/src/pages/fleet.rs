@@ -1,6 +1,9 @@
 //! Fleet: which instances run, where, and at what cost; start, drain and stop.
 
+mod capacity;
 mod map;
+mod recent;
+mod summary;
 
 use std::sync::Arc;
 
@@ -10,15 +13,17 @@ use axum::response::Response;
 use skilift_core::clock::epoch_ms;
 
 use self::map::{MapRow, rows};
+use self::recent::{Recent, recent};
+pub(super) use self::summary::{Summary, summary};
 use super::error::{PageError, render};
 use super::head::Head;
-use super::html::{Markup, Verdict, cell, counted, key, sentence, state, time};
+use super::html::{Markup, Verdict, key, sentence, state, time, usd};
 use super::visitor::Visitor;
 use crate::console::Console;
+use crate::fleet::prices::PROCESS;
 use crate::fleet::{self, cost};
-use crate::view::Reading;
 use crate::view::cost::CostView;
-use crate::view::figures::{grouped, span};
+use crate::view::figures::{counted, grouped, span};
 use crate::view::fleet::{FleetRoleView, FleetView, InstanceView};
 
 #[derive(Template)]
@@ -32,10 +37,14 @@ struct FleetPage {
     has_fleet: bool,
     age: String,
     roles: Vec<RoleRow>,
+    /// Whether the instances were listed.
+    is_listed: bool,
     zones: Vec<String>,
     map: Vec<MapRow>,
     instances: Vec<InstanceRow>,
     cost: Cost,
+    capacity: Vec<capacity::Line>,
+    recent: Vec<Recent>,
 }
 
 struct RoleRow {
@@ -44,6 +53,8 @@ struct RoleRow {
     stopped: String,
     max: u64,
     bounds: String,
+    /// The number that was typed.
+    typed: String,
 }
 
 struct InstanceRow {
@@ -59,9 +70,10 @@ struct InstanceRow {
     instance_type: String,
     price: String,
     /// Why the price is unknown.
-    price_error: String,
+    price_note: String,
     /// Why it cannot be started or stopped here.
     obstacle: Option<String>,
+    is_checked: bool,
 }
 
 struct Cost {
@@ -79,22 +91,31 @@ pub(super) async fn page(
 ) -> Result<Response, PageError> {
     let view = fleet::view(&console)?;
     let zones = map::zones(&view.instances);
+    let head = Head::new(&console, &visitor, "/fleet", "Fleet").live();
+    let (roles, instances) = (view.roles.iter(), view.instances.iter());
     Ok(render(&FleetPage {
-        head: Head::new(&console, &visitor, "/fleet", "Fleet").live(),
         verdict: verdict(&view),
         facts: facts(&view),
         has_fleet: view.kind != "none",
-        age: match view.age_ms {
-            Some(ms) => format!("listed {} ago", span(ms)),
-            None => "not listed yet".to_owned(),
-        },
-        roles: view.roles.iter().map(role_row).collect(),
+        age: age(&view),
+        roles: roles.map(|of| role_row(of, &head)).collect(),
         map: rows(&view.instances, &zones),
         zones,
-        instances: view.instances.iter().map(instance_row).collect(),
+        is_listed: view.age_ms.is_some(),
+        instances: instances.map(|of| instance_row(of, &head)).collect(),
         cost: cost_of(&cost::view(&console)),
+        capacity: capacity::lines(&console),
+        recent: recent(&console)?,
         plan: view.plan,
+        head,
     }))
+}
+
+fn age(view: &FleetView) -> String {
+    match view.age_ms {
+        Some(ms) => format!("listed {} ago", span(ms)),
+        None => "not listed yet".to_owned(),
+    }
 }
 
 fn verdict(view: &FleetView) -> Verdict {
@@ -105,6 +126,13 @@ fn verdict(view: &FleetView) -> Verdict {
         (_, None, None) if view.age_ms.is_none() => {
             ("busy", "The instances have not been listed yet.".to_owned())
         }
+        (_, None, None) if without_node(view) > 0 => (
+            "warn",
+            format!(
+                "{} without a node that sends heartbeats.",
+                counted(without_node(view), "instance runs", "instances run")
+            ),
+        ),
         (_, None, None) => {
             let up = |role: &str| {
                 let of = view.roles.iter().find(|of| of.role == role);
@@ -116,6 +144,16 @@ fn verdict(view: &FleetView) -> Verdict {
         }
     };
     Verdict { kind, message }
+}
+
+/// Instances that run, and whose node does not.
+fn without_node(view: &FleetView) -> u64 {
+    let all = view.instances.iter();
+    all.filter(|of| has_no_node(of)).count() as u64
+}
+
+fn has_no_node(of: &InstanceView) -> bool {
+    of.state == "running" && of.nodes.is_empty() && matches!(&*of.role, "api" | "worker")
 }
 
 fn facts(view: &FleetView) -> String {
@@ -133,14 +171,16 @@ fn facts(view: &FleetView) -> String {
     }
 }
 
-fn role_row(of: &FleetRoleView) -> RoleRow {
+fn role_row(of: &FleetRoleView, head: &Head) -> RoleRow {
     let known = |count: Option<u64>| count.map_or_else(|| "unknown".to_owned(), grouped);
+    let typed = head.typed("scale", &of.role);
     RoleRow {
         role: of.role.clone(),
         running: known(of.running),
         stopped: known(of.stopped),
         max: of.max,
         bounds: format!("{} to {}", of.min, of.max),
+        typed: typed.unwrap_or_default().to_owned(),
     }
 }
 
@@ -157,35 +197,54 @@ fn instance_state(of: &str) -> Markup {
     }
 }
 
-fn instance_row(of: &InstanceView) -> InstanceRow {
+fn instance_row(of: &InstanceView, head: &Head) -> InstanceRow {
     let is_up = matches!(&*of.state, "running" | "pending");
+    let is_process = of.instance_type == PROCESS;
+    let (price, price_note) = match of.usd_per_h {
+        Some(price) if is_up => (format!("{price:.4}"), String::new()),
+        // Its disk is billed, which is not known here.
+        Some(price) => ("0".to_owned(), format!("{price:.4} while it runs")),
+        None => {
+            let price = if is_process { "–" } else { "unknown" };
+            (price.to_owned(), of.price_error.clone().unwrap_or_default())
+        }
+    };
     InstanceRow {
         key: key(&of.id),
         id: of.id.clone(),
         name: of.name.clone().unwrap_or_default(),
         state: instance_state(&of.state),
-        reason: of.reason.clone(),
+        reason: of.reason.as_deref().map(said),
         since: of
             .started_at_ms
             .filter(|_| is_up)
             .map(|ms| time(ms, epoch_ms())),
         role: of.role.clone(),
         zone: of.zone.clone(),
-        nodes: of.nodes.clone(),
+        nodes: if has_no_node(of) {
+            vec!["no node".to_owned()]
+        } else {
+            of.nodes.clone()
+        },
         instance_type: of.instance_type.clone(),
-        price: of
-            .usd_per_h
-            .map_or_else(|| "unknown".to_owned(), |price| format!("{price:.4}")),
-        price_error: of.price_error.clone().unwrap_or_default(),
-        obstacle: of.obstacle.clone(),
+        price,
+        price_note,
+        obstacle: of.obstacle.clone().or_else(|| {
+            let is_scaled = matches!(&*of.role, "api" | "worker");
+            (!is_scaled).then(|| "not scaled".to_owned())
+        }),
+        is_checked: head.has("instances", "id", &of.id),
     }
 }
 
+/// A reason of EC2 without its code, which is in the admin API.
+fn said(reason: &str) -> String {
+    let (code, text) = reason.split_once(": ").unwrap_or(("", reason));
+    let is_code = code.starts_with("Client.") || code.starts_with("Server.");
+    if is_code { text } else { reason }.to_owned()
+}
+
 fn cost_of(view: &CostView) -> Cost {
-    let usd = |reading: &Reading<f64>| match (&reading.error, reading.value) {
-        (Some(_), Some(_)) => format!("≥ {}", cell(reading, |usd| format!("{usd:.4}"))),
-        _ => cell(reading, |usd| format!("{usd:.4}")),
-    };
     let row = |of: &crate::view::cost::RoleCostView| {
         (of.role.clone(), grouped(of.running), usd(&of.usd_per_h))
     };

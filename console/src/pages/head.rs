@@ -1,14 +1,19 @@
 //! What every page begins with.
 
+use std::fmt::Display;
+use std::sync::Arc;
+
 use skilift_core::clock::epoch_ms;
 
 use super::assets;
 use super::html::{Markup, icon, sentence};
+use super::refused_form::RefusedForm;
 use super::visitor::Visitor;
 use crate::console::Console;
 use crate::view::access::UserRole;
 use crate::view::alarm::{AlarmView, Severity};
 use crate::view::figures::{grouped, moment};
+use crate::view::queue::durability_note;
 
 /// The navigation: groups of URLs and names.
 const NAVIGATION: [(&str, &[(&str, &str)]); 4] = [
@@ -27,11 +32,13 @@ const NAVIGATION: [(&str, &[(&str, &str)]); 4] = [
             ("/nodes", "Nodes"),
             ("/fleet", "Fleet"),
             ("/settings", "Settings"),
+            ("/tuning", "Tuning"),
         ],
     ),
     (
         "Record",
         &[
+            ("/plans", "Plans"),
             ("/audit", "Audit"),
             ("/access", "Access"),
             ("/doctor", "Doctor"),
@@ -52,6 +59,11 @@ pub(super) struct Head {
     /// The user.
     pub(super) name: String,
     pub(super) role: String,
+    /// The role of the user, to compare.
+    user_role: UserRole,
+    is_read_only: bool,
+    /// Who promises that stored rides are kept, if that is not checked.
+    pub(super) durability_note: Option<&'static str>,
     /// Whether the user may plan changes.
     pub(super) may_change: bool,
     /// Time of the page, in UTC.
@@ -64,6 +76,8 @@ pub(super) struct Head {
     severity: Option<Severity>,
     /// Whether it is kept up to date.
     pub(super) is_live: bool,
+    /// The form of the page that was refused.
+    refused: Option<Arc<RefusedForm>>,
 }
 
 /// The alarms in one line.
@@ -114,6 +128,7 @@ impl Head {
         Self {
             name: caller.name.clone(),
             role: caller.role.to_string(),
+            user_role: caller.role,
             may_change: caller.role >= UserRole::Operator && !console.config.read_only,
             here,
             url: visitor.url.clone(),
@@ -122,6 +137,7 @@ impl Head {
                 .map_or_else(String::new, grouped),
             alarm: (here != "/").then(|| strip(&alarms)).flatten(),
             severity: alarms.iter().map(|alarm| alarm.severity).max(),
+            refused: visitor.refused.clone(),
             ..Self::bare(console, visitor.theme, heading)
         }
     }
@@ -141,12 +157,16 @@ impl Head {
             url: "/".to_owned(),
             name: String::new(),
             role: String::new(),
+            user_role: UserRole::Viewer,
+            is_read_only: console.config.read_only,
+            durability_note: durability_note(console.config.store_durability),
             may_change: false,
             clock: now[11..19].to_owned(),
             dead_letters: String::new(),
             alarm: None,
             severity: None,
             is_live: false,
+            refused: None,
         }
     }
 
@@ -167,8 +187,33 @@ impl Head {
         format!("{severity}{} · {} · Skilift", self.heading, self.stack)
     }
 
+    /// Why a form of this page was refused.
+    pub(super) fn problem(&self, form: &str) -> Option<&str> {
+        self.refused.as_ref()?.problem(form)
+    }
+
+    /// What was typed into a field of a form that was refused.
+    pub(super) fn typed(&self, form: &str, name: &str) -> Option<&str> {
+        self.refused.as_ref()?.typed(form, name)
+    }
+
+    /// Whether a field of a form that was refused was sent with this value.
+    pub(super) fn has(&self, form: &str, name: &str, value: &(impl Display + ?Sized)) -> bool {
+        let refused = self.refused.as_ref();
+        refused.is_some_and(|refused| refused.has(form, name, value))
+    }
+
     pub(super) fn icon(&self, name: &'static str) -> Markup {
         icon(name)
+    }
+
+    /// Why pages have no controls; `None` if they have.
+    pub(super) fn limits(&self) -> Option<&'static str> {
+        if self.is_read_only {
+            return Some("This console is read-only: nothing can be changed here.");
+        }
+        (self.user_role < UserRole::Operator)
+            .then_some("You are a viewer: you can see everything, but change nothing.")
     }
 
     pub(super) fn asset(&self, name: &str) -> String {

@@ -7,7 +7,7 @@ use askama::filters::HtmlSafe;
 use crate::view::Reading;
 use crate::view::audit::AuditOutcome;
 use crate::view::figures::{grouped, moment, percent, span};
-use crate::view::nodes::NodeState;
+use crate::view::nodes::{NodeState, NodeView};
 use crate::view::reconciliation::Verdict as LossVerdict;
 
 /// Age in milliseconds from which a reading is shown with its age.
@@ -44,31 +44,49 @@ pub(super) fn state(kind: &'static str, word: &'static str, name: &'static str) 
     ))
 }
 
-/// The state of a node.
-pub(super) fn node_state(of: NodeState) -> Markup {
+/// The state of a node; the last known one if no heartbeats arrive.
+pub(super) fn node_state(node: &NodeView) -> Markup {
+    let word = node.state.word();
+    if node.is_stale() {
+        return Markup(format!(
+            r#"<span class="st is-idle">{}{word}, last known</span>"#,
+            icon("unknown")
+        ));
+    }
+    let (kind, icon) = node_look(node.state);
+    state(kind, word, icon)
+}
+
+/// The icon of a node's state.
+pub(super) fn node_icon(of: NodeState) -> Markup {
+    icon(node_look(of).1)
+}
+
+fn node_look(of: NodeState) -> (&'static str, &'static str) {
     match of {
-        NodeState::Ready => state("ok", "ready", "ok"),
-        NodeState::Degraded => state("warn", "degraded", "warn"),
-        NodeState::Starting => state("busy", "starting", "wait"),
-        NodeState::Unavailable => state("bad", "unavailable", "bad"),
-        NodeState::Paused => state("warn", "paused", "pause"),
-        NodeState::Draining => state("busy", "draining", "drain"),
-        NodeState::Drained => state("idle", "drained", "drained"),
-        NodeState::Stopped => state("idle", "stopped", "stopped"),
-        NodeState::Lost => state("bad", "lost", "lost"),
+        NodeState::Ready => ("ok", "ok"),
+        NodeState::Degraded => ("warn", "warn"),
+        NodeState::Starting => ("busy", "wait"),
+        NodeState::Unavailable => ("bad", "bad"),
+        NodeState::Paused => ("warn", "pause"),
+        NodeState::Draining => ("busy", "drain"),
+        NodeState::Drained => ("idle", "drained"),
+        NodeState::Stopped => ("idle", "stopped"),
+        NodeState::Lost => ("bad", "lost"),
     }
 }
 
 /// The outcome of an audited action.
 pub(super) fn outcome(of: AuditOutcome) -> Markup {
-    match of {
-        AuditOutcome::Started => state("busy", "started", "wait"),
-        AuditOutcome::Succeeded => state("ok", "succeeded", "ok"),
-        AuditOutcome::Partial => state("warn", "partial", "warn"),
-        AuditOutcome::Denied => state("warn", "denied", "skip"),
-        AuditOutcome::Refused => state("warn", "refused", "skip"),
-        AuditOutcome::Failed => state("bad", "failed", "bad"),
-    }
+    let (kind, icon) = match of {
+        AuditOutcome::Planned => ("idle", "wait"),
+        AuditOutcome::Started => ("busy", "wait"),
+        AuditOutcome::Succeeded => ("ok", "ok"),
+        AuditOutcome::Partial => ("warn", "warn"),
+        AuditOutcome::Cancelled | AuditOutcome::Denied | AuditOutcome::Refused => ("warn", "skip"),
+        AuditOutcome::Failed => ("bad", "bad"),
+    };
+    state(kind, of.word(), icon)
 }
 
 /// A moment in milliseconds since 1970, in UTC: the time if it is today, else the day, with the year unless it is this year.
@@ -95,13 +113,13 @@ pub(super) fn meter(length: f64, share: f64) -> Markup {
 
 /// The verdict of the reconciliation.
 pub(super) fn reconciliation_state(of: LossVerdict) -> Markup {
-    match of {
-        LossVerdict::Balanced => state("ok", "balanced", "ok"),
-        LossVerdict::InFlight => state("ok", "in flight", "ok"),
-        LossVerdict::SuspectedLoss => state("warn", "suspected loss", "warn"),
-        LossVerdict::Loss => state("bad", "loss", "bad"),
-        LossVerdict::Unknown => state("idle", "unknown", "unknown"),
-    }
+    let (kind, icon) = match of {
+        LossVerdict::Balanced | LossVerdict::InFlight => ("ok", "ok"),
+        LossVerdict::SuspectedLoss => ("warn", "warn"),
+        LossVerdict::Loss => ("bad", "bad"),
+        LossVerdict::Unknown => ("idle", "unknown"),
+    };
+    state(kind, of.word(), icon)
 }
 
 /// A verdict: the first sentence of a page.
@@ -150,9 +168,10 @@ pub(super) struct Figure {
     pub(super) id: &'static str,
     pub(super) label: &'static str,
     pub(super) value: String,
-    pub(super) unit: &'static str,
+    pub(super) unit: String,
     pub(super) note: String,
     is_unknown: bool,
+    is_bad: bool,
 }
 
 impl Figure {
@@ -170,9 +189,10 @@ impl Figure {
                 id,
                 label,
                 value: "unknown".to_owned(),
-                unit: "",
+                unit: String::new(),
                 note: reading.error.clone().unwrap_or_default(),
                 is_unknown: true,
+                is_bad: false,
             };
         };
         let note = match (&reading.error, reading.age_ms) {
@@ -180,14 +200,20 @@ impl Figure {
             (None, Some(age)) if age >= OLD_MS => format!("read {} ago", span(age)),
             _ => note.into(),
         };
-        let bound = if reading.is_upper_bound { "≤ " } else { "" };
+        let bound = bound(reading);
+        let shown = show(value);
+        let (number, unit) = match unit {
+            "" => number_and_unit(&shown),
+            unit => (&*shown, unit),
+        };
         Self {
             id,
             label,
-            value: format!("{bound}{}", show(value)),
-            unit,
+            value: format!("{bound}{number}"),
+            unit: unit.to_owned(),
             note,
             is_unknown: false,
+            is_bad: false,
         }
     }
 
@@ -203,9 +229,10 @@ impl Figure {
             id,
             label,
             value,
-            unit,
+            unit: unit.to_owned(),
             note: note.into(),
             is_unknown: false,
+            is_bad: false,
         }
     }
 
@@ -223,17 +250,43 @@ impl Figure {
         }
     }
 
+    /// Marks a value that must not occur.
+    pub(super) fn bad_if(self, is_bad: bool) -> Self {
+        Self { is_bad, ..self }
+    }
+
     pub(super) fn class(&self) -> &'static str {
-        if self.is_unknown { " is-unknown" } else { "" }
+        match (self.is_unknown, self.is_bad) {
+            (true, _) => " is-unknown",
+            (false, true) => " is-bad",
+            (false, false) => "",
+        }
+    }
+}
+
+/// "118 ms" as a number and a unit, which is shown smaller; other texts have no unit.
+fn number_and_unit(text: &str) -> (&str, &str) {
+    let is_number = |text: &str| text.chars().all(|c| c.is_ascii_digit() || ",.".contains(c));
+    match text.find(' ') {
+        Some(at) if is_number(&text[..at]) && !text[at + 1..].contains(' ') => text.split_at(at),
+        _ => (text, ""),
     }
 }
 
 /// A reading in a cell.
 pub(super) fn cell<T: Copy>(reading: &Reading<T>, show: impl Fn(T) -> String) -> String {
     match reading.value {
-        Some(value) if reading.is_upper_bound => format!("≤ {}", show(value)),
-        Some(value) => show(value),
+        Some(value) => format!("{}{}", bound(reading), show(value)),
         None => "unknown".to_owned(),
+    }
+}
+
+/// The sign in front of a number that is only known to be at most, or at least, this.
+fn bound<T>(reading: &Reading<T>) -> &'static str {
+    match (reading.is_upper_bound, reading.is_lower_bound()) {
+        (true, _) => "≤ ",
+        (_, true) => "≥ ",
+        _ => "",
     }
 }
 
@@ -251,8 +304,31 @@ pub(super) fn per_s(rate: f64) -> String {
     }
 }
 
-/// A message as a sentence.
+/// US dollars, or what is at least known of them.
+pub(super) fn usd(reading: &Reading<f64>) -> String {
+    cell(reading, |usd| format!("{usd:.4}"))
+}
+
+/// Foreign text with what could hide or reorder it made visible: control characters and those of bidirectional text.
+pub(super) fn visible(text: &str) -> String {
+    let hides = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}')
+    };
+    let shown = |c: char| match c {
+        c if hides(c) => c.escape_default().to_string(),
+        c => c.to_string(),
+    };
+    text.chars().map(shown).collect()
+}
+
+/// A message as a sentence. A name such as `worker-gate7-9464` at its beginning stays as it is.
 pub(super) fn sentence(message: &str) -> String {
+    let first_word = message.split(' ').next().unwrap_or_default();
+    if first_word.contains(|c: char| c.is_ascii_digit()) {
+        let end = if message.ends_with('.') { "" } else { "." };
+        return format!("{message}{end}");
+    }
     let mut chars = message.chars();
     let first = chars.next().map(|c| c.to_uppercase().to_string());
     let end = if message.ends_with('.') { "" } else { "." };
@@ -263,12 +339,6 @@ pub(super) fn sentence(message: &str) -> String {
 pub(super) fn in_url(text: &str) -> String {
     askama::filters::urlencode_strict(text)
         .map_or_else(|never| match never {}, |text| text.to_string())
-}
-
-/// A number with its noun.
-pub(super) fn counted(number: u64, one: &str, many: &str) -> String {
-    let noun = if number == 1 { one } else { many };
-    format!("{} {noun}", grouped(number))
 }
 
 #[cfg(test)]
@@ -287,6 +357,32 @@ mod tests {
         ] {
             let shown = time(ms, now).to_string();
             assert!(shown.ends_with(&format!(">{text}</time>")), "{shown}");
+        }
+    }
+
+    #[test]
+    fn a_sentence_begins_with_a_capital_and_a_name_as_it_is() {
+        assert_eq!(sentence("a pause is over"), "A pause is over.");
+        assert_eq!(sentence("worker-a-9464 is up."), "worker-a-9464 is up.");
+    }
+
+    #[test]
+    fn nothing_hides_in_foreign_text() {
+        assert_eq!(visible("a\tb\u{202e}c <b>é"), "a\\tb\\u{202e}c <b>é");
+        assert_eq!(visible("\0\n"), "\\u{0}\\n");
+    }
+
+    #[test]
+    fn a_figure_has_its_unit_apart() {
+        for (text, parts) in [
+            ("118 ms", ("118", " ms")),
+            ("61.73 MiB", ("61.73", " MiB")),
+            ("29 %", ("29", " %")),
+            ("1 min 35 s", ("1 min 35 s", "")),
+            ("none", ("none", "")),
+            ("1,204", ("1,204", "")),
+        ] {
+            assert_eq!(number_and_unit(text), parts);
         }
     }
 }

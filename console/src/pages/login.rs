@@ -18,6 +18,7 @@ use crate::admin::status_of;
 use crate::console::Console;
 use crate::error::Error;
 use crate::login;
+use crate::view::ProblemCode;
 
 #[derive(Template)]
 #[template(path = "login.html")]
@@ -48,9 +49,9 @@ impl LoginPage {
         }
     }
 
-    fn refused(self, error: &Error) -> Response {
+    fn refused(self, error: &Error, problem: &str) -> Response {
         let page = Self {
-            problem: Some(sentence(error.message())),
+            problem: Some(sentence(problem)),
             ..self
         };
         (status_of(error.code()), render(&page)).into_response()
@@ -110,7 +111,7 @@ pub(super) async fn log_in(
                 next: form.next,
                 ..LoginPage::new(&console, theme)
             };
-            page.refused(&error)
+            page.refused(&error, error.message())
         }
     }
 }
@@ -130,7 +131,13 @@ pub(super) async fn by_link(
                 is_by_code: true,
                 ..LoginPage::new(&console, theme)
             };
-            page.refused(&error)
+            let problem = match error.code() {
+                ProblemCode::Unauthenticated => {
+                    "this link is invalid, expired or already used; a restarted console prints another"
+                }
+                _ => error.message(),
+            };
+            page.refused(&error, problem)
         }
     };
     // The code in the URL stays here.

@@ -10,7 +10,7 @@ use skilift_core::control::Setting;
 
 use super::error::{PageError, just_started, render};
 use super::head::Head;
-use super::html::{Figure, Markup, cell, node_state, per_s, state, time};
+use super::html::{Figure, Markup, cell, node_icon, node_state, per_s, state, time};
 use super::queue::consumer_state;
 use super::visitor::{Visitor, path};
 use crate::console::Console;
@@ -18,7 +18,7 @@ use crate::error::Error;
 use crate::settings;
 use crate::view::Reading;
 use crate::view::figures::{bytes, cores, grouped, percent, span};
-use crate::view::nodes::{NodeState, NodeView};
+use crate::view::nodes::{NodeDetailView, NodeEvent, NodeView};
 use crate::view::queue::ConsumerView;
 use crate::view::settings::{GenerationView, Section, SectionView, SettingValue};
 
@@ -43,6 +43,8 @@ struct NodePage {
     updated_at: Option<Markup>,
     updated_by: String,
     threads: Vec<ThreadRow>,
+    /// What happened to it, the newest first.
+    events: Vec<EventRow>,
     facts: Vec<(&'static str, String)>,
     /// Whether it is drained, or will be.
     is_drained: bool,
@@ -65,6 +67,15 @@ struct ThreadRow {
     last_ack: String,
 }
 
+struct EventRow {
+    icon: Markup,
+    at: Markup,
+    text: String,
+}
+
+/// Events that the page shows; the admin API has all that are kept.
+const EVENTS_SHOWN: usize = 12;
+
 /// `GET /nodes/{id}`
 pub(super) async fn page(
     State(console): State<Arc<Console>>,
@@ -74,15 +85,13 @@ pub(super) async fn page(
     let id = path(&parts, "id");
     let consumers = console.monitor.part(|seen| Some(&seen.queue.consumers));
     let consumers = consumers.ok_or_else(just_started)?;
-    let node = console
-        .monitor
-        .part(|seen| seen.nodes.nodes.iter().find(|node| node.id == id));
+    let node = console.monitor.node(id);
     let none = || {
         Error::not_found(format!(
             "node {id:?} is unknown: no heartbeat received; see the list of nodes"
         ))
     };
-    let node = node.ok_or_else(none)?;
+    let NodeDetailView { node, events } = node.ok_or_else(none)?;
     let is_worker = node.role == "worker";
     let section = if is_worker {
         Section::Worker
@@ -98,8 +107,8 @@ pub(super) async fn page(
     Ok(render(&NodePage {
         head: Head::new(&console, &visitor, "/nodes", node.id.clone()).live(),
         is_worker,
-        is_gone: is_gone(&node),
-        state: node_state(node.state),
+        is_gone: node.is_gone(),
+        state: node_state(&node),
         message: node.message.clone(),
         heartbeat: format!("last heartbeat {} ago", span(node.last_heartbeat_age_ms)),
         figures: figures(&node, is_worker),
@@ -114,6 +123,11 @@ pub(super) async fn page(
             .and_then(|view| view.updated_by.clone())
             .unwrap_or_default(),
         threads: threads.map(thread_row).collect(),
+        events: events
+            .into_iter()
+            .take(EVENTS_SHOWN)
+            .map(event_row)
+            .collect(),
         facts: facts(&node),
         // A drain ends with the process.
         is_drained: marks
@@ -122,15 +136,11 @@ pub(super) async fn page(
     }))
 }
 
-fn is_gone(node: &NodeView) -> bool {
-    matches!(node.state, NodeState::Lost | NodeState::Stopped)
-}
-
 /// The figures. Those of a node without heartbeats are unknown; the notes say what they were last.
 fn figures(node: &NodeView, is_worker: bool) -> Vec<Figure> {
     let age_ms = node.last_heartbeat_age_ms;
     let last = |value: u64, show: fn(u64) -> String| {
-        if is_gone(node) {
+        if node.is_gone() {
             Reading::unknown(format!("{}, {} ago", show(value), span(age_ms)))
         } else {
             Reading::of(value, age_ms)
@@ -174,6 +184,14 @@ fn figures(node: &NodeView, is_worker: bool) -> Vec<Figure> {
                 grouped,
             ),
             Figure::of(
+                "n-rejected",
+                "Rejected",
+                &node.rejected_per_s,
+                " requests/s",
+                "with 401, 403 or 503",
+                per_s,
+            ),
+            Figure::of(
                 "n-threads",
                 "Channels",
                 &threads,
@@ -204,7 +222,10 @@ fn follow_state(node: &NodeView) -> (String, Markup) {
         of.map_or_else(|| "flags".to_owned(), |of| of.version.to_string())
     };
     let actual = version(node.actual);
-    if node.desired.is_none() {
+    if node.is_gone() || node.is_stale() {
+        let last = state("idle", "last known", "unknown");
+        (format!("version {actual}"), last)
+    } else if node.desired.is_none() {
         let own = state("idle", "its own flags apply", "unknown");
         ("not set".to_owned(), own)
     } else if node.desired == node.actual {
@@ -221,7 +242,10 @@ fn setting_rows(node: &NodeView, desired: Option<&SectionView>) -> Vec<SettingRo
         let desired = desired.and_then(|view| view.values.get(name));
         SettingRow {
             name: setting.map_or_else(|| name.clone(), |setting| setting.label.to_owned()),
-            unit: setting.map_or("", |setting| setting.unit),
+            // Not "Threads threads".
+            unit: setting
+                .filter(|setting| !setting.label.eq_ignore_ascii_case(setting.unit))
+                .map_or("", |setting| setting.unit),
             desired: match desired {
                 Some(SettingValue::Number(number)) => grouped(*number),
                 Some(SettingValue::Word(word)) => word.clone(),
@@ -248,6 +272,14 @@ fn thread_row(consumer: &ConsumerView) -> ThreadRow {
         last_ack: consumer
             .last_ack_age_ms
             .map_or_else(|| "–".to_owned(), |ms| format!("{} ago", span(ms))),
+    }
+}
+
+fn event_row(event: NodeEvent) -> EventRow {
+    EventRow {
+        icon: node_icon(event.state),
+        at: time(event.at_ms, epoch_ms()),
+        text: event.text,
     }
 }
 

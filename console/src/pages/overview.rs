@@ -7,19 +7,19 @@ use axum::extract::State;
 use axum::response::Response;
 use skilift_core::clock::epoch_ms;
 
-use super::charts::{Charts, Range, charts_with, latest_entries};
+use super::charts::{Charts, ONE_COLUMN, Range, charts_with, latest_entries, what};
 use super::error::{PageError, just_started, render};
+use super::fleet::{Summary, summary};
 use super::head::Head;
 use super::html::{
-    Figure, Markup, Verdict, cell, counted, icon, outcome, per_s, reconciliation_state, sentence,
-    time,
+    Figure, Markup, Verdict, cell, icon, outcome, per_s, reconciliation_state, sentence, time,
 };
 use super::queue::{drain_time, oldest, trend};
 use super::visitor::Visitor;
 use crate::console::Console;
 use crate::view::alarm::{AlarmCode, AlarmView, Severity};
 use crate::view::audit::{AuditEntry, AuditOutcome};
-use crate::view::figures::{cores, grouped, percent, span, span_s};
+use crate::view::figures::{cores, counted, grouped, percent, span, span_s};
 use crate::view::queue::{DrainTime, QueueView, RoleUtilisationView};
 use crate::view::reconciliation::ReconciliationView;
 
@@ -38,6 +38,7 @@ struct Overview {
     charts: Charts,
     reconciliation: Reconciliation,
     roles: [Role; 2],
+    fleet: Option<Summary>,
     recent: Vec<Recent>,
 }
 
@@ -92,15 +93,23 @@ pub(super) async fn page(
     Ok(render(&Overview::new(
         head,
         &queue,
-        charts_with(&console, Range::HalfHour, &entries),
+        charts_with(&console, Range::HalfHour, ONE_COLUMN, &entries),
         recent(&entries),
+        summary(&console)?,
     )))
 }
 
 impl Overview {
-    fn new(head: Head, queue: &QueueView, charts: Charts, recent: Vec<Recent>) -> Self {
+    fn new(
+        head: Head,
+        queue: &QueueView,
+        charts: Charts,
+        recent: Vec<Recent>,
+        fleet: Option<Summary>,
+    ) -> Self {
         Self {
             head,
+            fleet,
             verdict: verdict(queue),
             is_paused: queue.paused.is_some(),
             facts: facts(queue),
@@ -119,46 +128,70 @@ impl Overview {
 
 /// The worst alarm in a sentence.
 fn verdict(queue: &QueueView) -> Verdict {
-    let open = || {
-        queue
-            .alarms
-            .iter()
-            .filter(|alarm| alarm.acknowledged.is_none())
+    let open = queue.alarms.iter();
+    let open: Vec<&AlarmView> = open.filter(|alarm| alarm.acknowledged.is_none()).collect();
+    // The most severe one comes first.
+    let worst = open.first();
+    let serious = open.iter().filter(|alarm| alarm.severity > Severity::Info);
+    let others = match serious.count().saturating_sub(1) as u64 {
+        0 => String::new(),
+        more => format!(" {}.", counted(more, "more alarm", "more alarms")),
     };
-    let count = |severity| open().filter(|alarm| alarm.severity == severity).count();
-    let (critical, warnings) = (count(Severity::Critical), count(Severity::Warning));
     let nothing_arrives = queue.rates.publish_per_s.value == Some(0.0);
-    let (kind, message) = match (critical, warnings) {
+    let (kind, message) = match worst {
+        Some(alarm) if alarm.severity > Severity::Info => {
+            let kind = match alarm.severity {
+                Severity::Critical => "bad",
+                _ => "warn",
+            };
+            (kind, headline(&alarm.message) + &others)
+        }
         // A state that a user asked for.
-        (0, 0) if queue.paused.is_some() => (
+        _ if queue.paused.is_some() => (
             "paused",
             "Consumption is paused: rides are accepted and queued, but not stored.".to_owned(),
         ),
-        (0, 0) if open().next().is_some() => ("busy", sentence(&queue.alarms[0].message)),
-        (0, 0) if !queue.alarms.is_empty() => ("busy", "Every alarm is acknowledged.".to_owned()),
-        (0, 0) if nothing_arrives => (
+        Some(alarm) => ("busy", headline(&alarm.message)),
+        None if !queue.alarms.is_empty() => ("busy", "Every alarm is acknowledged.".to_owned()),
+        None if nothing_arrives => (
             "ok",
             "All is well: no rides arrive now, and none are lost.".to_owned(),
         ),
-        (0, 0) => (
+        None => (
             "ok",
             "All is well: rides are stored as they arrive, and none are lost.".to_owned(),
         ),
-        (0, 1) => ("warn", "One thing needs attention.".to_owned()),
-        (0, many) => ("warn", format!("{many} things need attention.")),
-        (1, _) => ("bad", "One alarm is critical.".to_owned()),
-        (many, _) => ("bad", format!("{many} alarms are critical.")),
     };
     Verdict { kind, message }
+}
+
+/// An alarm without its details, which the list of alarms has.
+fn headline(message: &str) -> String {
+    sentence(message.split(": ").next().unwrap_or(message))
 }
 
 fn facts(queue: &QueueView) -> String {
     let stored = &queue.accept_to_stored_ms;
     let (api, worker) = (&queue.utilisation.api, &queue.utilisation.worker);
+    let times = match stored.p99.value {
+        Some(_) => format!(
+            "Accept to stored: {} at p50, {} at p99. ",
+            cell(&stored.p50, span),
+            cell(&stored.p99, span)
+        ),
+        None => String::new(),
+    };
+    let paused = match &queue.paused {
+        Some(_) => "Consumption is paused. ",
+        None => "",
+    };
+    // Without heartbeats their number is the last known.
+    let last = match worker.rss_bytes.value.or(api.rss_bytes.value) {
+        None if api.nodes + worker.nodes > 0 => ", as last known",
+        _ => "",
+    };
     format!(
-        "Accept to stored: {} at p50, {} at p99. {} and {} send heartbeats.",
-        cell(&stored.p50, span),
-        cell(&stored.p99, span),
+        "{paused}{times}{} and {} up{last}.",
         counted(api.nodes, "API node", "API nodes"),
         counted(worker.nodes, "worker", "workers"),
     )
@@ -173,7 +206,7 @@ fn recent(entries: &[AuditEntry]) -> Vec<Recent> {
     let row = |entry: &AuditEntry| Recent {
         at: time(entry.at_ms, now),
         actor: entry.actor.clone(),
-        what: entry.target.clone().unwrap_or_default(),
+        what: what(entry),
         href: match &entry.plan {
             Some(plan) => format!("/plans/{plan}"),
             None => format!("/audit/{}", entry.number),
@@ -197,7 +230,10 @@ fn todo(alarm: &AlarmView) -> Todo {
         remedy: alarm.remedy.replace('`', ""),
         link: alarm.link.clone(),
         code: alarm.code,
-        acknowledged: alarm.acknowledged.as_ref().map(|of| of.by.clone()),
+        acknowledged: alarm.acknowledged.as_ref().map(|of| match &of.reason {
+            Some(reason) => format!("{}: {reason}", of.by),
+            None => of.by.clone(),
+        }),
     }
 }
 
@@ -205,7 +241,7 @@ fn figures(queue: &QueueView) -> Vec<Figure> {
     let rates = &queue.rates;
     let reads = format!("{} reads/s", cell(&rates.reads_per_s, per_s));
     let drain = match &queue.time_to_drain {
-        _ if queue.paused.is_some() => "paused".to_owned(),
+        DrainTime::Paused => "paused".to_owned(),
         DrainTime::Eta { eta_s } => format!("drained in {}", span_s(*eta_s)),
         other => drain_time(other).1,
     };
@@ -239,7 +275,10 @@ fn figures(queue: &QueueView) -> Vec<Figure> {
             "Oldest ride",
             &queue.oldest_ride_age_ms,
             "",
-            "not yet stored",
+            match queue.oldest_ride_age_ms.value {
+                Some(0) => "no ride is waiting",
+                _ => "not yet stored",
+            },
             oldest,
         ),
         Figure::of(
@@ -258,7 +297,8 @@ fn figures(queue: &QueueView) -> Vec<Figure> {
             "",
             grouped,
         ),
-        Figure::of("k-lost", "Lost messages", lost, "", "", grouped),
+        Figure::of("k-lost", "Lost messages", lost, "", "", grouped)
+            .bad_if(lost.value.is_some_and(|count| count > 0)),
     ]
 }
 
@@ -282,7 +322,10 @@ fn reconciliation(view: &ReconciliationView) -> Reconciliation {
 fn role(name: &'static str, role: &RoleUtilisationView, has_busy: bool) -> Role {
     Role {
         name,
-        nodes: grouped(role.nodes),
+        nodes: match role.rss_bytes.value {
+            None if role.nodes > 0 => format!("{}, last known", grouped(role.nodes)),
+            _ => grouped(role.nodes),
+        },
         lost: grouped(role.lost),
         threads: grouped(role.threads),
         busy: if has_busy {

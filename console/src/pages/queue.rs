@@ -117,8 +117,9 @@ pub(super) fn drain_time(time: &DrainTime) -> (String, String) {
         DrainTime::Eta { eta_s } => (span_s(*eta_s), formula()),
         DrainTime::Growing => (
             "never".to_owned(),
-            "at this rate, it is never drained".to_owned(),
+            "not at the rates of the last 10 s".to_owned(),
         ),
+        DrainTime::Paused => ("paused".to_owned(), "paused: nothing is stored".to_owned()),
         DrainTime::Unknown { reason } => ("unknown".to_owned(), reason.clone()),
     }
 }
@@ -126,9 +127,9 @@ pub(super) fn drain_time(time: &DrainTime) -> (String, String) {
 /// The trend of the backlog.
 pub(super) fn trend(trend: Trend) -> &'static str {
     match trend {
-        Trend::Growing => "growing",
-        Trend::Steady => "stable",
-        Trend::Falling => "falling",
+        Trend::Growing => "growing, last 10 s",
+        Trend::Steady => "stable, last 10 s",
+        Trend::Falling => "falling, last 10 s",
         Trend::Unknown => "trend unknown",
     }
 }
@@ -247,6 +248,15 @@ fn throughput(queue: &QueueView) -> Vec<Figure> {
             "queries answered",
             per_s,
         ),
+        Figure::of(
+            "q-rejected",
+            "Rejected",
+            &rates.rejected_per_s,
+            " requests/s",
+            "with 401, 403 or 503",
+            per_s,
+        )
+        .bad_if(rates.rejected_per_s.value.is_some_and(|rate| rate > 0.0)),
     ]
 }
 

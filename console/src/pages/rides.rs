@@ -1,25 +1,31 @@
 //! Rides: what is stored for a day of a resort, or for a skier.
 
+mod query;
 mod resort_day;
 mod skier_days;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use askama::Template;
 use axum::extract::{Query, State};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
-use serde::Deserialize;
-use skilift_core::ride::{Day, ResortId, Season, SkierId};
+use skilift_core::ride::{ResortDay, ResortId, Season};
+use skilift_core::store::ArchivedFiles;
 
+use self::query::{RidesQuery, Wanted};
 use super::error::{PageError, render};
 use super::head::Head;
-use super::html::{Markup, meter, sentence};
+use super::html::{Markup, meter, sentence, state};
 use super::visitor::Visitor;
+use crate::admin::status_of;
 use crate::console::Console;
 use crate::error::Error;
+use crate::plan::archive;
 use crate::stats;
 use crate::view::figures::{grouped, span};
-use crate::view::stats::{DayRow, ResortRow};
+use crate::view::stats::ResortRow;
 
 pub(super) use self::resort_day::day;
 pub(super) use self::skier_days::skier;
@@ -40,6 +46,8 @@ struct RidesForm {
     season: String,
     day: String,
     skier: String,
+    /// Why they were refused.
+    problem: Option<String>,
     /// IDs and names of the resorts in the catalogue.
     resorts: Vec<(String, String)>,
 }
@@ -59,6 +67,10 @@ struct Chosen {
     season: Option<Season>,
     seasons: Vec<OneOf>,
     days: Vec<DayCells>,
+    /// The first and the last of them.
+    span: Option<(u64, u64)>,
+    /// Why its days cannot be archived, if so.
+    no_archive: Option<String>,
     /// Why the catalogue does not list it.
     unlisted: Option<String>,
 }
@@ -71,24 +83,11 @@ struct OneOf {
 
 struct DayCells {
     day: u64,
+    /// Where its rides are.
+    place: Markup,
     skiers: String,
     rides: String,
     share: Markup,
-}
-
-/// The query of the forms.
-#[derive(Deserialize)]
-pub(super) struct RidesQuery {
-    resort: Option<String>,
-    season: Option<String>,
-    day: Option<String>,
-    skier: Option<String>,
-}
-
-/// A field that was filled in.
-fn given(field: &Option<String>) -> Option<&str> {
-    let text = field.as_deref()?.trim();
-    (!text.is_empty()).then_some(text)
 }
 
 /// `GET /rides`
@@ -97,51 +96,41 @@ pub(super) async fn page(
     visitor: Visitor,
     Query(query): Query<RidesQuery>,
 ) -> Result<Response, PageError> {
-    if let Some(skier) = given(&query.skier) {
-        let skier: SkierId = skier.parse()?;
-        return Ok(Redirect::to(&format!("/rides/skiers/{skier}")).into_response());
-    }
-    let resort = given(&query.resort);
-    let resort = resort
-        .map(|text| named_resort(&console, text))
-        .transpose()?;
-    let season = given(&query.season).map(str::parse::<Season>).transpose()?;
-    let day = given(&query.day).map(str::parse::<Day>).transpose()?;
-    if let (Some(resort), Some(season), Some(day)) = (resort, season, day) {
-        let url = format!("/rides/resorts/{resort}/seasons/{season}/days/{day}");
-        return Ok(Redirect::to(&url).into_response());
-    }
-    if resort.is_none() && (season.is_some() || day.is_some()) {
-        return Err(Error::invalid("the resort is missing: enter its ID or its name").into());
-    }
     let mut form = RidesForm::new(&console);
-    let chosen = match resort {
-        Some(resort) => Some(Chosen::read(&console, resort, season).await?),
-        None => None,
+    let mut status = StatusCode::OK;
+    let chosen = match Wanted::read(&console, &query) {
+        Ok(Wanted::Skier(skier)) => {
+            return Ok(Redirect::to(&format!("/rides/skiers/{skier}")).into_response());
+        }
+        Ok(Wanted::Day(ResortDay {
+            resort,
+            season,
+            day,
+        })) => {
+            let url = format!("/rides/resorts/{resort}/seasons/{season}/days/{day}");
+            return Ok(Redirect::to(&url).into_response());
+        }
+        Ok(Wanted::Days(resort, season)) => Some(Chosen::read(&console, resort, season).await?),
+        Ok(Wanted::Resorts) => None,
+        Err(error) => {
+            status = status_of(error.code());
+            form.refuse(query, &error);
+            None
+        }
     };
     if let Some(chosen) = &chosen {
         form.resort = chosen.resort.to_string();
         form.season = chosen.season.map_or_else(String::new, |of| of.to_string());
     }
     let resorts = stats::resorts(&console).await?.resorts;
-    Ok(render(&RidesPage {
+    let page = RidesPage {
         head: Head::new(&console, &visitor, "/rides", "Rides"),
         fresh: freshness(console.behind_ms()),
         form,
         resorts: resorts.into_iter().map(row).collect(),
         chosen,
-    }))
-}
-
-/// A resort by its ID or its exact name.
-fn named_resort(console: &Console, text: &str) -> Result<ResortId, Error> {
-    match text.parse::<ResortId>() {
-        Ok(resort) => Ok(resort),
-        Err(error) => {
-            let found = console.sources.catalogue.by_name(text);
-            found.ok_or_else(|| error.into())
-        }
-    }
+    };
+    Ok((status, render(&page)).into_response())
 }
 
 /// How far what is stored is behind what was accepted.
@@ -149,7 +138,7 @@ fn freshness(oldest_ride_age_ms: Option<u64>) -> String {
     match oldest_ride_age_ms {
         Some(0) => "Up to date: all accepted rides are included".to_owned(),
         Some(ms) => format!("{} behind: newer rides are not included yet", span(ms)),
-        None => "Freshness unknown: the age of the oldest ride cannot be read".to_owned(),
+        None => "Freshness unknown: rides may be missing, see Queue".to_owned(),
     }
 }
 
@@ -177,10 +166,20 @@ impl RidesForm {
             season: String::new(),
             day: String::new(),
             skier: String::new(),
+            problem: None,
             resorts: resorts
                 .map(|resort| (resort.to_string(), catalogue.name(resort)))
                 .collect(),
         }
+    }
+
+    /// Keeps what was typed, and says why it was refused.
+    fn refuse(&mut self, query: RidesQuery, error: &Error) {
+        self.resort = query.resort.unwrap_or_default();
+        self.season = query.season.unwrap_or_default();
+        self.day = query.day.unwrap_or_default();
+        self.skier = query.skier.unwrap_or_default();
+        self.problem = Some(sentence(error.message()));
     }
 }
 
@@ -203,6 +202,10 @@ impl Chosen {
             None => Vec::new(),
         };
         let name = season.map_or_else(String::new, |of| of.to_string());
+        let archived = match season {
+            Some(season) => archived_days(console, resort, season).await?,
+            None => BTreeMap::new(),
+        };
         let most = days.iter().map(|day| day.rides).max().unwrap_or(0).max(1);
         let all = days.iter().map(|day| day.rides).sum::<u64>().max(1);
         Ok(Self {
@@ -216,18 +219,44 @@ impl Chosen {
                     season: row.season,
                 })
                 .collect(),
-            days: days.iter().map(|day| day_cells(day, most, all)).collect(),
+            span: days
+                .first()
+                .zip(days.last())
+                .map(|(first, last)| (first.day, last.day)),
+            no_archive: archive::unavailable(console).map(sentence),
+            days: days
+                .iter()
+                .map(|day| DayCells {
+                    day: day.day,
+                    place: place(archived.get(&day.day).copied()),
+                    skiers: grouped(day.skiers),
+                    rides: grouped(day.rides),
+                    share: share(day.rides, most, all),
+                })
+                .collect(),
             unlisted: unlisted(console, resort, season),
         })
     }
 }
 
-fn day_cells(day: &DayRow, most: u64, all: u64) -> DayCells {
-    DayCells {
-        day: day.day,
-        skiers: grouped(day.skiers),
-        rides: grouped(day.rides),
-        share: share(day.rides, most, all),
+/// The archived days of a season, and whether their files can be read.
+async fn archived_days(
+    console: &Console,
+    resort: ResortId,
+    season: Season,
+) -> Result<BTreeMap<u64, bool>, Error> {
+    let of_season = |day: &ResortDay| (day.resort, day.season) == (resort, season);
+    let archived = console.sources.reader.archived_days(&of_season).await?;
+    let is_there = |files: &ArchivedFiles| (files.day.day.get().into(), files.fault.is_none());
+    Ok(archived.iter().map(is_there).collect())
+}
+
+/// Where the rides of a day are: in files, which may be missing, or in Redis.
+fn place(archived: Option<bool>) -> Markup {
+    match archived {
+        None => state("idle", "Redis", "ok"),
+        Some(true) => state("ok", "files", "ok"),
+        Some(false) => state("bad", "files missing", "bad"),
     }
 }
 

@@ -58,7 +58,8 @@ struct VersionRow {
     version: u64,
     since: Markup,
     by: String,
-    values: String,
+    /// Each with whether it differs from the version before.
+    values: Vec<(String, bool)>,
     plan: Option<String>,
 }
 
@@ -76,7 +77,7 @@ pub(super) async fn page(
         let opened = opened.next().and_then(|version| version.parse().ok());
         Ok(SectionForm {
             newer: newer(section, opened),
-            ..form(section, &history)
+            ..form(section, &history, &head)
         })
     });
     let sections = sections.collect::<Result<_, PageError>>()?;
@@ -110,22 +111,26 @@ fn newer(view: &SectionView, opened: Option<u64>) -> Option<String> {
     })
 }
 
-fn form(view: &SectionView, history: &SettingsHistoryView) -> SectionForm {
+fn form(view: &SectionView, history: &SettingsHistoryView, head: &Head) -> SectionForm {
     let (title, change, settings): (_, _, &[&'static Setting]) = match view.section {
         Section::Worker => ("Workers", "set_worker", &WORKER_SETTINGS),
         Section::Api => ("API nodes", "set_api", &API_SETTINGS),
         Section::Ingest => ("Ingest", "set_ingest", &[]),
         Section::Fleet => ("Number of nodes", "set_fleet", &FLEET_BOUNDS),
     };
+    let current = |setting: &Setting| {
+        let set = view.values.get(setting.name);
+        set.map_or_else(|| default(setting), ToString::to_string)
+    };
     let fields = settings.iter().map(|&setting| Field {
         setting,
-        value: view
-            .values
-            .get(setting.name)
-            .map_or_else(|| default(setting), ToString::to_string),
+        value: head
+            .typed(change, setting.name)
+            .map_or_else(|| current(setting), str::to_owned),
         hint: hint(setting),
     });
-    let ingest = view.values.get("ingest");
+    let are_keys_set = view.values.get("ingest") == Some(&SettingValue::Word("keys".to_owned()));
+    let ingest = head.typed(change, "ingest");
     SectionForm {
         key: settings::name(view.section),
         title,
@@ -140,8 +145,13 @@ fn form(view: &SectionView, history: &SettingsHistoryView) -> SectionForm {
         change,
         fields: fields.collect(),
         ingest: (view.section == Section::Ingest)
-            .then(|| ingest == Some(&SettingValue::Word("keys".to_owned()))),
-        versions: history.versions.iter().map(version_row).collect(),
+            .then(|| ingest.map_or(are_keys_set, |typed| typed == "keys")),
+        versions: history
+            .versions
+            .iter()
+            .enumerate()
+            .map(|(at, version)| version_row(version, history.versions.get(at + 1), settings))
+            .collect(),
     }
 }
 
@@ -173,16 +183,59 @@ fn follow_state(view: &SectionView) -> Markup {
     }
 }
 
-fn version_row(view: &VersionView) -> VersionRow {
-    let values = view
-        .values
-        .iter()
-        .map(|(name, value)| format!("{name} {value}"));
+/// A version; `older` is the one before it, if it is known.
+fn version_row(
+    view: &VersionView,
+    older: Option<&VersionView>,
+    settings: &[&'static Setting],
+) -> VersionRow {
+    let has_changed =
+        |name: &str| older.is_some_and(|older| older.values.get(name) != view.values.get(name));
+    let numbers = settings.iter().filter_map(|setting| {
+        let value = view.values.get(setting.name)?;
+        Some((labelled(setting, value), has_changed(setting.name)))
+    });
+    let ingest = view.values.get("ingest");
+    let ingest = ingest.map(|policy| (format!("Ingest: {policy}"), has_changed("ingest")));
     VersionRow {
         version: view.generation.version,
         since: time(view.updated_at_ms, epoch_ms()),
         by: view.updated_by.clone(),
-        values: values.collect::<Vec<_>>().join(", "),
+        values: numbers.chain(ingest).collect(),
         plan: view.plan.clone(),
+    }
+}
+
+/// "Linger: 25 ms". A unit that the label names is not repeated.
+fn labelled(setting: &Setting, value: &SettingValue) -> String {
+    let Setting { label, unit, .. } = setting;
+    let shown = match value {
+        SettingValue::Number(number) if label.to_lowercase() == *unit => grouped(*number),
+        SettingValue::Number(1) if *unit != "ms" => format!("1 {}", unit.trim_end_matches('s')),
+        SettingValue::Number(number) => format!("{} {unit}", grouped(*number)),
+        SettingValue::Word(word) => word.clone(),
+    };
+    format!("{label}: {shown}")
+}
+
+#[cfg(test)]
+mod tests {
+    use skilift_core::control::setting;
+
+    use super::*;
+
+    #[test]
+    fn a_value_has_its_label_and_its_unit() {
+        for (setting, number, text) in [
+            (&setting::THREADS, 8, "Threads: 8"),
+            (&setting::PREFETCH, 4_000, "Prefetch: 4,000 rides"),
+            (&setting::BATCH, 1, "Batch: 1 ride"),
+            (&setting::LINGER_MS, 1, "Linger: 1 ms"),
+            (&setting::MAX_IN_FLIGHT, 20_000, "In flight: 20,000 rides"),
+            (&setting::WORKER_MIN, 1, "Workers, at least: 1 instance"),
+        ] {
+            let value = SettingValue::Number(number);
+            assert_eq!(labelled(setting, &value), text);
+        }
     }
 }

@@ -1,11 +1,13 @@
 //! Who asks for a page, and how it is shown to them.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
 
 use super::error::PageError;
+use super::refused_form::RefusedForm;
 use super::session;
 use crate::access::Caller;
 use crate::error::Error;
@@ -16,6 +18,8 @@ pub(super) struct Visitor {
     pub(super) theme: Option<&'static str>,
     /// Path and query of the page.
     pub(super) url: String,
+    /// The form of the page that was refused.
+    pub(super) refused: Option<Arc<RefusedForm>>,
 }
 
 impl<S: Sync> FromRequestParts<S> for Visitor {
@@ -29,6 +33,7 @@ impl<S: Sync> FromRequestParts<S> for Visitor {
             caller,
             theme: session::theme(&parts.headers),
             url: url.map_or_else(|| "/".to_owned(), ToString::to_string),
+            refused: parts.extensions.get().cloned(),
         })
     }
 }

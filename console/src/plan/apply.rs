@@ -11,6 +11,7 @@ use skilift_core::clock::epoch_ms;
 use skilift_core::control::Document;
 use skilift_core::embedded::records::WriteBatch;
 
+use super::difference;
 use super::job_runner::is_made_good;
 use super::planned_change::{ApplySecrets, Mutation, PlannedChange};
 use super::{
@@ -23,6 +24,7 @@ use crate::audit;
 use crate::console::Console;
 use crate::error::Error;
 use crate::sampler;
+use crate::tuning;
 use crate::view::ProblemCode;
 use crate::view::access::UserRole;
 use crate::view::audit::{AuditEntry, AuditOutcome};
@@ -31,10 +33,9 @@ use crate::view::plan::{
     ApplyRequest, Danger, OutcomeResult, OutcomeView, PlanState, PlanView, RefusalView, StepCode,
     StepView,
 };
-use crate::view::queue::HistoryPoint;
 
 /// How long an apply waits for work before it returns the progress.
-const TIMEOUT: Duration = Duration::from_secs(2);
+pub(super) const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Applies a plan, to its end even if the caller goes away.
 ///
@@ -114,9 +115,13 @@ async fn begin<'a>(
         prepared => prepared?,
     };
     if prepared.fingerprint() != plan.fingerprint {
-        return stale(console, plan, "the state it depends on has changed").await;
+        let why = difference::since(&plan.actions, &prepared.actions);
+        return stale(console, plan, &why).await;
     }
     check_role(&plan, prepared.danger, caller)?;
+    let leased = tuning::lease::refusal(&console.tuning, &plan.change, caller);
+    let is_leased = leased.is_some();
+    prepared.refusals.extend(leased);
     // EC2 permissions were checked when it was planned, and are not checked again.
     let is_denied = |refusal: &&RefusalView| {
         matches!(refusal.code, Some(StepCode::Denied | StepCode::Credentials))
@@ -136,8 +141,13 @@ async fn begin<'a>(
             "this change requires a password in the field `password`",
         ));
     }
+    if is_leased {
+        tuning::lease::note_broken(&console.tuning, caller, id);
+    }
     (line.before, line.after) = in_words(&plan);
     plan.state = PlanState::Applying;
+    plan.applied_by = Some(caller.name.clone());
+    plan.applied_at_ms = Some(epoch_ms());
     let intent = AuditEntry {
         outcome: AuditOutcome::Started,
         ..line.clone()
@@ -188,6 +198,7 @@ async fn finish(
     } = prepared.mutation;
     // Other plans do not wait for long-running work.
     if let Some(job) = job {
+        job::register(console, &plan.id, &job);
         drop(write_lock);
         return job::run(console, plan, job, line, patience).await;
     }
@@ -257,12 +268,10 @@ pub(super) async fn record_outcome(
         _ => OutcomeResult::Partial,
     };
     let is_good = matches!(result, OutcomeResult::Unchanged | OutcomeResult::Succeeded);
-    plan.state = if is_good {
-        PlanState::Applied
-    } else {
-        PlanState::Failed
-    };
+    plan.state = OutcomeView::state(result, &steps);
+    plan.ended_at_ms = Some(epoch_ms());
     line.outcome = match result {
+        _ if plan.state == PlanState::Cancelled => AuditOutcome::Cancelled,
         OutcomeResult::Partial => AuditOutcome::Partial,
         _ if is_good => AuditOutcome::Succeeded,
         _ => AuditOutcome::Failed,
@@ -291,7 +300,7 @@ pub(super) async fn record_outcome(
     }
     console.access.reload(&console.state)?;
     // The next query sees the change.
-    let _: HistoryPoint = sampler::refresh(console)?;
+    sampler::refresh(console)?;
     view.secret = secret;
     Ok(view)
 }
@@ -307,7 +316,11 @@ pub(crate) async fn resume(console: &Arc<Console>) -> Result<(), Error> {
             "plan {} was interrupted when the console stopped",
             plan.id
         );
-        let mut line = audit::own("resume");
+        let mut line = audit::own("apply");
+        line.reason = Some("continued after the console restarted".to_owned());
+        if let Some(by) = &plan.applied_by {
+            line.actor.clone_from(by);
+        }
         line.plan = Some(plan.id.clone());
         line.target = Some(word(&plan.change).to_owned());
         (line.before, line.after) = in_words(&plan);
@@ -362,12 +375,11 @@ fn may_go_on(plan: &PlanView, prepared: PlannedChange) -> Result<PlannedChange, 
     Ok(prepared)
 }
 
-fn find(console: &Console, id: &str) -> Result<PlanView, Error> {
+pub(super) fn find(console: &Console, id: &str) -> Result<PlanView, Error> {
     let found = console.state.plan(id)?;
     found.ok_or_else(|| Error::not_found(format!("plan {id:?} does not exist")))
 }
 
-/// Checks that the caller may apply a plan of this danger.
 /// The lowest role that may apply a plan of this danger.
 pub(crate) fn role_to_apply(plan: &PlanView, danger: Danger) -> UserRole {
     role_for(&plan.change).max(match danger {
@@ -397,6 +409,9 @@ fn check_is_planned(plan: &PlanView) -> Result<(), Error> {
             Err(Error::conflict(format!("{id} was already applied")))
         }
         PlanState::Stale => Err(Error::conflict(format!("{id} is stale; create a new plan"))),
+        PlanState::Cancelled => Err(Error::conflict(format!(
+            "{id} was cancelled; create a new plan"
+        ))),
     }
 }
 

@@ -1,5 +1,6 @@
-//! Pause and drain.
+//! Pause, drain, and nodes that are gone for good.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use skilift_core::clock::epoch_ms;
@@ -9,21 +10,44 @@ use super::planned_change::PlannedChange;
 use crate::console::Console;
 use crate::error::Error;
 use crate::roster::KnownNode;
+use crate::view::figures::span;
+
+/// How long a pause that ends by itself may take, in seconds.
+const PAUSE_S: RangeInclusive<u64> = 1..=7 * 86_400;
 
 /// Pauses consumption.
-pub(super) fn pause(console: &Arc<Console>, by: &str) -> Result<PlannedChange, Error> {
+pub(super) fn pause(
+    console: &Arc<Console>,
+    for_s: Option<u64>,
+    by: &str,
+) -> Result<PlannedChange, Error> {
+    if for_s.is_some_and(|seconds| !PAUSE_S.contains(&seconds)) {
+        return Err(Error::invalid(format!(
+            "for_s must be from {} to {}",
+            PAUSE_S.start(),
+            PAUSE_S.end()
+        )));
+    }
     let document = console.desired.document();
     let basis = pause_basis(&document);
-    if document.pause.is_some() {
+    let now_ms = epoch_ms();
+    if let Some(pause) = document.pause_at(now_ms)
+        && (for_s.is_none() || pause.resumes_at_ms.is_some())
+    {
         return Ok(PlannedChange::already(basis));
     }
     let mut prepared = PlannedChange::new(basis)
         .with_action("pause consumption", "all workers", Some("consuming".to_owned()), Some("paused".to_owned()))
         .with_effect("rides are still accepted and stay in the queue: the backlog grows until consumption is resumed, or until the queue reaches its limit and rides are rejected");
+    if let Some(seconds) = for_s {
+        let period = span(seconds.saturating_mul(1_000));
+        prepared = prepared.with_effect(format!("it ends by itself after {period}"));
+    }
     let mut after = changed(&document);
     after.pause = Some(Pause {
-        paused_at_ms: epoch_ms(),
+        paused_at_ms: now_ms,
         paused_by: by.to_owned(),
+        resumes_at_ms: for_s.map(|seconds| now_ms.saturating_add(seconds.saturating_mul(1_000))),
     });
     prepared.mutation.document = Some(after);
     Ok(prepared)
@@ -33,7 +57,7 @@ pub(super) fn pause(console: &Arc<Console>, by: &str) -> Result<PlannedChange, E
 pub(super) fn resume(console: &Arc<Console>) -> Result<PlannedChange, Error> {
     let document = console.desired.document();
     let basis = pause_basis(&document);
-    if document.pause.is_none() {
+    if document.pause_at(epoch_ms()).is_none() {
         return Ok(PlannedChange::already(basis));
     }
     let mut prepared = PlannedChange::new(basis).with_action(
@@ -49,7 +73,7 @@ pub(super) fn resume(console: &Arc<Console>) -> Result<PlannedChange, Error> {
 }
 
 fn pause_basis(document: &Document) -> String {
-    format!("pause {:?}", document.pause)
+    format!("pause {:?}", document.pause_at(epoch_ms()))
 }
 
 /// A copy of the document with the next serial.
@@ -157,6 +181,31 @@ pub(super) fn undrain(console: &Arc<Console>, node: &str) -> Result<PlannedChang
     let mut after = changed(&document);
     after.drains.retain(|mark| mark.node.as_str() != node);
     prepared.mutation.document = Some(after);
+    Ok(prepared)
+}
+
+/// Forgets a node that is gone for good.
+pub(super) fn forget(console: &Arc<Console>, node: &str) -> Result<PlannedChange, Error> {
+    let nodes = console.roster.nodes();
+    let known = find(&nodes, node)?;
+    let basis = format!("forget {node} {} {}", known.boot, known.is_gone);
+    let mut prepared = PlannedChange::new(basis)
+        .with_action(
+            "forget",
+            node,
+            Some(known.state.to_string()),
+            Some("not listed".to_owned()),
+        )
+        .with_effect("it is listed again when it sends a heartbeat");
+    if !known.is_gone {
+        let why = format!(
+            "{node} sends heartbeats: only a node that is stopped or lost can be forgotten"
+        );
+        return Ok(prepared.refuse(why, false));
+    }
+    let table = &console.state.forgotten_nodes;
+    let changes = &mut prepared.mutation.changes;
+    table.put(changes, node.as_bytes(), &known.boot);
     Ok(prepared)
 }
 

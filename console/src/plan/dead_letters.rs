@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use super::job_runner::{Job, Progress};
 use super::planned_change::PlannedChange;
@@ -11,7 +12,9 @@ use crate::console::Console;
 use crate::dead_letters::{ReplayRate, Selection, discard, replay_selected};
 use crate::error::Error;
 use crate::view::change::{Change, DeadLetterSelection};
-use crate::view::plan::{ActionView, PlanState, StepView};
+use crate::view::dead_letters::DeadLetterState;
+use crate::view::figures::{counted, grouped};
+use crate::view::plan::{ActionView, PlanState, StepCode, StepView};
 
 /// Default rate, in dead letters per second.
 const PER_S: f64 = 100.0;
@@ -36,7 +39,8 @@ pub(super) fn replay(
     }
     let resumed = resumed(console, plan)?;
     let dead = console.dead_letters.counts().dead;
-    let Some(chosen) = choose(console, letters, dead, resumed.is_some())? else {
+    let of_state = Some(DeadLetterState::Dead);
+    let Some(chosen) = choose(console, letters, dead, of_state, resumed.is_some())? else {
         return Ok(PlannedChange::already("replay nothing"));
     };
     let action = Action {
@@ -61,15 +65,26 @@ pub(super) fn replay(
     let (selection, console) = (chosen.selection, Arc::clone(console));
     let of = prepared.actions[0].clone();
     let (progress, receiver) = watch::channel("sent 0".to_owned());
+    let cancel = CancellationToken::new();
+    if is_cancelling(&console, plan)? {
+        cancel.cancel();
+    }
+    let until = cancel.clone();
     prepared.mutation.job = Some(Job {
         doing: async move {
-            step(
-                of,
-                replay_selected(console, selection, rate, progress).await,
-            )
+            let ended = replay_selected(console, selection, rate, progress, &until).await;
+            let mut steps = step(of, ended);
+            for step in steps
+                .iter_mut()
+                .filter(|step| !step.done && until.is_cancelled())
+            {
+                step.code = Some(StepCode::Cancelled);
+            }
+            steps
         }
         .boxed(),
         progress: Progress::Words(receiver),
+        cancel: Some(cancel),
     });
     Ok(prepared)
 }
@@ -83,7 +98,7 @@ pub(super) fn discard_letters(
     let resumed = resumed(console, plan)?;
     let counts = console.dead_letters.counts();
     let all = counts.dead + counts.replayed;
-    let Some(chosen) = choose(console, letters, all, resumed.is_some())? else {
+    let Some(chosen) = choose(console, letters, all, None, resumed.is_some())? else {
         return Ok(PlannedChange::already("discard nothing"));
     };
     let action = Action {
@@ -104,6 +119,7 @@ pub(super) fn discard_letters(
     let of = prepared.actions[0].clone();
     let (progress, receiver) = watch::channel("discarded 0".to_owned());
     prepared.mutation.job = Some(Job {
+        cancel: None,
         doing: async move { step(of, discard(console, selection, progress).await) }.boxed(),
         progress: Progress::Words(receiver),
     });
@@ -120,29 +136,55 @@ struct ResolvedSelection {
     to: String,
 }
 
-/// Resolves the selection; `None` if it is empty.
+/// Resolves the selection; `None` if it is empty. `all` dead letters are in the state that it is about.
 fn choose(
     console: &Console,
     letters: &DeadLetterSelection,
     all: u64,
+    of_state: Option<DeadLetterState>,
     is_resumed: bool,
 ) -> Result<Option<ResolvedSelection>, Error> {
+    let newest = console.dead_letters.counts().last;
+    let check = |last: u64| match last <= newest {
+        true => Ok(last),
+        false => Err(Error::invalid(format!(
+            "up_to must be the number of a dead letter; the newest is {newest}"
+        ))),
+    };
     let through = |last: u64| ResolvedSelection {
         count: all,
         letters: DeadLetterSelection::UpTo(last),
-        selection: Selection::Through(last),
-        to: format!("all {all} dead letters, up to number {last}"),
+        selection: Selection::Through { last, reason: None },
+        to: format!("all {} dead letters, up to number {last}", grouped(all)),
     };
     match letters {
         DeadLetterSelection::All if all == 0 => Ok(None),
-        DeadLetterSelection::All => Ok(Some(through(console.dead_letters.counts().last))),
-        DeadLetterSelection::UpTo(last) if *last > console.dead_letters.counts().last => {
-            let newest = console.dead_letters.counts().last;
-            Err(Error::invalid(format!(
-                "up_to must be the number of a dead letter; the newest is {newest}"
-            )))
+        DeadLetterSelection::All => Ok(Some(through(newest))),
+        DeadLetterSelection::UpTo(last) => Ok(Some(through(check(*last)?))),
+        DeadLetterSelection::Reason { text, .. } if text.trim().is_empty() => {
+            Err(Error::invalid("the text of a reason must not be empty"))
         }
-        DeadLetterSelection::UpTo(last) => Ok(Some(through(*last))),
+        DeadLetterSelection::Reason { text, up_to } => {
+            let last = check(up_to.unwrap_or(newest))?;
+            let letters = &console.dead_letters;
+            let count = letters.count_with_reason(last, text, of_state)?;
+            // An interrupted plan goes on, also if nothing is left.
+            Ok((count > 0 || is_resumed).then(|| ResolvedSelection {
+                count,
+                letters: DeadLetterSelection::Reason {
+                    text: text.clone(),
+                    up_to: Some(last),
+                },
+                selection: Selection::Through {
+                    last,
+                    reason: Some(text.clone()),
+                },
+                to: format!(
+                    "{} whose reason contains {text:?}",
+                    counted(count, "dead letter", "dead letters")
+                ),
+            }))
+        }
         DeadLetterSelection::Ids(ids) => {
             let mut ids = ids.clone();
             ids.sort_unstable();
@@ -164,7 +206,7 @@ fn choose(
                 count,
                 to: match count {
                     1 => format!("dead letter {first}"),
-                    _ => format!("{count} dead letters"),
+                    _ => format!("{} dead letters", grouped(count)),
                 },
                 letters: DeadLetterSelection::Ids(ids.clone()),
                 selection: Selection::Ids(ids),
@@ -180,6 +222,12 @@ fn resumed(console: &Console, plan: &str) -> Result<Option<u64>, Error> {
     Ok(cut_off.map(|plan| plan.created_at_ms))
 }
 
+/// Whether an interrupted plan was cancelled before.
+pub(super) fn is_cancelling(console: &Console, plan: &str) -> Result<bool, Error> {
+    let found = console.state.plan(plan)?;
+    Ok(found.is_some_and(|plan| plan.is_cancelling))
+}
+
 /// Texts of an action on dead letters.
 struct Action {
     does: &'static str,
@@ -191,7 +239,10 @@ impl Action {
     /// A plan that depends only on the selection: dead letters that are gone when it is applied are skipped.
     fn prepare(&self, chosen: &ResolvedSelection) -> PlannedChange {
         let basis = match &chosen.selection {
-            Selection::Through(last) => format!("{} through {last}", self.does),
+            Selection::Through { last, reason: None } => format!("{} through {last}", self.does),
+            Selection::Through { last, reason } => {
+                format!("{} through {last} {reason:?}", self.does)
+            }
             Selection::Ids(ids) => format!("{} {ids:?}", self.does),
         };
         let some = |text: &str| Some(text.to_owned());

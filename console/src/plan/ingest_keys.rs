@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use skilift_core::clock::epoch_ms;
 use skilift_core::control::{Document, Ingest};
+use skilift_core::embedded::records::WriteBatch;
 use skilift_core::ride::ResortId;
 
 use super::planned_change::PlannedChange;
@@ -57,7 +58,7 @@ pub(super) fn add(
         .state
         .keys
         .put(&mut mutation.changes, id.as_bytes(), &key);
-    mutation.document = Some(with_other_keys(console));
+    mutation.document = Some(with_other_keys(console, &mut mutation.changes));
     mutation.made = Some(id);
     mutation.secret = Some(text);
     Ok(prepared)
@@ -99,7 +100,7 @@ pub(super) fn revoke(console: &Arc<Console>, id: &str) -> Result<PlannedChange, 
         .state
         .keys
         .remove(&mut mutation.changes, id.as_bytes());
-    mutation.document = Some(with_other_keys(console));
+    mutation.document = Some(with_other_keys(console, &mut mutation.changes));
     Ok(prepared)
 }
 
@@ -108,9 +109,10 @@ fn asks_for_keys(document: &Document) -> bool {
 }
 
 /// The document after the keys changed.
-fn with_other_keys(console: &Console) -> Document {
+fn with_other_keys(console: &Console, changes: &mut WriteBatch) -> Document {
     let mut document = Document::clone(&console.desired.document());
     document.serial = document.next_serial();
     document.keys_serial = document.next_keys_serial();
+    console.state.put_keys_serial(changes, document.keys_serial);
     document
 }

@@ -15,6 +15,14 @@ pub(crate) struct Job {
     pub(crate) doing: BoxFuture<'static, Vec<StepView>>,
     /// Its progress.
     pub(crate) progress: Progress,
+    /// Stops the work before its next step; `None` if it has only one.
+    pub(crate) cancel: Option<CancellationToken>,
+}
+
+/// Work in progress.
+pub(super) struct RunningJob {
+    pub(super) progress: Progress,
+    pub(super) cancel: Option<CancellationToken>,
 }
 
 /// The progress of work.
@@ -30,7 +38,7 @@ pub(crate) enum Progress {
 pub(crate) struct JobRunner {
     /// Cancelled when the work must stop; it is resumed at the next start.
     pub(super) drain: CancellationToken,
-    progress: Mutex<HashMap<String, Progress>>,
+    running: Mutex<HashMap<String, RunningJob>>,
 }
 
 impl JobRunner {
@@ -38,13 +46,13 @@ impl JobRunner {
     pub(crate) fn new(drain: CancellationToken) -> Self {
         Self {
             drain,
-            progress: Mutex::default(),
+            running: Mutex::default(),
         }
     }
 
-    /// The progress of each plan that is being applied.
-    pub(super) fn lock(&self) -> MutexGuard<'_, HashMap<String, Progress>> {
-        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The work of each plan that is being applied.
+    pub(super) fn lock(&self) -> MutexGuard<'_, HashMap<String, RunningJob>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

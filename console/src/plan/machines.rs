@@ -9,6 +9,7 @@ mod journal;
 mod starting;
 mod stopping;
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
@@ -16,8 +17,9 @@ use skilift_core::clock::epoch_ms;
 use skilift_fleet::instance::InstanceId;
 use skilift_fleet::outcome::{Outcome, OutcomeCode};
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
-use self::journal::Journal;
+use self::journal::{Journal, is_open};
 use super::job_runner::{Job, Progress};
 use super::planned_change::PlannedChange;
 use crate::console::Console;
@@ -36,12 +38,27 @@ pub(super) fn job(
     console: &Arc<Console>,
     plan: &str,
     scale: &Scale,
-    steps: Vec<StepView>,
+    mut steps: Vec<StepView>,
     resumed: Option<&PlanView>,
 ) -> Job {
+    for step in &mut steps {
+        if is_of_machine(step) && !step.done && step.code.is_none() {
+            step.code = Some(StepCode::Waiting);
+        }
+    }
     let (progress_sender, progress) = watch::channel(steps);
+    let cancel = CancellationToken::new();
+    if resumed.is_some_and(|plan| plan.is_cancelling) {
+        cancel.cancel();
+    }
     let run = Run {
-        journal: Journal::new(Arc::clone(console), plan.to_owned(), progress_sender),
+        cancel: cancel.clone(),
+        journal: Journal::new(
+            Arc::clone(console),
+            plan.to_owned(),
+            progress_sender,
+            cancel.clone(),
+        ),
         console: Arc::clone(console),
         plan: plan.to_owned(),
         scale: scale.clone(),
@@ -51,6 +68,7 @@ pub(super) fn job(
     Job {
         doing: run.until_done().boxed(),
         progress: Progress::Steps(progress),
+        cancel: Some(cancel),
     }
 }
 
@@ -75,17 +93,38 @@ struct Run {
     is_resumed: bool,
     /// When it was planned, or later, in milliseconds of the epoch.
     planned_at_ms: u64,
+    /// Cancelled if no further step may begin.
+    cancel: CancellationToken,
 }
 
 impl Run {
     async fn until_done(self) -> Vec<StepView> {
         self.settings_are_set();
-        // Starts come first, so that capacity never falls below the smaller of before and after.
-        self.start_all().await;
-        self.stop_all().await;
+        let working = async {
+            // Starts come first, so that capacity never falls below the smaller of before and after.
+            self.start_all().await;
+            self.stop_all().await;
+        };
+        tokio::select! {
+            () = working => {}
+            never = self.keep_from_beginning() => match never {},
+        }
         // Refreshes the list for the next query; a failure to list is reported there.
         let _ = self.console.machines.refresh().await;
         self.journal.steps()
+    }
+
+    /// Once the plan is cancelled, ends the steps that have not begun. Those that have are ended where they are.
+    async fn keep_from_beginning(&self) -> Infallible {
+        self.cancel.cancelled().await;
+        for (place, step) in self.journal.steps().into_iter().enumerate() {
+            if is_of_machine(&step) && is_open(&step) && step.code != Some(StepCode::UnderWay) {
+                self.journal
+                    .fail(place, StepCode::Cancelled, "cancelled before it began");
+            }
+        }
+        self.journal.write().await;
+        std::future::pending().await
     }
 
     /// Settings were written together with the intent.
@@ -125,15 +164,6 @@ impl Run {
 
 fn is_of_machine(step: &StepView) -> bool {
     step.action.action == START || step.action.action == STOP
-}
-
-/// Whether a step has no final result yet.
-fn is_open(step: &StepView) -> bool {
-    !step.done
-        && matches!(
-            step.code,
-            None | Some(StepCode::Waiting | StepCode::UnderWay)
-        )
 }
 
 impl From<OutcomeCode> for StepCode {

@@ -12,6 +12,7 @@ use super::job_runner::{Job, Progress};
 use super::planned_change::PlannedChange;
 use crate::console::Console;
 use crate::error::Error;
+use crate::view::figures::counted;
 use crate::view::plan::StepView;
 
 /// Repairs a day. The operation is idempotent, so the plan depends on no earlier state.
@@ -43,8 +44,8 @@ pub(super) fn repair(
             Ok(repaired) => StepView {
                 done: true,
                 message: Some(format!(
-                    "{} skiers indexed; {}",
-                    repaired.skiers,
+                    "{} indexed; {}",
+                    counted(repaired.skiers, "skier", "skiers"),
                     difference(&repaired.before, &repaired.after)
                 )),
                 ..StepView::of(of)
@@ -57,6 +58,7 @@ pub(super) fn repair(
         vec![step]
     };
     prepared.mutation.job = Some(Job {
+        cancel: None,
         doing: doing.boxed(),
         progress: Progress::Words(progress),
     });

@@ -198,7 +198,10 @@ pub(super) async fn preflight(console: &Console, scale: &Scale) -> Preflight {
             continue;
         }
         match fleet.preflight(verb, &ids).await {
-            Ok(()) => permitted.push(verb.to_string()),
+            Ok(()) => permitted.push(match verb {
+                Verb::Start => "these starts; it does not guarantee capacity",
+                Verb::Stop => "these stops",
+            }),
             Err(error) => {
                 let code = StepCode::from(error.code);
                 match code {
@@ -215,10 +218,9 @@ pub(super) async fn preflight(console: &Console, scale: &Scale) -> Preflight {
         }
     }
     if !permitted.is_empty() {
-        asked.effects.push(format!(
-            "EC2 permits to {} these instances; this does not guarantee capacity",
-            permitted.join(" and ")
-        ));
+        asked
+            .effects
+            .push(format!("EC2 permits {}", permitted.join(", and ")));
     }
     asked
 }

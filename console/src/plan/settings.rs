@@ -197,12 +197,30 @@ fn prepare_update(
         Settings::Ingest(Ingest::Keys) if keys == 0 => prepared
             .with_effect("no ingest key exists: all rides are rejected until one is created")
             .severe(console.config.stack.to_string()),
-        Settings::Ingest(Ingest::Keys) => prepared
-            .with_effect("requests without a key, or with a key for other resorts, are rejected"),
+        Settings::Ingest(Ingest::Keys) => {
+            let prepared = prepared.with_effect(
+                "requests without a key, or with a key for other resorts, are rejected",
+            );
+            match unkeyed_per_s(console) {
+                None => prepared,
+                Some(per_s) => prepared
+                    .with_effect(format!(
+                        "{per_s:.1} requests/s arrive now without a valid key: their rides are rejected"
+                    ))
+                    .severe(console.config.stack.to_string()),
+            }
+        }
         Settings::Fleet(_) => prepared
             .with_effect("this starts and stops nothing; later plans must stay within the bounds"),
         Settings::Worker(_) | Settings::Api(_) => prepared,
     })
+}
+
+/// Requests with rides that arrive now without a valid key; `None` if there are none.
+fn unkeyed_per_s(console: &Console) -> Option<f64> {
+    let latest = console.monitor.latest()?;
+    let per_s = latest.queue.rates.unkeyed_per_s.value;
+    per_s.filter(|per_s| *per_s > 0.0)
 }
 
 /// Adds a new version of a section to a plan and its document; does nothing if the section already has this value.

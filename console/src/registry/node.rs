@@ -1,7 +1,7 @@
 //! A node, as of its last heartbeat.
 
-use skilift_core::control::Heartbeat;
 use skilift_core::control::heartbeat::Activity;
+use skilift_core::control::{BootId, Heartbeat};
 use skilift_core::health::Readiness;
 
 use super::window::{Counts, Window};
@@ -9,6 +9,11 @@ use crate::view::nodes::NodeState;
 
 /// How long after its start a node may still be starting.
 const STARTING_MS: u64 = 10_000;
+/// After this time without a heartbeat, a boot with an earlier start time is accepted as a restart: the clock of the node
+/// was changed.
+pub(super) const REPLACED_AFTER_MS: u64 = 2_000;
+/// How long a rival counts after its last heartbeat.
+const RIVAL_MS: u64 = 10_000;
 
 /// A node, as of its last heartbeat.
 #[derive(Debug)]
@@ -16,9 +21,7 @@ pub(crate) struct Node {
     pub(crate) last: Heartbeat,
     /// Time of the last heartbeat, by the console's clock.
     pub(crate) received_at: u64,
-    /// How long the heartbeat feed has been disconnected since then.
-    pub(super) disconnected_ms: u64,
-    /// Heartbeat age at the last check, without times when the feed was disconnected.
+    /// How long at the last check the feed had been connected, without a gap, and brought no heartbeat of it.
     pub(super) without_heartbeat_ms: u64,
     /// How far its clock was ahead then, in milliseconds, including transport time.
     pub(crate) skew_ms: i64,
@@ -26,8 +29,17 @@ pub(crate) struct Node {
     pub(crate) window: Window,
     /// Whether its heartbeats stopped without an announced shutdown.
     pub(super) is_lost: bool,
-    /// Whether it is known from before the restart of this console, and has not sent a heartbeat since.
-    pub(super) is_restored: bool,
+    /// An older process that goes on to send heartbeats under the same name.
+    pub(super) rival: Option<Rival>,
+}
+
+/// A process with the name of another one: on another host of that name, since no two share a port on one host.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rival {
+    pub(super) boot: BootId,
+    /// Times of its first and its last heartbeat beside the other's.
+    pub(super) first_at: u64,
+    pub(super) last_at: u64,
 }
 
 impl Node {
@@ -46,14 +58,32 @@ impl Node {
         self.has_ended() || self.is_lost
     }
 
-    /// Whether it sends heartbeats: not gone, and confirmed since the console started.
+    /// Whether it sends heartbeats: not gone, and heard since the console started.
     pub(crate) fn is_live(&self) -> bool {
-        !self.is_gone() && !self.is_restored
+        !self.is_gone() && !self.window.is_empty()
     }
 
     /// Whether it was known before this console started, and is not confirmed to be running yet.
     pub(crate) fn is_unconfirmed(&self) -> bool {
-        self.is_restored && !self.is_gone()
+        self.window.is_empty() && !self.is_gone()
+    }
+
+    /// Notes a heartbeat of an older process under the same name.
+    pub(super) fn note_rival(&mut self, boot: BootId, now: u64) {
+        let known = self.rival.filter(|rival| rival.boot == boot);
+        self.rival = Some(Rival {
+            boot,
+            first_at: known.map_or(now, |rival| rival.first_at),
+            last_at: now,
+        });
+    }
+
+    /// Whether another process has sent heartbeats under its name lately, for longer than a late heartbeat takes.
+    pub(crate) fn has_rival(&self, now: u64) -> bool {
+        self.rival.is_some_and(|rival| {
+            rival.last_at - rival.first_at >= REPLACED_AFTER_MS
+                && now.saturating_sub(rival.last_at) < RIVAL_MS
+        })
     }
 
     /// Growth of a counter per second; `None` with fewer than two heartbeats.
@@ -71,7 +101,7 @@ impl Node {
         self.window.share_per_s(self.time(), connected_since, count)
     }
 
-    /// The time up to which its activity is known, without times when the feed was disconnected.
+    /// The time up to which its activity is known.
     pub(super) fn time(&self) -> u64 {
         self.received_at + self.without_heartbeat_ms
     }

@@ -128,12 +128,11 @@ impl StoredNode {
         Node {
             last: self.heartbeat,
             received_at,
-            disconnected_ms: 0,
             without_heartbeat_ms: 0,
             skew_ms: self.skew_ms,
             window: Window::default(),
             is_lost: self.is_lost,
-            is_restored: true,
+            rival: None,
         }
     }
 }

@@ -26,7 +26,6 @@ pub(crate) fn worker(port: u16, boot: BootId, started: u64, sent: u64, took: u64
         acked_rides: took * 10,
         redelivered_messages: 0,
         oldest_unacked_accepted_at_ms: Some(sent.saturating_sub(100)),
-        longest_unacked_ms: Some(50),
         accept_to_stored_ms: None,
         consumers: vec![ConsumerReport {
             thread: 0,
@@ -60,6 +59,7 @@ pub(crate) fn api(port: u16, boot: BootId, started: u64, sent: u64, accepted: u6
         accepted_rides: accepted,
         refused_requests: 0,
         denied_requests: 0,
+        unkeyed_requests: 0,
         reads: 0,
         in_flight_rides: 0,
         backlog_rides: None,
@@ -92,7 +92,9 @@ fn heartbeat(
         activity: Activity::Active,
         health: Health::plain(Readiness::Ready),
         cpu_ms: 0,
+        cores: 4,
         rss_bytes: 1,
+        memory_bytes: 2,
         report,
     }
 }
@@ -113,7 +115,7 @@ fn a_silent_node_is_lost_and_returns() {
     }
     assert_eq!(pass(&mut registry, 5_000), NodeState::Lost);
     assert_eq!(registry.since_worker_lost(6_000), Some(1_000));
-    assert!(registry.roster(0).nodes[0].is_gone && registry.held(5_000) == (0, None));
+    assert!(registry.roster(0).nodes[0].is_gone && registry.held() == 0);
     registry.record(worker(1, boot, 1_000, 9_000, 6), 7_000, 9_000);
     assert_eq!(pass(&mut registry, 7_000), NodeState::Ready);
     for now in (8_000..=13_000).step_by(1_000) {
@@ -200,11 +202,12 @@ fn nobody_is_lost_while_nobody_can_be_heard() {
     registry.mark_disconnected();
     registry.check_liveness(60_000);
     assert_eq!(registry.nodes().next().unwrap().state(), NodeState::Ready);
-    for now in [61_000, 62_000, 63_000, 64_000, 64_900] {
+    // Then it has the whole time again.
+    for now in [61_000, 62_000, 63_000, 64_000, 65_900] {
         assert_eq!(pass(&mut registry, now), NodeState::Ready);
     }
-    assert_eq!(pass(&mut registry, 65_000), NodeState::Lost);
-    assert_eq!(registry.since_worker_lost(65_000), Some(0));
+    assert_eq!(pass(&mut registry, 66_000), NodeState::Lost);
+    assert_eq!(registry.since_worker_lost(66_000), Some(0));
 }
 
 #[test]
@@ -236,4 +239,54 @@ fn there_are_never_too_many() {
     assert_eq!(registry.nodes().count(), MAX_NODES);
     // The ones that were silent longest went.
     assert!(registry.nodes().all(|node| node.received_at >= 100));
+}
+
+#[test]
+fn a_lost_node_whose_instance_runs_another_one_is_forgotten() {
+    let mut registry = NodeRegistry::default();
+    let on = |port: u16, instance: &str, now: u64| Heartbeat {
+        instance_id: Some(instance.to_owned()),
+        ..worker(port, BootId::random(), now, now, 0)
+    };
+    registry.record(on(1, "i-1", 1_000), 1_000, 1_000);
+    registry.record(on(2, "i-2", 1_000), 1_000, 1_000);
+    for second in 2..=8 {
+        pass(&mut registry, second * 1_000);
+    }
+    let ports = |registry: &NodeRegistry| -> Vec<String> {
+        let nodes = registry.nodes();
+        nodes.map(|node| node.last.node.to_string()).collect()
+    };
+    assert_eq!(ports(&registry), ["worker-host-1", "worker-host-2"]);
+    registry.record(on(3, "i-1", 9_000), 9_000, 9_000);
+    pass(&mut registry, 9_000);
+    assert_eq!(ports(&registry), ["worker-host-2", "worker-host-3"]);
+}
+
+#[test]
+fn two_processes_of_one_name_are_named() {
+    let mut registry = NodeRegistry::default();
+    let (older, newer) = (BootId::random(), BootId::random());
+    let named = |registry: &NodeRegistry, now| registry.with_rivals(now).count();
+    registry.record(worker(1, older, 1_000, 1_000, 0), 1_000, 1_000);
+    registry.record(worker(1, newer, 2_000, 2_000, 0), 2_000, 2_000);
+    // A heartbeat that was late is none of a second process.
+    registry.record(worker(1, older, 1_000, 1_900, 0), 2_100, 2_100);
+    assert_eq!(named(&registry, 2_100), 0);
+    for now in (3_000..=9_000).step_by(1_000) {
+        registry.record(worker(1, newer, 2_000, now, 0), now, now);
+        registry.record(worker(1, older, 1_000, now, 0), now + 100, now + 100);
+        assert_eq!(
+            named(&registry, now + 100),
+            usize::from(now >= 4_000),
+            "{now}"
+        );
+    }
+    let known = registry.nodes().next().unwrap();
+    assert_eq!(known.last.boot_id, newer);
+    // Until one of them is stopped.
+    registry.record(worker(1, newer, 2_000, 19_000, 0), 19_000, 19_000);
+    assert_eq!(named(&registry, 19_000), 1);
+    registry.record(worker(1, newer, 2_000, 20_000, 0), 20_000, 20_000);
+    assert_eq!(named(&registry, 20_000), 0);
 }

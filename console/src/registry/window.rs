@@ -43,6 +43,8 @@ pub(crate) struct Counts {
     pub(crate) refused: u64,
     /// Requests with rides that it rejected with 401 or 403.
     pub(crate) denied: u64,
+    /// Requests with rides without a valid ingest key that it let in.
+    pub(crate) unkeyed: u64,
     /// Reads that it answered.
     pub(crate) reads: u64,
     /// Rides delivered to a worker.
@@ -67,6 +69,7 @@ impl Counts {
                 accepted: api.accepted_rides,
                 refused: api.refused_requests,
                 denied: api.denied_requests,
+                unkeyed: api.unkeyed_requests,
                 reads: api.reads,
                 cpu_ms,
                 ..Self::default()
@@ -95,6 +98,7 @@ impl Counts {
             accepted: self.accepted + earlier.accepted,
             refused: self.refused + earlier.refused,
             denied: self.denied + earlier.denied,
+            unkeyed: self.unkeyed + earlier.unkeyed,
             reads: self.reads + earlier.reads,
             delivered: self.delivered + earlier.delivered,
             acked: self.acked + earlier.acked,

@@ -2,11 +2,12 @@
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use skilift_core::control::Role;
 use skilift_core::control::heartbeat::Report;
 
-use super::monitor::MonitorState;
+use super::monitor::{MonitorState, START_MS};
 use super::queue::Timestamps;
 use super::readings::Collectors;
 use crate::config::EngineKind;
@@ -14,12 +15,15 @@ use crate::console::Console;
 use crate::lag::rate;
 use crate::registry::{LOST_AFTER_MS, Node};
 use crate::view::alarm::{AcknowledgedView, AlarmCode, AlarmView, Severity};
+use crate::view::figures::{grouped, moment};
 use crate::view::nodes::NodeState;
 use crate::view::queue::QueueView;
 use crate::view::reconciliation::Verdict;
 
 /// Clock skew above this distorts latencies.
 const SKEW_MS: u64 = 2_000;
+/// A listing of the instances may fail for so long: EC2 throttles at times.
+const UNLISTED: Duration = Duration::from_secs(60);
 /// Maximum nodes named in one message.
 const MAX_NAMED: usize = 5;
 
@@ -36,7 +40,10 @@ pub(super) fn of(
     outages(&mut alarms, console, state, collectors, at.now);
     nodes(&mut alarms, state, collectors, view, at.now);
     others(&mut alarms, console, state, view, at.now);
-    state.raised.date(&mut alarms.0, view, at.epoch_ms);
+    let changes = state
+        .raised
+        .date(&mut alarms.0, view, at.epoch_ms, at.now - START_MS);
+    console.monitor.unwritten().append(changes);
     for alarm in &mut alarms.0 {
         alarm.acknowledged = acknowledged(console, alarm);
     }
@@ -51,9 +58,14 @@ fn acknowledged(console: &Console, alarm: &AlarmView) -> Option<AcknowledgedView
     let code = alarm.code.to_string();
     let found = console.state.acknowledgements.get(code.as_bytes());
     let found = found.ok().flatten()?;
-    (found.since_at_ms == alarm.since_at_ms).then_some(AcknowledgedView {
+    let has_grown = alarm.count > found.count
+        || found
+            .severity
+            .is_some_and(|severity| alarm.severity > severity);
+    (found.since_at_ms == alarm.since_at_ms && !has_grown).then_some(AcknowledgedView {
         by: found.by,
         at_ms: found.at_ms,
+        reason: found.reason,
     })
 }
 
@@ -68,10 +80,23 @@ impl Alarms {
         message: impl Into<String>,
         remedy: impl Into<String>,
     ) {
+        self.raise_about(0, code, severity, message, remedy);
+    }
+
+    /// Raises an alarm about so many messages, nodes or dead letters.
+    fn raise_about(
+        &mut self,
+        count: u64,
+        code: AlarmCode,
+        severity: Severity,
+        message: impl Into<String>,
+        remedy: impl Into<String>,
+    ) {
         self.0.push(AlarmView {
             code,
             severity,
             since_at_ms: 0,
+            count,
             message: message.into(),
             remedy: remedy.into(),
             link: code.page().to_owned(),
@@ -87,7 +112,8 @@ impl Alarms {
 fn losses(alarms: &mut Alarms, view: &QueueView) {
     let message = &view.reconciliation.message;
     match view.reconciliation.verdict {
-        Verdict::Loss => alarms.raise(
+        Verdict::Loss => alarms.raise_about(
+            view.reconciliation.lost_messages.value.unwrap_or_default(),
             AlarmCode::Loss,
             Severity::Critical,
             message,
@@ -97,7 +123,7 @@ fn losses(alarms: &mut Alarms, view: &QueueView) {
             AlarmCode::SuspectedLoss,
             Severity::Warning,
             message,
-            "Wait half a minute: then they are either stored or reported as lost.",
+            "Wait half a minute: then messages are either stored or reported as lost. If Redis was emptied, restore its newest copy and have the gates send the missing days again.",
         ),
         _ => {}
     }
@@ -119,7 +145,8 @@ fn outages(
     let and_rejected = rejected
         .as_ref()
         .map_or_else(String::new, |(what, _)| format!("; {what}"));
-    if let Err((why, _)) = collectors.depth.known(now) {
+    let ran_ms = now - START_MS;
+    if let Some(why) = collectors.depth.outage(now, ran_ms) {
         alarms.raise(
             AlarmCode::QueueUnreachable,
             Severity::Critical,
@@ -134,7 +161,7 @@ fn outages(
             "Remove the cause. Gates resend rejected rides by themselves.",
         );
     }
-    if let Err((why, _)) = collectors.books.known(now) {
+    if let Some(why) = collectors.books.outage(now, ran_ms) {
         alarms.raise(
             AlarmCode::StoreUnreachable,
             Severity::Critical,
@@ -146,10 +173,17 @@ fn outages(
 
 /// What is rejected, and the reasons; `None` if no node rejects rides.
 fn rejected(state: &MonitorState, now: u64) -> Option<(String, String)> {
-    let shedding =
-        |node: &&Node| matches!(&node.last.report, Report::Api(api) if !api.shedding.is_empty());
+    let rejects = |node: &Node| {
+        node.per_s(|counts| counts.refused)
+            .is_some_and(|per_s| per_s > 0.0)
+    };
+    // A node that was asked to drain is no fault while no rides arrive at it.
+    let shedding = |node: &&Node| {
+        let is_shedding = matches!(&node.last.report, Report::Api(api) if !api.shedding.is_empty());
+        is_shedding && (!is_drained(node) || rejects(node))
+    };
     let nodes: Vec<&Node> = state.registry.live(Role::Api).filter(shedding).collect();
-    let names = list(nodes.iter().map(|node| node.last.node.to_string()))?;
+    let (names, _) = list(nodes.iter().map(|node| node.last.node.to_string()))?;
     let reasons: BTreeSet<&str> = nodes
         .iter()
         .filter_map(|node| match &node.last.report {
@@ -176,8 +210,10 @@ fn nodes(
     now: u64,
 ) {
     let registry = &state.registry;
-    let is_outage =
-        alarms.has(AlarmCode::QueueUnreachable) || alarms.has(AlarmCode::StoreUnreachable);
+    let is_outage = alarms.has(AlarmCode::QueueUnreachable)
+        || alarms.has(AlarmCode::StoreUnreachable)
+        || collectors.depth.is_unsettled(now)
+        || collectors.books.is_unsettled(now);
     if let Some(why) = &collectors.disconnected {
         // Heartbeats come through the store.
         if !alarms.has(AlarmCode::StoreUnreachable) {
@@ -220,19 +256,30 @@ fn nodes(
         let nodes = registry.nodes().filter(move |node| node.state() == state);
         list(nodes.map(|node| node.last.node.to_string()))
     };
-    if let Some(names) = named(NodeState::Lost) {
-        alarms.raise(
+    if let Some((names, count)) = named(NodeState::Lost) {
+        alarms.raise_about(
+            count,
             AlarmCode::NodesLost,
             Severity::Warning,
             format!("no heartbeat from {names}"),
-            "Check its process and host; what it had not finished is redelivered. `skictl nodes show NODE` has the details.",
+            "Check its process and host; what it had not finished is redelivered. `skictl nodes show NODE` has the details; if it is gone for good: `skictl nodes forget NODE`.",
         );
     }
-    // An outage that is reported already explains why nodes cannot work.
+    let rivals = registry.with_rivals(now);
+    if let Some((names, count)) = list(rivals.map(|node| node.last.node.to_string())) {
+        alarms.raise_about(
+            count,
+            AlarmCode::DuplicateNodes,
+            Severity::Warning,
+            format!("two processes have the same name, and only the newer one is shown: {names}"),
+            "Give their hosts different names, or their health and metrics different ports (`--metrics-listen`).",
+        );
+    }
+    // An outage explains why nodes cannot work, and why they cannot work again at once.
     if is_outage {
         return;
     }
-    if let Some(names) = named(NodeState::Unavailable) {
+    if let Some((names, count)) = named(NodeState::Unavailable) {
         let works = |role| {
             registry
                 .live(role)
@@ -244,18 +291,20 @@ fn nodes(
         } else {
             Severity::Warning
         };
-        alarms.raise(
+        alarms.raise_about(
+            count,
             AlarmCode::NodesUnavailable,
             severity,
-            format!("unavailable: {names}"),
+            format!("nodes are unavailable: {names}"),
             "`skictl nodes` shows the reason of each.",
         );
     }
-    if let Some(names) = named(NodeState::Degraded) {
-        alarms.raise(
+    if let Some((names, count)) = named(NodeState::Degraded) {
+        alarms.raise_about(
+            count,
             AlarmCode::NodesDegraded,
             Severity::Warning,
-            format!("degraded: {names}"),
+            format!("nodes are degraded: {names}"),
             "`skictl nodes` shows the reason of each.",
         );
     }
@@ -294,8 +343,11 @@ fn others(
             AlarmCode::Paused,
             Severity::Info,
             format!(
-                "consumption paused by {}: rides are accepted and queued, but not stored",
-                pause.paused_by
+                "consumption paused by {}{}: rides are accepted and queued, but not stored",
+                pause.paused_by,
+                pause
+                    .resumes_at_ms
+                    .map_or_else(String::new, |at| format!(" until {}", moment(at)))
             ),
             "Resume it with `skictl queue resume`.",
         );
@@ -310,16 +362,17 @@ fn others(
             "They stay in their queue until then.",
         );
     }
-    if let Some(letters) = view.dead_letters.value.filter(|letters| *letters > 0) {
-        let (letters, wait) = match letters {
+    if let Some(count) = view.dead_letters.value.filter(|letters| *letters > 0) {
+        let (letters, wait) = match count {
             1 => ("1 dead letter".to_owned(), "needs"),
-            many => (format!("{many} dead letters"), "need"),
+            many => (format!("{} dead letters", grouped(many)), "need"),
         };
         let at_least = match &view.dead_letters.error {
             Some(_) => "at least ",
             None => "",
         };
-        alarms.raise(
+        alarms.raise_about(
+            count,
             AlarmCode::DeadLetters,
             Severity::Warning,
             format!("{at_least}{letters} {wait} attention"),
@@ -334,12 +387,23 @@ fn others(
             "Stop one of them, or run it with --read-only.",
         );
     }
+    if let Some((why, failing)) = console.machines.failing()
+        && failing >= UNLISTED
+    {
+        alarms.raise(
+            AlarmCode::InstancesUnknown,
+            Severity::Warning,
+            format!("the instances cannot be listed: {why}"),
+            "Check the console's network and its permissions on EC2; nothing can be scaled until then.",
+        );
+    }
     let skewed = state
         .registry
         .nodes()
         .filter(|node| node.is_live() && node.skew_ms.unsigned_abs() > SKEW_MS);
-    if let Some(names) = list(skewed.map(|node| node.last.node.to_string())) {
-        alarms.raise(
+    if let Some((names, count)) = list(skewed.map(|node| node.last.node.to_string())) {
+        alarms.raise_about(
+            count,
             AlarmCode::ClockSkew,
             Severity::Warning,
             format!(
@@ -355,15 +419,15 @@ fn is_drained(node: &Node) -> bool {
     matches!(node.state(), NodeState::Draining | NodeState::Drained)
 }
 
-/// The first names, and how many more there are; `None` without any.
-fn list(names: impl Iterator<Item = String>) -> Option<String> {
+/// The first names and how many more there are, and their number; `None` without any.
+fn list(names: impl Iterator<Item = String>) -> Option<(String, u64)> {
     let names: Vec<String> = names.collect();
     let shown = names.iter().take(MAX_NAMED).cloned().collect::<Vec<_>>();
-    match names.len() {
-        0 => None,
-        all if all > MAX_NAMED => {
-            Some(format!("{} and {} more", shown.join(", "), all - MAX_NAMED))
-        }
-        _ => Some(shown.join(", ")),
-    }
+    let shown = shown.join(", ");
+    let shown = match names.len() {
+        0 => return None,
+        all if all > MAX_NAMED => format!("{shown} and {} more", all - MAX_NAMED),
+        _ => shown,
+    };
+    Some((shown, names.len() as u64))
 }

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use skilift_core::clock::epoch_ms;
+use skilift_core::clock::{epoch_ms, full_second};
 use skilift_core::control::heartbeat::Report;
 use skilift_core::control::{ControlError, Heartbeat};
 use skilift_core::lifecycle::chain;
@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 
 use crate::console::Console;
 
-/// Polling interval of each source.
+/// How often an echo is sent, and a lost connection is made again.
 const INTERVAL: Duration = Duration::from_secs(1);
 /// Timeout of an answer.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -58,12 +58,20 @@ async fn listen(console: &Console, mut heartbeats: mpsc::Receiver<Heartbeat>) ->
     };
     let receiving = async {
         while let Some(heartbeat) = heartbeats.recv().await {
+            if let Some(figure) = heartbeat.implausible() {
+                let node = &heartbeat.node;
+                tracing::warn!(%node, "ignored a heartbeat of {node}: {figure} is impossible");
+                continue;
+            }
             let (now, epoch_ms) = (monitor.now(), epoch_ms());
             console.desired.learn_flags(&heartbeat);
             let mut state = monitor.state();
             if let Report::Api(api) = &heartbeat.report {
                 let publisher = heartbeat.node.to_string();
                 state.epochs.record(&publisher, &api.confirmed, epoch_ms);
+            }
+            if let Some(measurement) = &mut state.measurement {
+                measurement.record(&heartbeat, now);
             }
             state.registry.record(heartbeat, now, epoch_ms);
         }
@@ -83,7 +91,7 @@ fn record_connected(console: &Console) {
     monitor.collectors().last_error = None;
 }
 
-/// Polls the queue depth.
+/// Polls the queue depth at each full second.
 pub(super) async fn poll_queue_depth(console: &Console) -> Infallible {
     loop {
         let asked = tokio::time::timeout(TIMEOUT, console.sources.depth.depth()).await;
@@ -96,11 +104,11 @@ pub(super) async fn poll_queue_depth(console: &Console) -> Infallible {
         };
         let now = console.monitor.now();
         console.monitor.collectors().depth.take(answer, now);
-        tokio::time::sleep(INTERVAL).await;
+        full_second().await;
     }
 }
 
-/// Polls the reconciliation counters.
+/// Polls the reconciliation counters at each full second.
 pub(super) async fn poll_reconciliation(console: &Console) -> Infallible {
     loop {
         let asked = tokio::time::timeout(TIMEOUT, console.sources.reader.reconciliation()).await;
@@ -113,6 +121,6 @@ pub(super) async fn poll_reconciliation(console: &Console) -> Infallible {
         };
         let now = console.monitor.now();
         console.monitor.collectors().books.take(answer, now);
-        tokio::time::sleep(INTERVAL).await;
+        full_second().await;
     }
 }

@@ -6,10 +6,11 @@ use bytes::Bytes;
 use skilift_core::clock::epoch_ms;
 use skilift_core::embedded::DiskError;
 use skilift_core::embedded::records::WriteBatch;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use super::conflicts::ConflictDetector;
+use super::node_events::NodeEvents;
 use super::raised::Raised;
 use super::readings::Collectors;
 use super::snapshot::Snapshot;
@@ -19,7 +20,9 @@ use crate::loss_detector::LossDetector;
 use crate::producer_epochs::ProducerEpochs;
 use crate::registry::{NodeRegistry, REMOVED_AFTER_MS, StoredNodes};
 use crate::state::ConsoleState;
+use crate::tuning::measurement::{Figures, Measurement};
 use crate::view::aging::Aging;
+use crate::view::nodes::NodeDetailView;
 use crate::view::queue::HistoryView;
 
 /// Value of the console's clock at its start, so that earlier heartbeats have a time on it.
@@ -31,6 +34,8 @@ pub(crate) struct Monitor {
     collectors: Mutex<Collectors>,
     /// What is still to be written to the console's directory.
     unwritten: Mutex<WriteBatch>,
+    /// Notified when something must be written at once.
+    pub(super) write_now: Notify,
     started: Instant,
 }
 
@@ -41,10 +46,13 @@ pub(super) struct MonitorState {
     pub(super) conflicts: ConflictDetector,
     pub(super) epochs: ProducerEpochs,
     pub(super) history: History,
+    pub(super) node_events: NodeEvents,
     pub(super) loss_detector: LossDetector,
     pub(super) backlogs: Backlogs,
     pub(super) oldest: Oldest,
     pub(super) raised: Raised,
+    /// A measurement of a sweep, while there is one.
+    pub(super) measurement: Option<Measurement>,
 }
 
 impl Monitor {
@@ -59,13 +67,16 @@ impl Monitor {
                 conflicts: ConflictDetector::default(),
                 epochs: ProducerEpochs::open(state.table("lives")?)?,
                 history: History::open(state.table("minutes")?)?,
-                loss_detector: LossDetector::default(),
+                node_events: NodeEvents::open(state.table("node-events")?)?,
+                loss_detector: LossDetector::open(state.table("losses")?)?,
                 backlogs: Backlogs::default(),
                 oldest: Oldest::default(),
-                raised: Raised::default(),
+                raised: Raised::open(state.table("alarms")?)?,
+                measurement: None,
             }),
             collectors: Mutex::default(),
             unwritten: Mutex::default(),
+            write_now: Notify::new(),
             started: Instant::now(),
         })
     }
@@ -94,9 +105,40 @@ impl Monitor {
         Some(latest.aged(part(&latest)?, self.now()))
     }
 
+    /// A node and what happened to it; `None` if it is not known.
+    pub(crate) fn node(&self, id: &str) -> Option<NodeDetailView> {
+        Some(NodeDetailView {
+            node: self.part(|seen| seen.nodes.nodes.iter().find(|node| node.id == id))?,
+            events: self.state().node_events.of(id),
+        })
+    }
+
     /// The recorded history.
     pub(crate) fn history(&self, step_s: u64, since_ms: u64) -> HistoryView {
         self.state().history.since(step_s, since_ms)
+    }
+
+    /// Begins a measurement of a sweep, instead of an earlier one.
+    pub(crate) fn begin_measurement(&self) {
+        let now = self.now();
+        self.state().measurement = Some(Measurement::begin(now));
+    }
+
+    /// A number of the measurement so far; 0 without one.
+    pub(crate) fn measured_so_far(&self, number: impl FnOnce(&Measurement) -> u64) -> u64 {
+        self.state().measurement.as_ref().map_or(0, number)
+    }
+
+    /// Ends the measurement.
+    ///
+    /// # Errors
+    /// If a node was not there all the time.
+    pub(crate) fn end_measurement(&self) -> Result<Figures, String> {
+        let now = self.now();
+        let measurement = self.state().measurement.take();
+        measurement
+            .ok_or("the measurement was not begun")?
+            .figures(now)
     }
 
     /// Milliseconds of a monotonic clock: [`START_MS`] when the console started.

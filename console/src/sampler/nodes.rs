@@ -110,6 +110,7 @@ fn node_view(
         } else {
             rate(|counts| counts.accepted)
         },
+        rejected_per_s: rate(|counts| counts.refused + counts.denied),
         unacked_messages: is_worker.then(|| held(&heartbeat.report)),
         in_flight_rides: (!is_worker).then(|| held(&heartbeat.report)),
         latency: latency(node.window.durations(at.now), per_ms, heartbeat_age_ms),

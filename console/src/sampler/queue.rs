@@ -3,21 +3,22 @@
 use skilift_core::control::Role;
 use skilift_core::control::heartbeat::Report;
 
+use super::backlog::{sum, total_rides, unheard};
 use super::monitor::MonitorState;
 use super::readings::Collectors;
 use super::{alarms, reconciliation};
 use crate::config::EngineKind;
 use crate::console::Console;
 use crate::dead_letters::LeaseHolder;
+use crate::history::Totals;
 use crate::lag::{drain_time, latency, no_node, rate};
 use crate::loss_detector::{Observation, QueueSnapshot};
 use crate::registry::{Counts, NodeRegistry};
 use crate::view::Reading;
 use crate::view::queue::{
-    ConsumerView, HistoryPoint, PauseView, QueueView, RatesView, RoleUtilisationView,
-    UtilisationView,
+    ConsumerView, HistoryPoint, LatencyView, PauseView, QueueView, RatesView, RoleUtilisationView,
+    Trend, UtilisationView,
 };
-use crate::view::reconciliation::ReconciliationView;
 
 /// Readings that are at most this old count as simultaneous for the reconciliation verdict.
 const AT_ONCE_MS: u64 = 2_000;
@@ -58,36 +59,48 @@ pub(super) fn view(
         ack_per_s: rate(Role::Worker, |counts| counts.acked),
         redelivered_per_s: rate(Role::Worker, |counts| counts.redelivered),
         reads_per_s: rate(Role::Api, |counts| counts.reads),
+        rejected_per_s: rate(Role::Api, |counts| counts.refused + counts.denied),
+        unkeyed_per_s: rate(Role::Api, |counts| counts.unkeyed),
     };
 
-    let (held, longest_held_ms) = registry.held(now);
-    let unacked_messages = match &disconnected {
-        Some(why) => Reading::unknown(why.clone()),
-        None => Reading::of(held, 0),
+    let held = registry.held();
+    let queue_consumers = collectors
+        .depth
+        .known(now)
+        .ok()
+        .and_then(|(depth, _)| depth.consumers);
+    let unheard = unheard(registry, queue_consumers, now);
+    let unacked_messages = match (&disconnected, &unheard) {
+        (Some(why), _) => Reading::unknown(why.clone()),
+        (None, Some(why)) => Reading::at_least((held > 0).then_some(held), Some(0), why),
+        (None, None) => Reading::of(held, registry.max_heartbeat_age(now)),
     };
     let ready_messages = collectors.depth.reading(now, |depth| depth.ready_messages);
     let total_messages = sum(&ready_messages, &unacked_messages);
     let read = collectors.books.known(now);
     let books_age = read.as_ref().map_or(u64::MAX, |(_, age)| *age);
-    // Simultaneous: reconciliation, depth and workers, and no node without a heartbeat since the start that may hold
-    // messages.
+    // Simultaneous: reconciliation, depth and workers, and no node without a heartbeat that may hold messages.
     let is_at_once = |depth_age: u64| {
         let oldest = depth_age
             .max(books_age)
             .max(registry.max_heartbeat_age(now));
-        oldest <= AT_ONCE_MS && !registry.has_unconfirmed_nodes()
+        oldest <= AT_ONCE_MS && !registry.has_unconfirmed_nodes() && unheard.is_none()
     };
     let seen = match (&disconnected, collectors.depth.known(now)) {
         (None, Ok((depth, age))) if is_at_once(age) => Some(QueueSnapshot {
             ready: depth.ready_messages,
             held,
-            longest_held_ms,
+            oldest_held_ms: oldest_held(registry, now)
+                .map(|(age_ms, report_age_ms)| age_ms + report_age_ms + registry.max_clock_skew()),
             delivered: registry.delivered_messages(),
-            redelivered: registry.redelivered_messages(),
             since_worker_lost: registry.since_worker_lost(now),
         }),
         _ => None,
     };
+    if let Ok((books, _)) = &read {
+        let pruned = epochs.prune_missing(books, at.epoch_ms);
+        console.monitor.unwritten().append(pruned);
+    }
     let loss_report = read.as_ref().ok().map(|(books, _)| {
         loss_detector.update(&Observation {
             now,
@@ -103,9 +116,18 @@ pub(super) fn view(
         epochs,
         discarded,
         now,
+        disconnected.as_deref(),
     );
 
-    let total_rides = total_rides(console, collectors, &total_messages, &books_view, now);
+    let total_rides = total_rides(
+        console,
+        collectors,
+        &total_messages,
+        &books_view,
+        unheard.is_some(),
+        now,
+    );
+    let is_backlog_known = total_rides.value.is_some();
     if let Some(rides) = total_rides.value {
         backlogs.record(now, rides);
     }
@@ -115,15 +137,21 @@ pub(super) fn view(
         registry.delivered_messages(),
         oldest_held(registry, now).filter(|_| disconnected.is_none()),
     );
-    let stored_after = latency(
-        registry
-            .nodes()
-            .filter(|node| node.last.role() == Role::Worker)
-            .flat_map(|node| node.window.durations(now)),
-        1,
-        0,
-    );
+    let stored_after = disconnected.as_deref().map(LatencyView::unknown);
+    let stored_after = stored_after.unwrap_or_else(|| {
+        latency(
+            registry
+                .nodes()
+                .filter(|node| node.last.role() == Role::Worker)
+                .flat_map(|node| node.window.durations(now)),
+            1,
+            0,
+        )
+    });
+    let known = [&rates.publish_per_s, &rates.ack_per_s].map(|rate| rate.value.unwrap_or(0.0));
+    let busiest = known[0].max(known[1]);
     let document = console.desired.document();
+    let paused = document.pause_at(at.epoch_ms);
     let mut view = QueueView {
         stack: console.config.stack.to_string(),
         at_ms: at.epoch_ms,
@@ -132,15 +160,22 @@ pub(super) fn view(
             EngineKind::DataFolder => "data directory",
         }
         .to_owned(),
-        paused: document.pause.as_ref().map(|pause| PauseView {
+        store_durability: console.config.store_durability,
+        paused: paused.map(|pause| PauseView {
             paused_at_ms: pause.paused_at_ms,
             paused_by: pause.paused_by.clone(),
+            resumes_at_ms: pause.resumes_at_ms,
             nodes_pending: still_consuming(registry),
         }),
         ready_messages,
         unacked_messages,
         total_messages,
-        time_to_drain: drain_time(&total_rides, &rates.publish_per_s, &rates.ack_per_s),
+        time_to_drain: drain_time(
+            &total_rides,
+            &rates.publish_per_s,
+            &rates.ack_per_s,
+            paused.is_some(),
+        ),
         backlog_rides: total_rides,
         dead_letters: dead_letters(
             console.dead_letters.counts().dead,
@@ -150,7 +185,10 @@ pub(super) fn view(
         rates,
         oldest_ride_age_ms: oldest_ms,
         accept_to_stored_ms: stored_after,
-        trend: backlogs.trend(now),
+        trend: match is_backlog_known {
+            true => backlogs.trend(now, busiest),
+            false => Trend::Unknown,
+        },
         utilisation: UtilisationView {
             api: utilisation(registry, Role::Api, disconnected.as_deref(), now),
             worker: utilisation(registry, Role::Worker, disconnected.as_deref(), now),
@@ -167,6 +205,16 @@ pub(super) fn view(
     view
 }
 
+/// The totals of a view, of which the history's minutes are differences.
+pub(super) fn totals(view: &QueueView) -> Totals {
+    let books = &view.reconciliation;
+    let received = [&books.settled, &books.replayed, &books.foreign];
+    Totals {
+        accepted: books.accepted.value,
+        acked: received.iter().map(|count| count.value).sum(),
+    }
+}
+
 /// The history point of a view.
 pub(super) fn point(view: &QueueView) -> HistoryPoint {
     let workers = &view.utilisation.worker;
@@ -176,6 +224,7 @@ pub(super) fn point(view: &QueueView) -> HistoryPoint {
         publish_per_s: view.rates.publish_per_s.value,
         ack_per_s: view.rates.ack_per_s.value,
         reads_per_s: view.rates.reads_per_s.value,
+        rejected_per_s: view.rates.rejected_per_s.value,
         backlog_rides: view.backlog_rides.value,
         accept_to_stored_p99_ms: view.accept_to_stored_ms.p99.value,
         oldest_ride_age_ms: view.oldest_ride_age_ms.value,
@@ -183,40 +232,6 @@ pub(super) fn point(view: &QueueView) -> HistoryPoint {
         workers: is_known.then_some(workers.nodes),
         threads: is_known.then_some(workers.threads),
     }
-}
-
-fn sum(one: &Reading<u64>, other: &Reading<u64>) -> Reading<u64> {
-    match (one.value, other.value) {
-        (Some(a), Some(b)) => Reading::of(a + b, one.age_ms.max(other.age_ms).unwrap_or(0)),
-        (None, _) => one.clone(),
-        (_, None) => other.clone(),
-    }
-}
-
-/// Rides that are ready or unacked. A data directory counts them. RabbitMQ counts messages; the rides per message follow
-/// from the outstanding rides and messages of the reconciliation.
-fn total_rides(
-    console: &Console,
-    collectors: &Collectors,
-    total_messages: &Reading<u64>,
-    books: &ReconciliationView,
-    now: u64,
-) -> Reading<u64> {
-    if console.config.engine == EngineKind::DataFolder {
-        return collectors
-            .books
-            .reading(now, |books| books.own_queue.unwrap_or_default().waiting);
-    }
-    let Some(messages) = total_messages.value else {
-        return total_messages.clone();
-    };
-    let rides_a_message = match (books.outstanding.value, books.outstanding_messages.value) {
-        (Some(rides), Some(of)) if of > 0 && rides >= of => rides as f64 / of as f64,
-        _ => 1.0,
-    };
-    // A mean of two counts of a few bits: exact enough.
-    let rides = (messages as f64 * rides_a_message).round() as u64;
-    Reading::of(rides, total_messages.age_ms.unwrap_or(0))
 }
 
 /// Why this console does not know all dead letters that were read from their queue.
@@ -376,6 +391,7 @@ fn consumers(
                 last_ack_age_ms: lane.last_ack_at_ms.map(|ack| since(ack) + heartbeat_age_ms),
                 blocked_reason: lane.blocked_reason.clone(),
                 lost,
+                last_heartbeat_age_ms: heartbeat_age_ms,
             });
         }
     }

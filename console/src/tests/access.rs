@@ -1,5 +1,7 @@
 //! Users, tokens, logins, keys, and those who guess.
 
+use std::time::Duration;
+
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 use skilift_core::control::ControlChannel;
@@ -183,6 +185,20 @@ async fn passwords_and_names_have_their_bounds() {
             "{path}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_login_code_given_back_expires_when_it_would_have() {
+    let console = TestConsole::new().await;
+    let code = console.console.make_login_code();
+    let access = &console.console.access;
+    let taken = access.take_login_code(&code).unwrap();
+    assert!(access.take_login_code(&code).is_none());
+    let expires_at_ms = taken.expires_at_ms;
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    access.give_back_login_code(taken);
+    let again = access.take_login_code(&code).unwrap();
+    assert_eq!(again.expires_at_ms, expires_at_ms);
 }
 
 #[tokio::test]

@@ -2,10 +2,13 @@
 
 use axum::http::StatusCode;
 use serde_json::json;
-use skilift_core::control::Role;
+use skilift_core::clock::epoch_ms;
+use skilift_core::control::heartbeat::Report;
+use skilift_core::control::{BootId, ControlChannel as _, Role};
 use skilift_core::queue::DeadLetter;
 
 use super::harness::TestConsole;
+use crate::registry::tests::api;
 use crate::view::access::UserRole;
 
 const PASSWORD: &str = "edelweiss 1880";
@@ -152,6 +155,48 @@ async fn refusals_fill_neither_the_audit_nor_the_disk() {
     };
     assert!((10..=12).contains(&of("request")), "{}", of("ask"));
     assert_eq!(of("plan"), 1);
+    // A plan that no one applied changed nothing.
+    console.plan(&operator, json!({"change": "pause"})).await;
+    let audit = console.get("/audit?limit=1", &admin).await;
+    let line = &audit["entries"][0];
+    assert_eq!(
+        (&line["action"], &line["outcome"]),
+        (&json!("plan"), &json!("planned"))
+    );
     let longest = refused.iter().map(|line| line.to_string().len()).max();
     assert!(longest < Some(1_000), "{longest:?}");
+}
+
+#[tokio::test]
+async fn requiring_keys_is_severe_while_rides_arrive_without_one() {
+    let console = TestConsole::new().await;
+    let admin = console.local();
+    let key = json!({"change": "add_key", "name": "gate"});
+    console.change(&admin, key).await;
+    let require = json!({"change": "set_ingest", "keys": true});
+    let plan = console.plan(&admin, require.clone()).await;
+    assert_eq!(plan["danger"], "moderate", "{plan}");
+    let (boot, started) = (BootId::random(), epoch_ms());
+    let severe = async |unkeyed_requests: u64| {
+        let mut beat = api(1, boot, started, epoch_ms(), unkeyed_requests);
+        if let Report::Api(report) = &mut beat.report {
+            report.unkeyed_requests = unkeyed_requests;
+        }
+        console.control_channel.send_heartbeat(&beat).await.unwrap();
+        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        let plan = console.plan(&admin, require.clone()).await;
+        (plan["danger"] == "severe").then(|| plan["effects"].to_string())
+    };
+    let mut effects = None;
+    for beat in 1..60 {
+        effects = severe(beat * 10).await;
+        if effects.is_some() {
+            break;
+        }
+    }
+    let effects = effects.expect("a severe plan");
+    assert!(
+        effects.contains("requests/s arrive now without a valid key"),
+        "{effects}"
+    );
 }

@@ -28,6 +28,7 @@ use skilift_core::queue::embedded::{EmbeddedDeadLetterQueue, EmbeddedQueue};
 use skilift_core::queue::{DeadLetterQueue, QueueError};
 use skilift_core::store::Reader;
 use skilift_core::store::embedded::EmbeddedReader;
+use skilift_core::store::redis::durability::StoreDurability;
 use skilift_fleet::Fleet;
 use tempfile::TempDir;
 use tokio::sync::mpsc;
@@ -142,6 +143,7 @@ impl DepthGauge for NothingWaits {
     async fn depth(&self) -> Result<Depth, QueueError> {
         Ok(Depth {
             ready_messages: 0,
+            consumers: None,
             dead_messages: 0,
         })
     }
@@ -441,7 +443,7 @@ pub(super) async fn database(folder: &Path) -> Database {
 }
 
 /// A store and a dead-letter queue in a folder.
-async fn store(folder: &Path) -> (Arc<dyn Reader>, Arc<dyn DeadLetterQueue>) {
+pub(super) async fn store(folder: &Path) -> (Arc<dyn Reader>, Arc<dyn DeadLetterQueue>) {
     let database = Arc::new(database(folder).await);
     let queue = EmbeddedQueue::open(Arc::clone(&database)).unwrap();
     let reader = Arc::new(EmbeddedReader::new(database));
@@ -452,12 +454,15 @@ pub(super) fn config(folder: &Path, read_only: bool, seeds: Seeds) -> ConsoleCon
     ConsoleConfig {
         stack: "test".parse().unwrap(),
         engine: EngineKind::Servers,
+        store_durability: StoreDurability::Checked,
         folder: folder.join("console"),
+        archive: None,
         read_only,
         behind_proxy: false,
         is_encrypted: false,
         management: None,
         seeds,
         prices: Prices::built_in().unwrap(),
+        load: None,
     }
 }

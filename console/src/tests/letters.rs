@@ -16,6 +16,7 @@ use skilift_core::stack::StackName;
 use skilift_core::store::Reader;
 use skilift_core::store::embedded::EmbeddedReader;
 use skilift_core::store::redis::Store;
+use skilift_core::store::redis::durability::StoreDurability;
 use skilift_servers::{shared_amqp_url, shared_redis_url};
 use tempfile::TempDir;
 
@@ -142,8 +143,9 @@ async fn from_dead_to_discarded(ground: Ground) {
     ground.until_booked(0, 1, 1).await;
 
     // It dies again, under the same id.
-    for replays in 1..=2 {
-        let change = json!({"change": "replay", "dead_letters": {"ids": ["poison-1"]}});
+    let of = |reason: &str| json!({"reason": {"text": reason}});
+    for (replays, which) in [(1, json!({"ids": ["poison-1"]})), (2, of("NOT json"))] {
+        let change = json!({"change": "replay", "dead_letters": which});
         let outcome = console.change(&admin, change).await;
         assert_eq!(outcome["result"], "succeeded", "{outcome}");
         ground.until_listed(&[("poison-1", "dead", replays)]).await;
@@ -179,6 +181,11 @@ async fn from_dead_to_discarded(ground: Ground) {
     ground.until_booked(1, 4, 6).await;
     assert_eq!(ground.reader.reconciliation().await.unwrap().duplicate(), 1);
 
+    // Of a reason that no letter has, and of the one that the other has, which is not dead.
+    for reason in ["other", "its lift"] {
+        let none = json!({"change": "replay", "dead_letters": of(reason)});
+        assert_eq!(console.change(&admin, none).await["result"], "unchanged");
+    }
     // More than one is severe.
     let discard = console
         .plan(&admin, json!({"change": "discard", "dead_letters": "all"}))
@@ -189,8 +196,12 @@ async fn from_dead_to_discarded(ground: Ground) {
     );
     let refused = console.apply(&admin, &discard, json!({})).await;
     assert_eq!(refused.code(), "refused");
-    let one = json!({"change": "discard", "dead_letters": {"ids": ["poison-1"]}});
+    let one = json!({"change": "discard", "dead_letters": of("not JSON")});
     let one = console.plan(&admin, one).await;
+    assert_eq!(
+        one["command"],
+        "skictl queue dead discard --reason 'not JSON'"
+    );
     assert_eq!(one["danger"], "moderate");
     let outcome = console.apply(&admin, &one, json!({})).await;
     assert_eq!(outcome.body["steps"][0]["message"], "discarded 1");
@@ -228,7 +239,7 @@ fn servers() -> (StackName, Arc<Broker>, Store) {
     let stack: StackName = stack.parse().unwrap();
     let broker = Broker::new(ServiceUrl::amqp(&shared_amqp_url()).unwrap(), "test").unwrap();
     let redis = ServiceUrl::redis(&shared_redis_url()).unwrap();
-    let store = Store::new(redis, &stack, 4, false).unwrap();
+    let store = Store::new(redis, &stack, 4, StoreDurability::Checked).unwrap();
     (stack, Arc::new(broker), store)
 }
 

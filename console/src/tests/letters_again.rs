@@ -176,6 +176,10 @@ async fn a_replay_tells_how_far_it_is_and_goes_on_after_the_console_ended() {
         second.get(&path, &admin).await["state"] == "applied"
     });
     done.await;
+    // Nothing here counts what became of them.
+    let done = second.get(&path, &admin).await;
+    let unknown = "sent 20: outcome unknown: the workers' counts cannot be read";
+    assert_eq!(done["outcome"]["steps"][0]["message"], unknown, "{done}");
     let mut sent = first_queue.sent.lock().await.clone();
     assert_eq!(sent.len(), 25);
     // Of the five that were on their way nothing was known: they are sent again, and no others are.

@@ -32,6 +32,8 @@ pub(super) struct TestMachines {
     pub(super) is_denied: AtomicBool,
     /// Whether they cannot be listed.
     pub(super) is_away: AtomicBool,
+    /// Whether a start or stop panics, as a fault of ours would.
+    pub(super) panics: AtomicBool,
     /// Every start and stop, in order.
     pub(super) calls: Mutex<Vec<(Verb, Vec<String>)>>,
     /// Taken by every start and stop: none goes on without.
@@ -64,6 +66,7 @@ impl TestMachines {
             is_nameless: Arc::default(),
             is_denied: AtomicBool::new(false),
             is_away: AtomicBool::new(false),
+            panics: AtomicBool::new(false),
             calls: Mutex::default(),
             gate: Semaphore::new(1_000),
             pace,
@@ -164,6 +167,7 @@ impl TestMachines {
     }
 
     async fn carry_out(&self, verb: Verb, ids: &[InstanceId]) -> Vec<Outcome> {
+        assert!(!self.panics.load(Ordering::Relaxed), "a fault, for a test");
         let named = ids.iter().map(ToString::to_string).collect();
         self.calls.lock().unwrap().push((verb, named));
         let _passed = self.gate.acquire().await.unwrap();

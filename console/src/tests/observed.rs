@@ -1,12 +1,15 @@
 //! What is seen of the nodes and of other consoles, over silence, restarts and failures.
 
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use skilift_core::control::Role;
+use skilift_core::clock::epoch_ms;
+use skilift_core::control::heartbeat::{Activity, Report};
+use skilift_core::control::{BootId, ControlChannel, Role};
 
 use super::harness::TestConsole;
+use crate::registry::tests::api;
 use crate::view::aging::Aging;
 use crate::view::nodes::NodesView;
 use crate::view::queue::QueueView;
@@ -30,6 +33,13 @@ async fn a_restarted_console_still_misses_who_was_lost() {
         })
         .await;
     assert_eq!(state(&console.get("/nodes", &admin).await, &worker), "lost");
+    let node = console.get(&format!("/nodes/{worker}"), &admin).await;
+    let states = node["events"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|event| &event["state"]);
+    assert_eq!(states.collect::<Vec<_>>(), ["lost", "ready"], "{node:#}");
     let queue = console.get("/queue", &admin).await;
     let alarms = queue["alarms"].to_string();
     assert!(
@@ -193,4 +203,37 @@ async fn an_alarm_has_a_severity_a_time_and_a_remedy() {
     let first = since().await;
     tokio::time::sleep(Duration::from_millis(1_500)).await;
     assert_eq!(since().await, first, "it keeps its time");
+}
+
+#[tokio::test]
+async fn a_drained_api_node_rejects_nothing_until_rides_arrive_at_it() {
+    let console = TestConsole::new().await;
+    let admin = console.local();
+    let boot = BootId::random();
+    let started = epoch_ms();
+    let beat = async |refused: u64, activity: Activity| {
+        let mut api = api(1, boot, started, epoch_ms(), 5);
+        if let Report::Api(report) = &mut api.report {
+            report.shedding = vec!["this node is drained and accepts no rides".to_owned()];
+            report.refused_requests = refused;
+        }
+        api.activity = activity;
+        console.control_channel.send_heartbeat(&api).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        alarm(&console.get("/queue", &admin).await, "rides_rejected")
+    };
+    let drained = || Activity::Drained {
+        plan: "p1".to_owned(),
+    };
+    for _ in 0..10 {
+        assert_eq!(beat(0, drained()).await, None);
+    }
+    let began = Instant::now();
+    let mut refused = 0;
+    while beat(refused, drained()).await.is_none() {
+        refused += 5;
+        assert!(began.elapsed() < Duration::from_secs(20), "no alarm");
+    }
+    let active = beat(refused, Activity::Active).await;
+    assert_eq!(active.expect("an alarm")["severity"], "critical");
 }

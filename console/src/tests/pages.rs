@@ -1,9 +1,16 @@
 //! The web console as a browser sees it.
 
 mod changes;
+mod durability;
+mod every_page;
+mod forms;
 mod live;
+mod nodes;
+mod tuning;
+mod viewers;
 
 pub(super) use changes::{plan, post};
+pub(super) use forms::value;
 
 use axum::http::{HeaderMap, StatusCode};
 use scraper::{Html, Selector};
@@ -115,7 +122,8 @@ async fn a_link_logs_in_once_and_a_logout_ends_the_session() {
     let (status, _, text) = console.browse("GET", &link, &[], "").await;
     assert_eq!(status, StatusCode::UNAUTHORIZED);
     let again = Html::parse_document(&text);
-    assert_eq!(texts(&again, "[role=alert]"), ["Invalid or expired code."]);
+    let used = "This link is invalid, expired or already used; a restarted console prints another.";
+    assert_eq!(texts(&again, "[role=alert]"), [used]);
 
     page(&console, "/nodes", &cookie).await;
     let headers = [("cookie", cookie.as_str()), SAME_ORIGIN];
@@ -174,8 +182,9 @@ async fn overview_and_nodes_show_what_was_collected() {
     collected(&console).await;
 
     let nodes = page(&console, "/nodes", &cookie).await;
+    // The console is listed too.
     let names = texts(&nodes, "tbody th.name");
-    assert_eq!(names.len(), 2);
+    assert_eq!(names.len(), 3);
     for name in [&api, &worker] {
         assert!(names.iter().any(|cell| cell.starts_with(name)), "{names:?}");
     }

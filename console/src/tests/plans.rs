@@ -193,6 +193,25 @@ async fn pause_says_who_and_since_when() {
     let admin = console.local();
     console.change(&admin, json!({"change": "resume"})).await;
     assert_eq!(console.until_published().await.pause, None);
+
+    // One that ends by itself is over then, and the audit says so.
+    let change = json!({"change": "pause", "for_s": 2});
+    assert_eq!(console.change(&admin, change).await["result"], "succeeded");
+    let paused = console.until_published().await.pause.unwrap();
+    assert_eq!(paused.resumes_at_ms, Some(paused.paused_at_ms + 2_000));
+    console
+        .until("over", async || {
+            console.until_published().await.pause.is_none()
+        })
+        .await;
+    let audit = console.get("/audit?action=end", &admin).await;
+    let reason = &audit["entries"][0]["reason"];
+    assert_eq!(reason, "the pause by local is over", "{audit}");
+    let long = json!({"change": "pause", "for_s": 604_801});
+    let answer = console
+        .ask("POST", "/plans", Some(&admin), Some(long))
+        .await;
+    assert_eq!(answer.code(), "invalid");
 }
 
 /// Leaves a plan as a crash does that comes after its intent and before its change.
@@ -200,6 +219,7 @@ async fn cut_off(console: &TestConsole, change: serde_json::Value) -> String {
     let plan = console.plan(&console.local(), change).await;
     let mut plan: PlanView = serde_json::from_value(plan).unwrap();
     plan.state = PlanState::Applying;
+    plan.applied_by = Some("anna".to_owned());
     let mut changes = WriteBatch::default();
     console.console.state.put_plan(&mut changes, &plan).unwrap();
     console
@@ -249,9 +269,16 @@ async fn a_plan_that_was_cut_off_is_gone_on_with_or_given_up() {
         assert!(says.contains("before anything was changed"), "{says}");
     }
     assert_eq!(console.get("/keys", &admin).await["keys"], json!([]));
-    let audit = console.get("/audit?action=resume", &admin).await;
-    assert_eq!(audit["entries"].as_array().unwrap().len(), 3);
-    assert_eq!(audit["entries"][0]["actor"], "console");
+    let audit = console.get("/audit?action=apply", &admin).await;
+    for (plan, outcome) in [(&pause, "succeeded"), (&key, "failed"), (&stale, "failed")] {
+        let mut entries = audit["entries"].as_array().unwrap().iter();
+        let entry = entries.find(|entry| entry["plan"] == **plan).unwrap();
+        assert_eq!(
+            (&entry["actor"], &entry["outcome"]),
+            (&json!("anna"), &json!(outcome)),
+            "{entry}"
+        );
+    }
 }
 
 #[tokio::test]

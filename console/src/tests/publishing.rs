@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use serde_json::json;
-use skilift_core::control::{ControlChannel, Document, Versioned};
+use skilift_core::control::{ControlChannel, Document, IngestKeys, Versioned};
 
 use super::harness::{TestConsole, TestControlChannel, WORKER};
 use crate::config::Seeds;
@@ -116,6 +116,46 @@ async fn a_new_folder_takes_over_what_is_published() {
     );
     let history = console.get("/settings/worker/history", &admin).await;
     assert_eq!(history["versions"][0]["updated_by"], "another console");
+}
+
+#[tokio::test]
+async fn old_keys_are_never_published_under_the_serial_of_newer_ones() {
+    let console = TestConsole::new().await;
+    let admin = console.local();
+    let key = json!({"change": "add_key", "name": "stolen"});
+    console.change(&admin, key).await;
+    let ours = console.until_published().await;
+    // Another console revokes it, and its keys cannot be read.
+    let theirs = Document {
+        serial: ours.next_serial(),
+        keys_serial: ours.next_keys_serial(),
+        ..ours.clone()
+    };
+    console.control_channel.flush();
+    console.control_channel.publish(&theirs).await.unwrap();
+    console
+        .until("imported", async || {
+            console.console.desired.document().serial >= theirs.serial
+        })
+        .await;
+    tokio::time::sleep(std::time::Duration::from_millis(2_500)).await;
+    let published = console.control_channel.ingest_keys().await.unwrap();
+    assert!(published.is_none_or(|keys| keys.serial < theirs.keys_serial));
+    // Once they can be read, they are taken over.
+    let keys = IngestKeys {
+        serial: theirs.keys_serial,
+        keys: Vec::new(),
+    };
+    console
+        .control_channel
+        .publish_ingest_keys(&keys)
+        .await
+        .unwrap();
+    console
+        .until("no keys", async || {
+            console.get("/keys", &admin).await["keys"] == json!([])
+        })
+        .await;
 }
 
 #[tokio::test]

@@ -1,10 +1,12 @@
-//! Plans of machines: chosen, priced and guarded. [`applying`]: what comes of them. [`pages`]: in a browser.
+//! Plans of machines: chosen, priced and guarded. [`applying`]: what comes of them. [`cancelling`]: cut short. [`pages`]: in a browser.
 
 mod applying;
+mod cancelling;
 mod pages;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use axum::http::StatusCode;
 use serde_json::{Value, json};
@@ -13,6 +15,7 @@ use skilift_fleet::instance::{InstanceState, Obstacle};
 
 use super::harness::{TestConsole, TestControlChannel};
 use super::machines::TestMachines;
+use crate::fleet::machines::Machines;
 use crate::view::access::UserRole;
 
 /// A console with `workers` machines of which `up` run, and all their nodes heard.
@@ -78,7 +81,7 @@ async fn bounds_and_the_last_machine_and_more_than_half_are_guarded() {
     let operator = console.token(&admin, UserRole::Operator).await;
     let plan = console.plan(&admin, scale(json!({"to": 9}))).await;
     assert!(refusals(&plan).contains("maximum of 8"), "{plan}");
-    assert!(refusals(&plan).contains("at most 6 instances"), "{plan}");
+    assert!(refusals(&plan).contains("only 6 instances"), "{plan}");
     let answer = console
         .apply(&admin, &plan, json!({"override_reason": "please"}))
         .await;
@@ -267,7 +270,9 @@ async fn less_than_what_arrives_is_refused_with_the_margin() {
     let (console, machines, admin) = with_pace(3, 3, (1_000, 0.8)).await;
     let measured = async || {
         let plan = console.plan(&admin, scale(json!({"to": 2}))).await;
-        plan["effects"].to_string().contains("2 can store about 25")
+        plan["effects"]
+            .to_string()
+            .contains("2 can store about 2,5")
     };
     console.until("the rates are measured", measured).await;
     // One could store 1,250: enough for the 1,000 that arrive.
@@ -333,4 +338,22 @@ async fn without_machines_it_says_why_and_settings_still_change() {
     let document = console.until_published().await;
     assert_eq!(document.worker.unwrap().value.threads, 7);
     assert_eq!(document.api.unwrap().value.channels, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn failing_listings_count_from_the_first_to_the_next_success() {
+    let fleet = TestMachines::with_pace(&Arc::default(), 1, 0, (0, 0.5));
+    let machines = Machines::new(Some(Arc::clone(&fleet) as Arc<dyn Fleet>));
+    machines.refresh().await.unwrap();
+    assert_eq!(machines.failing(), None);
+    fleet.is_away.store(true, Ordering::Relaxed);
+    for _ in 0..3 {
+        tokio::time::advance(Duration::from_secs(30)).await;
+        machines.refresh().await.unwrap_err();
+    }
+    let failing = ("away, for a test".to_owned(), Duration::from_secs(60));
+    assert_eq!(machines.failing(), Some(failing));
+    fleet.is_away.store(false, Ordering::Relaxed);
+    machines.refresh().await.unwrap();
+    assert_eq!(machines.failing(), None);
 }

@@ -42,6 +42,7 @@ impl Aging for QueueView {
             stack: _,
             at_ms,
             engine: _,
+            store_durability: _,
             paused: _,
             ready_messages,
             unacked_messages,
@@ -90,6 +91,8 @@ impl Aging for RatesView {
             ack_per_s,
             redelivered_per_s,
             reads_per_s,
+            rejected_per_s,
+            unkeyed_per_s,
         } = self;
         for rate in [
             publish_per_s,
@@ -97,6 +100,8 @@ impl Aging for RatesView {
             ack_per_s,
             redelivered_per_s,
             reads_per_s,
+            rejected_per_s,
+            unkeyed_per_s,
         ] {
             rate.age_by(ms);
         }
@@ -141,7 +146,9 @@ impl Aging for ConsumerView {
             last_ack_age_ms,
             blocked_reason: _,
             lost: _,
+            last_heartbeat_age_ms,
         } = self;
+        *last_heartbeat_age_ms += ms;
         ack_per_s.age_by(ms);
         last_ack_age_ms.age_by(ms);
     }
@@ -198,6 +205,7 @@ impl Aging for NodeView {
         self.last_heartbeat_age_ms += ms;
         self.busy.age_by(ms);
         self.rides_per_s.age_by(ms);
+        self.rejected_per_s.age_by(ms);
         self.latency.age_by(ms);
         self.cpu_cores.age_by(ms);
     }

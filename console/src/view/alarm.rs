@@ -13,8 +13,12 @@ pub struct AlarmView {
     pub code: AlarmCode,
     /// Its severity.
     pub severity: Severity,
-    /// Since when, in milliseconds since 1970; at the earliest since the console's start.
+    /// Since when, in milliseconds since 1970.
     pub since_at_ms: u64,
+    /// How many messages, nodes or dead letters it is about; 0 if it is not about a number. An acknowledgement ends when it grows.
+    #[serde(default)]
+    #[schema(required)]
+    pub count: u64,
     /// What happened, and what it means.
     pub message: String,
     /// What to do.
@@ -35,6 +39,10 @@ pub struct AcknowledgedView {
     pub by: String,
     /// When, in milliseconds since 1970.
     pub at_ms: u64,
+    /// Why; null if no reason was given.
+    #[serde(default)]
+    #[schema(required)]
+    pub reason: Option<String>,
 }
 
 /// Severity of an alarm.
@@ -89,8 +97,10 @@ impl AlarmCode {
             | Self::NodesUnavailable
             | Self::NodesLost
             | Self::NodesDegraded
+            | Self::DuplicateNodes
             | Self::ClockSkew => "/nodes",
             Self::RidesDenied => "/access",
+            Self::InstancesUnknown => "/fleet",
             Self::DeadLettersUnread | Self::DeadLetters => "/dead-letters",
             Self::ConflictingConsole => "/audit",
         }
@@ -125,12 +135,16 @@ pub enum AlarmCode {
     NodesLost,
     /// Nodes work, but with problems.
     NodesDegraded,
+    /// Several processes send heartbeats under one name.
+    DuplicateNodes,
     /// Dead letters cannot be read from their queue.
     DeadLettersUnread,
     /// Dead letters need attention.
     DeadLetters,
     /// Another console manages the same stack.
     ConflictingConsole,
+    /// The instances of the fleet cannot be listed.
+    InstancesUnknown,
     /// The clocks of nodes differ from the console's.
     ClockSkew,
     /// Consumption is paused.

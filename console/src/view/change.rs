@@ -81,7 +81,11 @@ pub enum Change {
         version: Option<u64>,
     },
     /// Pauses consumption on all workers.
-    Pause,
+    Pause {
+        /// After how many seconds it ends by itself, from 1 to 604,800; null for not at all.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        for_s: Option<u64>,
+    },
     /// Resumes consumption.
     Resume,
     /// Drains a node: it finishes its messages and receives no more.
@@ -91,6 +95,11 @@ pub enum Change {
     },
     /// Lets a drained node resume work.
     Undrain {
+        /// The node.
+        node: String,
+    },
+    /// Forgets a node that is gone for good: it is no longer listed, and no alarm names it.
+    Forget {
         /// The node.
         node: String,
     },
@@ -107,10 +116,13 @@ pub enum Change {
         /// Which dead letters.
         dead_letters: DeadLetterSelection,
     },
-    /// Acknowledges an alarm that is raised now. It stays listed, and no longer counts for the verdict.
+    /// Acknowledges an alarm that is raised now. It stays listed, and counts for the verdict again when it grows.
     Acknowledge {
         /// The kind of alarm.
         alarm: AlarmCode,
+        /// Why, for the next reader of the alarm; null for none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
     },
     /// Rebuilds a day's counters and indexes from the ledger.
     Repair {
@@ -121,6 +133,10 @@ pub enum Change {
         /// The day of the season.
         day: u64,
     },
+    /// Moves days from Redis to the archive.
+    Archive(SeasonDays),
+    /// Moves archived days back to Redis.
+    Restore(SeasonDays),
     /// Adds a user; the password is sent with the apply.
     AddUser {
         /// The name.
@@ -172,6 +188,20 @@ pub enum Change {
         /// Its id.
         id: String,
     },
+}
+
+/// Days of a resort's season.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SeasonDays {
+    /// The resort.
+    pub resort: u64,
+    /// The season, for example "2025".
+    pub season: String,
+    /// The first day of the season.
+    pub first_day: u64,
+    /// The last day, itself included.
+    pub last_day: u64,
 }
 
 /// How many nodes or which instances should run, and their settings. Null values are left unchanged.
@@ -273,4 +303,12 @@ pub enum DeadLetterSelection {
     Ids(Vec<String>),
     /// All up to this number: what a plan stores for [`Self::All`], so that dead letters that arrive later are not included.
     UpTo(u64),
+    /// Those whose reason contains a text, ignoring case.
+    Reason {
+        /// The text.
+        text: String,
+        /// The highest number; null for all that exist when the plan is created. A plan stores it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        up_to: Option<u64>,
+    },
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use super::change::{Change, Count, DeadLetterSelection, Scale};
+use super::change::{Change, Count, DeadLetterSelection, Scale, SeasonDays};
 use super::settings::Section;
 
 /// A command line that is put together from words.
@@ -45,6 +45,19 @@ impl Line {
     fn words(self, words: impl IntoIterator<Item = impl Display>) -> Self {
         words.into_iter().fold(self, Self::word)
     }
+}
+
+/// Adds days of a season.
+fn of_days(line: Line, days: &SeasonDays) -> Line {
+    let (first, last) = (days.first_day, days.last_day);
+    let days_of = if first == last {
+        first.to_string()
+    } else {
+        format!("{first}-{last}")
+    };
+    line.option("resort", Some(days.resort))
+        .option("season", Some(&days.season))
+        .option("days", Some(days_of))
 }
 
 impl Change {
@@ -98,10 +111,13 @@ impl Change {
                     Section::Fleet => "fleet",
                 })
                 .option("to", *version),
-            Self::Pause => Line::new("queue pause"),
+            Self::Pause { for_s } => {
+                Line::new("queue pause").option("for", for_s.map(|s| format!("{s}s")))
+            }
             Self::Resume => Line::new("queue resume"),
             Self::Drain { node } => Line::new("nodes drain").word(node),
             Self::Undrain { node } => Line::new("nodes undrain").word(node),
+            Self::Forget { node } => Line::new("nodes forget").word(node),
             Self::Replay {
                 dead_letters,
                 per_s,
@@ -109,7 +125,9 @@ impl Change {
             Self::Discard { dead_letters } => {
                 selected(Line::new("queue dead discard"), dead_letters)
             }
-            Self::Acknowledge { alarm } => Line::new("status acknowledge").word(alarm),
+            Self::Acknowledge { alarm, reason } => Line::new("status acknowledge")
+                .word(alarm)
+                .option("reason", reason.as_ref()),
             Self::Repair {
                 resort,
                 season,
@@ -118,6 +136,8 @@ impl Change {
                 .option("resort", Some(resort))
                 .option("season", Some(season))
                 .option("day", Some(day)),
+            Self::Archive(days) => of_days(Line::new("archive run"), days),
+            Self::Restore(days) => of_days(Line::new("archive restore"), days),
             Self::AddUser { name, role } => {
                 Line::new("users add").word(name).option("role", Some(role))
             }
@@ -149,6 +169,7 @@ impl Change {
 fn selected(line: Line, letters: &DeadLetterSelection) -> Line {
     match letters {
         DeadLetterSelection::Ids(ids) => line.words(ids),
+        DeadLetterSelection::Reason { text, .. } => line.option("reason", Some(text)),
         // A plan stores the number of the newest one, which a command cannot name.
         DeadLetterSelection::All | DeadLetterSelection::UpTo(_) => line.flag("all", true),
     }

@@ -10,6 +10,13 @@ pub fn grouped(number: u64) -> String {
     HumanCount(number).to_string()
 }
 
+/// A number with its noun.
+#[must_use]
+pub fn counted(number: u64, one: &str, many: &str) -> String {
+    let noun = if number == 1 { one } else { many };
+    format!("{} {noun}", grouped(number))
+}
+
 /// A text without control characters, which could send commands to a terminal.
 #[must_use]
 pub fn printable(text: &str) -> String {
@@ -81,5 +88,8 @@ mod tests {
         assert_eq!(moment(1_763_856_000_000), "2025-11-23T00:00:00Z");
         assert!(moment(u64::MAX).starts_with("9999-12-31"));
         assert_eq!(grouped(1_234_567), "1,234,567");
+        for (number, text) in [(0, "0 rides"), (1, "1 ride"), (2_668, "2,668 rides")] {
+            assert_eq!(counted(number, "ride", "rides"), text);
+        }
     }
 }

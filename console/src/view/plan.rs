@@ -1,5 +1,7 @@
 //! A plan: what a change would do, and its outcome after it is applied.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -41,6 +43,18 @@ pub struct PlanView {
     pub state: PlanState,
     /// Its outcome, after it was applied.
     pub outcome: Option<OutcomeView>,
+    /// Whether cancelling was requested while it is applied: no further step begins.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_cancelling: bool,
+    /// The user or token that applied it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub applied_by: Option<String>,
+    /// When it was applied, in milliseconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub applied_at_ms: Option<u64>,
+    /// When its outcome was recorded, in milliseconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at_ms: Option<u64>,
 }
 
 /// One action of a plan.
@@ -82,6 +96,16 @@ pub enum Danger {
     Severe,
 }
 
+impl fmt::Display for Danger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::None => "none",
+            Self::Moderate => "moderate",
+            Self::Severe => "severe",
+        })
+    }
+}
+
 /// Reason why a plan would be refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RefusalView {
@@ -108,6 +132,80 @@ pub enum PlanState {
     Failed,
     /// The state it depends on has changed, or it has expired.
     Stale,
+    /// It was cancelled, before it was applied or in the middle.
+    Cancelled,
+}
+
+impl PlanState {
+    /// The state in one word, as in JSON.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Planned => "planned",
+            Self::Applying => "applying",
+            Self::Applied => "applied",
+            Self::Failed => "failed",
+            Self::Stale => "stale",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+impl fmt::Display for PlanState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+/// `GET /admin/v1/plans`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PlanList {
+    /// Newest first.
+    pub plans: Vec<PlanSummary>,
+    /// Pass it as `before` to list older ones; null if there are none.
+    pub next: Option<String>,
+}
+
+/// One plan of a list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PlanSummary {
+    /// Its id.
+    pub id: String,
+    /// What it changes, for example "scale".
+    pub change: String,
+    /// The `skictl` command that plans the same change.
+    pub command: String,
+    /// The user or token that requested it.
+    pub created_by: String,
+    /// When it was created, in milliseconds since 1970.
+    pub created_at_ms: u64,
+    /// Its danger.
+    pub danger: Danger,
+    /// Its state.
+    pub state: PlanState,
+    /// Whether a guard refuses it.
+    pub is_refused: bool,
+    /// Whether cancelling was requested while it is applied.
+    pub is_cancelling: bool,
+    /// Steps that are done, once it is applied.
+    pub steps_done: Option<usize>,
+    /// All its steps.
+    pub steps: usize,
+    /// Its result so far, once it is applied.
+    pub result: Option<OutcomeResult>,
+}
+
+impl PlanSummary {
+    /// Its state in one word, with what stands against it.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self.state {
+            PlanState::Planned if self.is_refused => "refused",
+            PlanState::Applying if self.is_cancelling => "cancelling",
+            PlanState::Failed if self.result == Some(OutcomeResult::Partial) => "partial",
+            state => state.word(),
+        }
+    }
 }
 
 /// `POST /admin/v1/plans/{id}/apply`
@@ -138,6 +236,25 @@ pub struct OutcomeView {
     /// Id of the created item.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created_id: Option<String>,
+}
+
+impl OutcomeView {
+    /// The state of a plan with this result.
+    #[must_use]
+    pub fn state(result: OutcomeResult, steps: &[StepView]) -> PlanState {
+        let is_cancelled = || {
+            let mut codes = steps.iter().map(|step| step.code);
+            codes.any(|code| code == Some(StepCode::Cancelled))
+        };
+        match result {
+            OutcomeResult::Succeeded | OutcomeResult::Unchanged => PlanState::Applied,
+            OutcomeResult::Running => PlanState::Applying,
+            OutcomeResult::Partial | OutcomeResult::Failed if is_cancelled() => {
+                PlanState::Cancelled
+            }
+            OutcomeResult::Partial | OutcomeResult::Failed => PlanState::Failed,
+        }
+    }
 }
 
 /// Overall result.
@@ -233,4 +350,6 @@ pub enum StepCode {
     NoNode,
     /// Its node did not drain in time, and keeps working.
     NotDrained,
+    /// The plan was cancelled before this step was done.
+    Cancelled,
 }

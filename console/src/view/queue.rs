@@ -1,11 +1,13 @@
 //! The queue: backlog, throughput, and how late rides are stored.
 
 use serde::{Deserialize, Serialize};
+use skilift_core::store::redis::durability::StoreDurability;
 use utoipa::ToSchema;
 
 use super::Reading;
-use super::alarm::AlarmView;
+use super::alarm::{AlarmCode, AlarmView};
 use super::reconciliation::ReconciliationView;
+use crate::registry::LOST_AFTER_MS;
 
 /// `GET /admin/v1/queue`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -16,6 +18,11 @@ pub struct QueueView {
     pub at_ms: u64,
     /// "RabbitMQ and Redis" or "data directory".
     pub engine: String,
+    /// What says that Redis keeps acknowledged rides: "checked" (its settings), "managed" (the provider of the service) or "lossy" (nothing);
+    /// of a data directory "checked".
+    #[serde(default)]
+    #[schema(required, value_type = String)]
+    pub store_durability: StoreDurability,
     /// Set while consumption is paused.
     pub paused: Option<PauseView>,
     /// Messages in the queue that are ready for delivery.
@@ -58,6 +65,10 @@ pub struct PauseView {
     pub paused_at_ms: u64,
     /// The user or token that paused it.
     pub paused_by: String,
+    /// When it ends by itself, in milliseconds since 1970; null for not at all.
+    #[serde(default)]
+    #[schema(required)]
+    pub resumes_at_ms: Option<u64>,
     /// Nodes that are still consuming.
     pub nodes_pending: Vec<String>,
 }
@@ -75,6 +86,10 @@ pub struct RatesView {
     pub redelivered_per_s: Reading<f64>,
     /// Reads answered by API nodes, per second.
     pub reads_per_s: Reading<f64>,
+    /// Requests with rides that API nodes rejected, per second: with 401, 403 or 503, and those that failed.
+    pub rejected_per_s: Reading<f64>,
+    /// Requests with rides without a valid ingest key that API nodes let in, per second, because none is required.
+    pub unkeyed_per_s: Reading<f64>,
 }
 
 /// Quantiles, in milliseconds.
@@ -88,7 +103,19 @@ pub struct LatencyView {
     pub p99: Reading<u64>,
 }
 
-/// Trend of the backlog over the last 30 seconds.
+impl LatencyView {
+    /// Nothing of it is known, for this reason.
+    pub(crate) fn unknown(why: &str) -> Self {
+        let unknown = || Reading::unknown(why.to_owned());
+        Self {
+            p50: unknown(),
+            p95: unknown(),
+            p99: unknown(),
+        }
+    }
+}
+
+/// Trend of the backlog over the last ten seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Trend {
@@ -119,6 +146,8 @@ pub enum DrainTime {
     },
     /// Rides are stored more slowly than they arrive, or not at all.
     Growing,
+    /// Consumption is paused.
+    Paused,
     /// A required number is unknown.
     Unknown {
         /// Which number, and why.
@@ -175,6 +204,47 @@ pub struct ConsumerView {
     pub blocked_reason: Option<String>,
     /// Whether the heartbeats of its node have stopped.
     pub lost: bool,
+    /// Age of the last heartbeat of its node, in milliseconds.
+    #[serde(default)]
+    #[schema(required)]
+    pub last_heartbeat_age_ms: u64,
+}
+
+/// Who promises that stored rides are kept, if that is not checked.
+pub(crate) fn durability_note(of: StoreDurability) -> Option<&'static str> {
+    match of {
+        StoreDurability::Checked => None,
+        StoreDurability::Managed => Some("promised by the service, not checked"),
+        StoreDurability::Lossy => Some("the last stored rides may be lost in a crash"),
+    }
+}
+
+impl ConsumerView {
+    /// Whether it is only the last known: no heartbeat arrived lately, and the console cannot tell whether that is the node's fault.
+    #[must_use]
+    pub fn is_stale(&self) -> bool {
+        !self.lost && self.last_heartbeat_age_ms >= LOST_AFTER_MS
+    }
+}
+
+impl QueueView {
+    /// Who promises that stored rides are kept, if that is not checked.
+    #[must_use]
+    pub fn durability_note(&self) -> Option<&'static str> {
+        durability_note(self.store_durability)
+    }
+
+    /// Why it is unknown whether rides are consumed, or why they are not although consumption is not paused; `None` if they are.
+    #[must_use]
+    pub fn not_consuming(&self) -> Option<&'static str> {
+        self.alarms.iter().find_map(|alarm| match alarm.code {
+            AlarmCode::QueueUnreachable => Some("unknown: the queue is unreachable"),
+            AlarmCode::StoreUnreachable => Some("not storing: the store is unreachable"),
+            AlarmCode::NoHeartbeats => Some("unknown: no heartbeats are received"),
+            AlarmCode::NoWorker => Some("not consuming: no worker is up and undrained"),
+            _ => None,
+        })
+    }
 }
 
 /// Figures of RabbitMQ's management API for the ride queue. A missing figure is null.
@@ -222,6 +292,10 @@ pub struct HistoryPoint {
     pub ack_per_s: Option<f64>,
     /// Reads answered per second.
     pub reads_per_s: Option<f64>,
+    /// Requests with rides rejected per second.
+    #[serde(default)]
+    #[schema(required)]
+    pub rejected_per_s: Option<f64>,
     /// Rides in the backlog.
     #[serde(default, deserialize_with = "whole")]
     pub backlog_rides: Option<u64>,
@@ -244,11 +318,12 @@ pub struct HistoryPoint {
 
 impl HistoryPoint {
     /// Its columns as CSV.
-    pub const COLUMNS: [&str; 10] = [
+    pub const COLUMNS: [&str; 11] = [
         "at_ms",
         "publish_per_s",
         "ack_per_s",
         "reads_per_s",
+        "rejected_per_s",
         "backlog_rides",
         "accept_to_stored_p99_ms",
         "oldest_ride_age_ms",

@@ -38,7 +38,7 @@ pub struct ReconciliationView {
     pub outstanding_messages: Reading<u64>,
     /// Lost messages. Must be 0.
     pub lost_messages: Reading<u64>,
-    /// Ids of the first hundred lost messages.
+    /// The first hundred ranges of lost messages: an id, or `EPOCH-CHANNEL-FIRST..LAST`.
     pub lost_message_ids: Vec<String>,
 }
 
@@ -56,4 +56,24 @@ pub enum Verdict {
     Loss,
     /// A required number is unknown.
     Unknown,
+}
+
+impl Verdict {
+    /// The verdict in words.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Balanced => "balanced",
+            Self::InFlight => "in flight",
+            Self::SuspectedLoss => "suspected loss",
+            Self::Loss => "loss",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+impl std::fmt::Display for Verdict {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.word())
+    }
 }

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use nix::unistd::gethostname;
 use tokio::sync::watch;
-use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use super::control_channel::{ControlChannel, ControlError};
@@ -18,7 +17,7 @@ use super::ingest_key::IngestKeys;
 use super::settings::Generation;
 use super::state_cache::{CachedState, StateCache, StateCacheError};
 use super::usage::Usage;
-use crate::clock::epoch_ms;
+use crate::clock::{epoch_ms, full_second};
 use crate::health::Health;
 use crate::lifecycle::chain;
 
@@ -40,6 +39,8 @@ pub struct DesiredState {
     pub keys: Option<Arc<IngestKeys>>,
     /// The plan that drains this node, if any.
     pub drain: Option<String>,
+    /// Whether consumption is paused now.
+    pub is_paused: bool,
 }
 
 impl DesiredState {
@@ -192,13 +193,13 @@ impl Agent {
                 .send_heartbeat(&self.heartbeat(status()))
                 .await
         };
-        self.repeat(HEARTBEAT_INTERVAL, "send heartbeats", send, |()| {})
-            .await;
+        // At full seconds: the console compares the counters of all nodes.
+        self.repeat("send heartbeats", send, full_second).await;
     }
 
     async fn keep_polling(&self) {
-        self.repeat(POLL_INTERVAL, "read the settings", || self.poll(), |()| {})
-            .await;
+        let wait = || tokio::time::sleep(POLL_INTERVAL);
+        self.repeat("read the settings", || self.poll(), wait).await;
     }
 
     /// Polls the desired state. Newer keys are read before the document that refers to them is applied; if they cannot be
@@ -262,25 +263,20 @@ impl Agent {
         }
     }
 
-    /// Repeats a call, and logs when it starts to fail or to succeed.
-    async fn repeat<T, F: Future<Output = Result<T, ControlError>>>(
+    /// Repeats a call after each wait, and logs when it starts to fail or to succeed.
+    async fn repeat<F: Future<Output = Result<(), ControlError>>, W: Future<Output = ()>>(
         &self,
-        every: Duration,
         doing: &'static str,
         call: impl Fn() -> F,
-        take: impl Fn(T),
+        wait: impl Fn() -> W,
     ) {
-        let mut ticks = tokio::time::interval(every);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut is_lost = false;
         loop {
-            ticks.tick().await;
             match call().await {
-                Ok(answer) => {
+                Ok(()) => {
                     if std::mem::take(&mut is_lost) {
                         tracing::info!(node = %self.identity.node, "can {doing} again");
                     }
-                    take(answer);
                 }
                 Err(error) if is_lost => tracing::debug!("{}", chain(&error)),
                 Err(error) => {
@@ -288,6 +284,7 @@ impl Agent {
                     is_lost = true;
                 }
             }
+            wait().await;
         }
     }
 
@@ -309,6 +306,10 @@ impl Agent {
                 .as_ref()
                 .and_then(|document| document.drain_of(node, *boot, epoch_ms()));
             let drain = mark.map(|mark| mark.plan.clone());
+            let paused = document
+                .as_ref()
+                .and_then(|document| document.pause_at(epoch_ms()));
+            let is_paused = paused.is_some();
             let known = desired_state.keys.as_ref().map(|keys| keys.serial);
             let newer = found.keys;
             let newer = newer.filter(|found| known.is_none_or(|known| found.serial > known));
@@ -318,6 +319,7 @@ impl Agent {
                 document,
                 keys,
                 drain,
+                is_paused,
             };
             let is_news = *desired_state != state;
             *desired_state = state;
@@ -341,7 +343,9 @@ impl Agent {
             activity: status.activity,
             health: status.health,
             cpu_ms: usage.cpu_ms,
+            cores: usage.cores,
             rss_bytes: usage.rss_bytes,
+            memory_bytes: usage.memory_bytes,
             report: status.report,
         }
     }

@@ -6,6 +6,7 @@ use tokio::sync::mpsc;
 use super::document::Document;
 use super::heartbeat::Heartbeat;
 use super::ingest_key::IngestKeys;
+use crate::redis_error::RedisFailure;
 
 /// Maximum buffered heartbeats; more are dropped.
 pub(super) const MAX_BUFFERED_HEARTBEATS: usize = 4096;
@@ -20,7 +21,7 @@ pub enum ControlError {
         doing: &'static str,
         /// Why it failed.
         #[source]
-        source: redis::RedisError,
+        source: RedisFailure,
     },
     /// The value was written by another program or a newer version.
     #[error("the value of {key} in Redis has an unknown format")]
@@ -31,6 +32,19 @@ pub enum ControlError {
         #[source]
         source: serde_json::Error,
     },
+}
+
+impl ControlError {
+    /// Whether Redis denies access: the login, a command, a key or a channel.
+    #[must_use]
+    pub fn is_refused(&self) -> bool {
+        match self {
+            Self::Redis { source, .. } => {
+                matches!(source.code(), Some("NOAUTH" | "WRONGPASS" | "NOPERM"))
+            }
+            Self::Unreadable { .. } => false,
+        }
+    }
 }
 
 /// Control channel between nodes and console. Heartbeats without a subscriber are dropped: the next one carries the same

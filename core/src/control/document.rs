@@ -41,6 +41,9 @@ pub struct Pause {
     pub paused_at_ms: u64,
     /// Who paused it.
     pub paused_by: String,
+    /// When nodes resume by themselves, in milliseconds since 1970; `None` for not at all.
+    #[serde(default)]
+    pub resumes_at_ms: Option<u64>,
 }
 
 /// A drain request for one boot of a node. It does not apply to other boots.
@@ -84,6 +87,13 @@ impl Document {
         }
     }
 
+    /// The pause, unless it is over now.
+    #[must_use]
+    pub fn pause_at(&self, now_ms: u64) -> Option<&Pause> {
+        let pause = self.pause.as_ref();
+        pause.filter(|pause| pause.resumes_at_ms.is_none_or(|at| now_ms < at))
+    }
+
     /// The drain request that applies to this boot of the node now, if any.
     #[must_use]
     pub fn drain_of(&self, node: &NodeId, boot: BootId, now_ms: u64) -> Option<&DrainRequest> {
@@ -108,6 +118,7 @@ mod tests {
             pause: Some(Pause {
                 paused_at_ms: 1,
                 paused_by: "ann".to_owned(),
+                resumes_at_ms: None,
             }),
             ..Document::default()
         };

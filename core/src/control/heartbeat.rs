@@ -36,13 +36,73 @@ pub struct Heartbeat {
     pub health: Health,
     /// CPU time that it has used, in milliseconds, of all threads.
     pub cpu_ms: u64,
+    /// CPU cores that it may use; 0 if unknown.
+    #[serde(default)]
+    pub cores: u64,
     /// Resident memory, in bytes.
     pub rss_bytes: u64,
+    /// Memory of its host, in bytes; 0 if unknown.
+    #[serde(default)]
+    pub memory_bytes: u64,
     /// The report of its role.
     pub report: Report,
 }
 
+/// Largest figure that a node can reach: the sums over all nodes stay far below 2^64.
+pub const MAX_FIGURE: u64 = 1 << 48;
+
 impl Heartbeat {
+    /// The name of a figure that no node can have reached, if there is one: then it was not sent by a node of this version.
+    #[must_use]
+    pub fn implausible(&self) -> Option<&'static str> {
+        let mut figures = vec![
+            ("started_at_ms", self.started_at_ms),
+            ("sent_at_ms", self.sent_at_ms),
+            ("cpu_ms", self.cpu_ms),
+            ("cores", self.cores),
+            ("rss_bytes", self.rss_bytes),
+            ("memory_bytes", self.memory_bytes),
+        ];
+        match &self.report {
+            Report::Api(api) => {
+                figures.extend([
+                    ("accepted_rides", api.accepted_rides),
+                    ("refused_requests", api.refused_requests),
+                    ("denied_requests", api.denied_requests),
+                    ("unkeyed_requests", api.unkeyed_requests),
+                    ("reads", api.reads),
+                    ("in_flight_rides", api.in_flight_rides),
+                ]);
+                for epoch in &api.confirmed {
+                    figures.push(("rides", epoch.rides));
+                }
+                let backlog = api.backlog_rides.unwrap_or_default();
+                if !(0.0..=MAX_FIGURE as f64).contains(&backlog) {
+                    return Some("backlog_rides");
+                }
+            }
+            Report::Worker(worker) => {
+                figures.extend([
+                    ("busy_ms", worker.busy_ms),
+                    ("applied_rides", worker.applied_rides),
+                    ("duplicate_rides", worker.duplicate_rides),
+                    ("dead_lines", worker.dead_lines),
+                    ("delivered_messages", worker.delivered_messages),
+                    ("delivered_rides", worker.delivered_rides),
+                    ("acked_messages", worker.acked_messages),
+                    ("acked_rides", worker.acked_rides),
+                    ("redelivered_messages", worker.redelivered_messages),
+                ]);
+                for consumer in &worker.consumers {
+                    figures.push(("acked_messages", consumer.acked_messages));
+                    figures.push(("acked_rides", consumer.acked_rides));
+                }
+            }
+        }
+        let mut above = figures.into_iter().filter(|(_, of)| *of > MAX_FIGURE);
+        above.next().map(|(name, _)| name)
+    }
+
     /// The node's role.
     #[must_use]
     pub fn role(&self) -> Role {
@@ -94,11 +154,14 @@ pub struct ApiReport {
     pub channels: u32,
     /// Rides that were answered 201.
     pub accepted_rides: u64,
-    /// Requests with rides that were rejected with 503.
+    /// Requests with rides that were rejected with 503, or failed.
     pub refused_requests: u64,
     /// Requests with rides that were rejected with 401 or 403 because they have no valid ingest key.
     #[serde(default)]
     pub denied_requests: u64,
+    /// Requests with rides without a valid ingest key that were let in, because none is required.
+    #[serde(default)]
+    pub unkeyed_requests: u64,
     /// Reads that were answered.
     pub reads: u64,
     /// Rides in flight.
@@ -155,8 +218,6 @@ pub struct WorkerReport {
     pub redelivered_messages: u64,
     /// When its oldest unacked ride was accepted, in milliseconds since 1970; `None` if there is none.
     pub oldest_unacked_accepted_at_ms: Option<u64>,
-    /// How long it has held its oldest unacked message, in milliseconds; `None` if there is none.
-    pub longest_unacked_ms: Option<u64>,
     /// Times from acceptance to storage since the last heartbeat, in milliseconds, weighted by the rides of the message: an
     /// `HdrHistogram` in its V2 form, base64.
     pub accept_to_stored_ms: Option<String>,

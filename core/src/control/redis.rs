@@ -55,9 +55,9 @@ impl RedisControlChannel {
         Ok(Self {
             client,
             calls,
-            document: format!("{stack}:control"),
-            ingest_keys: format!("{stack}:ingest-keys"),
-            channel: format!("{stack}:heartbeats"),
+            document: format!("{{{stack}}}:control"),
+            ingest_keys: format!("{{{stack}}}:ingest-keys"),
+            channel: format!("{{{stack}}}:heartbeats"),
             listeners: TaskTracker::new(),
         })
     }
@@ -180,5 +180,8 @@ fn to_json(document: &impl Serialize) -> Vec<u8> {
 }
 
 fn failed(doing: &'static str) -> impl FnOnce(RedisError) -> ControlError {
-    move |source| ControlError::Redis { doing, source }
+    move |error| ControlError::Redis {
+        doing,
+        source: error.into(),
+    }
 }

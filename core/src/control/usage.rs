@@ -1,16 +1,23 @@
-//! Resources used by this process.
+//! Resources used by this process, and those that it may use.
+
+use std::thread::available_parallelism;
 
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
 use procfs::process::Process;
+use procfs::{Current, Meminfo};
 
 /// Resources used by a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Usage {
     /// CPU time of all its threads since its start, of user and system, in milliseconds.
     pub cpu_ms: u64,
+    /// CPU cores that it may use, by its affinity and its control group; 0 if unknown.
+    pub cores: u64,
     /// Current resident memory, in bytes.
     pub rss_bytes: u64,
+    /// Memory of the host, in bytes; 0 if unknown.
+    pub memory_bytes: u64,
 }
 
 impl Usage {
@@ -23,6 +30,8 @@ impl Usage {
         let statm = Process::myself().and_then(|process| process.statm());
         let resident_pages = statm.map_or(0, |statm| statm.resident);
         Self {
+            cores: available_parallelism().map_or(0, |cores| cores.get() as u64),
+            memory_bytes: Meminfo::current().map_or(0, |memory| memory.mem_total),
             cpu_ms: u64::try_from(cpu_ms).unwrap_or(0),
             rss_bytes: resident_pages * procfs::page_size(),
         }
@@ -43,6 +52,11 @@ mod tests {
                 .for_each(|byte| *byte = byte.wrapping_add(1));
         }
         let held = Usage::now().rss_bytes.saturating_sub(before.rss_bytes);
+        let now = Usage::now();
+        assert!(
+            now.cores >= 1 && now.memory_bytes > now.rss_bytes,
+            "{now:?}"
+        );
         assert!(
             held > 32 << 20,
             "{held} bytes more, {} in the block",

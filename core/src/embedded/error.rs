@@ -25,6 +25,11 @@ pub enum DiskError {
     /// The disk is full.
     #[error("the disk of the data directory {} is full: free some space and start again; no accepted ride is lost", .0.display())]
     Full(PathBuf),
+    /// It was removed or replaced while it was open.
+    #[error(
+        "the data directory {} was removed or replaced while this process used it: nothing more is stored; put it back if it was moved, and start again", .0.display()
+    )]
+    Removed(PathBuf),
     /// It was written by a newer version of Skilift.
     #[error("the data directory {} was written by a newer version of Skilift; run that version, or choose another directory with --data", folder.display())]
     NewerFormat {
@@ -39,15 +44,23 @@ pub enum DiskError {
         /// What is wrong.
         what: String,
     },
+    /// It contains a file of others, where the database reads every file.
+    #[error("the data directory {} contains {}, which Skilift did not write: move it to another place", folder.display(), stray.display())]
+    Stray {
+        /// The directory.
+        folder: PathBuf,
+        /// The file or directory, relative to it.
+        stray: PathBuf,
+    },
     /// Reading or writing failed.
-    #[error("the data directory {} failed to {doing}", folder.display())]
+    #[error("the data directory {} failed to {doing}: {}", folder.display(), in_words(cause))]
     Failed {
         /// The directory.
         folder: PathBuf,
         /// The failed operation, as a verb phrase: "store a batch".
         doing: &'static str,
         /// Why.
-        source: fjall::Error,
+        cause: fjall::Error,
     },
     /// The process is ending.
     #[error("the process is ending")]
@@ -64,8 +77,8 @@ impl DiskError {
 
     pub(super) fn failed(folder: &Path, doing: &'static str, error: fjall::Error) -> Self {
         let folder = folder.to_owned();
-        if is_damage(&error) {
-            let what = error.to_string();
+        if let Some(what) = damage(&error) {
+            let what = what.to_owned();
             return Self::Damaged { folder, what };
         }
         match io_error(&error).map(io::Error::kind) {
@@ -81,27 +94,34 @@ impl DiskError {
             _ => Self::Failed {
                 folder,
                 doing,
-                source: error,
+                cause: error,
             },
         }
     }
 }
 
-/// Whether the database found unexpected data, or data is missing.
-fn is_damage(error: &fjall::Error) -> bool {
+/// What the database found damaged or missing, if that is the error. Its own texts are those of a debugger.
+fn damage(error: &fjall::Error) -> Option<&'static str> {
     use fjall::{Error, LsmError};
     match error {
-        Error::InvalidVersion(_)
-        | Error::JournalRecovery(_)
-        | Error::Decompress(_)
-        | Error::InvalidTrailer
-        | Error::InvalidTag(_)
-        | Error::Unrecoverable => true,
-        Error::Storage(LsmError::Io(error)) | Error::Io(error) => {
-            error.kind() == ErrorKind::UnexpectedEof
+        Error::InvalidVersion(_) => Some("its format is unknown"),
+        Error::JournalRecovery(_) | Error::InvalidTrailer | Error::InvalidTag(_) => {
+            Some("its journal cannot be read")
         }
-        Error::Storage(_) => true,
-        _ => false,
+        Error::Decompress(_) | Error::Unrecoverable => Some("some of its data cannot be read"),
+        Error::Storage(LsmError::Io(error)) | Error::Io(error) => {
+            (error.kind() == ErrorKind::UnexpectedEof).then_some("a file of it is cut off")
+        }
+        Error::Storage(_) => Some("some of its tables cannot be read"),
+        _ => None,
+    }
+}
+
+/// The error without the database's text.
+fn in_words(error: &fjall::Error) -> String {
+    match io_error(error) {
+        Some(error) => error.to_string(),
+        None => "the database refuses it after an earlier error; see the log".to_owned(),
     }
 }
 

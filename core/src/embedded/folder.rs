@@ -2,8 +2,8 @@
 
 use std::fs::{DirBuilder, File, TryLockError};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::DirBuilderExt;
-use std::path::Path;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
 
 use fjall::CompressionType;
 
@@ -21,16 +21,46 @@ const JOURNALS_BYTES: u64 = 64 << 20;
 /// Threads that flush and merge tables: one for each.
 const MAINTENANCE_THREADS: usize = 2;
 
-/// Creates the directory if necessary, and locks it; `None` if another process holds the lock.
-pub(super) fn make_and_lock(folder: &Path) -> io::Result<Option<File>> {
-    make_folder(folder)?;
-    let mut options = File::options();
-    let options = options.create(true).write(true).truncate(false);
-    let file = options.open(folder.join(LOCK_FILE))?;
-    match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
-        Err(TryLockError::WouldBlock) => Ok(None),
-        Err(TryLockError::Error(error)) => Err(error),
+/// The lock of a directory: it keeps other processes out until it is dropped.
+pub(super) struct FolderLock {
+    folder: PathBuf,
+    file: File,
+}
+
+impl FolderLock {
+    /// Creates the directory if necessary, and locks it.
+    pub(super) fn make(folder: &Path) -> Result<Self, DiskError> {
+        let failed = |error: io::Error| DiskError::open(folder, error.into());
+        make_folder(folder).map_err(failed)?;
+        let mut options = File::options();
+        let options = options.create(true).write(true).truncate(false);
+        let file = options.open(folder.join(LOCK_FILE)).map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self {
+                folder: folder.to_owned(),
+                file,
+            }),
+            Err(TryLockError::WouldBlock) => Err(DiskError::InUse(folder.to_owned())),
+            Err(TryLockError::Error(error)) => Err(failed(error)),
+        }
+    }
+
+    /// Checks that the directory is still the one that was locked: writes to one that was removed or replaced succeed, and are lost.
+    ///
+    /// # Errors
+    /// If it is not.
+    pub(super) fn check(&self) -> Result<(), DiskError> {
+        let here = std::fs::metadata(self.folder.join(LOCK_FILE));
+        let locked = self.file.metadata();
+        let is_same = here
+            .ok()
+            .zip(locked.ok())
+            .is_some_and(|(here, locked)| (here.dev(), here.ino()) == (locked.dev(), locked.ino()));
+        if is_same {
+            Ok(())
+        } else {
+            Err(DiskError::Removed(self.folder.clone()))
+        }
     }
 }
 
@@ -57,6 +87,12 @@ pub(super) fn open_database(
     let failed = |error: fjall::Error| DiskError::open(folder, error);
     let database = folder.join(name);
     make_database(folder, name).map_err(failed)?;
+    if let Some(stray) = stray(&database).map_err(|error| failed(error.into()))? {
+        return Err(DiskError::Stray {
+            folder: folder.to_owned(),
+            stray: stray.strip_prefix(folder).unwrap_or(&stray).to_owned(),
+        });
+    }
     match journal::check(&database, synced).map_err(|error| failed(error.into()))? {
         Finding::Whole => {}
         Finding::Cut { bytes, kept } => tracing::warn!(
@@ -71,6 +107,35 @@ pub(super) fn open_database(
         }
     }
     open(&database).map_err(failed)
+}
+
+/// A file of others in places where the database takes every name for a number of its own: journals, keyspaces and their tables.
+fn stray(database: &Path) -> io::Result<Option<PathBuf>> {
+    let is_number = |name: &str| name.bytes().all(|byte| byte.is_ascii_digit());
+    let first = |directory: &Path, is_ours: &dyn Fn(&str) -> bool| -> io::Result<Option<PathBuf>> {
+        if !directory.is_dir() {
+            return Ok(None);
+        }
+        for entry in std::fs::read_dir(directory)? {
+            let entry = entry?;
+            if !entry.file_name().to_str().is_some_and(is_ours) {
+                return Ok(Some(entry.path()));
+            }
+        }
+        Ok(None)
+    };
+    let keyspaces = database.join("keyspaces");
+    let is_journal = |name: &str| name.strip_suffix(".jnl").is_none_or(is_number);
+    let found = first(database, &is_journal)?.or(first(&keyspaces, &is_number)?);
+    if found.is_some() || !keyspaces.is_dir() {
+        return Ok(found);
+    }
+    for keyspace in std::fs::read_dir(keyspaces)? {
+        if let Some(stray) = first(&keyspace?.path().join("tables"), &is_number)? {
+            return Ok(Some(stray));
+        }
+    }
+    Ok(None)
 }
 
 /// Creates an empty database if there is none. It is created under a temporary name: an incomplete one left by a process

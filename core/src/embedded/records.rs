@@ -3,7 +3,8 @@
 //! Every write is an atomic batch, and is on disk when the call returns. Reads are served from memory or the page cache, and
 //! take microseconds.
 
-use std::fs::File;
+pub mod copy;
+
 use std::marker::PhantomData;
 use std::ops::RangeBounds;
 use std::path::{Path, PathBuf};
@@ -14,7 +15,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::error::DiskError;
-use super::folder;
+use super::folder::{self, FolderLock};
 use super::journal::Synced;
 
 /// The version of the layout. A directory with a newer version is rejected.
@@ -36,7 +37,7 @@ pub struct Records {
     folder: PathBuf,
     database: fjall::Database,
     /// Locks out other processes; dropped last.
-    _lock: File,
+    lock: FolderLock,
 }
 
 /// One table: records of one form, each under a key, sorted by their keys' bytes. Keys have 1 to 1024 bytes. Numbers as keys are big endian.
@@ -56,13 +57,11 @@ impl Records {
     /// # Errors
     /// If another process has it open, it cannot be written, it is damaged, or its layout is newer.
     pub fn open(folder: &Path) -> Result<Arc<Self>, DiskError> {
-        let failed = |error: fjall::Error| DiskError::open(folder, error);
-        let lock = folder::make_and_lock(folder).map_err(|error| failed(error.into()))?;
-        let lock = lock.ok_or_else(|| DiskError::InUse(folder.to_owned()))?;
+        let lock = FolderLock::make(folder)?;
         let opened = Arc::new(Self {
             folder: folder.to_owned(),
             database: folder::open_database(folder, SUBFOLDER, Synced::All)?,
-            _lock: lock,
+            lock,
         });
         opened.check_format()?;
         Ok(opened)
@@ -83,18 +82,30 @@ impl Records {
         }
     }
 
+    /// Checks that the directory is still there.
+    ///
+    /// # Errors
+    /// If it was removed or replaced.
+    pub fn check(&self) -> Result<(), DiskError> {
+        self.lock.check()
+    }
+
     /// Opens a table, and creates it if necessary. Its record type must be the same each time.
     ///
     /// # Errors
     /// If it cannot be created or opened.
     pub fn table<T>(self: &Arc<Self>, name: &str) -> Result<Table<T>, DiskError> {
-        let options = || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES);
-        let opened = self.database.keyspace(name, options);
         Ok(Table {
             records: Arc::clone(self),
-            keyspace: opened.map_err(|error| DiskError::open(&self.folder, error))?,
+            keyspace: self.keyspace(name)?,
             form: PhantomData,
         })
+    }
+
+    fn keyspace(&self, name: &str) -> Result<Keyspace, DiskError> {
+        let options = || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES);
+        let opened = self.database.keyspace(name, options);
+        opened.map_err(|error| DiskError::open(&self.folder, error))
     }
 
     /// Writes all changes atomically, and returns when they are on disk. The write completes even if the caller is

@@ -9,6 +9,8 @@ use super::QueueError;
 pub struct Depth {
     /// Ready messages, without unacked ones.
     pub ready_messages: u64,
+    /// Consumers of the queue of rides, as RabbitMQ counts them; `None` for a data directory, which has one process.
+    pub consumers: Option<u64>,
     /// Dead letters in their queue.
     pub dead_messages: u64,
 }

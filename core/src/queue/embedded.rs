@@ -330,6 +330,7 @@ impl DepthGauge for EmbeddedQueue {
     async fn depth(&self) -> Result<Depth, QueueError> {
         Ok(Depth {
             ready_messages: self.ready_messages(),
+            consumers: None,
             dead_messages: self.dead_letters(),
         })
     }

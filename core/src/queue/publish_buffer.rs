@@ -20,9 +20,6 @@ const MESSAGES_IN_FLIGHT: usize = 2;
 const FLUSH_DIVISOR: usize = 4;
 /// Weight of one more message in the mean size of messages.
 const WEIGHT: f64 = 1.0 / 64.0;
-/// Error text for a ride whose state is unknown.
-const UNCONFIRMED: &str =
-    "the queue did not confirm the ride: it may or may not be stored; sending it again is safe";
 
 /// State shared by the buffers of a publisher.
 #[derive(Debug)]
@@ -137,8 +134,7 @@ impl Drop for PendingBatch {
     fn drop(&mut self) {
         let rides = self.body.rides();
         self.shared.in_flight.fetch_sub(rides, Ordering::Relaxed);
-        let refusal = PublishError::Unavailable(UNCONFIRMED.into());
-        self.result.settle(Err(refusal));
+        self.result.settle(Err(PublishError::Unconfirmed));
     }
 }
 

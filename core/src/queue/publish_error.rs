@@ -17,6 +17,11 @@ pub enum PublishError {
     /// The queue rejected the message, or could not be reached.
     #[error("{0}")]
     Unavailable(Arc<str>),
+    /// The queue did not confirm it.
+    #[error(
+        "the queue did not confirm the ride: it may or may not be stored; sending it again is safe"
+    )]
+    Unconfirmed,
 }
 
 impl PublishError {
@@ -25,7 +30,21 @@ impl PublishError {
     pub fn retry_after(&self) -> Duration {
         match self {
             Self::Shed(_) => Duration::from_secs(5),
-            Self::TooManyInFlight | Self::Unavailable(_) => Duration::from_secs(1),
+            Self::TooManyInFlight | Self::Unavailable(_) | Self::Unconfirmed => {
+                Duration::from_secs(1)
+            }
+        }
+    }
+
+    /// The message for a client, which does not learn where the servers behind the API are, nor the user: what names them has their
+    /// URL.
+    #[must_use]
+    pub fn public_message(&self) -> String {
+        match self {
+            Self::Unavailable(why) if why.contains("://") => {
+                "RabbitMQ is unavailable: no ride is accepted now; send it again".to_owned()
+            }
+            error => error.to_string(),
         }
     }
 }

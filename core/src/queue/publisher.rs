@@ -1,7 +1,7 @@
 //! Accepts rides for the queue. A ride is accepted when the queue has confirmed its message.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -33,7 +33,7 @@ pub struct PublisherConfig {
 #[derive(Debug, Clone)]
 pub struct Publisher {
     shared: Arc<Shared>,
-    channels: Arc<RwLock<Vec<PublisherChannel>>>,
+    channels: watch::Sender<Vec<PublisherChannel>>,
     /// The desired number of channels.
     desired_channels: watch::Sender<usize>,
     next_channel: Arc<AtomicUsize>,
@@ -60,7 +60,7 @@ impl Publisher {
         let backlog = Backlog::new(config.high_water_rides, Arc::clone(&admission));
         Self {
             shared: Arc::new(Shared::new(config.message_rides)),
-            channels: Arc::default(),
+            channels: watch::Sender::default(),
             desired_channels: watch::Sender::new(config.channels.max(1).into()),
             next_channel: Arc::default(),
             admission,
@@ -78,32 +78,31 @@ impl Publisher {
     /// Sets the number of channels to `count`, and returns the new ones: their buffers are closed until their task opens
     /// them. Surplus channels accept no more rides, and are closed after they have sent theirs.
     pub(super) fn set_channels(&self, count: usize) -> Vec<PublisherChannel> {
-        let mut channels = self
-            .channels
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
-        if channels.len() > count {
-            // Closed channels are removed first.
-            channels.sort_by_key(|channel| channel.buffer.check_open().is_err());
-            // Rides are added to a buffer under the lock: none is added to a removed one.
-            channels
-                .drain(count..)
-                .for_each(|channel| channel.closing.cancel());
-        }
-        let is_free = |number: &u16| channels.iter().all(|channel| channel.number != *number);
-        let free: Vec<u16> = (0..).filter(is_free).take(count - channels.len()).collect();
-        let new = free.into_iter().map(|number| PublisherChannel {
-            number,
-            buffer: Arc::new(PublishBuffer::new(Arc::clone(&self.shared))),
-            closing: self.closing.child_token(),
+        let mut new = Vec::new();
+        self.channels.send_modify(|channels| {
+            if channels.len() > count {
+                // Closed channels are removed first.
+                channels.sort_by_key(|channel| channel.buffer.check_open().is_err());
+                // Rides are added to a buffer under the lock: none is added to a removed one.
+                channels
+                    .drain(count..)
+                    .for_each(|channel| channel.closing.cancel());
+            }
+            let is_free = |number: &u16| channels.iter().all(|channel| channel.number != *number);
+            let free = (0..).filter(is_free).take(count - channels.len());
+            new.extend(free.map(|number| PublisherChannel {
+                number,
+                buffer: Arc::new(PublishBuffer::new(Arc::clone(&self.shared))),
+                closing: self.closing.child_token(),
+            }));
+            channels.extend(new.iter().cloned());
         });
-        let new: Vec<PublisherChannel> = new.collect();
-        channels.extend(new.iter().cloned());
         new
     }
 
-    /// Applies other settings. No ride is rejected because of it, except those above a lower `max_in_flight`.
-    pub fn change(&self, settings: ApiSettings) {
+    /// Applies other settings, and returns when they apply. No ride is rejected because of it, except those above a lower
+    /// `max_in_flight`.
+    pub async fn change(&self, settings: ApiSettings) {
         let ApiSettings {
             channels,
             message_rides,
@@ -117,11 +116,19 @@ impl Publisher {
             .message_rides
             .swap(message_rides, Ordering::Relaxed);
         if before != message_rides {
-            let channels = self.channels.read().unwrap_or_else(PoisonError::into_inner);
+            let channels = self.channels.borrow();
             channels.iter().for_each(|channel| channel.buffer.wake());
         }
-        self.desired_channels
-            .send_replace((channels as usize).max(1));
+        let desired = (channels as usize).max(1);
+        self.desired_channels.send_replace(desired);
+        // The number of the embedded queue's channels never changes.
+        if self.desired_channels.receiver_count() > 0 {
+            let mut channels = self.channels.subscribe();
+            // The sender exists as long as this publisher.
+            let _ = channels
+                .wait_for(|channels| channels.len() == desired)
+                .await;
+        }
     }
 
     /// The current settings. The embedded queue always has one channel.
@@ -138,7 +145,7 @@ impl Publisher {
     /// Channels that accept rides.
     #[must_use]
     pub fn channels(&self) -> usize {
-        let channels = self.channels.read().unwrap_or_else(PoisonError::into_inner);
+        let channels = self.channels.borrow();
         channels.len()
     }
 
@@ -150,7 +157,7 @@ impl Publisher {
 
     /// The mean rides of recent messages, over all channels that sent any; `None` while unknown.
     pub(super) fn mean_rides(&self) -> Option<f64> {
-        let channels = self.channels.read().unwrap_or_else(PoisonError::into_inner);
+        let channels = self.channels.borrow();
         let means: Vec<f64> = channels
             .iter()
             .filter_map(|channel| channel.buffer.mean_rides())
@@ -258,7 +265,7 @@ impl Publisher {
     /// Calls `act` with the buffer of the next open channel (round robin), or of any if none is open.
     fn with_buffer<T>(&self, act: impl FnOnce(&PublishBuffer) -> T) -> T {
         // Held during the call: a channel that is removed must not receive rides afterwards.
-        let channels = self.channels.read().unwrap_or_else(PoisonError::into_inner);
+        let channels = self.channels.borrow();
         if let [only] = &channels[..] {
             return act(&only.buffer);
         }

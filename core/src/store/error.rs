@@ -2,7 +2,23 @@
 
 use super::redis::FORMAT;
 use super::redis::durability::{self, Weakness};
+use crate::archive::ArchiveError;
 use crate::embedded::DiskError;
+use crate::redis_error::RedisFailure;
+use crate::ride::ResortDay;
+
+/// Codes with which Redis refuses every write.
+const WRITES_NOTHING: [&str; 9] = [
+    "OOM",
+    "MISCONF",
+    "READONLY",
+    "LOADING",
+    "NOREPLICAS",
+    "MASTERDOWN",
+    "CLUSTERDOWN",
+    "NOAUTH",
+    "NOPERM",
+];
 
 /// An error of the store.
 #[derive(Debug, thiserror::Error)]
@@ -32,11 +48,11 @@ pub enum StoreError {
         /// The failed operation, as a verb phrase: "store a batch".
         doing: &'static str,
         /// Why.
-        source: redis::RedisError,
+        source: RedisFailure,
     },
     /// Redis would lose acknowledged rides.
     #[error(
-        "Redis at {url} would lose acknowledged rides: {}. Fix these settings (in redis.conf, or with CONFIG SET), or accept the loss with --accept-loss-window",
+        "Redis at {url} would lose acknowledged rides: {}. Fix these settings (in redis.conf, or with CONFIG SET), or say with --store-durability that the provider of the service promises to keep them (managed), or that they may be lost (lossy)",
         durability::list(.weaknesses)
     )]
     NotDurable {
@@ -62,9 +78,29 @@ pub enum StoreError {
     /// The data directory failed.
     #[error(transparent)]
     Disk(#[from] DiskError),
-    /// Unexpected data in the settled ranges.
+    /// Archived rides that cannot be written or read.
+    #[error("the archive failed")]
+    Archive(#[from] ArchiveError),
+    /// An archived day, and no archive.
+    #[error(
+        "{} is archived, and this process does not know where: start it with --archive",
+        day.in_words()
+    )]
+    NoArchive {
+        /// The day.
+        day: ResortDay,
+    },
+    /// A day in a state in which this cannot be done with it.
+    #[error("{} {why}", day.in_words())]
+    WrongState {
+        /// The day.
+        day: ResortDay,
+        /// Why, with what to do: "is not archived".
+        why: &'static str,
+    },
+    /// Unexpected data in a field: the settled ranges, or the state of a day.
     #[error("the field {field} of the key {key} contains data that Skilift did not write")]
-    CorruptReconciliation {
+    CorruptField {
         /// The key.
         key: String,
         /// The field.
@@ -94,11 +130,25 @@ impl StoreError {
         )
     }
 
+    /// Whether every batch fails now, and not only this one: the store cannot be reached, does not answer, or refuses all writes.
+    #[must_use]
+    pub fn concerns_all(&self) -> bool {
+        match self {
+            Self::Connect { .. } | Self::Refused { .. } | Self::NotDurable { .. } => true,
+            Self::Call { source, .. } => match source.code() {
+                None => true,
+                Some(code) => WRITES_NOTHING.contains(&code),
+            },
+            _ => false,
+        }
+    }
+
     /// Name of the store in messages.
     #[must_use]
     pub fn store(&self) -> &'static str {
         match self {
             Self::Disk(_) => "the data directory",
+            Self::Archive(_) | Self::NoArchive { .. } => "the archive",
             _ => "Redis",
         }
     }
@@ -113,7 +163,8 @@ impl StoreError {
     #[must_use]
     pub fn refusal(&self) -> Option<&str> {
         match self {
-            Self::Refused { source, .. } | Self::Call { source, .. } => source.code(),
+            Self::Refused { source, .. } => source.code(),
+            Self::Call { source, .. } => source.code(),
             _ => None,
         }
     }

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 
 use super::StoreError;
 use super::counters::DayCounters;
+use crate::archive::ArchivedDay;
 use crate::control::heartbeat::LaneConfirmed;
 use crate::packed::Boarding;
 use crate::queue::Shed;
@@ -32,6 +33,20 @@ pub struct Repaired {
     pub skiers: u64,
 }
 
+/// An archived day and the state of its files.
+#[derive(Debug)]
+pub struct ArchivedFiles {
+    /// The day.
+    pub day: ResortDay,
+    /// What was archived.
+    pub archived: ArchivedDay,
+    /// Why the files cannot be read; `None` if they are there with the expected sizes.
+    pub fault: Option<String>,
+}
+
+/// Whether a query is about a day.
+pub type WantedDays<'a> = &'a (dyn Fn(&ResortDay) -> bool + Send + Sync);
+
 /// Queries of the ledger, the counters and the indexes.
 ///
 /// Every query fails with [`StoreError`] if the store cannot be reached or contains unexpected data.
@@ -54,8 +69,12 @@ pub trait Reader: Send + Sync {
         days: &[ResortDay],
     ) -> Result<Vec<Vec<Boarding>>, StoreError>;
 
-    /// The days of a skier at all resorts, in order.
-    async fn days_of_skier(&self, skier: SkierId) -> Result<Vec<ResortDay>, StoreError>;
+    /// The wanted days of a skier at all resorts, in order.
+    async fn days_of_skier(
+        &self,
+        skier: SkierId,
+        wanted: WantedDays<'_>,
+    ) -> Result<Vec<ResortDay>, StoreError>;
 
     /// How many skiers were at the resort that day.
     async fn skiers_on(&self, day: ResortDay) -> Result<u64, StoreError>;
@@ -88,6 +107,17 @@ pub trait Reader: Send + Sync {
     /// Recounts a day from its ledger, and adds missing index entries, while rides are still being stored. Superfluous index
     /// entries are not removed. Idempotent.
     async fn repair_day(&self, day: ResortDay) -> Result<Repaired, StoreError>;
+
+    /// Moves the rides of a day to the archive. Rides of that day that arrive later are refused. A day that is archived already is
+    /// checked against its files. Can be repeated after an error.
+    async fn archive_day(&self, day: ResortDay) -> Result<ArchivedDay, StoreError>;
+
+    /// Moves the rides of a day back. Can be repeated after an error.
+    async fn restore_day(&self, day: ResortDay) -> Result<ArchivedDay, StoreError>;
+
+    /// The wanted archived days, in order.
+    async fn archived_days(&self, wanted: WantedDays<'_>)
+    -> Result<Vec<ArchivedFiles>, StoreError>;
 
     /// A consistent snapshot of the reconciliation counters.
     async fn reconciliation(&self) -> Result<Reconciliation, StoreError>;

@@ -4,10 +4,11 @@
 //! - [`durability`]: whether Redis keeps acknowledged writes. [`probe`]: diagnosis.
 //! - `reconciliation`: scripts and queries of the reconciliation.
 //! - [`writer`]: stores batches by `apply.lua` and maintains the indexes; [`reader`]: queries. `repair`: recounts and
-//!   reindexes a day.
+//!   reindexes a day. `archive`: moves days to files and back.
 //!
-//! The ledger (`rides:{R:S:D}`) is the data. Counters and indexes follow from it, and everything else is derived on read.
+//! The ledger (`rides:R:S:D`) is the data. Counters and indexes follow from it, and everything else is derived on read.
 
+mod archive;
 pub mod durability;
 pub mod keys;
 pub mod probe;
@@ -21,6 +22,7 @@ use std::time::Duration;
 use deadpool_redis::{Manager, Pool};
 use redis::AsyncConnectionConfig;
 
+use self::durability::StoreDurability;
 use self::keys::Keys;
 use self::reader::RedisReader;
 use self::writer::Writer;
@@ -38,7 +40,10 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Creates the error of a failed call.
 fn failed(doing: &'static str) -> impl FnOnce(redis::RedisError) -> StoreError {
-    move |source| StoreError::Call { doing, source }
+    move |error| StoreError::Call {
+        doing,
+        source: error.into(),
+    }
 }
 
 /// A Redis server and the stack's keys in it.
@@ -48,13 +53,13 @@ pub struct Store {
     client: redis::Client,
     pool: Pool,
     keys: Keys,
-    accept_loss_window: bool,
+    durability: StoreDurability,
 }
 
 impl Store {
     /// A store that is not connected yet, for at most `writers` writers at once.
     ///
-    /// `accept_loss_window` accepts a Redis configuration that can lose the most recently acknowledged rides.
+    /// `durability` says what must prove that Redis keeps acknowledged writes, before a writer is given.
     ///
     /// # Errors
     /// If the URL has a part that is unknown to Redis.
@@ -62,7 +67,7 @@ impl Store {
         url: ServiceUrl,
         stack: &StackName,
         writers: usize,
-        accept_loss_window: bool,
+        durability: StoreDurability,
     ) -> Result<Self, StoreError> {
         let client = redis::Client::open(url.reveal()).map_err(StoreError::Url)?;
         let connection = AsyncConnectionConfig::new()
@@ -79,7 +84,7 @@ impl Store {
             client,
             pool,
             keys: Keys::new(stack),
-            accept_loss_window,
+            durability,
         })
     }
 
@@ -94,7 +99,7 @@ impl Store {
     /// If Redis cannot be reached, denies access, is not durable, or has a newer format.
     pub async fn writer(&self) -> Result<Writer, StoreError> {
         let mut connection = self.pool.get().await.map_err(|error| self.explain(error))?;
-        durability::check(&mut connection, &self.url, self.accept_loss_window).await?;
+        durability::check(&mut connection, &self.url, self.durability).await?;
         self.check_format(&mut connection).await?;
         Ok(Writer::new(connection, self.keys.clone()))
     }

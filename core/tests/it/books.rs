@@ -93,7 +93,10 @@ async fn what_comes_again_is_settled_once_and_what_was_confirmed_is_marked<G: Gr
         assert_eq!(own_queue, settled);
     }
     // What was indexed with the settlement is found.
-    let days = reader.days_of_skier(rides[0].skier).await.unwrap();
+    let days = reader
+        .days_of_skier(rides[0].skier, &|_| true)
+        .await
+        .unwrap();
     assert_eq!(days, [rides[0].resort_day()]);
 }
 

@@ -29,6 +29,7 @@ fn document(serial: u64, plan: &str) -> Document {
     let pause = skilift_core::control::Pause {
         paused_at_ms: 7,
         paused_by: plan.to_owned(),
+        resumes_at_ms: None,
     };
     Document {
         serial,
@@ -59,7 +60,9 @@ pub(crate) fn heartbeat(host: &str) -> Heartbeat {
         },
         health: Health::plain(Readiness::Ready),
         cpu_ms: 3,
+        cores: 2,
         rss_bytes: 4,
+        memory_bytes: 8,
         report: Report::Worker(WorkerReport {
             settings,
             busy_ms: 5,
@@ -72,7 +75,6 @@ pub(crate) fn heartbeat(host: &str) -> Heartbeat {
             acked_rides: 12,
             redelivered_messages: 13,
             oldest_unacked_accepted_at_ms: Some(14),
-            longest_unacked_ms: None,
             accept_to_stored_ms: Some("HISTFAAA".to_owned()),
             consumers: Vec::new(),
         }),
@@ -213,13 +215,13 @@ async fn what_is_not_ours_is_said_to_be_so_and_gives_way() {
     let mut connection = client.get_multiplexed_async_connection().await.unwrap();
     for foreign in ["not JSON", "[]", r#"{"serial":"9"}"#] {
         redis::cmd("SET")
-            .arg(format!("{stack}:control"))
+            .arg(format!("{{{stack}}}:control"))
             .arg(foreign)
             .exec_async(&mut connection)
             .await
             .unwrap();
         let error = control_channel.document().await.unwrap_err().to_string();
-        assert!(error.contains(&format!("{stack}:control")), "{error}");
+        assert!(error.contains(&format!("{{{stack}}}:control")), "{error}");
         assert_eq!(
             control_channel.publish(&document(1, "ours")).await.unwrap(),
             1

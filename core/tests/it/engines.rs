@@ -16,6 +16,7 @@ use skilift_core::stack::StackName;
 use skilift_core::store::Reader;
 use skilift_core::store::embedded::EmbeddedReader;
 use skilift_core::store::redis::Store;
+use skilift_core::store::redis::durability::StoreDurability;
 use skilift_servers::{shared_amqp_url, shared_redis_url};
 use tempfile::TempDir;
 
@@ -72,7 +73,7 @@ pub(crate) struct Servers {
 impl Servers {
     fn store(&self) -> Store {
         let url = ServiceUrl::redis(&shared_redis_url()).unwrap();
-        Store::new(url, &self.stack, 4, false).unwrap()
+        Store::new(url, &self.stack, 4, StoreDurability::Checked).unwrap()
     }
 }
 

@@ -285,6 +285,42 @@ async fn dead_letters_are_bounded() {
     assert_eq!(letters.len(), 1_000_001);
 }
 
+#[tokio::test]
+async fn a_file_of_others_where_the_database_reads_all_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(open(folder.path()));
+    for (stray, is_directory) in [
+        ("rides/x.jnl", false),
+        ("rides/keyspaces/lost+found", true),
+        ("rides/keyspaces/2/tables/7.bak", false),
+    ] {
+        let path = folder.path().join(stray);
+        if is_directory {
+            std::fs::create_dir(&path).unwrap();
+        } else {
+            std::fs::write(&path, "").unwrap();
+        }
+        let Err(error) = Database::open(folder.path()) else {
+            panic!("opened with {stray}");
+        };
+        let says = error.to_string();
+        assert!(
+            says.ends_with(&format!(
+                "contains {stray}, which Skilift did not write: move it to another place"
+            )),
+            "{says}"
+        );
+        if is_directory {
+            std::fs::remove_dir(&path).unwrap();
+        } else {
+            std::fs::remove_file(&path).unwrap();
+        }
+    }
+    // Elsewhere it harms no one.
+    std::fs::write(folder.path().join("rides/notes.txt"), "").unwrap();
+    drop(open(folder.path()));
+}
+
 #[test]
 fn a_folder_that_cannot_be_one_is_refused_in_words() {
     let folder = TempDir::new().unwrap();

@@ -40,16 +40,14 @@ async fn no_ride_is_refused_while_lanes_come_and_go<G: Ground>() {
     }
     let several = G::MAX_CHANNELS;
     for (channels, message_rides) in [(4, 20), (1, 1), (8, 5), (2, 100), (1, 10), (3, 10)] {
-        setup.publisher.change(ApiSettings {
+        let settings = ApiSettings {
             channels,
             message_rides,
             max_in_flight: 1000,
-        });
+        };
+        setup.publisher.change(settings).await;
         let expected = (channels as usize).min(several);
-        eventually("the channels are there", || {
-            setup.publisher.channels() == expected
-        })
-        .await;
+        assert_eq!(setup.publisher.channels(), expected);
         tokio::time::sleep(Duration::from_millis(300)).await;
     }
     stop.store(true, Ordering::Relaxed);
@@ -107,7 +105,7 @@ async fn a_lower_bound_in_flight_counts_at_once<G: Ground>() {
         message_rides: 2,
         max_in_flight,
     };
-    setup.publisher.change(settings(2));
+    setup.publisher.change(settings(2)).await;
     assert_eq!(setup.publisher.settings(), settings(2));
     let rides: Vec<_> = (1..=50).map(|skier| ride(1, 1, skier, 1, 1)).collect();
     let posting = rides.iter().map(|ride| setup.publisher.publish(ride));
@@ -116,7 +114,7 @@ async fn a_lower_bound_in_flight_counts_at_once<G: Ground>() {
         .iter()
         .filter(|outcome| **outcome == Err(PublishError::TooManyInFlight));
     assert_eq!(refused.count(), 48);
-    setup.publisher.change(settings(10_000));
+    setup.publisher.change(settings(10_000)).await;
     let posting = rides.iter().map(|ride| setup.publisher.publish(ride));
     for outcome in futures_util::future::join_all(posting).await {
         outcome.unwrap();

@@ -8,6 +8,7 @@
 
 mod agent;
 mod apply;
+mod archive;
 mod books;
 mod books_model;
 mod control;

@@ -62,7 +62,6 @@ fn status() -> Status {
             acked_rides: 0,
             redelivered_messages: 0,
             oldest_unacked_accepted_at_ms: None,
-            longest_unacked_ms: None,
             accept_to_stored_ms: None,
             consumers: Vec::new(),
         }),

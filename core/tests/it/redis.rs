@@ -8,6 +8,7 @@ use skilift_core::service_url::ServiceUrl;
 use skilift_core::store::Reader;
 use skilift_core::store::batch::Batch;
 use skilift_core::store::redis::Store;
+use skilift_core::store::redis::durability::StoreDurability;
 use skilift_core::store::redis::writer::ToIndex;
 use skilift_servers::{RedisOptions, RedisServer};
 
@@ -18,10 +19,16 @@ use crate::shared::{fresh_stack, ride};
 async fn a_key_of_another_type_spoils_only_its_own_day() {
     let server = RedisServer::start(RedisOptions::default()).await.unwrap();
     let stack = fresh_stack("wrongtype");
-    let store = Store::new(ServiceUrl::redis(&server.url()).unwrap(), &stack, 1, false).unwrap();
+    let store = Store::new(
+        ServiceUrl::redis(&server.url()).unwrap(),
+        &stack,
+        1,
+        StoreDurability::Checked,
+    )
+    .unwrap();
     let client = redis::Client::open(server.url()).unwrap();
     let mut connection = client.get_multiplexed_async_connection().await.unwrap();
-    let key = format!("{stack}:counts:{{1:2025:2}}");
+    let key = format!("{{{stack}}}:counts:1:2025:2");
     redis::cmd("SADD")
         .arg(&key)
         .arg(1)
@@ -55,7 +62,13 @@ async fn a_key_of_another_type_spoils_only_its_own_day() {
 async fn books_of_another_type_stop_the_worker_and_blame_no_ride() {
     let server = RedisServer::start(RedisOptions::default()).await.unwrap();
     let stack = fresh_stack("bookstype");
-    let store = Store::new(ServiceUrl::redis(&server.url()).unwrap(), &stack, 1, false).unwrap();
+    let store = Store::new(
+        ServiceUrl::redis(&server.url()).unwrap(),
+        &stack,
+        1,
+        StoreDurability::Checked,
+    )
+    .unwrap();
     let client = redis::Client::open(server.url()).unwrap();
     let mut connection = client.get_multiplexed_async_connection().await.unwrap();
     let rides = Batch::new(vec![ride(1, 1, 7, 1, 1)]);
@@ -66,7 +79,7 @@ async fn books_of_another_type_stop_the_worker_and_blame_no_ride() {
         dead: 0,
     };
     for key in ["books", "settled"] {
-        let key = format!("{stack}:{key}");
+        let key = format!("{{{stack}}}:{key}");
         let mut set = redis::cmd("SET");
         let set = set.arg(&key).arg("x").exec_async(&mut connection).await;
         set.unwrap();
@@ -96,10 +109,34 @@ async fn books_of_another_type_stop_the_worker_and_blame_no_ride() {
 }
 
 #[tokio::test]
+async fn a_full_redis_refuses_every_batch_and_says_so_in_its_own_words() {
+    let server = RedisServer::start(RedisOptions::default()).await.unwrap();
+    let url = ServiceUrl::redis(&server.url()).unwrap();
+    let store = Store::new(url, &fresh_stack("full"), 1, StoreDurability::Checked).unwrap();
+    let mut writer = store.writer().await.unwrap();
+    let client = redis::Client::open(server.url()).unwrap();
+    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+    let mut limit = redis::cmd("CONFIG");
+    limit.arg("SET").arg("maxmemory").arg("1mb");
+    limit.exec_async(&mut connection).await.unwrap();
+    let error = writer
+        .apply(&Batch::new(vec![ride(1, 1, 1, 1, 1)]))
+        .await
+        .unwrap_err();
+    // Not that the transaction was aborted, but why.
+    assert_eq!(
+        chain(&error),
+        "Redis did not store a batch: OOM command not allowed when used memory > 'maxmemory'."
+    );
+    assert_eq!(error.refusal(), Some("OOM"));
+    assert!(error.concerns_all());
+}
+
+#[tokio::test]
 async fn memory_for_a_ride_stays_below_24_bytes() {
     let server = RedisServer::start(RedisOptions::default()).await.unwrap();
     let url = ServiceUrl::redis(&server.url()).unwrap();
-    let store = Store::new(url, &fresh_stack("memory"), 1, false).unwrap();
+    let store = Store::new(url, &fresh_stack("memory"), 1, StoreDurability::Checked).unwrap();
     let reader = store.reader().unwrap();
     let before = reader.capacity().await.unwrap();
     let mut writer = store.writer().await.unwrap();

@@ -2,5 +2,6 @@
 
 mod certificates;
 mod reading;
+mod requests;
 mod server;
 mod tls;

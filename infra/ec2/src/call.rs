@@ -173,8 +173,13 @@ impl CallError {
                     "stop" => "ec2:StopInstances",
                     other => other,
                 };
+                // Descriptions cannot be limited to some resources.
+                let of = match doing {
+                    "start" | "stop" => "for instances with the stack's tags",
+                    _ => "on all resources (\"*\")",
+                };
                 return format!(
-                    "the console's AWS identity has no permission for {action}: allow it in its IAM policy, for instances with the stack's tags ({})",
+                    "the console's AWS identity has no permission for {action}: allow it in its IAM policy, {of} ({})",
                     self.code()
                 );
             }

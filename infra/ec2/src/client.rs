@@ -105,7 +105,7 @@ impl Client {
             .send();
         let mut seen = Vec::new();
         while let Some(page) = pages.next().await {
-            let page = page.map_err(|error| call_error(&error))?;
+            let page = page.map_err(|error| self.call_error(&error))?;
             let instances = page.reservations().iter().flat_map(|of| of.instances());
             seen.extend(instances.filter_map(read));
         }
@@ -130,7 +130,7 @@ impl Client {
             let requests = match asked {
                 Ok(requests) => requests,
                 Err(error) => {
-                    tracing::debug!("cannot read Spot requests: {}", call_error(&error));
+                    tracing::debug!("cannot read Spot requests: {}", self.call_error(&error));
                     return;
                 }
             };
@@ -173,7 +173,7 @@ impl Ec2 for Client {
                 .set_instance_ids(Some(ids))
                 .send()
                 .await
-                .map_err(|error| call_error(&error))?;
+                .map_err(|error| self.call_error(&error))?;
             found.extend(answer.instance_statuses().iter().filter_map(checks));
         }
         Ok(found)
@@ -187,12 +187,12 @@ impl Ec2 for Client {
             Verb::Start => {
                 let call = sdk.start_instances().set_instance_ids(ids);
                 let answer = call.set_dry_run(dry_run).send().await;
-                answer.map(drop).map_err(|error| call_error(&error))
+                answer.map(drop).map_err(|error| self.call_error(&error))
             }
             Verb::Stop => {
                 let call = sdk.stop_instances().set_instance_ids(ids);
                 let answer = call.set_dry_run(dry_run).send().await;
-                answer.map(drop).map_err(|error| call_error(&error))
+                answer.map(drop).map_err(|error| self.call_error(&error))
             }
         }
     }
@@ -283,39 +283,54 @@ fn checks(status: &InstanceStatus) -> Option<(InstanceId, Checks)> {
     Some((InstanceId::new(status.instance_id()?), checks))
 }
 
-fn call_error<E, R>(error: &SdkError<E, R>) -> CallError
-where
-    E: ProvideErrorMetadata + StdError + 'static,
-    R: std::fmt::Debug + 'static,
-{
-    match error {
-        SdkError::ServiceError(refusal) => match refusal.err().code() {
-            Some(code) => CallError::Refused {
-                code: code.to_owned(),
-                message: refusal
-                    .err()
-                    .message()
-                    .unwrap_or("EC2 gave no details")
-                    .to_owned(),
+impl Client {
+    fn call_error<E, R>(&self, error: &SdkError<E, R>) -> CallError
+    where
+        E: ProvideErrorMetadata + StdError + 'static,
+        R: std::fmt::Debug + 'static,
+    {
+        match error {
+            SdkError::ServiceError(refusal) => match refusal.err().code() {
+                Some(code) => CallError::Refused {
+                    code: code.to_owned(),
+                    message: refusal
+                        .err()
+                        .message()
+                        .unwrap_or("EC2 gave no details")
+                        .to_owned(),
+                },
+                None => CallError::Unknown("the response of EC2 has no error code".to_owned()),
             },
-            None => CallError::Unknown("the response of EC2 has no error code".to_owned()),
-        },
-        SdkError::ConstructionFailure(_) => match credentials_error(error) {
-            Some(why) => CallError::Unconfigured(why),
-            None => CallError::NotSent(DisplayErrorContext(error).to_string()),
-        },
-        SdkError::TimeoutError(_) => CallError::Unknown(format!(
-            "EC2 did not respond within {} seconds",
-            CALL_LIMIT.as_secs()
-        )),
-        SdkError::DispatchFailure(_) => match credentials_error(error) {
-            Some(why) => CallError::Unconfigured(why),
-            None => CallError::Unknown(format!("cannot reach EC2: {}", innermost(error))),
-        },
-        SdkError::ResponseError(_) => {
-            CallError::Unknown("cannot parse the response of EC2".to_owned())
+            SdkError::ConstructionFailure(_) => match credentials_error(error) {
+                Some(why) => CallError::Unconfigured(why),
+                None => CallError::NotSent(DisplayErrorContext(error).to_string()),
+            },
+            SdkError::TimeoutError(_) => CallError::Unknown(format!(
+                "EC2 did not respond within {} seconds",
+                CALL_LIMIT.as_secs()
+            )),
+            SdkError::DispatchFailure(_) => match credentials_error(error) {
+                Some(why) => CallError::Unconfigured(why),
+                None => CallError::Unknown(format!(
+                    "cannot reach EC2{}: {}",
+                    self.place(),
+                    innermost(error)
+                )),
+            },
+            SdkError::ResponseError(_) => {
+                CallError::Unknown("cannot parse the response of EC2".to_owned())
+            }
+            _ => CallError::Unknown(DisplayErrorContext(error).to_string()),
         }
-        _ => CallError::Unknown(DisplayErrorContext(error).to_string()),
+    }
+
+    /// Where EC2 is, for a sentence.
+    fn place(&self) -> String {
+        match (&self.endpoint, self.region.get()) {
+            (Some(url), _) => format!(" at {url}"),
+            (None, Some(region)) => format!(" in {region}"),
+            (None, None) => String::new(),
+        }
     }
 }
 

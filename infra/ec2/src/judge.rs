@@ -126,7 +126,9 @@ fn startable(instance: &Instance, known: &mut Known, now: Instant) -> Verdict {
 fn stoppable(instance: &Instance, known: &mut Known, now: Instant) -> Verdict {
     match known.called {
         Called::Not => call(instance, known),
-        called if called.is_recent(now) => Verdict::Wait("stop not visible yet".to_owned()),
+        called if called.is_recent(now) => {
+            Verdict::Wait("stop requested; EC2 still reports running".to_owned())
+        }
         _ if known.was_moving => Verdict::End(
             OutcomeCode::WrongState,
             "running again: it was started from outside in the meantime".to_owned(),
@@ -149,7 +151,7 @@ fn call(instance: &Instance, known: &mut Known) -> Verdict {
 fn fell_back(instance: &Instance) -> Verdict {
     let Some(reason) = &instance.reason else {
         let why = format!(
-            "EC2 accepted the start, but it is {} again without a reason; start it again, or check its console output",
+            "EC2 accepted the start, but it is {} again, and EC2 gave no reason; start it again, or check its console output",
             instance.state
         );
         return Verdict::End(OutcomeCode::FellBack, why);

@@ -16,7 +16,6 @@
 //! Linux only, with `setpriv` from util-linux.
 
 mod chromium;
-mod ec2;
 mod moto;
 mod rabbit;
 mod redis;
@@ -30,9 +29,6 @@ mod process;
 mod program;
 
 pub use chromium::ChromeDriver;
-pub use ec2::{
-    Ec2Action, Ec2Answer, Ec2Call, Ec2Fault, Ec2Instance, Ec2Spot, Ec2State, Ec2Stub, Ec2Timings,
-};
 pub use http::{http, http_builder};
 pub use moto::MotoServer;
 pub use port::free_port;
@@ -40,3 +36,6 @@ pub use proxy::CutProxy;
 pub use rabbit::{RabbitOptions, RabbitServer};
 pub use redis::{AppendFsync, RedisOptions, RedisServer};
 pub use shared::{AWS_OF_NOBODY, assert_aws_of_nobody, shared_amqp_url, shared_redis_url};
+pub use skilift_rehearsal::{
+    Ec2Action, Ec2Answer, Ec2Call, Ec2Fault, Ec2Instance, Ec2Spot, Ec2State, Ec2Stub, Ec2Timings,
+};

@@ -13,12 +13,12 @@ use tempfile::TempDir;
 use tokio::time::{sleep, timeout};
 use url::form_urlencoded;
 
-use crate::ec2::Ec2Instance;
 use crate::http::http;
 use crate::port::{free_port, is_free};
 use crate::process::Process;
 use crate::program;
 use answer::{Described, NewKey, Reservation};
+use skilift_rehearsal::Ec2Instance;
 
 /// Python reads its modules from the disk.
 const START_LIMIT: Duration = Duration::from_secs(60);
@@ -58,6 +58,8 @@ impl MotoServer {
                 let port = port.to_string();
                 command
                     .args(["-H", "127.0.0.1", "-p", &port])
+                    // A certificate is issued at once; the AWS command line asks for it once a minute.
+                    .env("MOTO_ACM_VALIDATION_WAIT", "0")
                     .current_dir(folder.path());
             });
             let server = Self {

@@ -30,6 +30,9 @@ pub enum ReportError {
         /// The error.
         source: io::Error,
     },
+    /// The page cannot be rendered.
+    #[error("cannot render the page of the report")]
+    Page(#[source] askama::Error),
     /// The caller's values cannot be serialised as JSON.
     #[error("cannot serialise {file} of the report as JSON")]
     Json {

@@ -66,7 +66,7 @@ pub(super) async fn crawl(
     // The tasks are aborted on drop.
     let mut reading = JoinSet::new();
     for _ in 0..AT_ONCE.min(days.len()) {
-        let mut connection = Connection::new(config.target.clone(), config.timeout);
+        let mut connection = config.connection();
         let (days, next, answers) = (Arc::clone(&days), Arc::clone(&next), answers.clone());
         reading.spawn(async move {
             while let Some((at, day)) = days.get(next.fetch_add(1, Ordering::Relaxed)) {

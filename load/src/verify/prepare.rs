@@ -170,8 +170,7 @@ async fn detect(
                 }
             });
         }
-        let text = String::from_utf8_lossy(&answer.body);
-        last = (answer.status, text.chars().take(200).collect());
+        last = (answer.status, answer.message().chars().take(200).collect());
         tried = number + 1;
         // Only a rejected ride is known not to be stored.
         if verdict != RideVerdict::Refused {

@@ -10,7 +10,6 @@ use super::prepare::{Method, Prepared};
 use super::skier_days::{CheckState, SkierDay, SkierDays};
 use super::{MethodName, Verification, verticals};
 use crate::backlog::{self, Backlog};
-use crate::connection::Connection;
 use crate::outcome_log::{OutcomeLog, RideOutcome};
 use crate::path;
 use crate::plan::LoadConfig;
@@ -199,7 +198,7 @@ impl Check<'_> {
         if self.stop.is_cancelled() || self.is_silent {
             return true;
         }
-        let mut connection = Connection::new(self.config.target.clone(), self.config.timeout);
+        let mut connection = self.config.connection();
         let answer = connection.get(path::STATISTICS).await;
         answer.is_ok_and(
             |answer| matches!(backlog::read(&answer), Backlog::Rides(rides) if rides > 0.0),

@@ -48,6 +48,11 @@ fn every_run_has_a_report_that_others_can_read() {
             match path.extension().and_then(|extension| extension.to_str()) {
                 Some("svg") => look(&text, &path),
                 Some("json") => drop(serde_json::from_str::<serde_json::Value>(&text).unwrap()),
+                Some("html") => {
+                    assert!(
+                        text.contains("1 &#60; 2") && text.contains("<img src=\"latency.svg\"")
+                    );
+                }
                 Some("csv") => assert_eq!(text.lines().count(), sample.timeline.seconds.len() + 1),
                 other => panic!("{other:?}"),
             }
@@ -90,12 +95,11 @@ fn a_report_replaces_an_earlier_one_and_nothing_else() {
     };
     report(runs::closed_loop());
     fs::write(folder.join("notes.txt"), "mine").unwrap();
-    let all = "backlog.svg breaker.svg errors.svg latency.svg notes.txt summary.json throughput.svg timeline.csv timeline.json";
+    let all = "backlog.svg breaker.svg errors.svg index.html latency.svg notes.txt summary.json throughput.svg timeline.csv timeline.json";
     assert_eq!(names(&folder).join(" "), all);
 
     report(runs::open_loop());
-    let fewer =
-        "errors.svg latency.svg notes.txt summary.json throughput.svg timeline.csv timeline.json";
+    let fewer = "errors.svg index.html latency.svg notes.txt summary.json throughput.svg timeline.csv timeline.json";
     assert_eq!(names(&folder).join(" "), fewer);
     assert_eq!(
         fs::read_to_string(folder.join("notes.txt")).unwrap(),

@@ -13,6 +13,8 @@ use tokio_util::sync::CancellationToken;
 pub(crate) fn rides(target: &Target, rides: u64) -> LoadConfig {
     LoadConfig {
         target: target.clone(),
+        headers: hyper::HeaderMap::new(),
+        tls: None,
         schedule: Schedule::Closed(Until::Rides(rides)),
         connections: Some(4),
         ranges: Ranges {

@@ -226,7 +226,8 @@ async fn garbage_in_answers_to_questions_is_counted() {
         (summary.requests.succeeded, summary.errors[0].kind.as_str()),
         (0, "invalid response")
     );
-    assert_eq!(summary.errors[0].example, "<html>");
+    let named = "an HTML page; is the target the public API?";
+    assert_eq!(summary.errors[0].example, named);
 }
 
 #[tokio::test]

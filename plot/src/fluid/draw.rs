@@ -1,10 +1,11 @@
 //! The elements of a chart, from back to front.
 
+use super::FluidChart;
 use super::clock::{columns, ticks, time};
 use super::gaps::gaps;
+use super::markers::{drawn, markers};
 use super::path::{WIDTH, outline};
-use super::{FluidChart, FluidMarker, MarkerKind};
-use crate::document::{legible, plain_id, px};
+use crate::document::{escaped, percent, plain_id, px};
 use crate::scale::Axis;
 use crate::time::Shape;
 
@@ -37,6 +38,7 @@ pub(super) fn draw(chart: &FluidChart) -> String {
     }
     svg += &unknown(chart);
     svg += &grid(chart, &axis);
+    svg += &unknown_labels(chart);
     svg += &lines(chart, &axis);
     for threshold in &chart.thresholds {
         let y = px(y_of(chart, &axis, threshold.value));
@@ -62,11 +64,19 @@ fn unknown(chart: &FluidChart) -> String {
             percent(gap.from),
             percent(gap.to - gap.from)
         );
+    }
+    svg
+}
+
+/// Labels of the long hatched intervals, in front of the grid.
+fn unknown_labels(chart: &FluidChart) -> String {
+    let mut svg = String::new();
+    for gap in gaps(chart) {
         if gap.to - gap.from >= LABELLED {
             svg += &format!(
                 r#"<text class="gap-label" x="{}" y="{}">{}</text>"#,
                 percent(f64::midpoint(gap.from, gap.to)),
-                height / 2 + 4,
+                chart.height / 2 + 4,
                 escaped(&gap.label)
             );
         }
@@ -146,43 +156,6 @@ fn hits(chart: &FluidChart) -> String {
     svg + "</g>\n"
 }
 
-/// The markers that overlap the time axis.
-fn drawn(chart: &FluidChart) -> impl Iterator<Item = &FluidMarker> {
-    chart.markers.iter().filter(|marker| {
-        let until_ms = marker.until_ms.unwrap_or(marker.at_ms);
-        marker.at_ms <= chart.to_ms && until_ms >= chart.from_ms
-    })
-}
-
-fn markers(chart: &FluidChart) -> String {
-    let height = chart.height;
-    let mut svg = String::new();
-    for marker in drawn(chart) {
-        let x = percent(chart.share(marker.at_ms));
-        let (class, text) = match marker.kind {
-            MarkerKind::Change(number) => ("", number.to_string()),
-            MarkerKind::Incident(letter) => (r#" class="is-incident""#, letter.to_string()),
-            MarkerKind::Loss(letter) => (r#" class="is-incident is-bad""#, letter.to_string()),
-        };
-        let shape = if class.is_empty() {
-            format!(r#"<circle cx="{x}" cy="0" r="8"/><text x="{x}" y="4">"#)
-        } else {
-            format!(
-                r#"<rect x="{x}" y="-8" width="16" height="16" rx="3"/><text x="{x}" y="4" dx="8">"#
-            )
-        };
-        svg += &format!(
-            "<g{class}><title>{}</title><line x1=\"{x}\" x2=\"{x}\" y1=\"0\" y2=\"{height}\"/>{shape}{}</text></g>\n",
-            escaped(&marker.label),
-            escaped(&text)
-        );
-    }
-    if svg.is_empty() {
-        return svg;
-    }
-    format!("<g class=\"markers\">\n{svg}</g>\n")
-}
-
 /// Ticks and labels of the time axis.
 fn time_axis(chart: &FluidChart) -> String {
     let height = chart.height;
@@ -211,27 +184,4 @@ fn time_axis(chart: &FluidChart) -> String {
 fn y_of(chart: &FluidChart, axis: &Axis, value: f64) -> f64 {
     let place = crate::reduce::drawable(value).map_or(0.0, |value| axis.place(value));
     f64::from(chart.height) * (1.0 - place)
-}
-
-/// A share of the width, to a hundredth of a percent.
-fn percent(share: f64) -> String {
-    let written = format!("{:.2}", share * 100.0);
-    let short = written.trim_end_matches('0').trim_end_matches('.');
-    format!("{short}%")
-}
-
-/// Text for content and quoted attributes, of HTML and of XML.
-fn escaped(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for letter in legible(text).chars() {
-        match letter {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            letter => escaped.push(letter),
-        }
-    }
-    escaped
 }

@@ -1,9 +1,10 @@
 //! Charts as a browser reads them.
 
 use proptest::prelude::*;
-use roxmltree::{Document, Node};
+use roxmltree::Document;
 
 use super::*;
+use crate::parsed::{attributes, texts};
 
 /// 2025-12-27, 10:00:00, in milliseconds since 1970.
 const FROM: u64 = 1_766_829_600_000;
@@ -45,30 +46,6 @@ fn known(values: &[f64]) -> Vec<Option<f64>> {
     values.iter().copied().map(Some).collect()
 }
 
-/// The values of an attribute of all elements with a class, in order.
-fn attributes(svg: &str, class: &str, attribute: &str) -> Vec<String> {
-    let document = Document::parse(svg).unwrap();
-    let has_class = |node: &Node| {
-        let classes = node.attribute("class").unwrap_or_default();
-        classes.split(' ').any(|of| of == class)
-    };
-    let found = document.descendants().filter(has_class);
-    found
-        .filter_map(|node| node.attribute(attribute).map(str::to_owned))
-        .collect()
-}
-
-/// The texts of all elements with a name, in order.
-fn texts(svg: &str, name: &str) -> Vec<String> {
-    let document = Document::parse(svg).unwrap();
-    let found = document
-        .descendants()
-        .filter(|node| node.has_tag_name(name));
-    found
-        .filter_map(|node| node.text().map(str::to_owned))
-        .collect()
-}
-
 #[test]
 fn a_line_goes_through_the_middle_of_each_step() {
     let values = known(&[0.0, 100.0, 50.0]);
@@ -89,7 +66,7 @@ fn a_line_goes_through_the_middle_of_each_step() {
         ["Rides not yet stored. backlog: 0 rides to 100 rides."]
     );
     let labels = texts(&svg, "text");
-    assert_eq!(&labels[..4], ["unknown", "0", "50", "100"]);
+    assert_eq!(&labels[..4], ["0", "50", "100", "unknown"]);
     assert_eq!(
         &labels[labels.len() - 6..],
         ["10:00", "10:02", "10:04", "10:06", "10:08", "10:10"]
@@ -131,7 +108,7 @@ fn a_logarithmic_axis_runs_between_powers_of_ten() {
     assert_eq!(attributes(&svg, "line", "d"), ["M90 100L270 0L450 100"]);
     assert_eq!(
         &texts(&svg, "text")[..4],
-        ["unknown", "10 ms", "100 ms", "1 s"]
+        ["10 ms", "100 ms", "1 s", "unknown"]
     );
 }
 
@@ -188,6 +165,42 @@ fn markers_outside_of_the_axis_are_not_drawn() {
     assert_eq!(attributes(&svg, "band", "width"), ["10%"]);
     let texts = texts(&svg, "text");
     assert!(texts.contains(&"A".to_owned()) && !texts.contains(&"3".to_owned()));
+}
+
+#[test]
+fn changes_that_are_close_together_share_a_marker() {
+    let mut chart = chart(vec![line(Shape::Line, &known(&[1.0; 10]))]);
+    // A twentieth of the axis is 30 s.
+    let at = [300_000, 0, 10_000, 29_999, 30_000];
+    let marker = |(number, at_ms): (u32, u64)| FluidMarker {
+        at_ms: FROM + at_ms,
+        until_ms: None,
+        label: format!("change <{number}>"),
+        kind: MarkerKind::Change(number),
+    };
+    chart.markers = (1..).zip(at).map(marker).collect();
+    let svg = chart.to_svg();
+    let document = Document::parse(&svg).unwrap();
+    let of_name = |name: &'static str| {
+        let nodes = document.descendants();
+        nodes.filter(move |node| node.has_tag_name(name))
+    };
+    let centres: Vec<_> = of_name("circle")
+        .filter_map(|node| node.attribute("cx"))
+        .collect();
+    assert_eq!(centres, ["5%", "50%"]);
+    let shared = of_name("g").filter(|node| node.attribute("class") == Some("is-many"));
+    let lines = shared.flat_map(|group| group.children());
+    let lines = lines.filter(|node| node.has_tag_name("line")).count();
+    assert_eq!(lines, 3, "each change has its line");
+    let texts = |name| texts(&svg, name);
+    assert!(texts("text").contains(&"×3".to_owned()));
+    let titles = texts("title");
+    assert!(
+        titles.contains(&"3 changes: change <2>; change <3>; change <4>".to_owned()),
+        "{titles:?}"
+    );
+    assert!(titles.contains(&"change <5>".to_owned()), "{titles:?}");
 }
 
 #[test]

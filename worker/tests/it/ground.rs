@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use skilift_core::control::heartbeat::{Report, WorkerReport};
-use skilift_core::control::{DesiredState, Document, Pause, Status, Versioned, WorkerSettings};
+use skilift_core::control::{DesiredState, Document, Status, Versioned, WorkerSettings};
 use skilift_core::embedded::Database;
 use skilift_core::engine::{Embedded, Engine, RabbitRedis};
 use skilift_core::lifecycle::{Lifecycle, Signals};
@@ -18,6 +18,7 @@ use skilift_core::stack::StackName;
 use skilift_core::store::Reader;
 use skilift_core::store::embedded::EmbeddedReader;
 use skilift_core::store::redis::Store;
+use skilift_core::store::redis::durability::StoreDurability;
 use skilift_servers::{shared_amqp_url, shared_redis_url};
 use skilift_worker::Worker;
 use tempfile::TempDir;
@@ -83,7 +84,7 @@ pub(crate) async fn on_servers() -> Ground {
     let url = ServiceUrl::amqp(&shared_amqp_url()).unwrap();
     let broker = Arc::new(Broker::new(url, "worker test").unwrap());
     let url = ServiceUrl::redis(&shared_redis_url()).unwrap();
-    let store = Store::new(url, &stack, 1, false).unwrap();
+    let store = Store::new(url, &stack, 1, StoreDurability::Checked).unwrap();
     let reader = Arc::new(store.reader().unwrap());
     let publishing = rabbit::publish(
         &PUBLISHER,
@@ -153,12 +154,8 @@ impl Ground {
     }
 
     pub(crate) fn pause(&self, is_paused: bool) {
-        self.tell(|document| {
-            document.pause = is_paused.then(|| Pause {
-                paused_at_ms: 1,
-                paused_by: "ann".to_owned(),
-            });
-        });
+        self.tells
+            .send_modify(|desired_state| desired_state.is_paused = is_paused);
     }
 
     pub(crate) fn drain(&self, plan: Option<&str>) {

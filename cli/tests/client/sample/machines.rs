@@ -190,3 +190,43 @@ pub(crate) fn ended() -> Value {
         [done, ("unchanged", "already running")],
     ))
 }
+
+/// The list of plans.
+pub(crate) fn plans() -> Value {
+    let plan = |id: &str, command: &str, state: &str, steps_done: Option<usize>| {
+        json!({
+            "id": id, "change": "scale", "command": command, "created_by": "anna", "created_at_ms": super::AT,
+            "danger": "moderate", "state": state, "is_refused": false, "is_cancelling": false, "steps_done": steps_done, "steps": 2,
+            "result": match state {
+                "applying" => Some("running"),
+                "applied" => Some("succeeded"),
+                "failed" => Some("partial"),
+                "cancelled" => Some("failed"),
+                _ => None,
+            },
+        })
+    };
+    json!({ "next": "p4", "plans": [
+        plan("p7", "skictl scale worker=4 --threads 32", "applying", Some(1)),
+        plan("p6", "skictl queue pause", "planned", None),
+        plan("p5", "skictl scale worker=2", "cancelled", Some(0)),
+        plan("p4", "skictl settings set worker --threads 16", "applied", Some(2)),
+        plan("p3", "skictl scale api=+1 worker=+1", "failed", Some(1)),
+    ]})
+}
+
+/// The plan that goes on, after it was cancelled.
+pub(crate) fn cancelled() -> Value {
+    let mut plan = later(outcome(
+        "failed",
+        [
+            (
+                "cancelled",
+                "cancelled while draining; its node keeps working",
+            ),
+            ("cancelled", "cancelled before it began"),
+        ],
+    ));
+    plan["state"] = json!("cancelled");
+    plan
+}

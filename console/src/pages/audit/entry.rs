@@ -59,6 +59,7 @@ pub(in crate::pages) async fn entry(
 }
 
 fn facts(entry: &AuditEntry) -> Vec<(&'static str, String)> {
+    let change = entry.change("→");
     let facts = [
         ("Actor", Some(&entry.actor)),
         ("Role", entry.role.as_ref()),
@@ -66,8 +67,7 @@ fn facts(entry: &AuditEntry) -> Vec<(&'static str, String)> {
         ("Client", entry.user_agent.as_ref()),
         ("Action", Some(&entry.action)),
         ("Target", entry.target.as_ref()),
-        ("Before", entry.before.as_ref()),
-        ("After", entry.after.as_ref()),
+        ("Change", change.as_ref()),
         ("Reason", entry.reason.as_ref()),
     ];
     let known = |value: Option<&String>| value.map_or_else(|| "–".to_owned(), Clone::clone);

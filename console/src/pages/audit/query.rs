@@ -9,14 +9,16 @@ use crate::error::Error;
 use crate::pages::html::in_url;
 use crate::view::audit::AuditOutcome;
 
-/// All outcomes and their names.
-pub(super) const OUTCOMES: [(&str, AuditOutcome); 6] = [
-    ("started", AuditOutcome::Started),
-    ("succeeded", AuditOutcome::Succeeded),
-    ("partial", AuditOutcome::Partial),
-    ("denied", AuditOutcome::Denied),
-    ("refused", AuditOutcome::Refused),
-    ("failed", AuditOutcome::Failed),
+/// All outcomes.
+pub(super) const OUTCOMES: [AuditOutcome; 8] = [
+    AuditOutcome::Planned,
+    AuditOutcome::Started,
+    AuditOutcome::Succeeded,
+    AuditOutcome::Partial,
+    AuditOutcome::Cancelled,
+    AuditOutcome::Denied,
+    AuditOutcome::Refused,
+    AuditOutcome::Failed,
 ];
 
 /// The query of the page and of the CSV.
@@ -64,10 +66,10 @@ pub(super) fn given(field: &Option<String>) -> Option<&str> {
 }
 
 fn named_outcome(name: &str) -> Result<AuditOutcome, Error> {
-    let found = OUTCOMES.into_iter().find(|(of, _)| *of == name);
-    let names = OUTCOMES.map(|(of, _)| of).join(", ");
+    let found = OUTCOMES.into_iter().find(|of| of.word() == name);
+    let names = OUTCOMES.map(AuditOutcome::word).join(", ");
     let none = || Error::invalid(format!("outcome must be one of {names}, not {name:?}"));
-    Ok(found.ok_or_else(none)?.1)
+    found.ok_or_else(none)
 }
 
 /// A date, or a date and a time, in UTC.

@@ -32,7 +32,7 @@ const OF_ACCESS: [&str; 8] = [
     "acknowledge",
 ];
 
-/// The plans that were applied since a moment, completely or partly, oldest first.
+/// The plans that were applied since a moment, completely, partly or until they were cancelled, oldest first.
 pub(in crate::pages) fn applied_changes(
     entries: &[AuditEntry],
     since_ms: u64,
@@ -44,7 +44,7 @@ pub(in crate::pages) fn applied_changes(
             && entry.at_ms >= since_ms
             && matches!(
                 entry.outcome,
-                AuditOutcome::Succeeded | AuditOutcome::Partial
+                AuditOutcome::Succeeded | AuditOutcome::Partial | AuditOutcome::Cancelled
             )
     };
     let applied = entries
@@ -63,7 +63,7 @@ pub(in crate::pages) fn applied_changes(
 }
 
 /// What a plan did. The entry has "ACTION, TARGET: STATE" for each of its actions, before and after.
-fn what(entry: &AuditEntry) -> String {
+pub(in crate::pages) fn what(entry: &AuditEntry) -> String {
     let before = parts(entry.before.as_deref());
     let after = parts(entry.after.as_deref());
     let mut words: Vec<String> = Vec::new();
@@ -88,7 +88,7 @@ fn what(entry: &AuditEntry) -> String {
     };
     let text = shortened(&text);
     match entry.outcome {
-        AuditOutcome::Partial => format!("{text} (partial)"),
+        AuditOutcome::Partial | AuditOutcome::Cancelled => format!("{text} ({})", entry.outcome),
         _ => text,
     }
 }
@@ -142,6 +142,10 @@ mod tests {
                 outcome: AuditOutcome::Partial,
                 ..entry(5, None, None)
             },
+            AuditEntry {
+                outcome: AuditOutcome::Cancelled,
+                ..entry(7, None, None)
+            },
             other(AuditOutcome::Started),
             other(AuditOutcome::Failed),
             other(AuditOutcome::Refused),
@@ -150,9 +154,10 @@ mod tests {
         ];
         let changes = applied_changes(&entries, 2_000);
         let numbers: Vec<u64> = changes.iter().map(|change| change.number).collect();
-        assert_eq!(numbers, [3, 5]);
+        assert_eq!(numbers, [3, 5, 7]);
         assert_eq!(changes[0].what, "set worker");
         assert_eq!(changes[1].what, "set worker (partial)");
+        assert_eq!(changes[2].what, "set worker (cancelled)");
     }
 
     #[test]

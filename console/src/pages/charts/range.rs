@@ -43,7 +43,7 @@ impl Range {
         let found = Self::ALL.into_iter().find(|range| range.word() == text);
         found.ok_or_else(|| {
             let words = Self::ALL.map(Self::word).join(", ");
-            Error::invalid(format!("`range` must be one of {words}"))
+            Error::invalid(format!("range must be one of {words}"))
         })
     }
 

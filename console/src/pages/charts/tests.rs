@@ -13,6 +13,7 @@ fn point(at_ms: u64) -> HistoryPoint {
         publish_per_s: Some(12_000.0),
         ack_per_s: Some(11_900.0),
         reads_per_s: Some(0.0),
+        rejected_per_s: Some(0.0),
         backlog_rides: Some(538),
         accept_to_stored_p99_ms: Some(118),
         oldest_ride_age_ms: Some(0),
@@ -46,7 +47,7 @@ fn change(at_ms: u64, what: &str) -> AppliedChange {
 }
 
 fn of(range: Range, now_ms: u64) -> Charts {
-    Charts::of(&history(range, now_ms), range, now_ms, &[])
+    Charts::of(&history(range, now_ms), range, TWO_COLUMNS, now_ms, &[])
 }
 
 fn count_of(charts: &Charts, selector: &str) -> usize {
@@ -104,7 +105,7 @@ fn what_is_missing_is_unknown() {
             point.ack_per_s = None;
         }
     }
-    let charts = Charts::of(&history, Range::HalfHour, NOW, &[]);
+    let charts = Charts::of(&history, Range::HalfHour, TWO_COLUMNS, NOW, &[]);
     // Nothing is recorded; later no rate of the workers; at the end nothing, too short for a label.
     let labels = Html::parse_fragment(&charts.rates.to_string());
     let labels = labels
@@ -159,13 +160,28 @@ fn changes_are_marked_and_cannot_break_out() {
         .collect();
     changes[10].what = hostile.to_owned();
     let history = history(Range::HalfHour, NOW);
-    let charts = Charts::of(&history, Range::HalfHour, NOW, &changes);
+    let charts = Charts::of(&history, Range::HalfHour, TWO_COLUMNS, NOW, &changes);
     assert_eq!((charts.changes.len(), charts.earlier), (9, 2));
     assert_eq!(charts.changes[0].marker, 1);
-    assert_eq!(count_of(&charts, ".markers circle"), 9);
+    // They are within 80 s of half an hour and share a marker; the list has each of them.
+    assert_eq!(count_of(&charts, ".markers circle"), 0);
+    assert_eq!(count_of(&charts, ".markers .is-many rect"), 1);
+    assert_eq!(count_of(&charts, ".markers .is-many line"), 9);
     let svg = charts.rates.to_string();
     assert!(!svg.contains("<script") && !svg.contains(" data-live>"));
+    assert!(svg.contains("<title>9 changes: ") && svg.contains(">×9</text>"));
     assert!(svg.contains("ben: set worker threads (plan p213)"));
+}
+
+#[test]
+fn changes_far_apart_have_a_marker_each() {
+    let changes: Vec<AppliedChange> = (0..5)
+        .map(|at| change(NOW - 900_000 + at * 120_000, "set worker threads"))
+        .collect();
+    let history = history(Range::HalfHour, NOW);
+    let charts = Charts::of(&history, Range::HalfHour, TWO_COLUMNS, NOW, &changes);
+    assert_eq!(count_of(&charts, ".markers circle"), 5);
+    assert_eq!(count_of(&charts, ".markers .is-many"), 0);
 }
 
 #[test]
@@ -179,6 +195,6 @@ fn a_range_is_one_of_five() {
     let error = Range::parse(Some("2h")).unwrap_err();
     assert_eq!(
         error.message(),
-        "`range` must be one of 10m, 30m, 1h, 24h, 7d"
+        "range must be one of 10m, 30m, 1h, 24h, 7d"
     );
 }

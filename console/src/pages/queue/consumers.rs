@@ -1,7 +1,7 @@
 //! The consumers of the queue, by worker.
 
-use crate::pages::html::{Markup, cell, counted, key, per_s, state};
-use crate::view::figures::{grouped, span};
+use crate::pages::html::{Markup, cell, key, per_s, state};
+use crate::view::figures::{counted, grouped, span};
 use crate::view::queue::{ConsumerView, QueueView};
 
 /// Consumers above which only the totals of each worker are shown.
@@ -106,6 +106,9 @@ fn ago(ms: Option<u64>) -> String {
 
 /// The state of a consumer.
 pub(in crate::pages) fn consumer_state(of: &ConsumerView) -> Markup {
+    if of.is_stale() {
+        return state("idle", "last known", "unknown");
+    }
     match (of.lost, &of.blocked_reason) {
         (true, _) => state("bad", "lost", "lost"),
         (false, Some(_)) => state("warn", "blocked", "warn"),

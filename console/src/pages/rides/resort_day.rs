@@ -5,8 +5,9 @@ use std::sync::Arc;
 use askama::Template;
 use axum::extract::{RawPathParams, State};
 use axum::response::Response;
-use skilift_core::ride::{Day, ResortDay, ResortId, Season};
+use skilift_core::ride::ResortDay;
 
+use super::query::parse;
 use super::{RidesForm, freshness, share, unlisted};
 use crate::console::Console;
 use crate::error::Error;
@@ -71,9 +72,9 @@ pub(in crate::pages) async fn day(
     parts: RawPathParams,
 ) -> Result<Response, PageError> {
     let on = ResortDay {
-        resort: path(&parts, "resort").parse::<ResortId>()?,
-        season: path(&parts, "season").parse::<Season>()?,
-        day: path(&parts, "day").parse::<Day>()?,
+        resort: parse(path(&parts, "resort"))?,
+        season: parse(path(&parts, "season"))?,
+        day: parse(path(&parts, "day"))?,
     };
     let (view, lifts, hours) = tokio::try_join!(
         stats::resort(&console, on),

@@ -7,6 +7,7 @@ use axum::extract::{RawPathParams, State};
 use axum::response::Response;
 use skilift_core::ride::SkierId;
 
+use super::query::parse;
 use super::{RidesForm, freshness};
 use crate::console::Console;
 use crate::pages::error::{PageError, render};
@@ -48,7 +49,7 @@ pub(in crate::pages) async fn skier(
     visitor: Visitor,
     parts: RawPathParams,
 ) -> Result<Response, PageError> {
-    let skier: SkierId = path(&parts, "skier").parse()?;
+    let skier: SkierId = parse(path(&parts, "skier"))?;
     let view = stats::skier(&console, skier).await?;
     let mut form = RidesForm::new(&console);
     form.skier = view.skier.to_string();
@@ -64,7 +65,7 @@ pub(in crate::pages) async fn skier(
             all if all > MAX_ROWS => {
                 format!("the newest {MAX_ROWS} of {} days", grouped(all as u64))
             }
-            all => format!("{all} days, newest first"),
+            all => format!("{} days, newest first", grouped(all as u64)),
         },
         days: days.map(day_cells).collect(),
         rides: grouped(view.rides),

@@ -5,16 +5,28 @@ use std::sync::Arc;
 use skilift_core::embedded::DiskError;
 use skilift_core::embedded::records::WriteBatch;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use crate::console::Console;
 use crate::plan::job_runner::going_on;
 use crate::view::plan::{StepCode, StepView};
+
+/// Whether a step has no final result yet.
+pub(super) fn is_open(step: &StepView) -> bool {
+    !step.done
+        && matches!(
+            step.code,
+            None | Some(StepCode::Waiting | StepCode::UnderWay)
+        )
+}
 
 /// The steps of one plan.
 pub(super) struct Journal {
     console: Arc<Console>,
     plan: String,
     told: watch::Sender<Vec<StepView>>,
+    /// Whether the plan was cancelled meanwhile.
+    cancel: CancellationToken,
 }
 
 impl Journal {
@@ -22,17 +34,31 @@ impl Journal {
         console: Arc<Console>,
         plan: String,
         told: watch::Sender<Vec<StepView>>,
+        cancel: CancellationToken,
     ) -> Self {
         Self {
             console,
             plan,
             told,
+            cancel,
         }
     }
 
     /// The current steps.
     pub(super) fn steps(&self) -> Vec<StepView> {
         self.told.borrow().clone()
+    }
+
+    /// Whether a step has no final result yet.
+    pub(super) fn is_open(&self, place: usize) -> bool {
+        self.told.borrow().get(place).is_some_and(is_open)
+    }
+
+    /// Whether a step has begun, and has no final result yet.
+    pub(super) fn has_begun(&self, place: usize) -> bool {
+        let steps = self.told.borrow();
+        let step = steps.get(place);
+        step.is_some_and(|step| !step.done && step.code == Some(StepCode::UnderWay))
     }
 
     /// Records the progress of a running step.
@@ -101,6 +127,7 @@ impl Journal {
             return Ok(());
         };
         plan.outcome = Some(going_on(self.steps()));
+        plan.is_cancelling |= self.cancel.is_cancelled();
         let mut changes = WriteBatch::default();
         self.console.state.put_plan(&mut changes, &plan)?;
         let doing = "write the progress of a plan";

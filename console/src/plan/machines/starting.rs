@@ -29,6 +29,16 @@ impl Run {
         let mut batch = self.open(START);
         let mut started = Vec::new();
         while !batch.is_empty() {
+            if self.cancel.is_cancelled() {
+                for (place, _) in &batch {
+                    let why = match self.journal.has_begun(*place) {
+                        true => "cancelled while it was starting; see its state in `skictl ec2`",
+                        false => "cancelled before it began",
+                    };
+                    self.journal.fail(*place, StepCode::Cancelled, why);
+                }
+                break;
+            }
             let outcomes = self.start(&batch).await;
             let mut full = Vec::new();
             for ((place, id), outcome) in batch.iter().zip(&outcomes) {
@@ -40,7 +50,7 @@ impl Run {
                     continue;
                 }
                 self.journal.fail(*place, code, message);
-                if outcome.code == OutcomeCode::NoCapacity {
+                if outcome.code == OutcomeCode::NoCapacity && !self.cancel.is_cancelled() {
                     full.push((*place, id));
                 }
             }
@@ -117,6 +127,11 @@ impl Run {
                     }
                     Err(how) => how,
                 };
+                if self.cancel.is_cancelled() {
+                    let why = format!("running, but the plan was cancelled: {how}");
+                    self.journal.fail(*place, StepCode::Cancelled, why);
+                    return false;
+                }
                 if Instant::now() >= limit {
                     let minutes = NODE_LIMIT.as_secs() / 60;
                     self.journal.fail(
@@ -131,7 +146,7 @@ impl Run {
                 self.journal.tell(*place, format!("running; {how}"));
                 true
             });
-            sleep(NODE_INTERVAL).await;
+            let _: Option<()> = self.cancel.run_until_cancelled(sleep(NODE_INTERVAL)).await;
         }
     }
 

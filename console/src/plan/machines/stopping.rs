@@ -38,6 +38,13 @@ impl Run {
         let (mut stopping, mut stops) = (Vec::<Placed>::new(), FuturesUnordered::new());
         let mut marks = Marks::default();
         while !open.is_empty() || !stops.is_empty() {
+            if self.cancel.is_cancelled() && !open.is_empty() {
+                for (place, _) in open.drain(..) {
+                    let why = "cancelled while draining; its node keeps working";
+                    self.journal.fail(place, StepCode::Cancelled, why);
+                }
+                self.journal.write().await;
+            }
             let known = self.console.roster.known();
             let drained = self.take_drained(&mut open, &known, limit);
             stopping.extend(drained.iter().cloned());
@@ -55,6 +62,7 @@ impl Run {
                     self.journal.write().await;
                 }
                 () = sleep(INTERVAL) => {}
+                () = self.cancel.cancelled(), if !open.is_empty() => {}
             }
         }
         self.unmark().await;
@@ -67,7 +75,10 @@ impl Run {
 
     /// Keeps instances running that must no longer be stopped because starts failed or the console was down.
     async fn hold_back(&self, open: &mut Vec<Placed>) {
-        let instances = match self.console.machines.refresh().await {
+        let listed = self.console.machines.refresh().await;
+        // The plan may have been cancelled meanwhile.
+        open.retain(|(place, _)| self.journal.is_open(*place));
+        let instances = match listed {
             Ok(instances) => instances,
             Err(error) => {
                 for (place, _) in open.drain(..) {

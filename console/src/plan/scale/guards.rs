@@ -10,6 +10,7 @@ use crate::fleet::capacity::Capacity;
 use crate::fleet::cost::usd_per_h;
 use crate::view::Reading;
 use crate::view::cost::CostChangeView;
+use crate::view::figures::{counted, grouped};
 
 /// Each start is billed for at least one minute: this fraction of an hour.
 const LEAST_BILLED_H: f64 = 1.0 / 60.0;
@@ -31,10 +32,14 @@ pub(super) fn guard(
         .find(|other| other.id != plan && matches!(other.change, Change::Scale(_)))
     {
         let id = &other.id;
-        prepared = prepared.refuse(
-            format!(
-                "{id} is still starting or stopping instances; wait for it (skictl scale --follow {id})"
+        let todo = match other.is_cancelling {
+            true => format!("it is being cancelled; wait for it (skictl plans show {id} --wait)"),
+            false => format!(
+                "wait for it (skictl plans show {id} --wait), or cancel it (skictl plans cancel {id})"
             ),
+        };
+        prepared = prepared.refuse(
+            format!("{id} is still starting or stopping instances; {todo}"),
             false,
         );
     }
@@ -133,7 +138,7 @@ fn shortage(worked_out: &WorkedOut<'_>, role: ScaledRole, wanted: usize, can_be:
         );
     }
     format!(
-        "{role}={wanted} is not possible: at most {can_be} instances are available ({} stopped ones can be started); see `skictl ec2 list`",
+        "{role}={wanted} is not possible: only {can_be} instances are up or can be started ({} can be started); see `skictl ec2 list`",
         worked_out.startable(role)
     )
 }
@@ -189,14 +194,18 @@ fn within_bounds(
     prepared
 }
 
+/// A rate, without its unit.
+fn rides(per_s: f64) -> String {
+    grouped(per_s.round() as u64)
+}
+
 /// A number of nodes of a role, as text.
 fn many(role: ScaledRole, count: usize) -> String {
-    match (role, count) {
-        (ScaledRole::Worker, 1) => "1 worker".to_owned(),
-        (ScaledRole::Worker, many) => format!("{many} workers"),
-        (ScaledRole::Api, 1) => "1 API node".to_owned(),
-        (ScaledRole::Api, many) => format!("{many} API nodes"),
-    }
+    let (one, many) = match role {
+        ScaledRole::Worker => ("worker", "workers"),
+        ScaledRole::Api => ("API node", "API nodes"),
+    };
+    counted(count as u64, one, many)
 }
 
 /// Adds the effect on the role's capacity, based on current measurements.
@@ -223,9 +232,7 @@ fn flow(
             return prepared.with_effect("effect on throughput unknown: consumption is paused");
         }
         Err(why) => {
-            return prepared.with_effect(format!(
-                "effect on the rides/s that they can {does} unknown: {why}"
-            ));
+            return prepared.with_effect(format!("rides/s that they can {does} unknown: {why}"));
         }
     };
     let (more, stopped) = (after.saturating_sub(before), worked_out.stopped());
@@ -242,9 +249,14 @@ fn flow(
     } else {
         "about"
     };
+    let afterwards = match after {
+        0 => "none can, with 0".to_owned(),
+        _ => format!("{after} can {does} {about} {}", rides(then)),
+    };
     let mut prepared = prepared.with_effect(format!(
-        "{} can {does} {about} {now:.0} rides/s (measured now); {after} can {does} {about} {then:.0}",
-        many(role, before)
+        "{} can {does} {about} {} rides/s (measured now); {afterwards}",
+        many(role, before),
+        rides(now),
     ));
     let Some(publish) = seen.queue.rates.publish_per_s.value else {
         return prepared.with_effect("rate of accepted rides unknown");
@@ -262,23 +274,27 @@ fn flow(
                     _ => "never".to_owned(),
                 };
                 prepared.with_effect(format!(
-                    "time to drain the backlog of {backlog} rides: {} now, {} afterwards",
+                    "time to drain the backlog of {}: {} now, {} afterwards",
+                    counted(backlog, "ride", "rides"),
                     gone(now),
                     gone(then)
                 ))
             }
         };
     }
-    if after < before && then < publish && capacity.is_at_least {
+    if after < before && then < publish && capacity.is_at_least && after > 0 {
         prepared = prepared.with_effect(format!(
-            "unknown whether that is enough for the {publish:.0} rides/s that arrive: the load is too low to measure the capacity"
+            "unknown whether that is enough for the {} rides/s that arrive: the load is too low to measure the capacity",
+            rides(publish),
         ));
     } else if after < before && then < publish {
-        let margin = publish - then;
         prepared = prepared.refuse(
             format!(
-                "{} can {does} {about} {then:.0} rides/s, but {publish:.0} rides/s arrive now: {margin:.0} rides/s short",
-                many(role, after)
+                "{} can {does} {about} {} rides/s, but {} rides/s arrive now: {} rides/s short",
+                many(role, after),
+                rides(then),
+                rides(publish),
+                rides(publish - then)
             ),
             true,
         );

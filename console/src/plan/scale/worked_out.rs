@@ -58,7 +58,7 @@ impl<'a> WorkedOut<'a> {
         let target = match wanted.count {
             Count::To(count) => count as usize,
             Count::By(by) => now.checked_add_signed(by as isize).ok_or_else(|| {
-                Error::invalid(format!("{role}{by}: only {now} are running or starting"))
+                Error::invalid(format!("{role}={by}: only {now} are running or starting"))
             })?,
         };
         self.targets.push((role, target));

@@ -80,6 +80,45 @@ async fn a_change_is_planned_shown_and_applied() {
 }
 
 #[tokio::test]
+async fn a_command_and_the_history_name_what_changes() {
+    let console = TestConsole::new().await;
+    let operator = session_of(&console, UserRole::Operator).await;
+    console.until_published().await;
+    // As the form of the page sends it, with every setting.
+    let form = "change=set_worker&threads=8&prefetch=4000&batch=1000&linger_ms=25&if_version=1";
+    let at = plan(&console, &operator, form).await;
+    let planned = page(&console, &at, &operator).await;
+    assert_eq!(
+        texts(&planned, ".code"),
+        [
+            format!("skictl plans apply {}", at.trim_start_matches("/plans/")),
+            "skictl settings set worker --threads 8 --if-version 1".to_owned()
+        ]
+    );
+    post(&console, &format!("{at}/apply"), &operator, "").await;
+    let settings = page(&console, "/settings", &operator).await;
+    let values = texts(&settings, "td.wrap");
+    assert_eq!(
+        values[0],
+        "Threads: 8; Prefetch: 4,000 rides; Batch: 1,000 rides; Linger: 25 ms"
+    );
+    // The entry shows the change once.
+    let audit = page(&console, "/audit", &operator).await;
+    let number = texts(&audit, "tbody tr:first-child th a").concat();
+    let entry = page(&console, &format!("/audit/{number}"), &operator).await;
+    let facts = texts(&entry, ".facts dd");
+    let change = "set worker threads, all workers: 2 → 8";
+    assert_eq!(facts.iter().filter(|fact| *fact == change).count(), 1);
+    assert_eq!(
+        texts(&entry, "main")
+            .concat()
+            .matches("all workers")
+            .count(),
+        1
+    );
+}
+
+#[tokio::test]
 async fn a_wrong_value_is_named_and_changes_nothing() {
     let console = TestConsole::new().await;
     let operator = session_of(&console, UserRole::Operator).await;
@@ -270,6 +309,30 @@ async fn the_first_admin_is_created_with_the_code_of_the_console() {
         "name=anna&password=a+long+passphrase",
     )
     .await;
+    assert_eq!((status, location.as_str()), (StatusCode::SEE_OTHER, "/"));
+}
+
+#[tokio::test]
+async fn the_password_of_a_new_user_is_typed_twice() {
+    let console = TestConsole::new().await;
+    let admin = session_of(&console, UserRole::Admin).await;
+    let form = "change=add_user&name=berta&role=viewer";
+    let (status, plan, _) = post(&console, "/plans", &admin, form).await;
+    assert_eq!(status, StatusCode::SEE_OTHER);
+    let apply = format!("{plan}/apply");
+    let form = |again: &str| form_of(&[("password", "a long passphrase"), ("again", again)]);
+    let (status, _, shown) = post(&console, &apply, &admin, &form("another one")).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    let alert = texts(&shown, "[role=alert]");
+    assert_eq!(alert, ["The two passwords differ. Nothing was changed."]);
+    let passwords = Selector::parse("[type=password]").unwrap();
+    for field in shown.select(&passwords) {
+        assert_eq!(field.attr("value"), None);
+    }
+    let (status, location, _) = post(&console, &apply, &admin, &form("a long passphrase")).await;
+    assert_eq!((status, location), (StatusCode::SEE_OTHER, plan));
+    let form = form_of(&[("name", "berta"), ("password", "a long passphrase")]);
+    let (status, location, _) = post(&console, "/login", "", &form).await;
     assert_eq!((status, location.as_str()), (StatusCode::SEE_OTHER, "/"));
 }
 

@@ -116,6 +116,7 @@ async fn what_is_live_has_an_id_and_no_control() {
         "/fleet",
         &node,
         "/settings",
+        "/tuning",
         "/audit",
     ] {
         let shown = page(&console, path, &admin).await;

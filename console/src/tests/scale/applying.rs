@@ -26,7 +26,7 @@ async fn out_keeps_zones_even_and_ends_when_the_nodes_do_what_they_shall() {
     assert!(
         plan["effects"]
             .to_string()
-            .contains("does not guarantee capacity"),
+            .contains("it does not guarantee capacity"),
         "{plan}"
     );
 
@@ -352,8 +352,12 @@ async fn a_plan_goes_on_where_its_journal_ends() {
     let done = ended(&console, &admin, &plan).await;
     assert_eq!(done["state"], "applied", "{done}");
     assert_eq!(done["outcome"]["steps"][0]["code"], "succeeded");
-    let audit = console.get("/audit?action=resume", &admin).await;
+    let audit = console.get("/audit?action=apply", &admin).await;
     assert_eq!(audit["entries"][0]["plan"], plan["id"], "{audit}");
+    assert_eq!(
+        audit["entries"][0]["reason"], "continued after the console restarted",
+        "{audit}"
+    );
 
     // And while a node drains.
     machines

@@ -151,6 +151,11 @@ impl Broker {
     /// If the URL has a part that is unknown to AMQP.
     pub fn new(url: ServiceUrl, client_name: impl Into<String>) -> Result<Self, BrokerError> {
         let mut uri: AMQPUri = url.reveal().parse().map_err(BrokerError::Url)?;
+        // The library takes an IPv6 address for the default host, and a path of "/" for a virtual host without a name.
+        url.host().clone_into(&mut uri.authority.host);
+        if uri.vhost.is_empty() {
+            "/".clone_into(&mut uri.vhost);
+        }
         uri.query.heartbeat = Some(HEARTBEAT_S);
         uri.query.connection_timeout = u64::try_from(CALL_TIMEOUT.as_millis()).ok();
         Ok(Self {
@@ -243,6 +248,25 @@ impl Broker {
             // permitted.
             Some((403 | 530, reason)) => BrokerError::Refused { url, reason },
             _ => BrokerError::Connect { url, source },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_means_what_it_says() {
+        for (text, host, vhost) in [
+            ("amqp://[::1]:5672/", "::1", "/"),
+            ("amqp://127.0.0.1:5672", "127.0.0.1", "/"),
+            ("amqp://mq.example/alps", "mq.example", "alps"),
+            ("amqp://mq.example/%2Falps", "mq.example", "/alps"),
+        ] {
+            let broker = Broker::new(ServiceUrl::amqp(text).unwrap(), "test").unwrap();
+            assert_eq!(broker.uri.authority.host, host, "{text}");
+            assert_eq!(broker.vhost(), vhost, "{text}");
         }
     }
 }

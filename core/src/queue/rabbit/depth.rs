@@ -43,8 +43,8 @@ impl RabbitDepth {
         found.ok_or(BrokerError::NoQueue { queue })
     }
 
-    /// Ready messages of the queue of rides.
-    async fn ready(&self, channel: &Channel) -> Result<u64, BrokerError> {
+    /// Length of the queue of rides.
+    async fn rides(&self, channel: &Channel) -> Result<QueueLength, BrokerError> {
         let queue = self.stack.ride_queue();
         let length = self.look(channel, queue.clone()).await?;
         let mut had_messages = self.had_messages.lock().await;
@@ -55,7 +55,7 @@ impl RabbitDepth {
         {
             return Err(BrokerError::NoLeader { queue });
         }
-        Ok(length.ready.into())
+        Ok(length)
     }
 }
 
@@ -69,8 +69,10 @@ impl DepthGauge for RabbitDepth {
             None => self.broker.channel().await?,
         };
         let dead = self.look(&channel, self.stack.dead_letter_queue()).await?;
+        let rides = self.rides(&channel).await?;
         let depth = Depth {
-            ready_messages: self.ready(&channel).await?,
+            ready_messages: rides.ready.into(),
+            consumers: Some(rides.consumers.into()),
             dead_messages: dead.ready.into(),
         };
         *open = Some(channel);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::reconciliation;
 use crate::embedded::{Database, keys};
 use crate::packed::{Boarding, MAX_RIDES_PER_SKIER_DAY, PACKED_BYTES};
-use crate::ride::{ResortDay, Ride};
+use crate::ride::ResortDay;
 use crate::store::batch::{Batch, DayCall};
 use crate::store::counters::CounterBytes;
 use crate::store::{Applied, StoreError};
@@ -95,7 +95,7 @@ fn apply_call(
         }
         let mut after = before.to_vec();
         for ride in rides {
-            let boarding = boarding(ride);
+            let boarding = Boarding::from(ride);
             let packed = boarding.pack();
             if before.as_chunks::<PACKED_BYTES>().0.contains(&packed) {
                 doubled += 1;
@@ -121,11 +121,4 @@ fn apply_call(
     day.counters.count_duplicates(doubled);
     applied.duplicates += u64::from(doubled);
     Ok(())
-}
-
-fn boarding(ride: &Ride) -> Boarding {
-    Boarding {
-        minute: ride.minute,
-        lift: ride.lift,
-    }
 }

@@ -10,6 +10,7 @@ use async_trait::async_trait;
 
 use super::ledger::split_day;
 use super::{reconciliation, repair};
+use crate::archive::ArchivedDay;
 use crate::control::heartbeat::LaneConfirmed;
 use crate::embedded::{Database, DiskError, keys};
 use crate::packed::{Boarding, unpack_sorted};
@@ -17,7 +18,8 @@ use crate::queue::Shed;
 use crate::reconciliation::Reconciliation;
 use crate::ride::{Day, LiftId, ResortDay, ResortId, Season, SkierId};
 use crate::store::counters::DayCounters;
-use crate::store::{Capacity, Reader, Repaired, StoreError};
+use crate::store::reader::WantedDays;
+use crate::store::{ArchivedFiles, Capacity, Reader, Repaired, StoreError};
 
 /// Skiers per step of a scan.
 const SCAN_SKIERS: usize = 1000;
@@ -155,17 +157,22 @@ impl Reader for EmbeddedReader {
         self.database.off_thread(finding).await
     }
 
-    async fn days_of_skier(&self, skier: SkierId) -> Result<Vec<ResortDay>, StoreError> {
+    async fn days_of_skier(
+        &self,
+        skier: SkierId,
+        wanted: WantedDays<'_>,
+    ) -> Result<Vec<ResortDay>, StoreError> {
         // For most skiers these are all days.
-        let first = days_after(&self.database, skier, None, FEW_DAYS)?;
-        let Some(last) = first.get(FEW_DAYS - 1).copied() else {
-            return Ok(first);
-        };
-        let listing = move |database: &Database| {
-            let rest = days_after(database, skier, Some(last), usize::MAX)?;
-            Ok([first, rest].concat())
-        };
-        self.database.off_thread(listing).await
+        let mut days = days_after(&self.database, skier, None, FEW_DAYS)?;
+        if let Some(last) = days.get(FEW_DAYS - 1).copied() {
+            let listing = move |database: &Database| {
+                let rest = days_after(database, skier, Some(last), usize::MAX)?;
+                Ok::<_, StoreError>([days, rest].concat())
+            };
+            days = self.database.off_thread(listing).await?;
+        }
+        days.retain(wanted);
+        Ok(days)
     }
 
     async fn skiers_on(&self, day: ResortDay) -> Result<u64, StoreError> {
@@ -249,6 +256,25 @@ impl Reader for EmbeddedReader {
                 return Ok(());
             }
         }
+    }
+
+    async fn archive_day(&self, day: ResortDay) -> Result<ArchivedDay, StoreError> {
+        Err(StoreError::WrongState {
+            day,
+            why: "is in a data directory, which is on disk: only rides in Redis are archived",
+        })
+    }
+
+    async fn restore_day(&self, day: ResortDay) -> Result<ArchivedDay, StoreError> {
+        let why = "is not archived";
+        Err(StoreError::WrongState { day, why })
+    }
+
+    async fn archived_days(
+        &self,
+        _wanted: WantedDays<'_>,
+    ) -> Result<Vec<ArchivedFiles>, StoreError> {
+        Ok(Vec::new())
     }
 
     async fn repair_day(&self, day: ResortDay) -> Result<Repaired, StoreError> {

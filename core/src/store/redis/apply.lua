@@ -1,14 +1,15 @@
 -- Stores rides of one resort day, each at most once, however often it is called with them.
 --
--- KEYS[1]  ledger of the day: HASH skier -> packed rides, 3 bytes each (minute << 10 | lift, big endian)
+-- KEYS[1]  ledger of the day: HASH skier -> packed rides, 3 bytes each (minute << 10 | lift, big endian). The field 0 is there while
+--          the day is closed, because it is archived or about to be: no ride is added then
 -- KEYS[2]  counters of the day: STRING of u32 (0 rides, 1 duplicates, 2..25 hours, 26.. lifts 1..)
 -- KEYS[3]  the books' totals: HASH, of which "applied" counts the new rides
 -- ARGV[1]  copies of rides that the caller dropped already, for the duplicates' counter
 -- ARGV[2]  most bytes of one skier's day
 -- ARGV[3..] skier, packed rides, skier, packed rides, ... (at most 1,000 skiers, no copies within one skier)
 --
--- Returns { new rides, duplicates, { positions of skiers to index }, { position, refused rides, ... } }; positions count
--- skiers from 1. To index are the skiers that are new on this day, and those with duplicates: a duplicate may be the
+-- Returns { new rides, duplicates, { positions of skiers to index }, { position, refused rides, ... }, whether the day is closed };
+-- positions count skiers from 1. To index are the skiers that are new on this day, and those with duplicates: a duplicate may be the
 -- trace of a call after which the caller died before it wrote the indexes.
 
 -- All types are checked before the first write, because a script that fails half-way is not rolled back.
@@ -32,7 +33,8 @@ local skiers = {}
 for position = 1, (#ARGV - 2) / 2 do
   skiers[position] = ARGV[2 * position + 1]
 end
-local stored = redis.call('HMGET', KEYS[1], unpack(skiers))
+local stored = redis.call('HMGET', KEYS[1], '0', unpack(skiers))
+local closed = stored[1]
 
 -- Whether the ride stands in the list, at a multiple of three bytes.
 local function contains(list, ride)
@@ -47,14 +49,14 @@ local new, duplicates = 0, 0
 local to_index, refused, fields, counts = {}, {}, {}, {}
 
 for position, skier in ipairs(skiers) do
-  local before = stored[position] or ''
+  local before = stored[position + 1] or ''
   local rides = ARGV[2 * position + 2]
   local added, added_bytes, doubled, too_many = {}, 0, 0, {}
   for at = 1, #rides, 3 do
     local ride = sub(rides, at, at + 2)
     if contains(before, ride) then
       doubled = doubled + 1
-    elseif #before + added_bytes >= most then
+    elseif closed or #before + added_bytes >= most then
       too_many[#too_many + 1] = ride
     else
       added[#added + 1] = ride
@@ -102,4 +104,4 @@ if last > 2 then
   redis.call('BITFIELD', KEYS[2], unpack(increments))
 end
 
-return { new, duplicates, to_index, refused }
+return { new, duplicates, to_index, refused, closed and 1 or 0 }

@@ -3,9 +3,34 @@
 use std::fmt;
 
 use deadpool_redis::Connection;
+use serde::{Deserialize, Serialize};
 
 use super::{StoreError, failed};
 use crate::service_url::ServiceUrl;
+
+/// What says that Redis keeps acknowledged writes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StoreDurability {
+    /// Its settings prove it; a Redis that does not report them is refused.
+    #[default]
+    Checked,
+    /// The provider of the service promises it, as AWS does for `MemoryDB`; its settings are not read.
+    Managed,
+    /// Nothing: the most recently acknowledged rides may be lost.
+    Lossy,
+}
+
+impl fmt::Display for StoreDurability {
+    /// As in JSON and on the command line.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Checked => "checked",
+            Self::Managed => "managed",
+            Self::Lossy => "lossy",
+        })
+    }
+}
 
 /// Required settings, so that an acknowledged ride is durable.
 const REQUIRED: [(&str, &str); 4] = [
@@ -46,22 +71,25 @@ pub(in crate::store) fn list(weaknesses: &[Weakness]) -> String {
     texts.join("; ")
 }
 
-/// Reads Redis' settings and rejects weak ones, unless the loss is accepted.
+/// Reads Redis' settings and rejects weak ones, unless the provider promises durability or the loss is accepted.
 pub(super) async fn check(
     connection: &mut Connection,
     url: &ServiceUrl,
-    accept_loss_window: bool,
+    durability: StoreDurability,
 ) -> Result<(), StoreError> {
+    if durability == StoreDurability::Managed {
+        return Ok(());
+    }
     let weaknesses = weaknesses(connection).await?;
     if weaknesses.is_empty() {
         return Ok(());
     }
     let url = url.to_string();
-    if !accept_loss_window {
+    if durability == StoreDurability::Checked {
         return Err(StoreError::NotDurable { url, weaknesses });
     }
     tracing::warn!(
-        "Redis at {url} may lose acknowledged rides; accepted by --accept-loss-window: {}",
+        "Redis at {url} may lose acknowledged rides; accepted by --store-durability lossy: {}",
         list(&weaknesses)
     );
     Ok(())

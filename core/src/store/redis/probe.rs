@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use super::durability::{Weakness, weaknesses};
 use super::{FORMAT, Store, StoreError, failed};
 use crate::clock::epoch_ms;
+use crate::redis_error::RedisFailure;
 
 /// A Redis server that was probed.
 #[derive(Debug)]
@@ -19,8 +20,10 @@ pub struct ProbedRedis {
     pub weaknesses: Vec<Weakness>,
     /// Whether its last write to the append-only file succeeded.
     pub last_write_ok: bool,
-    /// Whether it accepts writes: a replica does not.
+    /// Whether it is a primary, and not a replica.
     pub is_primary: bool,
+    /// Why it refuses writes, if it does: it is a replica, its disk or its memory is full, the user may not write.
+    pub refuses_writes: Option<String>,
     /// How far its clock is ahead of the local one, in milliseconds.
     pub ahead_ms: i64,
     /// The version of the stack's data; `None` if there is no data.
@@ -65,7 +68,17 @@ impl Store {
             .query_async(&mut connection)
             .await
             .map_err(failed("report the format of its data"))?;
+        // A write that needs memory, and changes nothing: no key is made for an empty value.
+        let written: Result<(), redis::RedisError> = redis::cmd("SETRANGE")
+            .arg(self.keys.probe())
+            .arg(0)
+            .arg("")
+            .query_async(&mut connection)
+            .await;
         Ok(ProbedRedis {
+            refuses_writes: written
+                .err()
+                .map(|error| RedisFailure::from(error).to_string()),
             version: (*info.get("redis_version").unwrap_or(&"unknown")).to_owned(),
             used_bytes: number("used_memory").unwrap_or(0),
             limit_bytes: number("maxmemory").filter(|&limit| limit > 0),

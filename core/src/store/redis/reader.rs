@@ -6,20 +6,26 @@ use async_trait::async_trait;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::{Client, Cmd, FromRedisValue, Pipeline, RedisResult};
 
+use super::archive::{self, DayState, STATE_FIELD, listed_days};
 use super::keys::Keys;
 use super::{failed, reconciliation};
+use crate::archive::{Archive, ArchivedDay};
 use crate::control::heartbeat::LaneConfirmed;
 use crate::packed::{Boarding, unpack_sorted};
 use crate::queue::Shed;
 use crate::reconciliation::Reconciliation;
 use crate::ride::{Day, LiftId, ResortDay, ResortId, Season, SkierId};
 use crate::store::counters::{COUNTER_BYTES, DayCounters, lift_position};
-use crate::store::{Capacity, Reader, Repaired, StoreError};
+use crate::store::reader::WantedDays;
+use crate::store::{ArchivedFiles, Capacity, Reader, Repaired, StoreError};
 
 /// Timeout of a query.
 const READ_TIMEOUT: Duration = Duration::from_secs(3);
 /// Timeout of recounting a day: Redis does nothing else meanwhile.
 const REPAIR_TIMEOUT: Duration = Duration::from_secs(30);
+/// A skier's packed rides of a day, and the state of the day.
+type LedgerFields = (Option<Vec<u8>>, Option<Vec<u8>>);
+
 /// Skiers per step of a scan.
 const SCAN_COUNT: usize = 1000;
 
@@ -32,6 +38,8 @@ pub struct RedisReader {
     /// Connection for long-running writes.
     pub(super) repairs: ConnectionManager,
     pub(super) keys: Keys,
+    /// Where archived days are, if this process knows.
+    pub(super) archive: Option<Archive>,
 }
 
 impl RedisReader {
@@ -50,7 +58,14 @@ impl RedisReader {
             scans: connect(READ_TIMEOUT)?,
             repairs: connect(REPAIR_TIMEOUT)?,
             keys,
+            archive: None,
         })
+    }
+
+    /// The same reader, with the archive that has the archived days.
+    #[must_use]
+    pub fn with_archive(self, archive: Option<Archive>) -> Self {
+        Self { archive, ..self }
     }
 
     async fn ranged_set<T: Ord, E>(
@@ -78,6 +93,94 @@ impl RedisReader {
             .map_err(failed(doing))
     }
 
+    /// Reads rides of a skier: those in Redis, or where a day is archived, those in the files.
+    async fn with_archived(
+        &self,
+        skier: SkierId,
+        found: Vec<(ResortDay, LedgerFields)>,
+    ) -> Result<Vec<Vec<Boarding>>, StoreError> {
+        let (mut rides, mut archived) = (Vec::with_capacity(found.len()), Vec::new());
+        for (at, (day, (packed, state))) in found.into_iter().enumerate() {
+            let state = DayState::parse(&self.keys.rides(day), state.as_deref())?;
+            if let DayState::Archived(of_day) = state {
+                archived.push((at, (day, of_day)));
+            }
+            rides.push(self.unpack(day, packed.as_deref().unwrap_or_default())?);
+        }
+        let Some(&(_, (first, _))) = archived.first() else {
+            return Ok(rides);
+        };
+        let (places, archived): (Vec<usize>, Vec<_>) = archived.into_iter().unzip();
+        let archive = self.archive.as_ref();
+        let archive = archive.ok_or(StoreError::NoArchive { day: first })?;
+        let in_files = archive.rides_of(skier, archived).await?;
+        for (at, of_day) in places.into_iter().zip(in_files) {
+            rides[at] = of_day;
+        }
+        Ok(rides)
+    }
+
+    /// Whether a day is closed or archived.
+    pub(super) async fn state_of(&self, day: ResortDay) -> Result<DayState, StoreError> {
+        let mut states = self.states_of(&[day]).await?;
+        Ok(states.pop().unwrap_or(DayState::Open))
+    }
+
+    /// Whether each of these days is closed or archived.
+    pub(super) async fn states_of(&self, days: &[ResortDay]) -> Result<Vec<DayState>, StoreError> {
+        let keys: Vec<String> = days.iter().map(|day| self.keys.rides(*day)).collect();
+        let mut pipeline = Pipeline::with_capacity(keys.len());
+        for key in &keys {
+            pipeline.cmd("HGET").arg(key).arg(STATE_FIELD);
+        }
+        let fields: Vec<Option<Vec<u8>>> = pipeline
+            .query_async(&mut self.questions.clone())
+            .await
+            .map_err(failed("report the state of a day"))?;
+        let states = keys.iter().zip(fields);
+        states
+            .map(|(key, field)| DayState::parse(key, field.as_deref()))
+            .collect()
+    }
+
+    /// The lists of archived days by resort and season.
+    pub(super) async fn archived_lists(&self) -> Result<Vec<(String, String)>, StoreError> {
+        let mut command = redis::cmd("HGETALL");
+        command.arg(self.keys.archived());
+        self.ask("list archived days", &command).await
+    }
+
+    /// Visits what is in Redis of a day, as [`Reader::scan_day`] does.
+    pub(super) async fn scan_ledger(
+        &self,
+        day: ResortDay,
+        visit: &mut (dyn FnMut(SkierId, Vec<Boarding>) + Send),
+    ) -> Result<(), StoreError> {
+        let mut cursor = 0_u64;
+        loop {
+            let mut command = redis::cmd("HSCAN");
+            command
+                .arg(self.keys.rides(day))
+                .arg(cursor)
+                .arg("COUNT")
+                .arg(SCAN_COUNT);
+            let (next, found): (u64, Vec<(u64, Vec<u8>)>) = command
+                .query_async(&mut self.scans.clone())
+                .await
+                .map_err(failed("scan a day"))?;
+            for (skier, packed) in found {
+                // The state of the day is no skier.
+                if let Ok(skier) = SkierId::new(skier) {
+                    visit(skier, self.unpack(day, &packed)?);
+                }
+            }
+            if next == 0 {
+                return Ok(());
+            }
+            cursor = next;
+        }
+    }
+
     fn unpack(&self, day: ResortDay, packed: &[u8]) -> Result<Vec<Boarding>, StoreError> {
         let corrupt = |source| StoreError::Corrupt {
             key: self.keys.rides(day),
@@ -98,10 +201,8 @@ impl Reader for RedisReader {
         day: ResortDay,
         skier: SkierId,
     ) -> Result<Option<Vec<Boarding>>, StoreError> {
-        let mut command = redis::cmd("HGET");
-        command.arg(self.keys.rides(day)).arg(skier.get());
-        let packed: Option<Vec<u8>> = self.ask("find a skier's rides", &command).await?;
-        packed.map(|packed| self.unpack(day, &packed)).transpose()
+        let rides = self.skier_on_days(skier, &[day]).await?.pop();
+        Ok(rides.filter(|rides| !rides.is_empty()))
     }
 
     async fn skier_on_days(
@@ -114,37 +215,65 @@ impl Reader for RedisReader {
         }
         let mut pipeline = Pipeline::with_capacity(days.len());
         for day in days {
+            let key = self.keys.rides(*day);
             pipeline
-                .cmd("HGET")
-                .arg(self.keys.rides(*day))
-                .arg(skier.get());
+                .cmd("HMGET")
+                .arg(key)
+                .arg(skier.get())
+                .arg(STATE_FIELD);
         }
-        let packed: Vec<Option<Vec<u8>>> = pipeline
+        let found: Vec<LedgerFields> = pipeline
             .query_async(&mut self.questions.clone())
             .await
             .map_err(failed("find a skier's rides"))?;
-        let unpack = |(day, packed): (&ResortDay, Option<Vec<u8>>)| {
-            self.unpack(*day, packed.as_deref().unwrap_or_default())
-        };
-        days.iter().zip(packed).map(unpack).collect()
+        self.with_archived(skier, days.iter().copied().zip(found).collect())
+            .await
     }
 
-    async fn days_of_skier(&self, skier: SkierId) -> Result<Vec<ResortDay>, StoreError> {
-        let mut command = redis::cmd("SMEMBERS");
-        command.arg(self.keys.skier(skier));
-        let indexes: Vec<u64> = self.ask("list a skier's days", &command).await?;
+    async fn days_of_skier(
+        &self,
+        skier: SkierId,
+        wanted: WantedDays<'_>,
+    ) -> Result<Vec<ResortDay>, StoreError> {
+        // A day that is archived is in the list before it leaves the index, which is read first; one that is restored is in both for a
+        // round trip at least, and these two run one after the other.
+        let mut pipeline = redis::pipe();
+        pipeline.cmd("SMEMBERS").arg(self.keys.skier(skier));
+        pipeline.cmd("HGETALL").arg(self.keys.archived());
+        let (indexes, lists): (Vec<u64>, Vec<(String, String)>) = pipeline
+            .query_async(&mut self.questions.clone())
+            .await
+            .map_err(failed("list a skier's days"))?;
         let mut days: Vec<ResortDay> = indexes
             .into_iter()
             .filter_map(|index| ResortDay::from_index(index).ok())
+            .filter(wanted)
             .collect();
+        let archived = listed_days(&lists, wanted);
+        if let Some(&day) = archived.first() {
+            let archive = self.archive.as_ref();
+            let archive = archive.ok_or(StoreError::NoArchive { day })?;
+            days.extend(archive.days_of(skier, archived).await?);
+        }
         days.sort_unstable();
+        days.dedup();
         Ok(days)
     }
 
     async fn skiers_on(&self, day: ResortDay) -> Result<u64, StoreError> {
-        let mut command = redis::cmd("HLEN");
-        command.arg(self.keys.rides(day));
-        self.ask("count a day's skiers", &command).await
+        let key = self.keys.rides(day);
+        let mut pipeline = redis::pipe();
+        pipeline.cmd("HLEN").arg(&key);
+        pipeline.cmd("HGET").arg(&key).arg(STATE_FIELD);
+        let (fields, state): (u64, Option<Vec<u8>>) = pipeline
+            .query_async(&mut self.questions.clone())
+            .await
+            .map_err(failed("count a day's skiers"))?;
+        Ok(match DayState::parse(&key, state.as_deref())? {
+            DayState::Archived(archived) => archived.skiers,
+            DayState::Closed => fields.saturating_sub(1),
+            DayState::Open | DayState::Empty => fields,
+        })
     }
 
     async fn counters(&self, day: ResortDay) -> Result<DayCounters, StoreError> {
@@ -209,32 +338,41 @@ impl Reader for RedisReader {
         day: ResortDay,
         visit: &mut (dyn FnMut(SkierId, Vec<Boarding>) + Send),
     ) -> Result<(), StoreError> {
-        let mut cursor = 0_u64;
-        loop {
-            let mut command = redis::cmd("HSCAN");
-            command
-                .arg(self.keys.rides(day))
-                .arg(cursor)
-                .arg("COUNT")
-                .arg(SCAN_COUNT);
-            let (next, found): (u64, Vec<(u64, Vec<u8>)>) = command
-                .query_async(&mut self.scans.clone())
-                .await
-                .map_err(failed("scan a day"))?;
-            for (skier, packed) in found {
-                if let Ok(skier) = SkierId::new(skier) {
-                    visit(skier, self.unpack(day, &packed)?);
-                }
-            }
-            if next == 0 {
+        // A day may be archived while it is scanned.
+        for is_scanned in [false, true] {
+            if let DayState::Archived(archived) = self.state_of(day).await? {
+                let archive = self.archive.as_ref();
+                let archive = archive.ok_or(StoreError::NoArchive { day })?;
+                let rides = archive.read_all(day, &archived).await?;
+                rides
+                    .into_iter()
+                    .for_each(|(skier, rides)| visit(skier, rides));
                 return Ok(());
             }
-            cursor = next;
+            if !is_scanned {
+                self.scan_ledger(day, visit).await?;
+            }
         }
+        Ok(())
     }
 
     async fn repair_day(&self, day: ResortDay) -> Result<Repaired, StoreError> {
         super::repair::repair_day(self, day).await
+    }
+
+    async fn archive_day(&self, day: ResortDay) -> Result<ArchivedDay, StoreError> {
+        archive::archive_day(self, day).await
+    }
+
+    async fn restore_day(&self, day: ResortDay) -> Result<ArchivedDay, StoreError> {
+        archive::restore_day(self, day).await
+    }
+
+    async fn archived_days(
+        &self,
+        wanted: WantedDays<'_>,
+    ) -> Result<Vec<ArchivedFiles>, StoreError> {
+        archive::archived_days(self, wanted).await
     }
 
     async fn reconciliation(&self) -> Result<Reconciliation, StoreError> {

@@ -64,7 +64,7 @@ pub(super) async fn read(
     }
     for (lane_epoch, marks) in epochs {
         let settled_ranges =
-            read_epoch(&lane_epoch, &marks).ok_or_else(|| StoreError::CorruptReconciliation {
+            read_epoch(&lane_epoch, &marks).ok_or_else(|| StoreError::CorruptField {
                 key: keys.settled(),
                 field: lane_epoch.clone(),
             })?;

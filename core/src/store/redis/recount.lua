@@ -3,6 +3,8 @@
 -- KEYS[1]  ledger of the day: HASH skier -> packed rides, 3 bytes each (minute << 10 | lift, big endian)
 -- KEYS[2]  counters of the day: STRING of u32 (0 rides, 1 duplicates, 2..25 hours, 26.. lifts 1..)
 --
+-- A closed or archived day is left as it is.
+--
 -- Returns { counters as they were, counters as they are now }. The duplicates stay: no ledger tells them.
 
 local byte, char, floor = string.byte, string.char, math.floor
@@ -10,6 +12,9 @@ local before = redis.call('GET', KEYS[2]) or ''
 local ledger = redis.call('HGETALL', KEYS[1])
 if #ledger == 0 and before == '' then
   return { '', '' }
+end
+if redis.call('HEXISTS', KEYS[1], '0') == 1 then
+  return { before, before }
 end
 
 local counts, last = { [0] = 0 }, 25

@@ -4,11 +4,12 @@ use std::sync::LazyLock;
 
 use redis::{Pipeline, Script};
 
+use super::archive::DayState;
 use super::failed;
 use super::reader::RedisReader;
 use crate::ride::{ResortDay, SkierId};
 use crate::store::counters::DayCounters;
-use crate::store::{Reader, Repaired, StoreError};
+use crate::store::{Repaired, StoreError};
 
 static RECOUNT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("recount.lua")));
 
@@ -21,13 +22,17 @@ pub(super) async fn repair_day(
     reader: &RedisReader,
     day: ResortDay,
 ) -> Result<Repaired, StoreError> {
+    if !matches!(reader.state_of(day).await?, DayState::Open) {
+        let why = "is archived, with checked counters: restore it before you repair it";
+        return Err(StoreError::WrongState { day, why });
+    }
     let (keys, mut connection) = (&reader.keys, reader.repairs.clone());
     let mut call = RECOUNT.key(keys.rides(day));
     call.key(keys.counts(day));
     let mut found: Vec<SkierId> = Vec::new();
     // Also reports skiers with corrupt ledger entries.
     reader
-        .scan_day(day, &mut |skier, _| found.push(skier))
+        .scan_ledger(day, &mut |skier, _| found.push(skier))
         .await?;
     // A scan may return a skier twice.
     found.sort_unstable();

@@ -19,8 +19,12 @@ use crate::store::{Applied, StoreError};
 
 static APPLY: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("apply.lua")));
 
-/// What the script returns: new rides, duplicates, positions to index, and positions with refused rides.
-type ScriptAnswer = (u64, u64, Vec<usize>, Vec<Value>);
+/// Why a ride of a closed day is refused.
+const DAY_CLOSED: &str =
+    "the day is archived: restore it with `skictl archive restore`, then replay the dead letter";
+
+/// What the script returns: new rides, duplicates, positions to index, positions with refused rides, and whether the day is closed.
+type ScriptAnswer = (u64, u64, Vec<usize>, Vec<Value>, bool);
 
 /// Skiers of a batch to be indexed: new on their day, or with duplicates.
 #[derive(Debug, Default)]
@@ -135,7 +139,7 @@ impl Writer {
         let mut packed = Vec::new();
         for rides in call.skiers() {
             packed.clear();
-            packed.extend(rides.iter().flat_map(|ride| boarding(ride).pack()));
+            packed.extend(rides.iter().flat_map(|ride| Boarding::from(ride).pack()));
             pipeline.arg(rides[0].skier.get()).arg(packed.as_slice());
         }
     }
@@ -190,16 +194,9 @@ impl Writer {
     }
 }
 
-fn boarding(ride: &Ride) -> Boarding {
-    Boarding {
-        minute: ride.minute,
-        lift: ride.lift,
-    }
-}
-
 fn take_answer(
     call: DayCall<'_>,
-    (new, duplicates, positions, refused): ScriptAnswer,
+    (new, duplicates, positions, refused, is_closed): ScriptAnswer,
     applied: &mut Applied,
     to_index: &mut Vec<(ResortDay, SkierId)>,
 ) -> Result<(), StoreError> {
@@ -217,7 +214,7 @@ fn take_answer(
     let unaccounted = || StoreError::Unaccounted {
         key: call.day.to_string(),
     };
-    let mut too_many = 0;
+    let mut refused_rides = 0;
     for pair in refused.chunks_exact(2) {
         let position: usize = redis::from_redis_value_ref(&pair[0]).map_err(|_| unaccounted())?;
         let packed: Vec<u8> = redis::from_redis_value_ref(&pair[1]).map_err(|_| unaccounted())?;
@@ -232,15 +229,19 @@ fn take_answer(
                 lift: ride.lift,
                 ..first
             };
-            let reason = format!(
-                "the skier has {MAX_RIDES_PER_SKIER_DAY} rides on this day, which is the maximum"
-            );
+            let reason = if is_closed {
+                DAY_CLOSED.to_owned()
+            } else {
+                format!(
+                    "the skier has {MAX_RIDES_PER_SKIER_DAY} rides on this day, which is the maximum"
+                )
+            };
             applied.refused.push((ride, reason));
-            too_many += 1;
+            refused_rides += 1;
         }
     }
     // The acknowledgement depends on this answer: it must account for every ride.
-    if new + duplicates + too_many != call.rides.len() as u64 {
+    if new + duplicates + refused_rides != call.rides.len() as u64 {
         return Err(unaccounted());
     }
     Ok(())

@@ -3,7 +3,7 @@
 use anyhow::Context as _;
 use serde::Deserialize;
 
-use crate::ec2::{Ec2Instance, Ec2State};
+use skilift_rehearsal::{Ec2Instance, Ec2State};
 
 #[derive(Deserialize)]
 pub(super) struct Items<T> {
