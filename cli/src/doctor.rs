@@ -2,8 +2,10 @@
 //! a fix for each fault; it changes nothing.
 //!
 //! - `findings`: the result of each check. The other files hold the checks: `broker` through AMQP, and through its
-//!   `management` API if configured; `redis`; `nodes`, from heartbeats; `machine`: ports, disk and files of this host.
+//!   `management` API if configured; `redis`; `archive`: the files of archived days; `nodes`, from heartbeats; `machine`:
+//!   ports, disk and files of this host.
 
+mod archive;
 mod broker;
 mod findings;
 mod machine;
@@ -46,14 +48,15 @@ pub(crate) async fn run_checks(config: &Config) -> anyhow::Result<Findings> {
     let mut findings = Findings::default();
     match &config.servers {
         Some(servers) => {
-            let (broker, management, redis, nodes, machine) = tokio::join!(
+            let (broker, management, redis, archive, nodes, machine) = tokio::join!(
                 broker::check(servers, &config.stack),
                 management::check(servers, &config.stack, config.management_url.as_ref()),
                 redis::check(servers, &config.stack, config.store_durability),
+                archive::check(servers, config),
                 nodes::check(servers, &config.stack),
                 machine::check(config),
             );
-            for group in [broker, management?, redis, nodes, machine] {
+            for group in [broker, management?, redis, vec![archive], nodes, machine] {
                 findings.add(group);
             }
         }

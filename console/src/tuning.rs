@@ -137,10 +137,8 @@ pub(crate) async fn start(
         check_may_change(console)?;
         check_role(caller)?;
         check_quiet(console)?;
-        if console.machines.fleet().is_ok() {
-            // What runs now is where the sweep returns to.
-            console.machines.refresh().await?;
-        }
+        // What runs now is where the sweep returns to.
+        console.machines.refresh_if_set_up().await?;
         SweepRecord::new(console, caller, spec)
     };
     let mut sweep = match checked.await {

@@ -241,6 +241,8 @@ pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
     use super::*;
 
     async fn code_of(lifecycle: Lifecycle) -> String {
@@ -291,6 +293,24 @@ mod tests {
         for lifecycle in [panics, fails, returns, early] {
             assert!(!is_success(&code_of(lifecycle).await));
         }
+    }
+
+    #[tokio::test]
+    async fn a_dead_task_drains_before_it_logs() {
+        let lifecycle = Lifecycle::new();
+        let drain = lifecycle.draining();
+        let drained = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&drained);
+        let writer = move || {
+            seen.lock().unwrap().push(drain.is_cancelled());
+            std::io::sink()
+        };
+        let log = tracing_subscriber::fmt().with_writer(writer).finish();
+        let _guard = tracing::subscriber::set_default(log);
+        lifecycle.spawn("fails", async { Err("on purpose".into()) });
+        assert!(!is_success(&code_of(lifecycle).await));
+        // The line of the task, and that of the end.
+        assert_eq!(*drained.lock().unwrap(), [true, true]);
     }
 
     #[tokio::test]

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum, ValueHint};
 use serde::Serialize;
 
-use super::store::StoreArgs;
+use super::store::{ArchiveArgs, StoreArgs};
 use super::{CommonArgs, ManagementArgs, PublicArgs};
 use crate::config::listen;
 
@@ -38,6 +38,9 @@ pub(crate) struct DoctorArgs {
     #[command(flatten)]
     #[serde(flatten)]
     store: StoreArgs,
+    #[command(flatten)]
+    #[serde(flatten)]
+    archive: ArchiveArgs,
     /// Output format
     #[arg(long, short, value_name = "FORMAT", default_value = "table")]
     #[serde(skip)]

@@ -27,7 +27,7 @@ pub(crate) async fn run(args: &AuditArgs) -> anyhow::Result<Exit> {
             .with_some("who", args.who.as_ref())
             .with_some("action", args.action.as_ref())
             .with_some("outcome", args.outcome.as_ref())
-            .with_some("since", since.as_ref())
+            .with_some("since_ms", since.as_ref())
     };
     client
         .show_command(args.watch)

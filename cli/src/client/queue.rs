@@ -77,10 +77,26 @@ async fn show_history(
             .with("step", step)
             .with("since_ms", since)
     };
-    client
-        .show_command(watch)
-        .show(request, render_history, Some(history_csv))
-        .await
+    let show_command = client.show_command(watch);
+    let is_watched = show_command.watch.is_some();
+    let render = |history: &HistoryView, page: &mut Page| {
+        let points = &history.points;
+        let is_repainted = is_watched && page.terminal_style.terminal;
+        let first = points.len()
+            - points.len().min(if is_repainted {
+                rows_that_fit()
+            } else {
+                usize::MAX
+            });
+        render_history(&points[first..], page);
+    };
+    show_command.show(request, render, Some(history_csv)).await
+}
+
+/// Rows of a table that fit on the terminal, with a header, a note and the cursor.
+fn rows_that_fit() -> usize {
+    let (height, _) = console::Term::stdout().size();
+    usize::from(height).saturating_sub(4).max(1)
 }
 
 /// A line for each alarm: what happened, since when, and what to do.
@@ -388,9 +404,9 @@ fn render_consumers(consumers: &[ConsumerView], page: &mut Page) {
     );
 }
 
-fn render_history(history: &HistoryView, page: &mut Page) {
+fn render_history(points: &[HistoryPoint], page: &mut Page) {
     let terminal_style = page.terminal_style;
-    let rows = history.points.iter().map(|point| {
+    let rows = points.iter().map(|point| {
         let rate = |n: Option<f64>| {
             plain(n.map_or_else(|| "unknown".to_owned(), |n| terminal_style.rate(n)))
         };

@@ -244,3 +244,75 @@ fn verified(verify: &Verification) -> Table {
 pub(super) fn grouped(number: u64) -> String {
     HumanCount(number).to_string()
 }
+
+#[cfg(test)]
+mod tests {
+    use skilift_load::summary::{Requests, Rides};
+
+    use super::*;
+
+    fn latency(p50_ms: f64) -> Latency {
+        Latency {
+            mean_ms: p50_ms + 0.5,
+            min_ms: 0.25,
+            p50_ms,
+            p95_ms: p50_ms * 2.0,
+            p99_ms: p50_ms * 4.0,
+            p999_ms: p50_ms * 8.0,
+            max_ms: p50_ms * 16.0,
+        }
+    }
+
+    #[test]
+    fn posts_and_reads_have_rows_of_their_own_and_bulk_its_rides() {
+        let summary = Summary {
+            target: "http://127.0.0.1:8080".to_owned(),
+            seed: 7,
+            pace: PaceKind::ClosedLoop,
+            connections: 4,
+            ended: Ended::Complete,
+            elapsed_s: 10.0,
+            requests: Requests {
+                sent: 1_500,
+                succeeded: 1_500,
+                reads: 500,
+                ..Requests::default()
+            },
+            rides: Rides {
+                sent: 500_000,
+                accepted: 500_000,
+                ..Rides::default()
+            },
+            failed_share: Some(0.0),
+            throughput_per_s: Some(150.0),
+            accepted_rides_per_s: Some(50_000.0),
+            latency: Some(latency(2.0)),
+            latency_of_posts: Some(latency(3.0)),
+            latency_of_reads: Some(latency(1.0)),
+            latency_from_send: None,
+            send_lateness: None,
+            breaker: None,
+            errors: Vec::new(),
+            verify: None,
+        };
+        insta::assert_snapshot!(render(&summary), @r"
+         target      http://127.0.0.1:8080, closed loop, 4 connections
+         seed        7
+         run         complete, 10.00 s
+         sent        1,500 requests, 500 of them reads
+         succeeded   1,500
+         failed      0
+         retried     0 retries
+         unsent      0
+         rides       500,000 sent, 500,000 accepted, 0 rejected, 0 unknown
+         throughput  150 requests/s, 50,000 accepted rides/s
+
+         in ms                    mean  median    p95     p99   p99.9    min     max
+         latency, from the send  2.500   2.000  4.000   8.000  16.000  0.250  32.000
+           of POST               3.500   3.000  6.000  12.000  24.000  0.250  48.000
+           of GET                1.500   1.000  2.000   4.000   8.000  0.250  16.000
+
+        OK: no request failed, 150 requests/s, p99 8.0 ms
+        ");
+    }
+}

@@ -176,6 +176,74 @@ async fn an_output_style_is_no_consent() {
     assert!(!console.has_applied());
 }
 
+#[tokio::test]
+async fn a_drain_waits_until_the_node_is_drained() {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    let count = AtomicU32::new(0);
+    let console = Console::with(move |asked| {
+        if !asked.line.starts_with("GET /admin/v1/nodes/") {
+            return None;
+        }
+        let ScriptedResponse::With(200, node) = sample::answer(asked) else {
+            return None;
+        };
+        let mut node: Value = serde_json::from_str(&node).unwrap();
+        let (state, unacked) = match count.fetch_add(1, Ordering::Relaxed) {
+            0 => ("draining", 2),
+            1 => ("draining", 1),
+            _ => ("drained", 0),
+        };
+        node["state"] = json!(state);
+        node["unacked_messages"] = json!(unacked);
+        Some(ScriptedResponse::With(200, node.to_string()))
+    })
+    .await;
+    let id = "worker-gate7-9464";
+    let arguments = ["nodes", "drain", id, "--yes", "--wait", "--server"];
+    let run = Home::new()
+        .run(&[&arguments[..], &[&console.url]].concat())
+        .await;
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    let lines = run
+        .stderr
+        .lines()
+        .filter(|line| line.starts_with("skictl: "));
+    assert_eq!(
+        lines.collect::<Vec<_>>(),
+        [
+            format!("skictl: {id} is draining: 2 unacked messages"),
+            format!("skictl: {id} is draining: 1 unacked message"),
+            format!("skictl: {id} is drained"),
+        ],
+        "{}",
+        run.stderr
+    );
+}
+
+#[tokio::test]
+async fn a_drain_that_takes_too_long_is_left_to_itself() {
+    let console = Console::with(|asked| {
+        let node = sample::answer(asked);
+        let is_node = asked.line.starts_with("GET /admin/v1/nodes/");
+        let ScriptedResponse::With(200, node) = node else {
+            return None;
+        };
+        let mut node: Value = serde_json::from_str(&node).unwrap();
+        node["state"] = json!("draining");
+        is_node.then(|| ScriptedResponse::With(200, node.to_string()))
+    })
+    .await;
+    let drain = ["nodes", "drain", "worker-gate7-9464", "--yes", "--wait"];
+    let limit = ["--timeout=1s", "--server", &console.url];
+    let run = Home::new().run(&[&drain[..], &limit].concat()).await;
+    assert_eq!(run.code, Some(7), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("is not drained yet; see `skictl nodes"),
+        "{}",
+        run.stderr
+    );
+}
+
 /// The body with which a plan was applied.
 fn applied(console: &Console) -> Value {
     console.asked().pop().unwrap().body

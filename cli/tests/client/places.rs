@@ -124,6 +124,28 @@ async fn a_login_is_kept_and_used() {
 }
 
 #[tokio::test]
+async fn a_logout_ends_the_login_and_keeps_the_context() {
+    let console = Console::start().await;
+    let home = Home::new();
+    let login = ["login", "--code-stdin", "--server", &console.url];
+    let run = home.run_with(&login, &[], "abc-def\n").await;
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    let run = home.run(&["logout"]).await;
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    let asked = console.asked().pop().unwrap();
+    assert_eq!(asked.line, "POST /admin/v1/logout");
+    assert_eq!(asked.token.as_deref(), Some("Bearer ski_token_made"));
+    let tokens = home.folder.path().join(".config/skilift/tokens");
+    assert_eq!(std::fs::read_dir(tokens).unwrap().count(), 0);
+
+    home.run(&["queue"]).await;
+    assert_eq!(token(&console), None);
+    let again = home.run(&["logout"]).await;
+    assert_eq!(again.code, Some(2), "{}", again.stderr);
+    assert!(again.stderr.contains("no login to end"), "{}", again.stderr);
+}
+
+#[tokio::test]
 async fn a_login_that_cannot_be_ended_is_told_and_forgotten() {
     let console = Console::start().await;
     let home = Home::new();

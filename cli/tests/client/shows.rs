@@ -157,14 +157,23 @@ async fn questions_go_where_they_should() {
         let asked = console.asked().pop().unwrap().line;
         assert_eq!(asked, format!("GET /admin/v1{question}"), "{line}");
     }
-    let before = skilift_core::clock::epoch_ms();
-    home.run(&["queue", "history", "--since=2h", "--server", &console.url])
-        .await;
-    let asked = console.asked().pop().unwrap().line;
-    let (path, since) = asked.split_once("&since_ms=").unwrap();
-    assert_eq!(path, "GET /admin/v1/queue/history?step=60");
-    let since: u64 = since.parse().unwrap();
-    assert!((before..before + 10_000).contains(&(since + 7_200_000)));
+    for (line, question) in [
+        ("queue history --since=2h", "/queue/history?step=60"),
+        (
+            "audit --since=2h --outcome refused",
+            "/audit?limit=50&outcome=refused",
+        ),
+    ] {
+        let mut arguments: Vec<&str> = line.split(' ').collect();
+        arguments.extend(["--server", &console.url]);
+        let before = skilift_core::clock::epoch_ms();
+        home.run(&arguments).await;
+        let asked = console.asked().pop().unwrap().line;
+        let (path, since) = asked.split_once("&since_ms=").unwrap();
+        assert_eq!(path, format!("GET /admin/v1{question}"));
+        let since: u64 = since.parse().unwrap();
+        assert!((before..before + 10_000).contains(&(since + 7_200_000)));
+    }
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use nix::unistd::Pid;
 use serde_json::json;
 use tokio::process::Child;
 
-use crate::console::Console;
+use crate::console::{Console, ScriptedResponse};
 use crate::skictl::Home;
 
 /// A run on a pseudo-terminal.
@@ -267,6 +267,39 @@ async fn watching_paints_over_what_was_there() {
     let pid = Pid::from_raw(terminal.child.id().unwrap().try_into().unwrap());
     kill(pid, Signal::SIGINT).unwrap();
     assert_eq!(terminal.ends().await.code(), Some(130));
+}
+
+#[tokio::test]
+async fn a_watched_history_shows_the_newest_rows_that_fit() {
+    let console = Console::with(|asked| {
+        let point = |n: u64| {
+            json!({
+                "at_ms": 1_768_467_600_000 + n * 1000, "publish_per_s": 1000.0 + n as f64, "ack_per_s": null,
+                "reads_per_s": null, "rejected_per_s": null, "backlog_rides": null, "accept_to_stored_p99_ms": null,
+                "oldest_ride_age_ms": null, "dead_letters": null, "workers": null, "threads": null,
+            })
+        };
+        let points: Vec<_> = (0..100).map(point).collect();
+        let history = json!({ "step_s": 1, "points": points });
+        let is_history = asked.line.contains("/queue/history");
+        is_history.then(|| ScriptedResponse::With(200, history.to_string()))
+    })
+    .await;
+    let home = Home::new();
+    let arguments = ["queue", "history", "--server", &console.url];
+    let watched = [&arguments[..], &["--watch=100ms"]].concat();
+    let mut terminal = Terminal::of_size((12, 100), &home, &watched, &[("NO_COLOR", "1")]);
+    terminal.sees("columns hidden").await;
+    let screen = terminal.screen();
+    assert!(screen.contains("1,099/s"), "{screen}");
+    assert!(screen.contains("1,092/s"), "{screen}");
+    assert!(!screen.contains("1,091/s"), "{screen}");
+    let pid = Pid::from_raw(terminal.child.id().unwrap().try_into().unwrap());
+    kill(pid, Signal::SIGINT).unwrap();
+    assert_eq!(terminal.ends().await.code(), Some(130));
+    // Shown once, all of it is there to scroll through.
+    let all = page(100, &console, &arguments[..2]).await;
+    assert!(all.contains("1,000/s") && all.contains("1,099/s"), "{all}");
 }
 
 /// What is shown on a terminal of this width, without colours.

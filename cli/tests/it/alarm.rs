@@ -91,6 +91,26 @@ async fn a_message_that_is_removed_behind_the_brokers_back_is_told_as_lost() {
     check(&queue);
     let acknowledged = &queue["alarms"][0]["acknowledged"];
     assert_eq!(acknowledged["reason"], reason, "{queue:#}");
+    assert_eq!(operator.skictl(&["status"]).await.code, 0);
+
+    // The next loss rings.
+    operator.does(&["queue", "pause", "--yes"]).await;
+    operator.waits_for(&["nodes"], paused).await;
+    let load = Load::start_once(&system.url);
+    load.accept(1000).await;
+    load.stop().await;
+    operator
+        .waits_for(&["queue"], |queue| {
+            queue["ready_messages"]["value"].as_u64() > Some(1)
+        })
+        .await;
+    remove_a_message(&system).await;
+    operator.does(&["queue", "resume", "--yes"]).await;
+    let is_lost = |queue: &Value| queue["reconciliation"]["lost_messages"]["value"] == 2;
+    let (queue, _) = operator.waits_for(&["queue"], is_lost).await;
+    assert_eq!(queue["alarms"][0]["code"], "loss", "{queue:#}");
+    assert_eq!(queue["alarms"][0]["acknowledged"], Value::Null, "{queue:#}");
+    assert_eq!(operator.skictl(&["status"]).await.code, 9);
 }
 
 #[tokio::test]

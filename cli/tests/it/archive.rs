@@ -3,8 +3,10 @@
 use std::collections::BTreeSet;
 
 use serde_json::Value;
+use skilift_core::archive::Archive;
 use skilift_core::ride::{ResortDay, Ride};
 
+use crate::doctor::ask_of;
 use crate::load::{Sent, post};
 use crate::operator::Operator;
 use crate::proof::all_days;
@@ -61,13 +63,32 @@ async fn days_move_under_load_and_every_ride_is_there_once() {
     let days = listed["days"].as_array().unwrap();
     assert_eq!(days.len(), all_days().count(), "{listed:#}");
     assert!(days.iter().all(|day| day["fault"].is_null()), "{listed:#}");
+    let (servers, archive_of) = (
+        (system.rabbit.amqp_url(), system.redis.url()),
+        system.archive(),
+    );
+    let stack = system.stack.to_string();
+    let doctor = async || {
+        let archive = ["--archive", archive_of.to_str().unwrap()];
+        ask_of(&servers.0, &servers.1, &stack, &archive).await
+    };
+    doctor().await.is_ok("archive");
+    let one = resorts()[0];
+    let file = Archive::new(&archive_of, &system.stack).rides_file(one);
+    let elsewhere = file.with_extension("elsewhere");
+    std::fs::rename(&file, &elsewhere).unwrap();
+    let found = format!("1 of {} archived days cannot be read", days.len());
+    doctor()
+        .await
+        .fails("archive", &found, "mount the directory");
+    std::fs::rename(&elsewhere, &file).unwrap();
+
     let is_dead = |letters: &Value| letters["total"].as_u64() > Some(500);
     let dead = ["queue", "dead", "list"];
     let (letters, _) = operator.waits_for(&dead, is_dead).await;
     let reason = letters["dead_letters"][0]["reason"].as_str().unwrap();
     assert!(reason.contains("skictl archive restore"), "{reason}");
     // In both states while rides arrive.
-    let one = resorts()[0];
     archive(&operator, "restore", one, "1").await;
     load.accept(500).await;
     archive(&operator, "run", one, "1").await;

@@ -117,23 +117,27 @@ async fn servers(redis: RedisOptions) -> (RabbitServer, RedisServer) {
     (rabbit, redis)
 }
 
-/// The users of docs/operations.md, "Users and permissions": with no more than what is needed.
+/// Adds the users of docs/operations.md, with no more than what is needed, by the commands that stand there.
 async fn add_user(rabbit: &RabbitServer, redis: &RedisServer) {
-    let queues = "^crash\\.";
-    let write = "^(amq\\.default|crash\\..*)$";
-    rabbit.ctl(&["add_user", USER, PASSWORD]).await.unwrap();
-    let permissions = ["set_permissions", USER, queues, write, queues];
-    rabbit.ctl(&permissions).await.unwrap();
+    let document = include_str!("../../../docs/operations.md");
+    let (_, section) = document.split_once("## Users and permissions").unwrap();
+    let block = section.split("```").nth(1).unwrap();
+    let block = block.strip_prefix("sh\n").unwrap().replace("\\\n", " ");
+    let block = block.replace("skilift", "crash");
+    // As a shell sees it; no quoted word has a space.
+    let block = block.replace("PASSWORD", PASSWORD).replace('\'', "");
+    let words = |line| str::split(line, '#').next().unwrap().split_whitespace();
+    let commands: Vec<Vec<&str>> = block.lines().map(|line| words(line).collect()).collect();
+    let [add, permit, user] = commands.as_slice() else {
+        panic!("{commands:?}")
+    };
+    let add = [&add[1..], &[PASSWORD]].concat();
+    rabbit.ctl(&add).await.unwrap();
+    rabbit.ctl(&permit[1..]).await.unwrap();
     let client = redis::Client::open(redis.url()).unwrap();
     let mut connection = client.get_multiplexed_async_connection().await.unwrap();
-    let mut acl = redis::cmd("ACL");
-    acl.arg("SETUSER")
-        .arg(USER)
-        .arg(format!(">{PASSWORD}"))
-        .arg(&["on", "~{crash}:*", "&{crash}:*"])
-        .arg(&["+@read", "+@write", "+@pubsub", "+@scripting"])
-        .arg(&["+@connection", "+@transaction"])
-        .arg(&["+info", "+time", "+config|get"]);
+    let mut acl = redis::cmd(user[1]);
+    acl.arg(&user[2..]);
     acl.exec_async(&mut connection).await.unwrap();
 }
 

@@ -60,7 +60,7 @@ impl CommandOutput {
     }
 
     #[track_caller]
-    fn is_ok(&self, check: &str) {
+    pub(crate) fn is_ok(&self, check: &str) {
         let (state, said, _) = self.of(check);
         assert_eq!(state, "ok", "{check}: {said}");
     }

@@ -192,6 +192,52 @@ async fn rides_flow_and_settings_stay_while_the_console_is_down() {
 }
 
 #[tokio::test]
+async fn while_redis_or_rabbitmq_is_away_nothing_is_shown_as_before() {
+    let mut system = System::start().await;
+    let operator = Operator::beside(&system).await;
+    let load = system.load();
+    load.accept(500).await;
+    let is_latency_known = |queue: &Value| queue["accept_to_stored_ms"]["p99"]["value"].is_number();
+    operator.waits_for(&["queue"], is_latency_known).await;
+
+    system.redis.kill().await.unwrap();
+    let shows = async |what: &[&str]| {
+        let began = std::time::Instant::now();
+        loop {
+            let table = operator.does(&["queue"]).await.output;
+            if what.iter().all(|text| table.contains(text)) {
+                return;
+            }
+            assert!(began.elapsed().as_secs() < 60, "no {what:?}: {table}");
+        }
+    };
+    shows(&[
+        "not storing: the store is unreachable",
+        "active, last known",
+        "trend unknown",
+    ])
+    .await;
+    let is_latency_unknown = |queue: &Value| {
+        let latency = &queue["accept_to_stored_ms"];
+        ["p50", "p95", "p99"]
+            .iter()
+            .all(|of| latency[of]["value"].is_null() && latency[of]["error"].is_string())
+    };
+    let (queue, _) = operator.waits_for(&["queue"], is_latency_unknown).await;
+    assert_eq!(queue["time_to_drain"]["state"], "unknown", "{queue:#}");
+
+    system.redis.start_again().await.unwrap();
+    shows(&["consuming"]).await;
+    system.rabbit.stop().await.unwrap();
+    shows(&["unknown: the queue is unreachable", "unknown ready"]).await;
+    system.rabbit.start_again().await.unwrap();
+    load.accept(500).await;
+    let sent = load.stop().await;
+    system.prove("Redis and then RabbitMQ away", &sent).await;
+    operator.closes_the_books().await;
+}
+
+#[tokio::test]
 async fn what_cannot_be_read_is_unknown_and_never_0() {
     let mut system = System::start().await;
     let operator = Operator::beside(&system).await;

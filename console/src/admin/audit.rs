@@ -31,7 +31,7 @@ pub(crate) struct AuditQuery {
     outcome: Option<AuditOutcome>,
     /// Only entries since this time, in milliseconds since 1970.
     #[param(maximum = 9007199254740991_i64)]
-    since: Option<u64>,
+    since_ms: Option<u64>,
 }
 
 /// Who did what, newest first
@@ -49,12 +49,12 @@ pub(crate) async fn audit(
 ) -> Result<ApiJson<AuditView>, ApiError> {
     let limit = limit(query.limit, 50, 500)?;
     check_exact("before", query.before)?;
-    check_exact("since", query.since)?;
+    check_exact("since_ms", query.since_ms)?;
     let filter = AuditFilter {
         actor: query.who,
         action: query.action,
         outcome: query.outcome,
-        since_ms: query.since,
+        since_ms: query.since_ms,
     };
     let reading = tokio::task::spawn_blocking(move || page(&console, &filter, query.before, limit));
     Ok(ApiJson(reading.await.map_err(Error::internal)??))

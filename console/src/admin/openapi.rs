@@ -125,6 +125,10 @@ fn build() -> utoipa::openapi::OpenApi {
                 refuse("400", "The URL is invalid");
                 let needed = SecurityRequirement::new(TOKEN, Vec::<String>::new());
                 operation.security = Some(vec![needed]);
+                if takes_body {
+                    refuse("429", "EC2 throttles the console's calls");
+                    refuse("503", "The queue, the store or EC2 is unavailable");
+                }
             }
         }
     }

@@ -42,6 +42,13 @@ impl Listed {
         u64::try_from(at.elapsed().as_millis()).ok()
     }
 
+    /// Whether a console that lists them like this has instances at all: one that never had credentials or a region for them does
+    /// not run on EC2.
+    fn is_set_up(&self) -> bool {
+        let has_credentials = |failure: &FleetError| failure.code != OutcomeCode::Credentials;
+        self.at.is_some() || self.failure.as_ref().is_none_or(has_credentials)
+    }
+
     fn unknown(&self) -> Option<String> {
         match (&self.failure, self.at) {
             (Some(error), _) => Some(error.to_string()),
@@ -84,13 +91,24 @@ impl Machines {
         }
     }
 
-    /// Why the instances cannot be listed, and for how long already. A console that never had credentials or a region for them
-    /// does not run on EC2: nothing fails there.
+    /// Whether there is a fleet, and credentials to list its instances with.
+    pub(crate) fn is_set_up(&self) -> bool {
+        self.fleet.is_some() && self.listed().is_set_up()
+    }
+
+    /// Why the instances cannot be listed, and for how long already. Where none can be, nothing fails.
     pub(crate) fn failing(&self) -> Option<(String, Duration)> {
         let listed = self.listed();
-        let failure = listed.failure?;
-        let is_set_up = listed.at.is_some() || failure.code != OutcomeCode::Credentials;
-        is_set_up.then_some((failure.to_string(), listed.failing_since?.elapsed()))
+        let failure = listed.failure.as_ref().filter(|_| listed.is_set_up())?;
+        Some((failure.to_string(), listed.failing_since?.elapsed()))
+    }
+
+    /// Lists now, if there are instances to list.
+    pub(crate) async fn refresh_if_set_up(&self) -> Result<(), Error> {
+        match self.refresh().await {
+            Err(error) if self.is_set_up() => Err(error),
+            Ok(_) | Err(_) => Ok(()),
+        }
     }
 
     /// Lists now.

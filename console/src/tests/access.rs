@@ -5,8 +5,11 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 use skilift_core::control::ControlChannel;
+use skilift_core::embedded::records::WriteBatch;
 
 use super::harness::TestConsole;
+use crate::access::MAX_TOKENS;
+use crate::state::Token;
 use crate::view::access::UserRole;
 
 const PASSWORD: &str = "edelweiss 1880";
@@ -199,6 +202,47 @@ async fn a_login_code_given_back_expires_when_it_would_have() {
     access.give_back_login_code(taken);
     let again = access.take_login_code(&code).unwrap();
     assert_eq!(again.expires_at_ms, expires_at_ms);
+}
+
+#[tokio::test]
+async fn a_login_code_that_lets_nobody_in_is_not_used_up() {
+    let console = TestConsole::new().await;
+    let state = &console.console.state;
+    let mut changes = WriteBatch::default();
+    for number in 0..MAX_TOKENS {
+        let token = Token {
+            name: format!("token {number}"),
+            role: UserRole::Viewer,
+            by: "local".to_owned(),
+            login_of: None,
+            sha256: format!("{number:064x}"),
+            made_at_ms: 0,
+            expires_at_ms: u64::MAX,
+            last_used_ms: None,
+        };
+        let id = format!("t{number:05}");
+        state.tokens.put(&mut changes, id.as_bytes(), &token);
+    }
+    state.commit("fill", changes, Vec::new()).await.unwrap();
+    console.console.access.reload(state).unwrap();
+    let code = json!({"code": console.console.make_login_code()});
+    let log_in = async || {
+        console
+            .ask("POST", "/login", None, Some(code.clone()))
+            .await
+    };
+    let answer = log_in().await;
+    assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(answer.message().contains("revoke unused"), "{answer:?}");
+
+    let mut changes = WriteBatch::default();
+    state.tokens.remove(&mut changes, b"t00000");
+    state
+        .commit("make room", changes, Vec::new())
+        .await
+        .unwrap();
+    console.console.access.reload(state).unwrap();
+    assert_eq!(log_in().await.status, StatusCode::OK);
 }
 
 #[tokio::test]

@@ -205,7 +205,7 @@ impl TestConsole {
         Self::over_with(folder, control_channel, config, store, None).await
     }
 
-    async fn over_with(
+    pub(super) async fn over_with(
         folder: TempDir,
         control_channel: Arc<TestControlChannel>,
         config: ConsoleConfig,

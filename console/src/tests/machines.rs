@@ -31,7 +31,8 @@ pub(super) struct TestMachines {
     /// Whether whoever asks may change nothing.
     pub(super) is_denied: AtomicBool,
     /// Whether they cannot be listed.
-    pub(super) is_away: AtomicBool,
+    /// How a listing fails, if it does.
+    pub(super) away: Mutex<Option<OutcomeCode>>,
     /// Whether a start or stop panics, as a fault of ours would.
     pub(super) panics: AtomicBool,
     /// Every start and stop, in order.
@@ -65,7 +66,7 @@ impl TestMachines {
             stubborn: Arc::default(),
             is_nameless: Arc::default(),
             is_denied: AtomicBool::new(false),
-            is_away: AtomicBool::new(false),
+            away: Mutex::default(),
             panics: AtomicBool::new(false),
             calls: Mutex::default(),
             gate: Semaphore::new(1_000),
@@ -241,9 +242,9 @@ impl Fleet for TestMachines {
     }
 
     async fn list(&self) -> Result<Vec<Instance>, FleetError> {
-        if self.is_away.load(Ordering::Relaxed) {
+        if let Some(code) = *self.away.lock().unwrap() {
             return Err(FleetError {
-                code: OutcomeCode::Unreachable,
+                code,
                 message: "away, for a test".to_owned(),
             });
         }

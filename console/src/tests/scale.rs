@@ -12,6 +12,7 @@ use axum::http::StatusCode;
 use serde_json::{Value, json};
 use skilift_fleet::Fleet;
 use skilift_fleet::instance::{InstanceState, Obstacle};
+use skilift_fleet::outcome::OutcomeCode;
 
 use super::harness::{TestConsole, TestControlChannel};
 use super::machines::TestMachines;
@@ -146,7 +147,7 @@ async fn an_api_node_is_given_the_time_that_its_balancer_needs() {
 async fn what_was_never_listed_is_unknown_and_not_none() {
     let control_channel: Arc<TestControlChannel> = Arc::default();
     let machines = TestMachines::with_pace(&control_channel, 1, 1, (0, 0.5));
-    machines.is_away.store(true, Ordering::Relaxed);
+    *machines.away.lock().unwrap() = Some(OutcomeCode::Unreachable);
     let fleet = Arc::clone(&machines) as Arc<dyn Fleet>;
     let console =
         TestConsole::with_fleet(tempfile::tempdir().unwrap(), control_channel, fleet).await;
@@ -222,7 +223,7 @@ async fn who_may_not_is_told_before_anything_is_done() {
         "{answer:?}"
     );
     assert_eq!(machines.calls.lock().unwrap().len(), 0);
-    machines.is_away.store(true, Ordering::Relaxed);
+    *machines.away.lock().unwrap() = Some(OutcomeCode::Unreachable);
     let answer = console
         .ask(
             "POST",
@@ -346,14 +347,14 @@ async fn failing_listings_count_from_the_first_to_the_next_success() {
     let machines = Machines::new(Some(Arc::clone(&fleet) as Arc<dyn Fleet>));
     machines.refresh().await.unwrap();
     assert_eq!(machines.failing(), None);
-    fleet.is_away.store(true, Ordering::Relaxed);
+    *fleet.away.lock().unwrap() = Some(OutcomeCode::Unreachable);
     for _ in 0..3 {
         tokio::time::advance(Duration::from_secs(30)).await;
         machines.refresh().await.unwrap_err();
     }
     let failing = ("away, for a test".to_owned(), Duration::from_secs(60));
     assert_eq!(machines.failing(), Some(failing));
-    fleet.is_away.store(false, Ordering::Relaxed);
+    *fleet.away.lock().unwrap() = None;
     machines.refresh().await.unwrap();
     assert_eq!(machines.failing(), None);
 }

@@ -3,6 +3,7 @@
 mod capacity;
 mod pages;
 mod refused;
+mod unlisted;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

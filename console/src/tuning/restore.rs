@@ -116,9 +116,7 @@ impl Job {
     /// Restores settings, then instances. Returns whether nothing was left as a user changed it.
     async fn restore_once(&mut self, is_broken: bool) -> Result<bool, Error> {
         self.wait_for_own_plans().await?;
-        if self.console.machines.fleet().is_ok() {
-            self.console.machines.refresh().await?;
-        }
+        self.console.machines.refresh_if_set_up().await?;
         let document = self.console.desired.document();
         let generation = document.worker.map(|set| set.generation);
         let has_own_settings = !is_broken || generation == self.generation;

@@ -81,7 +81,7 @@ fn instance_type(name: &str) -> Result<InstanceType, Error> {
 
 /// Instances of a role that are up; without instances, the nodes that work.
 pub(super) fn count(console: &Console, role: ScaledRole) -> u32 {
-    let count = if console.machines.fleet().is_ok() {
+    let count = if console.machines.is_set_up() {
         up(&console.machines.listed().instances, role).count()
     } else {
         let wanted = match role {
