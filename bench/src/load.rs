@@ -17,6 +17,7 @@ const RATE: &str = "20000";
 pub(crate) struct Client {
     share: Vec<f64>,
     lateness_p99_ms: Vec<f64>,
+    own_share_p99_ms: Vec<f64>,
 }
 
 impl Client {
@@ -33,6 +34,8 @@ impl Client {
         let open = run(programs, url, &["--rate", RATE]).await?;
         self.lateness_p99_ms
             .push(number(&open, "/send_lateness/p99_ms")?);
+        self.own_share_p99_ms
+            .push(number(&open, "/latency/p99_ms")? - number(&open, "/latency_from_send/p99_ms")?);
         Ok(())
     }
 
@@ -48,6 +51,12 @@ impl Client {
             "ms",
             &self.lateness_p99_ms,
             "<= 5",
+        );
+        table.rounds(
+            "skictl load at 20,000/s, its own share of the latency, p99",
+            "ms",
+            &self.own_share_p99_ms,
+            "<= 0.1",
         );
     }
 }

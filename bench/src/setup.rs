@@ -10,7 +10,6 @@ use nix::unistd::Pid;
 use skilift_core::service_url::ServiceUrl;
 use skilift_core::stack::StackName;
 use skilift_core::store::redis::Store;
-use skilift_core::store::redis::durability::StoreDurability;
 use skilift_servers::{RabbitOptions, RabbitServer, RedisOptions, RedisServer};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
@@ -103,12 +102,8 @@ impl Setup {
     }
 
     pub(crate) fn store(&self) -> anyhow::Result<Store> {
-        Ok(Store::new(
-            ServiceUrl::redis(&self.redis.url())?,
-            &self.stack,
-            1,
-            StoreDurability::Lossy,
-        )?)
+        let url = ServiceUrl::redis(&self.redis.url())?;
+        Ok(Store::for_reading(url, &self.stack)?)
     }
 
     /// Ends the worker in order. No rides must be waiting.

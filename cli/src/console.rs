@@ -24,7 +24,6 @@ use skilift_core::queue::rabbit::{Broker, RabbitDeadLetterQueue, RabbitDepth};
 use skilift_core::stack::StackName;
 use skilift_core::store::Reader;
 use skilift_core::store::redis::Store;
-use skilift_core::store::redis::durability::StoreDurability;
 use skilift_ec2::Ec2Fleet;
 use skilift_fleet::Fleet;
 use skilift_http::Listener;
@@ -75,12 +74,7 @@ pub(crate) async fn serve(args: &ConsoleArgs) -> anyhow::Result<ExitCode> {
     let servers = process.config.servers()?;
     raise_file_limit();
     let listener = process.open_console(process.config.tls.as_ref()).await?;
-    let store = Store::new(
-        servers.redis_url.clone(),
-        &process.config.stack,
-        1,
-        StoreDurability::Lossy,
-    )?;
+    let store = Store::for_reading(servers.redis_url.clone(), &process.config.stack)?;
     let broker = process.broker(servers, "console")?;
     let deps = ConsoleDeps {
         engine: EngineKind::Servers,

@@ -12,7 +12,6 @@ use skilift_core::queue::rabbit::{self, Broker};
 use skilift_core::queue::{Admission, Publisher};
 use skilift_core::store::Reader;
 use skilift_core::store::redis::Store;
-use skilift_core::store::redis::durability::StoreDurability;
 use skilift_fleet::local::Announcement;
 use skilift_http::Listener;
 use skilift_worker::Worker;
@@ -119,12 +118,7 @@ pub(crate) async fn start_api(
         config, lifecycle, ..
     } = process;
     // The API writes no rides; the worker checks the durability of Redis.
-    let store = Store::new(
-        servers.redis_url.clone(),
-        &config.stack,
-        1,
-        StoreDurability::Lossy,
-    )?;
+    let store = Store::for_reading(servers.redis_url.clone(), &config.stack)?;
     // A newer layout would give wrong results; an unavailable store is retried.
     store.check_readable().await?;
     let publishing = publisher_config(config);

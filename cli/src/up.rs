@@ -17,7 +17,6 @@ use skilift_core::queue::rabbit::Broker;
 use skilift_core::store::Reader;
 use skilift_core::store::embedded::EmbeddedReader;
 use skilift_core::store::redis::Store;
-use skilift_core::store::redis::durability::StoreDurability;
 use skilift_fleet::local::local_id;
 use skilift_http::Listener;
 use tokio_util::sync::CancellationToken;
@@ -233,12 +232,7 @@ async fn open_folder(process: &Process) -> anyhow::Result<Folder> {
 
 /// The console's connection to the store, separate from that of the API.
 fn fleet_reader(process: &Process, servers: &Servers) -> anyhow::Result<Arc<dyn Reader>> {
-    let store = Store::new(
-        servers.redis_url.clone(),
-        &process.config.stack,
-        1,
-        StoreDurability::Lossy,
-    )?;
+    let store = Store::for_reading(servers.redis_url.clone(), &process.config.stack)?;
     let reader = store.reader()?.with_archive(process.config.archive());
     Ok(Arc::new(reader))
 }

@@ -4,7 +4,6 @@ use skilift_console::view::figures::counted;
 use skilift_core::lifecycle::chain;
 use skilift_core::store::Reader as _;
 use skilift_core::store::redis::Store;
-use skilift_core::store::redis::durability::StoreDurability;
 
 use super::findings::{Finding, failed, not_checked, ok};
 use crate::config::{Config, Servers};
@@ -13,7 +12,7 @@ pub(super) async fn check(servers: &Servers, config: &Config) -> Finding {
     let check = "archive";
     let read = async {
         let url = servers.redis_url.clone();
-        let store = Store::new(url, &config.stack, 1, StoreDurability::Lossy)?;
+        let store = Store::for_reading(url, &config.stack)?;
         let reader = store.reader()?.with_archive(config.archive());
         reader.archived_days(&|_| true).await
     };

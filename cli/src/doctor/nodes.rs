@@ -12,7 +12,6 @@ use skilift_core::lifecycle::chain;
 use skilift_core::stack::StackName;
 use skilift_core::store::Reader as _;
 use skilift_core::store::redis::Store;
-use skilift_core::store::redis::durability::StoreDurability;
 
 use super::findings::{Finding, clock, failed, not_checked, ok, warning};
 use crate::config::Servers;
@@ -84,7 +83,7 @@ async fn emptied(servers: &Servers, stack: &StackName, heard: &Heard) -> Option<
         })
         .sum();
     let read = async {
-        let store = Store::new(servers.redis_url.clone(), stack, 1, StoreDurability::Lossy)?;
+        let store = Store::for_reading(servers.redis_url.clone(), stack)?;
         store.reader()?.reconciliation().await
     };
     let has = match read.await {

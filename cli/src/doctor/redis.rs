@@ -23,7 +23,7 @@ pub(super) async fn check(
     store_durability: StoreDurability,
 ) -> Vec<Finding> {
     let url = &servers.redis_url;
-    let store = match Store::new(url.clone(), stack, 1, StoreDurability::Lossy) {
+    let store = match Store::for_reading(url.clone(), stack) {
         Ok(store) => store,
         Err(error) => return vec![failed("redis", chain(&error), "fix --redis-url")],
     };

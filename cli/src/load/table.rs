@@ -69,6 +69,10 @@ pub(super) fn verdict(summary: &Summary) -> String {
     if let Some(per_s) = summary.throughput_per_s {
         says.push(format!("{} requests/s", grouped(per_s.round() as u64)));
     }
+    let is_bulk = summary.rides.accepted > summary.requests.succeeded;
+    if let Some(per_s) = summary.accepted_rides_per_s.filter(|_| is_bulk) {
+        says.push(format!("{} rides/s", grouped(per_s.round() as u64)));
+    }
     if let Some(latency) = &summary.latency {
         says.push(format!("p99 {:.1} ms", latency.p99_ms));
     }
@@ -312,7 +316,7 @@ mod tests {
            of POST               3.500   3.000  6.000  12.000  24.000  0.250  48.000
            of GET                1.500   1.000  2.000   4.000   8.000  0.250  16.000
 
-        OK: no request failed, 150 requests/s, p99 8.0 ms
+        OK: no request failed, 150 requests/s, 50,000 rides/s, p99 8.0 ms
         ");
     }
 }

@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 use skilift_core::archive::Archive;
 use skilift_core::ride::{ResortDay, Ride};
+use skilift_servers::{RabbitOptions, RabbitServer, RedisOptions, RedisServer};
 
+use crate::browser::WebConsole;
 use crate::doctor::ask_of;
 use crate::load::{Sent, post};
 use crate::operator::Operator;
@@ -180,6 +182,49 @@ async fn a_console_killed_in_the_middle_goes_on_where_it_was() {
     let rides = format!("{}/skiers/1/seasons/2025/days/7/skiers/9/rides", system.url);
     let answer: Value = http.get(rides).send().await.unwrap().json().await.unwrap();
     assert_eq!(answer["rides"].as_array().unwrap().len(), 1, "{answer}");
+}
+
+#[tokio::test]
+async fn a_day_is_archived_and_restored_in_the_browser() {
+    let (rabbit, redis) = tokio::join!(
+        RabbitServer::start(RabbitOptions::default()),
+        RedisServer::start(RedisOptions::default())
+    );
+    let (rabbit, redis) = (rabbit.unwrap(), redis.unwrap());
+    let mut console = WebConsole::open_on(&rabbit, &redis, 0).await;
+    let url = console.up.logged_after("public API on ").await;
+    let ride = serde_json::json!({
+        "resortID": 7, "seasonID": "2025", "dayID": 12, "skierID": 4711, "time": 600, "liftID": 1
+    });
+    let post = skilift_servers::http().post(format!("{url}/rides"));
+    let post = post.header("content-type", "application/x-ndjson");
+    let answer = post.body(format!("{ride}\n")).send().await.unwrap();
+    assert_eq!(answer.status(), 200);
+
+    let (browser, day) = (&console.browser, "/rides/resorts/7/seasons/2025/days/12");
+    let began = std::time::Instant::now();
+    let is_stored = "return document.querySelector('#repair-h') !== null";
+    loop {
+        console.goto(day).await;
+        if browser.run(is_stored).await == true {
+            break;
+        }
+        assert!(began.elapsed().as_secs() < 60, "the ride is not stored");
+    }
+    console.goto("/rides?resort=7&season=2025").await;
+    browser.press("Archive days").await;
+    browser.click("#apply button").await;
+    browser.shows("#verdict", "Succeeded").await;
+    console.goto(day).await;
+    browser.shows("#archive-h", "Archived").await;
+    assert_eq!(browser.run(is_stored).await, false);
+    browser.shows("main", "4711").await;
+    assert_eq!(browser.axe().await, [""; 0]);
+    browser.press("Restore day 12").await;
+    browser.click("#apply button").await;
+    browser.shows("#verdict", "Succeeded").await;
+    console.goto(day).await;
+    browser.shows("#repair-h", "Repair").await;
 }
 
 async fn send_again(url: &str, sent: &Sent) {

@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use skilift_core::service_url::ServiceUrl;
 use skilift_core::stack::StackName;
 use skilift_core::store::redis::Store;
-use skilift_core::store::redis::durability::StoreDurability;
 use skilift_core::store::redis::reader::RedisReader;
 use skilift_servers::{CutProxy, RabbitOptions, RabbitServer, RedisOptions, RedisServer};
 use tempfile::TempDir;
@@ -147,7 +146,7 @@ impl System {
 /// What is stored of a stack.
 pub(crate) fn reader(redis: &RedisServer, stack: &StackName) -> RedisReader {
     let url = ServiceUrl::redis(&redis.url()).unwrap();
-    let store = Store::new(url, stack, 1, StoreDurability::Lossy).unwrap();
+    let store = Store::for_reading(url, stack).unwrap();
     store.reader().unwrap()
 }
 

@@ -88,6 +88,14 @@ impl Store {
         })
     }
 
+    /// A store for readers. A writer of it would demand proof that Redis keeps acknowledged writes.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn for_reading(url: ServiceUrl, stack: &StackName) -> Result<Self, StoreError> {
+        Self::new(url, stack, 1, StoreDurability::Checked)
+    }
+
     /// Sets the maximum number of writers. Idle connections above it are closed.
     pub fn set_max_writers(&self, writers: usize) {
         self.pool.resize(writers.max(1));

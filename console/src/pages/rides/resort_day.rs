@@ -16,7 +16,7 @@ use crate::pages::head::Head;
 use crate::pages::html::{Figure, Markup, sentence};
 use crate::pages::visitor::{Visitor, path};
 use crate::stats;
-use crate::view::figures::grouped;
+use crate::view::figures::{grouped, moment};
 use crate::view::stats::{HourRow, LiftRow, ResortStats, TopRow};
 
 /// Number of leaders.
@@ -42,6 +42,14 @@ struct DayPage {
     /// Why the leaders are unknown.
     leaders_error: Option<String>,
     unlisted: Option<String>,
+    archived: Option<ArchivedCells>,
+}
+
+/// An archived day.
+struct ArchivedCells {
+    when: String,
+    /// Why its files cannot be read, if so.
+    fault: Option<String>,
 }
 
 struct HourCells {
@@ -86,6 +94,12 @@ pub(in crate::pages) async fn day(
         Ok(top) => (top.skiers, None),
         Err(error) => (Vec::new(), Some(sentence(Error::from(error).message()))),
     };
+    let is_it = |day: &ResortDay| *day == on;
+    let mut archived = console.sources.reader.archived_days(&is_it).await?;
+    let archived = archived.pop().map(|files| ArchivedCells {
+        when: moment(files.archived.archived_at_ms),
+        fault: files.fault.map(|fault| sentence(&fault)),
+    });
     let mut form = RidesForm::new(&console);
     form.resort = view.resort.to_string();
     form.season.clone_from(&view.season);
@@ -100,6 +114,7 @@ pub(in crate::pages) async fn day(
         leaders: leaders.iter().map(leader_cells).collect(),
         leaders_error,
         unlisted: unlisted(&console, on.resort, Some(on.season)),
+        archived,
         resort: view.resort,
         name: view.resort_name,
         season: view.season,
