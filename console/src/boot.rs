@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::access::Access;
-use crate::config::{ConsoleConfig, ConsoleError};
+use crate::config::{ConsoleConfig, ConsoleError, EngineKind};
 use crate::console::{Console, Sources};
 use crate::dead_letters::{self, DeadLetterStore};
 use crate::desired::Desired;
@@ -28,7 +28,7 @@ use crate::roster::Roster;
 use crate::sampler::{self, monitor::Monitor};
 use crate::state::ConsoleState;
 use crate::tuning::{self, Tuning};
-use crate::{admin, plan, publish};
+use crate::{admin, archived_files, plan, publish};
 
 /// How often the last use of tokens is written.
 const USE_STEP: Duration = Duration::from_secs(60);
@@ -60,6 +60,7 @@ pub async fn start(
     let console = Arc::new(Console {
         doctor: Doctor::new(Arc::clone(&sources.checks)),
         machines: Machines::new(sources.fleet.clone()),
+        archive_faults: Arc::default(),
         management,
         config,
         sources,
@@ -97,6 +98,16 @@ pub async fn start(
     );
     lifecycle.spawn("sampler", sampler::run(Arc::clone(&console), drain.clone()));
     lifecycle.spawn("machines", fleet::run(Arc::clone(&console), drain.clone()));
+    // Only rides in Redis are archived.
+    if console.config.engine == EngineKind::Servers {
+        let looking = archived_files::watch(
+            Arc::clone(&console.archive_faults),
+            Arc::clone(&console.sources.reader),
+            console.config.archive.clone(),
+            drain.clone(),
+        );
+        lifecycle.spawn("archived files", looking);
+    }
     lifecycle.spawn("plans", finish_plans(console.tasks.clone(), drain.clone()));
     lifecycle.spawn(
         "console data directory",

@@ -15,6 +15,7 @@ use skilift_fleet::Fleet;
 use tokio_util::task::TaskTracker;
 
 use crate::access::Access;
+use crate::archived_files::ArchiveFaults;
 use crate::config::{ConsoleConfig, ConsoleError};
 use crate::dead_letters::store::DeadLetterStore;
 use crate::desired::Desired;
@@ -60,6 +61,7 @@ pub struct Console {
     pub(crate) monitor: Monitor,
     pub(crate) dead_letters: DeadLetterStore,
     pub(crate) machines: Machines,
+    pub(crate) archive_faults: Arc<ArchiveFaults>,
     pub(crate) management: Option<Arc<Management>>,
     pub(crate) doctor: Doctor,
     pub(crate) jobs: JobRunner,

@@ -8,7 +8,7 @@ use skilift_core::control::Role;
 use crate::registry::{Counts, NodeRegistry};
 use crate::view::Reading;
 use crate::view::queue::LatencyView;
-pub(crate) use drain::{Backlogs, drain_time};
+pub(crate) use drain::{Backlogs, Consumption, drain_time};
 
 /// Messages were delivered so recently that the unacked ones are the oldest.
 const MOVING_MS: u64 = 2_500;
@@ -88,12 +88,39 @@ pub(crate) struct Oldest {
     delivered: u64,
     /// When deliveries to workers were last observed.
     moved_at: Option<u64>,
+    /// How old a ride may be that a worker without heartbeats holds, and when that was last so.
+    unheard: Option<(u64, u64)>,
 }
 
 impl Oldest {
-    /// Computes the age at `now`: `waiting` rides are not stored, workers received `delivered` messages so far, and `held`
-    /// is the age of the oldest ride that any of them holds, with the age of that report. 0 means that none is waiting.
+    /// Computes the age at `now`: `waiting` rides are not stored, workers received `delivered` messages so far, `held` is the age of
+    /// the oldest ride that any of them holds, with the age of that report, and `unheard` how old a ride may be that a worker
+    /// without heartbeats holds. 0 means that none is waiting.
     pub(crate) fn update(
+        &mut self,
+        now: u64,
+        waiting: Option<u64>,
+        delivered: u64,
+        held: Option<(u64, u64)>,
+        unheard: Option<u64>,
+    ) -> Reading<u64> {
+        if let Some(age) = unheard {
+            self.unheard = Some((age, now));
+        }
+        let heard = self.heard(now, waiting, delivered, held);
+        let Some(known) = heard.value.filter(|age| *age > 0) else {
+            return heard;
+        };
+        // What is returned to the queue is delivered again before a heartbeat tells so.
+        let unheard = self.unheard.filter(|(_, at)| now - at <= MOVING_MS);
+        match unheard.map(|(age, at)| age + (now - at)) {
+            Some(bound) if bound > known => Reading::at_most(bound, 0),
+            _ => heard,
+        }
+    }
+
+    /// The same of the workers with heartbeats.
+    fn heard(
         &mut self,
         now: u64,
         waiting: Option<u64>,
@@ -201,18 +228,21 @@ mod tests {
     #[test]
     fn the_oldest_is_bounded_while_nothing_is_handed_out() {
         let mut oldest = Oldest::default();
-        assert!(oldest.update(0, Some(5), 0, None).error.is_some());
-        assert_eq!(oldest.update(1_000, Some(0), 0, None), Reading::of(0, 0));
+        assert!(oldest.update(0, Some(5), 0, None, None).error.is_some());
         assert_eq!(
-            oldest.update(3_000, Some(9), 0, None),
+            oldest.update(1_000, Some(0), 0, None, None),
+            Reading::of(0, 0)
+        );
+        assert_eq!(
+            oldest.update(3_000, Some(9), 0, None, None),
             Reading::at_most(2_000, 0)
         );
         assert_eq!(
-            oldest.update(4_000, Some(9), 3, Some((2_500, 0))),
+            oldest.update(4_000, Some(9), 3, Some((2_500, 0)), None),
             Reading::of(2_500, 0)
         );
         assert_eq!(
-            oldest.update(7_000, Some(9), 3, Some((5_500, 0))),
+            oldest.update(7_000, Some(9), 3, Some((5_500, 0)), None),
             Reading::at_most(5_500, 0)
         );
     }
@@ -220,17 +250,36 @@ mod tests {
     #[test]
     fn the_age_of_a_heartbeat_is_not_the_age_of_a_ride() {
         let mut oldest = Oldest::default();
-        let young = oldest.update(1_000, Some(9), 3, Some((40, 900)));
+        let young = oldest.update(1_000, Some(9), 3, Some((40, 900)), None);
         assert_eq!(young, Reading::of(40, 900));
         // No news within a second is no standstill.
         assert_eq!(
-            oldest.update(2_000, Some(9), 3, Some((40, 1_900))),
+            oldest.update(2_000, Some(9), 3, Some((40, 1_900)), None),
             Reading::of(40, 1_900)
         );
         // 0 says that nothing waits, and nothing else.
         assert_eq!(
-            oldest.update(3_000, Some(9), 4, Some((0, 10))),
+            oldest.update(3_000, Some(9), 4, Some((0, 10)), None),
             Reading::of(1, 10)
+        );
+    }
+
+    #[test]
+    fn what_a_silent_worker_holds_grows_old_until_it_is_delivered_again() {
+        let mut oldest = Oldest::default();
+        // One worker delivers at once, and the other has been silent for 6 s.
+        let mut at = |now, delivered, held, unheard| {
+            oldest.update(now, Some(9), delivered, Some((held, 200)), unheard)
+        };
+        assert_eq!(at(10_000, 5, 40, Some(6_100)), Reading::at_most(6_100, 0));
+        assert_eq!(at(11_000, 6, 40, Some(7_100)), Reading::at_most(7_100, 0));
+        // RabbitMQ has closed its channel: its messages are delivered again, which the next heartbeat tells.
+        assert_eq!(at(12_000, 7, 40, None), Reading::at_most(8_100, 0));
+        assert_eq!(at(13_000, 8, 9_150, None), Reading::of(9_150, 200));
+        assert_eq!(at(14_000, 9, 40, None), Reading::of(40, 200));
+        assert_eq!(
+            oldest.update(15_000, Some(0), 9, None, Some(9_000)),
+            Reading::of(0, 0)
         );
     }
 

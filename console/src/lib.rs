@@ -8,7 +8,7 @@
 //! - `desired`: the desired state of the nodes; `settings` shows it, `publish` publishes it. `roster`: the known nodes.
 //! - `sampler`: collects all state once a second: nodes (`registry`), rates and lag (`lag`), reconciliation (`producer_epochs`,
 //!   `loss_detector`), `history`.
-//! - `fleet`: the instances that nodes run on, and their cost.
+//! - `fleet`: the instances that nodes run on, and their cost. `archived_files`: whether archived days can be read.
 //! - `dead_letters`: dead letters. `management`: figures of RabbitMQ's management API.
 //! - `doctor`: checks of the deployment.
 //! - `plan`: every change: planned, applied, and resumed after a crash.
@@ -22,6 +22,7 @@ pub mod view;
 
 mod access;
 mod admin;
+mod archived_files;
 mod audit;
 mod boot;
 mod config;

@@ -174,7 +174,7 @@ async fn create_session(
     console.access.reload(&console.state)?;
     Ok(LoginView {
         token: text,
-        expires_at_ms: token.expires_at_ms,
+        expires_at_ms: token.ends_at_ms(None),
         user: WhoView {
             name: name.to_owned(),
             role,

@@ -96,6 +96,7 @@ impl NodeRegistry {
             skew_ms,
             window,
             is_lost: false,
+            may_hold: true,
             rival,
         };
         self.nodes.insert(node.last.node.clone(), node);
@@ -169,6 +170,26 @@ impl NodeRegistry {
             let is_recent = now.saturating_sub(node.received_at) < REMOVED_AFTER_MS;
             !node.is_gone() || (is_recent && !is_replaced(node))
         });
+    }
+
+    /// Records how many consumers the queue of rides has. Without more than the heard workers run, those that are silent hold nothing.
+    pub(crate) fn record_consumers(&mut self, consumers: u64) {
+        let lanes = |node: &Node| match &node.last.report {
+            Report::Worker(worker) => worker.consumers.len() as u64,
+            Report::Api(_) => 0,
+        };
+        let workers = self.live(Role::Worker).filter(|node| !node.is_unheard());
+        if consumers <= workers.map(lanes).sum() {
+            for node in self.nodes.values_mut().filter(|node| node.is_unheard()) {
+                node.may_hold = false;
+            }
+        }
+    }
+
+    /// Workers without heartbeats that may still hold messages.
+    pub(crate) fn unheard_workers(&self) -> impl Iterator<Item = &Node> {
+        let workers = self.nodes.values();
+        workers.filter(|node| node.last.role() == Role::Worker && node.is_unheard())
     }
 
     /// Removes the node of this name if it is still gone and was not started again since.

@@ -46,11 +46,14 @@ impl Interval {
     }
 
     /// Where the next one of repeated measurements of a latency in milliseconds will lie, by their own spread or that of all
-    /// points, whichever is wider; `None` for fewer than two values.
+    /// points, whichever is wider; `None` for fewer than two values. The spread of two values alone says nothing: it is off by a
+    /// factor of ten and more, and counts only among those of other points.
     #[must_use]
     pub fn of_next_latency(ms: &[f64], of_all: LatencySpread) -> Option<Self> {
-        let own = LatencySpread::pooled([ms]).0.error()?;
-        let error = of_all.0.error().map_or(own, |of_all| of_all.max(own));
+        let own = LatencySpread::pooled([ms]).0;
+        let known = [own, of_all.0].into_iter().filter(|of| of.freedom > 1);
+        let errors = known.filter_map(Spread::error);
+        let error = errors.reduce(f64::max).filter(|_| own.freedom > 0)?;
         let reach = error * (1.0 + 1.0 / ms.len() as f64).sqrt();
         let mean = mean(&logarithms(ms));
         Some(Self {
@@ -214,6 +217,11 @@ mod tests {
     fn the_next_latency_lies_in_its_interval() {
         let alone = LatencySpread::default();
         assert_eq!(Interval::of_next_latency(&[7.0], alone), None);
+        assert_eq!(Interval::of_next_latency(&[7.0, 90.0], alone), None);
+        let of_all = LatencySpread::pooled([&[7.0, 9.0][..], &[6.0, 7.0]]);
+        let two = Interval::of_next_latency(&[7.0, 9.0], of_all).unwrap();
+        assert!(two.low > 2.0 && two.high < 30.0, "{two:?}");
+        assert_eq!(Interval::of_next_latency(&[7.0], of_all), None);
         let none = Interval::of_next_latency(&[0.0, 0.0, 0.0], alone).unwrap();
         assert_eq!((none.low, none.high), (0.0, 0.0));
         let mut random = SmallRng::seed_from_u64(7);

@@ -54,6 +54,15 @@ pub(super) fn number(
     }
 }
 
+/// A duration as it can be given; humantime's years and months are no whole days.
+fn span(time: Duration) -> String {
+    const DAY_S: u64 = 24 * 3600;
+    match time.as_secs() / DAY_S {
+        days if days > 1 && time == Duration::from_secs(days * DAY_S) => format!("{days}days"),
+        _ => format_duration(time).to_string(),
+    }
+}
+
 /// A duration.
 pub(super) fn time(
     range: RangeInclusive<Duration>,
@@ -61,8 +70,7 @@ pub(super) fn time(
     move |text| match humantime::parse_duration(text) {
         Ok(time) if range.contains(&time) => Ok(time),
         _ => {
-            let least = format_duration(*range.start());
-            let most = format_duration(*range.end());
+            let [least, most] = [range.start(), range.end()].map(|time| span(*time));
             let example = match *range.start() < Duration::from_millis(250) {
                 true => "1s or 250ms",
                 false => "5s or 2m",

@@ -64,7 +64,7 @@ pub(crate) enum ClientError {
     Problem(Problem),
     /// A plan may still be running.
     #[error(
-        "plan {} may still be running: its response was lost, or did not arrive within {}. {trail}; do not send it again before that",
+        "plan {} may still be running: its response was lost, or did not arrive within {}; {trail}; do not send it again before that",
         .trail.plan(),
         humantime::format_duration(*.within)
     )]

@@ -244,6 +244,10 @@ pub(crate) fn render(queue: &QueueView, page: &mut Page) {
 fn render_role(name: &str, lane: &str, role: &RoleUtilisationView, page: &mut Page) {
     let terminal_style = page.terminal_style;
     let mut text = terminal_style.of(role.nodes, "node", "nodes");
+    if role.not_working > 0 {
+        let not_working = terminal_style.count(role.not_working);
+        text.push_str(&format!(" ({not_working} not working)"));
+    }
     if role.lost > 0 {
         text.push_str(&format!(" and {} lost", terminal_style.count(role.lost)));
     }

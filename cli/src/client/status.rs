@@ -83,12 +83,22 @@ fn render(queue: &QueueView, page: &mut Page) {
     let stored = page.reading("stored", &queue.rates.ack_per_s, |n| style.rate(n));
     page.pair("rides", format!("{accepted} accepted, {stored} stored"));
     let utilisation = &queue.utilisation;
-    let nodes = [("API", &utilisation.api), ("worker", &utilisation.worker)].map(|(name, role)| {
-        let lost = match role.lost {
-            0 => String::new(),
-            lost => format!(" ({lost} lost)"),
-        };
-        format!("{} {name}{lost}", role.nodes)
+    let (api, worker) = (&utilisation.api, &utilisation.worker);
+    let nodes = [
+        (api, "API node", "API nodes"),
+        (worker, "worker", "workers"),
+    ];
+    let nodes = nodes.map(|(role, one, many)| {
+        let faults = [(role.not_working, "not working"), (role.lost, "lost")];
+        let faults = faults.iter().filter(|(count, _)| *count > 0);
+        let faults: Vec<String> = faults
+            .map(|(count, what)| format!("{count} {what}"))
+            .collect();
+        let up = style.of(role.nodes, one, many);
+        match faults.is_empty() {
+            true => up,
+            false => format!("{up} ({})", faults.join(", ")),
+        }
     });
     page.pair("nodes up", nodes.join(", "));
 }

@@ -128,10 +128,13 @@ fn before(spec: &SweepSpec) -> String {
         true => "applies the recommendation",
         false => "restores settings and instances",
     };
+    let each_time = match spec.repeats {
+        1 => "once".to_owned(),
+        many => format!("{many} times or until it is decided"),
+    };
     format!(
-        "measures up to {} and what runs now under load, each {} times or until it is decided, for about {}, and then {end}",
+        "measures up to {} and what runs now under load, each {each_time}, for about {}, and then {end}",
         counted(points, "point", "points"),
-        spec.repeats,
         span_s((runs * each) as f64),
     )
 }

@@ -158,7 +158,7 @@ fn figures(summary: &Summary) -> Table {
     );
     if let (Some(requests), Some(rides)) = (summary.throughput_per_s, summary.accepted_rides_per_s)
     {
-        let (requests, rides) = (grouped(requests as u64), grouped(rides as u64));
+        let [requests, rides] = [requests, rides].map(|per_s| grouped(per_s.round() as u64));
         row(
             "throughput",
             format!("{requests} requests/s, {rides} accepted rides/s"),

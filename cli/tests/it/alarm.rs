@@ -91,7 +91,8 @@ async fn a_message_that_is_removed_behind_the_brokers_back_is_told_as_lost() {
     check(&queue);
     let acknowledged = &queue["alarms"][0]["acknowledged"];
     assert_eq!(acknowledged["reason"], reason, "{queue:#}");
-    assert_eq!(operator.skictl(&["status"]).await.code, 0);
+    let status = operator.skictl(&["status"]).await;
+    assert_eq!(status.code, 0, "{status:?}");
 
     // The next loss rings.
     operator.does(&["queue", "pause", "--yes"]).await;
@@ -110,7 +111,8 @@ async fn a_message_that_is_removed_behind_the_brokers_back_is_told_as_lost() {
     let (queue, _) = operator.waits_for(&["queue"], is_lost).await;
     assert_eq!(queue["alarms"][0]["code"], "loss", "{queue:#}");
     assert_eq!(queue["alarms"][0]["acknowledged"], Value::Null, "{queue:#}");
-    assert_eq!(operator.skictl(&["status"]).await.code, 9);
+    let status = operator.skictl(&["status"]).await;
+    assert_eq!(status.code, 9, "{status:?}");
 }
 
 #[tokio::test]

@@ -107,12 +107,12 @@ async fn a_viewer_reads_everything_and_changes_nothing() {
         )
         .await;
     post(&console, &format!("{plan}/apply"), json!([])).await;
-    browser.shows("h1", "requires the role operator").await;
+    browser.shows("#err-h", "requires the role operator").await;
     browser.shows("main", "Nothing was changed").await;
     console.goto("/").await;
     post(&console, "/plans", json!([["change", "pause"]])).await;
     let refused = "Pause requires the role operator; vera has the role viewer";
-    browser.shows("h1", refused).await;
+    browser.shows("#err-h", refused).await;
     browser.shows("main", "Nothing was changed").await;
     console.goto("/settings").await;
     browser.shows("#sv-worker", "version 1").await;
@@ -147,7 +147,7 @@ async fn an_operator_applies_what_can_be_reverted_and_sees_who_applies_the_rest(
     let plan = browser.client.current_url().await.unwrap();
     let confirmed = json!([["confirm", "skilift"]]);
     post(&console, &format!("{}/apply", plan.path()), confirmed).await;
-    browser.shows("h1", "requires the role admin").await;
+    browser.shows("#err-h", "requires the role admin").await;
     console.goto("/access").await;
     browser
         .shows("main", "Only an admin can change users, tokens and keys.")

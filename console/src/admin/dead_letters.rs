@@ -54,7 +54,7 @@ pub(crate) async fn dead_letters(
     let reading = tokio::task::spawn_blocking(move || {
         console
             .dead_letters
-            .list(before, limit, query.reason.as_deref())
+            .list(before, limit, query.reason.as_deref(), None)
     });
     Ok(ApiJson(reading.await.map_err(Error::internal)??))
 }

@@ -21,7 +21,7 @@ const COUNTS: &[u8] = b"counts";
 /// Maximum dead letters read per query, when few of them match.
 const MAX_READ: usize = 20_000;
 /// Dead letters whose reasons are counted: the newest ones.
-const REASONS_READ: usize = 1_000;
+pub(crate) const REASONS_READ: usize = 1_000;
 /// Dead letters per read.
 const PAGE: usize = 500;
 
@@ -208,12 +208,14 @@ impl DeadLetterStore {
         Ok(self.find(id)?.map(|(_, letter)| letter.view()))
     }
 
-    /// Dead letters with numbers below `before`, newest first; with `reason`, those whose reason contains it, ignoring case.
+    /// Dead letters with numbers below `before`, newest first; with `reason`, those whose reason contains it, ignoring case; with
+    /// `state`, those in that state.
     pub(crate) fn list(
         &self,
         mut before: u64,
         limit: usize,
         reason: Option<&str>,
+        state: Option<DeadLetterState>,
     ) -> Result<DeadLettersView, DiskError> {
         let counts = self.counts();
         let mut view = DeadLettersView {
@@ -226,7 +228,7 @@ impl DeadLetterStore {
             let is_end = found.len() < PAGE;
             for (key, letter) in found {
                 before = read_number(&key);
-                if letter.has_reason(reason) {
+                if letter.has_reason(reason) && state.is_none_or(|state| letter.state == state) {
                     // `next` is set only if there is another one.
                     if view.dead_letters.len() == limit {
                         view.next = Some((before + 1).to_string());
@@ -265,11 +267,12 @@ impl DeadLetterStore {
         Ok(count)
     }
 
-    /// The most frequent reasons among the newest dead letters, most frequent first.
+    /// The most frequent reasons of those among the newest dead letters that were not replayed, most frequent first.
     pub(crate) fn reasons(&self, limit: usize) -> Result<Vec<ReasonCount>, DiskError> {
         let newest = self.letters.range_back(.., REASONS_READ)?;
         let mut counts = HashMap::<String, u64>::new();
-        for (_, letter) in newest {
+        let dead = |(_, letter): &(_, StoredDeadLetter)| letter.state == DeadLetterState::Dead;
+        for (_, letter) in newest.into_iter().filter(dead) {
             *counts.entry(letter.reason).or_default() += 1;
         }
         let mut counts: Vec<ReasonCount> = counts

@@ -17,6 +17,8 @@ pub(crate) struct Capacity {
     by_machine: Vec<(Option<String>, f64)>,
     /// Whether all measured nodes are so idle that this is only a lower bound.
     pub(crate) is_at_least: bool,
+    /// Fraction of time that the measured nodes are busy, or of their cores that they use, 0 to 1.
+    pub(crate) busy: f64,
 }
 
 impl Capacity {
@@ -33,6 +35,7 @@ impl Capacity {
     ) -> Result<Self, String> {
         let name = role.to_string();
         let (mut measured, mut little, mut unknown) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut busy, mut little_busy) = (Vec::new(), Vec::new());
         let mut why = format!("no {name} node is up");
         let working = nodes.iter().filter(|node| {
             node.role == name && matches!(node.state, NodeState::Ready | NodeState::Degraded)
@@ -46,8 +49,12 @@ impl Capacity {
             match (node.rides_per_s.value, used) {
                 (Some(rate), Some(used)) if used < LEAST_BUSY => {
                     little.push((machine, rate / LEAST_BUSY));
+                    little_busy.push(used);
                 }
-                (Some(rate), Some(used)) => measured.push((machine, rate / used.min(1.0))),
+                (Some(rate), Some(used)) => {
+                    measured.push((machine, rate / used.min(1.0)));
+                    busy.push(used.min(1.0));
+                }
                 (None, _) => {
                     why = format!("the throughput of {} is not known yet", node.id);
                     unknown.push(machine);
@@ -70,6 +77,7 @@ impl Capacity {
             ));
         }
         let average = all / told.len() as f64;
+        let busy = if is_at_least { little_busy } else { busy };
         let mut by_machine = measured;
         let guessed = little.into_iter();
         by_machine.extend(guessed.map(|(machine, could)| (machine, could.max(average))));
@@ -77,6 +85,7 @@ impl Capacity {
         Ok(Self {
             by_machine,
             is_at_least,
+            busy: busy.iter().sum::<f64>() / busy.len() as f64,
         })
     }
 

@@ -16,6 +16,16 @@ const NOISE_PART: f64 = 0.02;
 /// Two rates that differ by less than this, in rides/s, are also the same.
 const NOISE_PER_S: f64 = 1.0;
 
+/// Whether the queue is consumed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Consumption {
+    Runs,
+    /// An operator paused it.
+    Paused,
+    /// No worker is up and undrained.
+    Stopped,
+}
+
 /// Time to drain: `backlog / (ack - publish)`.
 ///
 /// Based on acknowledged rides, not delivered ones: a batch that a worker holds is not stored yet.
@@ -23,7 +33,7 @@ pub(crate) fn drain_time(
     backlog: &Reading<u64>,
     publish: &Reading<f64>,
     ack: &Reading<f64>,
-    is_paused: bool,
+    consumption: Consumption,
 ) -> DrainTime {
     let unknown = |name: &str, why: &Option<String>| DrainTime::Unknown {
         reason: format!("{name}: {}", why.as_deref().unwrap_or("unknown")),
@@ -34,8 +44,11 @@ pub(crate) fn drain_time(
     if rides == 0 {
         return DrainTime::Empty;
     }
-    if is_paused {
-        return DrainTime::Paused;
+    match consumption {
+        Consumption::Paused => return DrainTime::Paused,
+        // Whatever was stored in the last ten seconds.
+        Consumption::Stopped => return DrainTime::Growing,
+        Consumption::Runs => {}
     }
     // Without an API node this console knows of no accepted rides, and without a worker nothing is stored.
     let Some(ack) = ack.value else {
@@ -114,7 +127,8 @@ mod tests {
 
     fn drain(rides: u64, publish: f64, ack: f64) -> DrainTime {
         let rate = |rate| Reading::of(rate, 0);
-        drain_time(&Reading::of(rides, 0), &rate(publish), &rate(ack), false)
+        let runs = Consumption::Runs;
+        drain_time(&Reading::of(rides, 0), &rate(publish), &rate(ack), runs)
     }
 
     #[test]
@@ -122,11 +136,14 @@ mod tests {
         assert_eq!(drain(0, 10.0, 0.0), DrainTime::Empty);
         assert_eq!(drain(900, 100.0, 400.0), DrainTime::Eta { eta_s: 3.0 });
         assert_eq!(drain(900, 100.0, 60.0), DrainTime::Growing);
-        let of = |rides| {
+        let of = |rides, consumption| {
             let rate = Reading::of(100.0, 0);
-            drain_time(&Reading::of(rides, 0), &rate, &rate, true)
+            drain_time(&Reading::of(rides, 0), &rate, &rate, consumption)
         };
-        assert_eq!((of(0), of(3)), (DrainTime::Empty, DrainTime::Paused));
+        let (paused, stopped) = (Consumption::Paused, Consumption::Stopped);
+        assert_eq!(of(0, paused), DrainTime::Empty);
+        assert_eq!(of(3, paused), DrainTime::Paused);
+        assert_eq!(of(3, stopped), DrainTime::Growing);
         // Nothing arrives, and nothing is stored either.
         assert_eq!(drain(900, 0.0, 0.0), DrainTime::Growing);
         assert_eq!(drain(3, 1500.0, 0.0), DrainTime::Growing);
@@ -134,7 +151,7 @@ mod tests {
             &Reading::unknown("Redis is away"),
             &Reading::of(1.0, 0),
             &Reading::of(1.0, 0),
-            false,
+            Consumption::Runs,
         );
         assert_eq!(
             unknown,

@@ -83,14 +83,14 @@ impl ChangeForm {
                 per_s: None,
             },
             "replay_all" => Change::Replay {
-                dead_letters: DeadLetterSelection::All,
+                dead_letters: self.all(),
                 per_s: self.number("per_s")?,
             },
             "discard" => Change::Discard {
                 dead_letters: self.selected()?,
             },
             "discard_all" => Change::Discard {
-                dead_letters: DeadLetterSelection::All,
+                dead_letters: self.all(),
             },
             "acknowledge" => Change::Acknowledge {
                 alarm: self.text("alarm")?.parse().map_err(Error::invalid)?,
@@ -239,6 +239,17 @@ impl ChangeForm {
             ));
         }
         Ok(DeadLetterSelection::Ids(ids))
+    }
+
+    /// All dead letters, or all with the reason that the page shows.
+    fn all(&self) -> DeadLetterSelection {
+        match self.find("reason").filter(|text| !text.is_empty()) {
+            Some(text) => DeadLetterSelection::Reason {
+                text: text.to_owned(),
+                up_to: None,
+            },
+            None => DeadLetterSelection::All,
+        }
     }
 
     /// Resorts, separated by commas; `None` for all.

@@ -10,10 +10,10 @@ use skilift_core::clock::epoch_ms;
 
 use super::error::{PageError, render};
 use super::head::Head;
-use super::html::{Markup, key, state, time, visible};
+use super::html::{Markup, in_url, key, state, time, visible};
 use super::visitor::{Visitor, path};
 use crate::console::Console;
-use crate::dead_letters::store::ReasonCount;
+use crate::dead_letters::store::{REASONS_READ, ReasonCount};
 use crate::error::Error;
 use crate::view::dead_letters::{DeadLetterState, DeadLetterView};
 use crate::view::figures::{counted, grouped};
@@ -31,9 +31,16 @@ const REASONS: usize = 8;
 #[template(path = "dead-letters.html")]
 struct DeadLettersPage {
     head: Head,
-    /// "14 dead letters".
+    /// "14 dead letters", and how many were replayed.
     total: String,
     count: String,
+    /// How many were not replayed, if others were.
+    dead: Option<String>,
+    is_dead_only: bool,
+    /// "of the newest 1,000", if reasons are not counted of all.
+    counted_of: Option<String>,
+    /// The filters, as a query.
+    filters: String,
     /// How many arrived since the page was opened.
     newer: u64,
     /// How many are shown, and whether there are more.
@@ -81,6 +88,7 @@ struct Selected {
 #[derive(Deserialize)]
 pub(super) struct DeadLettersQuery {
     reason: Option<String>,
+    state: Option<DeadLetterState>,
     before: Option<String>,
     /// The number of the newest dead letter when the page was opened: its stream asks with it.
     newest: Option<u64>,
@@ -128,14 +136,20 @@ async fn show(
             .map_err(|_| Error::invalid("before must be a number"))?,
     };
     let reason = query.reason.filter(|reason| !reason.is_empty());
+    let wanted = query.state;
+    // On an open page, a row that was replayed goes on to be shown.
+    let of_state = wanted.filter(|_| query.newest.is_none());
     let (of, filter) = (Arc::clone(&console), reason.clone());
     let reading = tokio::task::spawn_blocking(move || {
-        let list = of.dead_letters.list(before, PAGE, filter.as_deref())?;
+        let list = of
+            .dead_letters
+            .list(before, PAGE, filter.as_deref(), of_state)?;
         Ok::<_, Error>((list, of.dead_letters.reasons(REASONS)?))
     });
     let (list, reasons) = reading.await.map_err(Error::internal)??;
     let mut head = Head::new(&console, &visitor, "/dead-letters", "Dead letters").live();
-    let last = console.dead_letters.counts().last;
+    let counts = console.dead_letters.counts();
+    let last = counts.last;
     let newer = last.saturating_sub(query.newest.unwrap_or(last));
     if query.newest.is_none() {
         let separator = if head.url.contains('?') { '&' } else { '?' };
@@ -144,12 +158,23 @@ async fn show(
     let open = selected.as_ref().map(|of| of.id.clone());
     let shown = list.dead_letters.len();
     let page = DeadLettersPage {
-        total: counted(list.total, "dead letter", "dead letters"),
+        total: {
+            let dead = counted(counts.dead, "dead letter", "dead letters");
+            match counts.replayed {
+                0 => dead,
+                replayed => format!("{dead}, {} replayed", grouped(replayed)),
+            }
+        },
         count: grouped(list.total),
+        dead: (counts.replayed > 0).then(|| grouped(counts.dead)),
+        is_dead_only: wanted == Some(DeadLetterState::Dead),
+        counted_of: (list.total > REASONS_READ as u64)
+            .then(|| format!("of the newest {}", grouped(REASONS_READ as u64))),
+        filters: filters(reason.as_deref(), wanted),
         newer,
-        shown: match (&reason, list.next.is_some()) {
-            (None, false) => format!("{shown} of {} shown, newest first.", grouped(list.total)),
-            (Some(_), false) => format!("{shown} with this reason shown, newest first."),
+        shown: match (reason.is_some() || wanted.is_some(), list.next.is_some()) {
+            (false, false) => format!("{shown} of {} shown, newest first.", grouped(list.total)),
+            (true, false) => format!("{shown} of these shown, newest first."),
             (_, true) => format!("{shown} shown, newest first; there are older ones."),
         },
         has_any: list.total > 0,
@@ -170,6 +195,18 @@ async fn show(
         head,
     };
     Ok(render(&page))
+}
+
+/// The filters, as a query.
+fn filters(reason: Option<&str>, state: Option<DeadLetterState>) -> String {
+    let reason = reason.map(|reason| format!("reason={}", in_url(reason)));
+    let dead = state == Some(DeadLetterState::Dead);
+    let state = dead.then(|| "state=dead".to_owned());
+    [reason, state]
+        .into_iter()
+        .flatten()
+        .collect::<Vec<_>>()
+        .join("&")
 }
 
 fn filter_of(of: &ReasonCount, chosen: Option<&str>) -> Reason {

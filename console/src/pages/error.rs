@@ -6,6 +6,7 @@ use axum::response::{Html, IntoResponse, Response};
 
 use super::head::Head;
 use super::session::{self, set_security_headers};
+use super::visitor::Visitor;
 use crate::admin::status_of;
 use crate::console::Console;
 use crate::error::Error;
@@ -18,6 +19,16 @@ struct ErrorPage {
     status: String,
     message: String,
     /// The page to return to.
+    back: Option<String>,
+}
+
+/// The same for a user who is logged in: the navigation and the alarms stay.
+#[derive(Template)]
+#[template(path = "error-inside.html")]
+struct ErrorInside {
+    head: Head,
+    status: String,
+    message: String,
     back: Option<String>,
 }
 
@@ -52,6 +63,26 @@ pub(super) fn show(
     }
 }
 
+/// The same for a user who is logged in.
+pub(super) fn show_to(
+    console: &Console,
+    visitor: &Visitor,
+    back: Option<String>,
+    response: Response,
+) -> Response {
+    let Some(PageError(error)) = response.extensions().get::<PageError>() else {
+        return response;
+    };
+    let status = status_of(error.code());
+    let page = ErrorInside {
+        head: Head::of_failed(console, visitor),
+        status: status.to_string(),
+        message: super::html::sentence(error.message()),
+        back,
+    };
+    with_retry((status, render(&page)).into_response(), error)
+}
+
 /// The page of an unknown URL.
 pub(crate) fn not_found(console: &Console, headers: &HeaderMap) -> Response {
     let error = Error::not_found("there is no page at this address");
@@ -74,7 +105,10 @@ fn page(
         message: super::html::sentence(error.message()),
         back,
     };
-    let mut response = (status, render(&page)).into_response();
+    with_retry((status, render(&page)).into_response(), error)
+}
+
+fn with_retry(mut response: Response, error: &Error) -> Response {
     if let Some(retry) = error.retry_after_s() {
         let headers = response.headers_mut();
         headers.insert(header::RETRY_AFTER, HeaderValue::from(retry));

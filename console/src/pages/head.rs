@@ -11,7 +11,7 @@ use super::refused_form::RefusedForm;
 use super::visitor::Visitor;
 use crate::console::Console;
 use crate::view::access::UserRole;
-use crate::view::alarm::{AlarmView, Severity};
+use crate::view::alarm::{AlarmCode, AlarmView, Severity};
 use crate::view::figures::{grouped, moment};
 use crate::view::queue::durability_note;
 
@@ -142,6 +142,14 @@ impl Head {
         }
     }
 
+    /// The head of a page that failed, for a user.
+    pub(super) fn of_failed(console: &Console, visitor: &Visitor) -> Self {
+        let links = NAVIGATION.iter().flat_map(|(_, links)| links.iter());
+        let mut of_page = links.filter(|(href, _)| *href != "/" && visitor.url.starts_with(href));
+        let (here, heading) = of_page.next().copied().unwrap_or(("", "Error"));
+        Self::new(console, visitor, here, heading)
+    }
+
     /// The head of a page for someone who is not logged in.
     pub(super) fn bare(
         console: &Console,
@@ -245,9 +253,13 @@ impl Head {
     }
 }
 
-/// The most severe alarm in a line. A state that a user asked for is shown too: it explains what the page shows.
+/// The most severe alarm in a line. Before a warning comes a state that a user asked for: it explains what the page shows.
 fn strip(alarms: &[&AlarmView]) -> Option<Strip> {
     let worst = alarms.first()?;
+    let paused = alarms.iter().find(|alarm| alarm.code == AlarmCode::Paused);
+    let worst = paused
+        .filter(|_| worst.severity < Severity::Critical)
+        .unwrap_or(worst);
     let (kind, name) = match worst.severity {
         Severity::Info => ("info", "info"),
         Severity::Warning => ("warn", "warn"),

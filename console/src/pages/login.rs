@@ -62,6 +62,9 @@ impl LoginPage {
 #[derive(Deserialize)]
 pub(super) struct LoginQuery {
     next: Option<String>,
+    /// Whether a form was sent after the session had ended.
+    #[serde(default)]
+    ended: bool,
 }
 
 /// The form: name and password, or a code.
@@ -85,6 +88,9 @@ pub(super) async fn page(
 ) -> Response {
     render(&LoginPage {
         next: query.next.unwrap_or_default(),
+        problem: query.ended.then(|| {
+            "Your session has ended. Nothing was changed: log in, and send it again.".to_owned()
+        }),
         ..LoginPage::new(&console, theme)
     })
 }

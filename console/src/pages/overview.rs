@@ -133,24 +133,27 @@ fn verdict(queue: &QueueView) -> Verdict {
     // The most severe one comes first.
     let worst = open.first();
     let serious = open.iter().filter(|alarm| alarm.severity > Severity::Info);
-    let others = match serious.count().saturating_sub(1) as u64 {
+    let others = match serious.clone().count().saturating_sub(1) as u64 {
         0 => String::new(),
         more => format!(" {}.", counted(more, "more alarm", "more alarms")),
     };
     let nothing_arrives = queue.rates.publish_per_s.value == Some(0.0);
     let (kind, message) = match worst {
-        Some(alarm) if alarm.severity > Severity::Info => {
-            let kind = match alarm.severity {
-                Severity::Critical => "bad",
-                _ => "warn",
-            };
-            (kind, headline(&alarm.message) + &others)
+        Some(alarm) if alarm.severity == Severity::Critical => {
+            ("bad", headline(&alarm.message) + &others)
         }
-        // A state that a user asked for.
-        _ if queue.paused.is_some() => (
-            "paused",
-            "Consumption is paused: rides are accepted and queued, but not stored.".to_owned(),
-        ),
+        // A state that a user asked for, and that explains what the page shows.
+        _ if queue.paused.is_some() => {
+            let paused = "Consumption is paused: rides are accepted and queued, but not stored.";
+            let others = match serious.count() as u64 {
+                0 => String::new(),
+                more => format!(" {}.", counted(more, "alarm", "alarms")),
+            };
+            ("paused", paused.to_owned() + &others)
+        }
+        Some(alarm) if alarm.severity == Severity::Warning => {
+            ("warn", headline(&alarm.message) + &others)
+        }
         Some(alarm) => ("busy", headline(&alarm.message)),
         None if !queue.alarms.is_empty() => ("busy", "Every alarm is acknowledged.".to_owned()),
         None if nothing_arrives => (
@@ -192,9 +195,18 @@ fn facts(queue: &QueueView) -> String {
     };
     format!(
         "{paused}{times}{} and {} up{last}.",
-        counted(api.nodes, "API node", "API nodes"),
-        counted(worker.nodes, "worker", "workers"),
+        up(api, "API node", "API nodes"),
+        up(worker, "worker", "workers"),
     )
+}
+
+/// The nodes of a role that are up, and how many of them do not work.
+fn up(role: &RoleUtilisationView, one: &str, many: &str) -> String {
+    let nodes = counted(role.nodes, one, many);
+    match role.not_working {
+        0 => nodes,
+        count => format!("{nodes} ({} not working)", grouped(count)),
+    }
 }
 
 /// The latest changes, newest first.

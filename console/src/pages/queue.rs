@@ -98,7 +98,8 @@ pub(super) async fn page(
 }
 
 fn age(queue: &QueueView) -> String {
-    match queue.total_messages.age_ms {
+    let total = queue.total_messages.age_ms;
+    match total.or(queue.ready_messages.age_ms) {
         Some(ms) => format!("queue read {} ago", span(ms)),
         None => "queue not read yet".to_owned(),
     }
@@ -117,7 +118,7 @@ pub(super) fn drain_time(time: &DrainTime) -> (String, String) {
         DrainTime::Eta { eta_s } => (span_s(*eta_s), formula()),
         DrainTime::Growing => (
             "never".to_owned(),
-            "not at the rates of the last 10 s".to_owned(),
+            "not enough is stored, last 10 s".to_owned(),
         ),
         DrainTime::Paused => ("paused".to_owned(), "paused: nothing is stored".to_owned()),
         DrainTime::Unknown { reason } => ("unknown".to_owned(), reason.clone()),

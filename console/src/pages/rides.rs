@@ -24,7 +24,7 @@ use crate::console::Console;
 use crate::error::Error;
 use crate::plan::archive;
 use crate::stats;
-use crate::view::figures::{grouped, span};
+use crate::view::figures::{counted, grouped, span};
 use crate::view::stats::ResortRow;
 
 pub(super) use self::resort_day::day;
@@ -125,7 +125,7 @@ pub(super) async fn page(
     let resorts = stats::resorts(&console).await?.resorts;
     let page = RidesPage {
         head: Head::new(&console, &visitor, "/rides", "Rides"),
-        fresh: freshness(console.behind_ms()),
+        fresh: freshness(&console, console.behind_ms()),
         form,
         resorts: resorts.into_iter().map(row).collect(),
         chosen,
@@ -134,8 +134,13 @@ pub(super) async fn page(
 }
 
 /// How far what is stored is behind what was accepted.
-fn freshness(oldest_ride_age_ms: Option<u64>) -> String {
+fn freshness(console: &Console, oldest_ride_age_ms: Option<u64>) -> String {
+    let dead = console.dead_letters.counts().dead;
     match oldest_ride_age_ms {
+        Some(0) if dead > 0 => format!(
+            "Up to date, without {}",
+            counted(dead, "dead letter", "dead letters")
+        ),
         Some(0) => "Up to date: all accepted rides are included".to_owned(),
         Some(ms) => format!("{} behind: newer rides are not included yet", span(ms)),
         None => "Freshness unknown: rides may be missing, see Queue".to_owned(),

@@ -37,14 +37,14 @@ pub(crate) fn router(console: &Arc<Console>, drain: CancellationToken) -> Router
         .with_state(Arc::clone(console));
     let streams = LivePages::new(Arc::clone(console), live.clone(), drain);
     let access = get(access::page).with_state(Arc::clone(console));
-    // Those pages and this one have forms that plan changes.
-    let with_forms = live.route("/access", access);
+    // Those pages and these have forms that plan changes.
+    let rides = get(rides::page).with_state(Arc::clone(console));
+    let with_forms = live.route("/access", access).route("/rides", rides);
     let forms = FormPages::new(Arc::clone(console), with_forms.clone());
     // For users who are logged in.
     let pages = Router::new()
         .route("/live",              get(live::stream).with_state(streams))
         .route("/queue/history.csv", get(queue::csv))
-        .route("/rides",             get(rides::page))
         .route("/rides/skiers/{skier}", get(rides::skier))
         .route("/rides/resorts/{resort}/seasons/{season}/days/{day}", get(rides::day))
         .route("/audit/{number}",    get(audit::entry))

@@ -15,6 +15,7 @@ use serde::Deserialize;
 
 use super::error::{self, PageError};
 use super::html::in_url;
+use super::visitor::Visitor;
 use crate::access::{Caller, SESSION_MS};
 use crate::admin::origin;
 use crate::console::Console;
@@ -103,13 +104,19 @@ pub(super) async fn require(
         };
     };
     let from = request.extensions().get().cloned().unwrap_or_default();
-    request.extensions_mut().insert(Caller {
+    let caller = Caller {
         name,
         role,
         token,
         from,
-    });
-    next.run(request).await
+    };
+    request.extensions_mut().insert(caller.clone());
+    let (visitor, back) = (
+        Visitor::new(caller, request.uri(), request.headers()),
+        back(request.headers()),
+    );
+    let response = next.run(request).await;
+    error::show_to(&console, &visitor, back, response)
 }
 
 /// The login page, which leads back to a page that was asked for.
@@ -118,10 +125,14 @@ fn login_url(request: &Request) -> String {
         .uri()
         .path_and_query()
         .map_or("/", PathAndQuery::as_str);
-    if request.method() != Method::GET || wanted == "/" {
-        return "/login".to_owned();
+    if request.method() != Method::GET {
+        let page = back(request.headers()).unwrap_or_else(|| "/".to_owned());
+        return format!("/login?ended=true&next={}", in_url(&page));
     }
-    format!("/login?next={}", in_url(wanted))
+    match wanted {
+        "/" => "/login".to_owned(),
+        wanted => format!("/login?next={}", in_url(wanted)),
+    }
 }
 
 /// A path of this site, and not `//host`; else the overview.

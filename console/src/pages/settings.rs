@@ -122,11 +122,21 @@ fn form(view: &SectionView, history: &SettingsHistoryView, head: &Head) -> Secti
         let set = view.values.get(setting.name);
         set.map_or_else(|| default(setting), ToString::to_string)
     };
+    // A form that was refused because others changed the section: what was not touched takes the new values.
+    let typed_at = head
+        .typed(change, "if_version")
+        .and_then(|at| at.parse().ok());
+    let mut earlier = history.versions.iter();
+    let earlier = earlier.find(|version| Some(version.generation.version) == typed_at);
+    let touched = |setting: &Setting| {
+        let typed = head.typed(change, setting.name)?;
+        let before = earlier.and_then(|version| version.values.get(setting.name));
+        let is_touched = before.is_none_or(|before| before.to_string() != typed);
+        is_touched.then(|| typed.to_owned())
+    };
     let fields = settings.iter().map(|&setting| Field {
         setting,
-        value: head
-            .typed(change, setting.name)
-            .map_or_else(|| current(setting), str::to_owned),
+        value: touched(setting).unwrap_or_else(|| current(setting)),
         hint: hint(setting),
     });
     let are_keys_set = view.values.get("ingest") == Some(&SettingValue::Word("keys".to_owned()));

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, Uri};
 
 use super::error::PageError;
 use super::refused_form::RefusedForm;
@@ -22,18 +23,27 @@ pub(super) struct Visitor {
     pub(super) refused: Option<Arc<RefusedForm>>,
 }
 
+impl Visitor {
+    pub(super) fn new(caller: Caller, uri: &Uri, headers: &HeaderMap) -> Self {
+        let url = uri.path_and_query();
+        Self {
+            caller,
+            theme: session::theme(headers),
+            url: url.map_or_else(|| "/".to_owned(), ToString::to_string),
+            refused: None,
+        }
+    }
+}
+
 impl<S: Sync> FromRequestParts<S> for Visitor {
     type Rejection = PageError;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, PageError> {
         let caller = parts.extensions.get::<Caller>().cloned();
         let caller = caller.ok_or_else(|| Error::unauthenticated("you are not logged in"))?;
-        let url = parts.uri.path_and_query();
         Ok(Self {
-            caller,
-            theme: session::theme(&parts.headers),
-            url: url.map_or_else(|| "/".to_owned(), ToString::to_string),
             refused: parts.extensions.get().cloned(),
+            ..Self::new(caller, &parts.uri, &parts.headers)
         })
     }
 }

@@ -194,7 +194,38 @@ async fn move_all(
     }
     let moved = counted(found.len() as u64, "day", "days");
     let rides = counted(rides, "ride", "rides");
-    Ok(format!("{moved}, {rides}, {} of files", bytes(size)))
+    let place = match direction {
+        Direction::ToFiles => "in files",
+        Direction::ToRedis => "in Redis",
+    };
+    Ok(format!(
+        "{moved} {place}: {rides}, {} of files",
+        bytes(size)
+    ))
+}
+
+/// A day is repaired in Redis.
+async fn preflight_of_repair(
+    console: &Console,
+    resort: u64,
+    season: &str,
+    day: u64,
+) -> Result<Preflight, Error> {
+    let days = Days::read(&SeasonDays {
+        resort,
+        season: season.to_owned(),
+        first_day: day,
+        last_day: day,
+    })?;
+    let mut asked = Preflight::default();
+    if !days.find(console, Direction::ToRedis).await?.is_empty() {
+        asked.refusals.push(RefusalView {
+            reason: format!("{days} is archived: restore it before it is repaired"),
+            can_override: false,
+            code: None,
+        });
+    }
+    Ok(asked)
 }
 
 /// What a plan says of the days in the store; other changes have nothing to say.
@@ -202,6 +233,11 @@ pub(super) async fn preflight(console: &Console, change: &Change) -> Result<Pref
     let (of, direction) = match change {
         Change::Archive(of) => (of, Direction::ToFiles),
         Change::Restore(of) => (of, Direction::ToRedis),
+        Change::Repair {
+            resort,
+            season,
+            day,
+        } => return preflight_of_repair(console, *resort, season, *day).await,
         _ => return Ok(Preflight::default()),
     };
     let days = Days::read(of)?;
@@ -219,16 +255,32 @@ pub(super) async fn preflight(console: &Console, change: &Change) -> Result<Pref
         });
         return Ok(asked);
     }
-    let mut rides = 0;
+    let (mut moved, mut rides, mut checked) = (0, 0, 0);
+    let archived = match direction {
+        Direction::ToFiles => days.find(console, Direction::ToRedis).await?,
+        Direction::ToRedis => Vec::new(),
+    };
     for day in &found {
+        if archived.binary_search(day).is_ok() {
+            checked += 1;
+            continue;
+        }
+        moved += 1;
         let counters = console.sources.reader.counters(*day).await?;
         rides += u64::from(counters.rides);
     }
-    let moved = counted(found.len() as u64, "day", "days");
-    asked.effects.push(format!(
-        "moves {moved} with {}",
-        counted(rides, "ride", "rides")
-    ));
+    if moved > 0 {
+        let (moved, rides) = (
+            counted(moved, "day", "days"),
+            counted(rides, "ride", "rides"),
+        );
+        asked.effects.push(format!("moves {moved} with {rides}"));
+    }
+    if checked > 0 {
+        let checked = counted(checked, "day that is", "days that are");
+        let effect = format!("checks {checked} archived already against the files");
+        asked.effects.push(effect);
+    }
     if direction == Direction::ToRedis {
         let memory = bytes(rides * BYTES_PER_RIDE);
         asked

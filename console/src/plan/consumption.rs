@@ -137,10 +137,9 @@ pub(super) fn drain(
         prepared = prepared.refuse(why, false);
     }
     if others == 0 {
-        let role = known.role;
-        let then = match role {
-            Role::Worker => "no ride is stored until another one is up",
-            Role::Api => "no ride is accepted until another one is up",
+        let (role, then) = match known.role {
+            Role::Worker => ("worker", "no ride is stored until another one is up"),
+            Role::Api => ("API node", "no ride is accepted until another one is up"),
         };
         prepared = prepared
             .with_effect(format!("last working {role}: {then}"))

@@ -155,7 +155,10 @@ fn choose(
         count: all,
         letters: DeadLetterSelection::UpTo(last),
         selection: Selection::Through { last, reason: None },
-        to: format!("all {} dead letters, up to number {last}", grouped(all)),
+        to: match all {
+            1 => format!("the one dead letter, up to number {last}"),
+            _ => format!("all {} dead letters, up to number {last}", grouped(all)),
+        },
     };
     match letters {
         DeadLetterSelection::All if all == 0 => Ok(None),

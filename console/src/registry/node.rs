@@ -12,6 +12,8 @@ const STARTING_MS: u64 = 10_000;
 /// After this time without a heartbeat, a boot with an earlier start time is accepted as a restart: the clock of the node
 /// was changed.
 pub(super) const REPLACED_AFTER_MS: u64 = 2_000;
+/// A live node without a heartbeat for this long is silent: what it did since is unknown.
+const SILENT_AFTER_MS: u64 = 2_000;
 /// How long a rival counts after its last heartbeat.
 const RIVAL_MS: u64 = 10_000;
 
@@ -29,6 +31,8 @@ pub(crate) struct Node {
     pub(crate) window: Window,
     /// Whether its heartbeats stopped without an announced shutdown.
     pub(super) is_lost: bool,
+    /// Whether the queue has not closed all its consumers since its last heartbeat.
+    pub(super) may_hold: bool,
     /// An older process that goes on to send heartbeats under the same name.
     pub(super) rival: Option<Rival>,
 }
@@ -61,6 +65,16 @@ impl Node {
     /// Whether it sends heartbeats: not gone, and heard since the console started.
     pub(crate) fn is_live(&self) -> bool {
         !self.is_gone() && !self.window.is_empty()
+    }
+
+    /// Whether its heartbeats stopped and the queue may still have messages delivered to it.
+    pub(crate) fn is_unheard(&self) -> bool {
+        self.is_silent() && self.may_hold && !self.has_ended()
+    }
+
+    /// Whether its heartbeats have stopped, be it for a moment.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.is_lost || self.without_heartbeat_ms >= SILENT_AFTER_MS
     }
 
     /// Whether it was known before this console started, and is not confirmed to be running yet.
@@ -106,6 +120,19 @@ impl Node {
         self.received_at + self.without_heartbeat_ms
     }
 
+    /// Whether it was asked to drain.
+    pub(crate) fn is_drained(&self) -> bool {
+        matches!(self.state(), NodeState::Draining | NodeState::Drained)
+    }
+
+    /// Whether it does its work, or would if consumption were not paused.
+    pub(crate) fn works(&self) -> bool {
+        matches!(
+            self.state(),
+            NodeState::Ready | NodeState::Degraded | NodeState::Paused
+        )
+    }
+
     /// Its state.
     pub(crate) fn state(&self) -> NodeState {
         if self.is_lost {
@@ -119,7 +146,11 @@ impl Node {
             (Activity::Stopped, _) => NodeState::Stopped,
             (Activity::Active, Readiness::Ready) => NodeState::Ready,
             (Activity::Active, Readiness::Degraded) => NodeState::Degraded,
-            (Activity::Active, Readiness::Starting) if ran_ms < STARTING_MS => NodeState::Starting,
+            (Activity::Active, Readiness::Starting | Readiness::Unavailable)
+                if ran_ms < STARTING_MS =>
+            {
+                NodeState::Starting
+            }
             (Activity::Active, Readiness::Starting | Readiness::Unavailable) => {
                 NodeState::Unavailable
             }

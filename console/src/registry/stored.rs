@@ -132,6 +132,7 @@ impl StoredNode {
             skew_ms: self.skew_ms,
             window: Window::default(),
             is_lost: self.is_lost,
+            may_hold: true,
             rival: None,
         }
     }

@@ -161,6 +161,17 @@ impl Window {
         }
     }
 
+    /// Whether a counter has grown between the last two heartbeats.
+    pub(crate) fn has_grown(&self, count: impl Fn(&Counts) -> u64) -> bool {
+        let mut newest = self
+            .samples
+            .iter()
+            .rev()
+            .map(|sample| count(&sample.counts));
+        let last_two = newest.next().zip(newest.next());
+        last_two.is_some_and(|(last, before)| last > before)
+    }
+
     /// Growth of a counter per second; `None` with fewer than two heartbeats.
     pub(crate) fn per_s(&self, now: u64, count: impl Fn(&Counts) -> u64) -> Option<f64> {
         let first = self.samples.front()?.received_at;
@@ -241,6 +252,10 @@ mod tests {
     fn a_rate_is_a_difference_over_ten_seconds() {
         let (mut window, boot) = (Window::default(), BootId::random());
         assert_eq!(window.per_s(5_000, acked), None);
+        window.add(&worker(1, boot, 1_000, 900, 7), 0);
+        // What one heartbeat has is of any age.
+        assert!(!window.has_grown(acked));
+        let mut window = Window::default();
         for second in 0..30_u64 {
             let took = if second < 15 {
                 second
@@ -254,6 +269,9 @@ mod tests {
         assert_eq!(window.per_s(29_300, |counts| counts.lanes[0]), Some(30.0));
         assert!(window.samples.len() <= 14);
         assert_eq!(window.per_s(29_300, |counts| counts.busy_ms), Some(500.0));
+        assert!(window.has_grown(acked));
+        window.add(&worker(1, boot, 1_000, 31_000, 57), 30_000);
+        assert!(!window.has_grown(acked));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use skilift_core::control::Role;
 use skilift_core::control::heartbeat::Report;
+use skilift_fleet::instance::GIVEN_UP;
 
 use super::monitor::{MonitorState, START_MS};
 use super::queue::Timestamps;
@@ -38,7 +39,7 @@ pub(super) fn of(
     let mut alarms = Alarms::default();
     losses(&mut alarms, view);
     outages(&mut alarms, console, state, collectors, at.now);
-    nodes(&mut alarms, state, collectors, view, at.now);
+    nodes(&mut alarms, console, state, collectors, view, at.now);
     others(&mut alarms, console, state, view, at.now);
     let changes = state
         .raised
@@ -157,7 +158,10 @@ fn outages(
         alarms.raise(
             AlarmCode::RidesRejected,
             Severity::Critical,
-            format!("{what}: {reasons}"),
+            match reasons.as_str() {
+                "" => what,
+                _ => format!("{what}: {reasons}"),
+            },
             "Remove the cause. Gates resend rejected rides by themselves.",
         );
     }
@@ -173,16 +177,12 @@ fn outages(
 
 /// What is rejected, and the reasons; `None` if no node rejects rides.
 fn rejected(state: &MonitorState, now: u64) -> Option<(String, String)> {
-    let rejects = |node: &Node| {
-        node.per_s(|counts| counts.refused)
-            .is_some_and(|per_s| per_s > 0.0)
-    };
     // A node that was asked to drain is no fault while no rides arrive at it.
-    let shedding = |node: &&Node| {
+    let rejects = |node: &&Node| {
         let is_shedding = matches!(&node.last.report, Report::Api(api) if !api.shedding.is_empty());
-        is_shedding && (!is_drained(node) || rejects(node))
+        (is_shedding && !node.is_drained()) || node.window.has_grown(|counts| counts.refused)
     };
-    let nodes: Vec<&Node> = state.registry.live(Role::Api).filter(shedding).collect();
+    let nodes: Vec<&Node> = state.registry.live(Role::Api).filter(rejects).collect();
     let (names, _) = list(nodes.iter().map(|node| node.last.node.to_string()))?;
     let reasons: BTreeSet<&str> = nodes
         .iter()
@@ -195,7 +195,8 @@ fn rejected(state: &MonitorState, now: u64) -> Option<(String, String)> {
     let reasons: Vec<&str> = reasons.into_iter().collect();
     let per_s = rate(&state.registry, Role::Api, now, |counts| counts.refused);
     let per_s = match per_s.value {
-        Some(per_s) => format!(", {per_s:.0} requests/s"),
+        Some(per_s) if per_s >= 1.0 => format!(", {per_s:.0} requests/s"),
+        Some(per_s) => format!(", {per_s:.1} requests/s"),
         None => String::new(),
     };
     let what = format!("rides are rejected with 503 by {names}{per_s}");
@@ -204,6 +205,7 @@ fn rejected(state: &MonitorState, now: u64) -> Option<(String, String)> {
 
 fn nodes(
     alarms: &mut Alarms,
+    console: &Console,
     state: &MonitorState,
     collectors: &Collectors,
     view: &QueueView,
@@ -228,26 +230,37 @@ fn nodes(
     }
     // Right after the subscription, not every node has sent a heartbeat yet.
     if registry.connected_for_ms(now) >= LOST_AFTER_MS {
-        if view.utilisation.api.nodes == 0 {
+        if has_none(state, Role::Api) {
             alarms.raise(
                 AlarmCode::NoApiNode,
                 Severity::Critical,
-                "no API node is up: no ride is accepted",
+                format!(
+                    "no API node is up: no ride is accepted{}",
+                    given_up(console)
+                ),
                 "Start one: `skictl serve api`, or `skictl scale api=1`.",
             );
         }
-        if view.utilisation.worker.nodes == 0 {
+        let are_all_drained = registry.live(Role::Worker).all(Node::is_drained);
+        if has_none(state, Role::Worker) {
             alarms.raise(
                 AlarmCode::NoWorker,
                 Severity::Critical,
-                "no worker is up: rides are queued but not stored",
+                format!(
+                    "no worker is up: rides are queued but not stored{}",
+                    given_up(console)
+                ),
                 "Start one: `skictl serve worker`, or `skictl scale worker=1`.",
             );
-        } else if view.paused.is_none() && registry.live(Role::Worker).all(is_drained) {
+        } else if view.paused.is_none() && are_all_drained {
+            let (severity, others) = match view.utilisation.worker.lost {
+                0 => (Severity::Warning, ""),
+                _ => (Severity::Critical, " that is not lost"),
+            };
             alarms.raise(
                 AlarmCode::NoWorker,
-                Severity::Warning,
-                "every worker is drained: rides are queued but not stored",
+                severity,
+                format!("every worker{others} is drained: rides are queued but not stored"),
                 "Undrain one: `skictl nodes undrain NAME`, or start another.",
             );
         }
@@ -261,7 +274,7 @@ fn nodes(
             count,
             AlarmCode::NodesLost,
             Severity::Warning,
-            format!("no heartbeat from {names}"),
+            format!("no heartbeat from {names}{}", given_up(console)),
             "Check its process and host; what it had not finished is redelivered. `skictl nodes show NODE` has the details; if it is gone for good: `skictl nodes forget NODE`.",
         );
     }
@@ -308,6 +321,29 @@ fn nodes(
             "`skictl nodes` shows the reason of each.",
         );
     }
+}
+
+/// Whether no node of a role is up. One that starts ends that only once it works: it may end before, again and again.
+fn has_none(state: &MonitorState, role: Role) -> bool {
+    let code = match role {
+        Role::Api => AlarmCode::NoApiNode,
+        Role::Worker => AlarmCode::NoWorker,
+    };
+    let is_raised = state.raised.is_raised(code);
+    let is_up =
+        |node: &Node| !is_raised || (node.state() != NodeState::Starting && !node.is_silent());
+    !state.registry.live(role).any(is_up)
+}
+
+/// The child processes that are not started again, as the end of a message.
+fn given_up(console: &Console) -> String {
+    let instances = console.machines.listed().instances;
+    let reasons = instances.iter().filter_map(|instance| {
+        let reason = instance.reason.as_ref();
+        let reason = reason.filter(|reason| reason.code == GIVEN_UP)?;
+        Some(format!("; {} is {reason}", instance.id))
+    });
+    reasons.collect()
 }
 
 /// Rides without a valid ingest key.
@@ -397,6 +433,15 @@ fn others(
             "Check the console's network and its permissions on EC2; nothing can be scaled until then.",
         );
     }
+    if let Some(found) = console.archive_faults.latest() {
+        alarms.raise_about(
+            found.days,
+            AlarmCode::ArchiveUnreadable,
+            Severity::Warning,
+            format!("the archive cannot be read: {}", found.why),
+            "Mount the directory of --archive, or restore its files from a backup: `skictl archive list` shows which.",
+        );
+    }
     let skewed = state
         .registry
         .nodes()
@@ -413,10 +458,6 @@ fn others(
             "Synchronise the clocks (NTP).",
         );
     }
-}
-
-fn is_drained(node: &Node) -> bool {
-    matches!(node.state(), NodeState::Draining | NodeState::Drained)
 }
 
 /// The first names and how many more there are, and their number; `None` without any.

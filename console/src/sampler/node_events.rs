@@ -117,9 +117,20 @@ impl NodeEvents {
             text: stage.text(
                 at.checked_sub(1)
                     .and_then(|before| known.stages.get(before)),
+                known.since(at),
             ),
         };
         stages.map(event).collect()
+    }
+}
+
+impl StoredEvents {
+    /// Since when the node was in the state that it was in before the stage `at`: stages between may have changed its settings only.
+    fn since(&self, at: usize) -> u64 {
+        let before = self.stages.iter().take(at).rev();
+        let state = before.clone().next().map(|stage| stage.state);
+        let same = before.take_while(|stage| Some(stage.state) == state);
+        same.last().map_or(0, |stage| stage.at_ms)
     }
 }
 
@@ -129,8 +140,8 @@ impl Stage {
         (self.state, &self.boot_id, self.settings) == (other.state, &other.boot_id, other.settings)
     }
 
-    /// What happened, given what the node was like before.
-    fn text(&self, before: Option<&Self>) -> String {
+    /// What happened, given what the node was like before, in a state since `since_ms`.
+    fn text(&self, before: Option<&Self>, since_ms: u64) -> String {
         let settings = |version: Option<u64>| {
             version.map_or_else(
                 || "flags".to_owned(),
@@ -152,7 +163,7 @@ impl Stage {
         };
         let mut parts = Vec::new();
         if before.state != self.state {
-            let lasted = span(self.at_ms.saturating_sub(before.at_ms));
+            let lasted = span(self.at_ms.saturating_sub(since_ms));
             parts.push(format!(
                 "{}; {} for {lasted} before",
                 self.described(),
@@ -202,6 +213,8 @@ mod tests {
             });
             happens(&seen, 3_000);
             happens(&seen, 4_000);
+            seen.actual.as_mut().unwrap().version = 8;
+            happens(&seen, 30_000);
             seen.state = NodeState::Lost;
             seen.message = Some("no heartbeat for 5 s".to_owned());
             happens(&seen, 63_000);
@@ -223,8 +236,9 @@ mod tests {
         assert_eq!(
             texts,
             [
-                "ready; new process, boot id b2, settings: version 7",
+                "ready; new process, boot id b2, settings: version 8",
                 "lost: no heartbeat for 5 s; ready for 1 min 0 s before",
+                "settings: version 7 → version 8",
                 "ready; starting for 2.0 s before; settings: flags → version 7",
                 "starting; first heartbeat received, boot id b1, settings: flags",
             ]

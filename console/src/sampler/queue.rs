@@ -11,9 +11,9 @@ use crate::config::EngineKind;
 use crate::console::Console;
 use crate::dead_letters::LeaseHolder;
 use crate::history::Totals;
-use crate::lag::{drain_time, latency, no_node, rate};
+use crate::lag::{Consumption, drain_time, latency, no_node, rate};
 use crate::loss_detector::{Observation, QueueSnapshot};
-use crate::registry::{Counts, NodeRegistry};
+use crate::registry::{Counts, LOST_AFTER_MS, Node, NodeRegistry};
 use crate::view::Reading;
 use crate::view::queue::{
     ConsumerView, HistoryPoint, LatencyView, PauseView, QueueView, RatesView, RoleUtilisationView,
@@ -64,12 +64,11 @@ pub(super) fn view(
     };
 
     let held = registry.held();
-    let queue_consumers = collectors
-        .depth
-        .known(now)
-        .ok()
-        .and_then(|(depth, _)| depth.consumers);
-    let unheard = unheard(registry, queue_consumers, now);
+    let depth = collectors.depth.known(now).ok();
+    if let Some(consumers) = depth.and_then(|(depth, _)| depth.consumers) {
+        registry.record_consumers(consumers);
+    }
+    let unheard = unheard(registry, now);
     let unacked_messages = match (&disconnected, &unheard) {
         (Some(why), _) => Reading::unknown(why.clone()),
         (None, Some(why)) => Reading::at_least((held > 0).then_some(held), Some(0), why),
@@ -136,6 +135,7 @@ pub(super) fn view(
         total_messages.value,
         registry.delivered_messages(),
         oldest_held(registry, now).filter(|_| disconnected.is_none()),
+        oldest_unheard(registry, now),
     );
     let stored_after = disconnected.as_deref().map(LatencyView::unknown);
     let stored_after = stored_after.unwrap_or_else(|| {
@@ -150,6 +150,8 @@ pub(super) fn view(
     });
     let known = [&rates.publish_per_s, &rates.ack_per_s].map(|rate| rate.value.unwrap_or(0.0));
     let busiest = known[0].max(known[1]);
+    // Right after the subscription, not every worker has sent a heartbeat yet.
+    let is_known = disconnected.is_none() && registry.connected_for_ms(now) >= LOST_AFTER_MS;
     let document = console.desired.document();
     let paused = document.pause_at(at.epoch_ms);
     let mut view = QueueView {
@@ -174,7 +176,13 @@ pub(super) fn view(
             &total_rides,
             &rates.publish_per_s,
             &rates.ack_per_s,
-            paused.is_some(),
+            if paused.is_some() {
+                Consumption::Paused
+            } else if is_known && registry.live(Role::Worker).all(Node::is_drained) {
+                Consumption::Stopped
+            } else {
+                Consumption::Runs
+            },
         ),
         backlog_rides: total_rides,
         dead_letters: dead_letters(
@@ -273,16 +281,27 @@ fn dead_letters(stored: u64, in_queue: &Reading<u64>, elsewhere: Option<&str>) -
 /// Age of the oldest ride that any worker held at its last heartbeat, and the age of that heartbeat.
 fn oldest_held(registry: &NodeRegistry, now: u64) -> Option<(u64, u64)> {
     let workers = registry.live(Role::Worker);
-    let oldest = workers.filter_map(|node| match &node.last.report {
-        Report::Worker(worker) => {
-            let accepted_at = worker.oldest_unacked_accepted_at_ms?;
-            // Not extrapolated: the worker may have stored it since.
-            let age = node.last.sent_at_ms.saturating_sub(accepted_at);
-            Some((age, now.saturating_sub(node.received_at)))
-        }
-        Report::Api(_) => None,
-    });
+    // Not extrapolated: the worker may have stored it since.
+    let oldest =
+        workers.filter_map(|node| Some((oldest_of(node)?, now.saturating_sub(node.received_at))));
     oldest.max()
+}
+
+/// How old a ride may be that a worker without heartbeats holds: it was delivered before the last heartbeat, or after it.
+fn oldest_unheard(registry: &NodeRegistry, now: u64) -> Option<u64> {
+    let workers = registry.unheard_workers();
+    let oldest = workers
+        .map(|node| now.saturating_sub(node.received_at) + oldest_of(node).unwrap_or_default());
+    oldest.max()
+}
+
+/// Age of the oldest ride that a worker held at its last heartbeat.
+fn oldest_of(node: &Node) -> Option<u64> {
+    let Report::Worker(worker) = &node.last.report else {
+        return None;
+    };
+    let accepted_at = worker.oldest_unacked_accepted_at_ms?;
+    Some(node.last.sent_at_ms.saturating_sub(accepted_at))
 }
 
 fn still_consuming(registry: &NodeRegistry) -> Vec<String> {
@@ -303,15 +322,16 @@ fn utilisation(
     disconnected: Option<&str>,
     now: u64,
 ) -> RoleUtilisationView {
-    let of_role = |node: &&crate::registry::Node| node.last.role() == role;
+    let of_role = |node: &&Node| node.last.role() == role;
     let lost = registry
         .nodes()
         .filter(of_role)
         .filter(|node| node.is_lost());
     let lost = lost.count() as u64;
-    let (mut nodes, mut threads, mut rss_bytes) = (0, 0, 0);
+    let (mut nodes, mut not_working, mut threads, mut rss_bytes) = (0, 0, 0, 0);
     for node in registry.live(role) {
         nodes += 1;
+        not_working += u64::from(!node.works());
         rss_bytes += node.last.rss_bytes;
         threads += match &node.last.report {
             Report::Api(api) => u64::from(api.channels),
@@ -339,6 +359,7 @@ fn utilisation(
     };
     RoleUtilisationView {
         nodes,
+        not_working,
         lost,
         threads,
         busy: Reading {

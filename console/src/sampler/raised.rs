@@ -35,6 +35,11 @@ impl Raised {
         })
     }
 
+    /// Whether an alarm was raised at the last look, or by an earlier process that ended not long ago.
+    pub(super) fn is_raised(&self, code: AlarmCode) -> bool {
+        self.since_at_ms.contains_key(&code.to_string())
+    }
+
     /// Sets since when each alarm is raised, and returns what is to be written. The console has run for `ran_ms`. A pause has a
     /// time of its own.
     pub(super) fn date(

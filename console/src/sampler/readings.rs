@@ -93,7 +93,9 @@ impl<T> Cached<T> {
         let has_asked = self.read.is_some() || self.failure.is_some();
         let (why, _) = self.known(now).err()?;
         let since = self.failure.as_ref().map(|(_, since)| *since);
-        let is_lasting = since.is_none_or(|since| now.saturating_sub(since) >= OUTAGE_MS);
+        let is_old = |(_, at): &(T, u64)| now.saturating_sub(*at) > FRESH_MS;
+        let is_lasting = self.read.as_ref().is_some_and(is_old)
+            || since.is_none_or(|since| now.saturating_sub(since) >= OUTAGE_MS);
         (is_lasting && (has_asked || ran_ms >= BEGIN_LISTENING_MS)).then_some(why)
     }
 
@@ -134,6 +136,10 @@ mod tests {
         cached.take(Ok(7), 3_000);
         assert_eq!(cached.outage(3_000, 0), None);
         assert!(cached.is_unsettled(7_999) && !cached.is_unsettled(8_000));
+        // It hangs, which ends in an error after a while.
         assert!(cached.outage(3_001 + FRESH_MS, 0).is_some());
+        cached.take(Err("timed out".to_owned()), 3_100 + FRESH_MS);
+        let outage = cached.outage(3_100 + FRESH_MS, 0);
+        assert_eq!(outage.as_deref(), Some("timed out"));
     }
 }

@@ -65,10 +65,7 @@ pub(super) fn view(
 }
 
 fn unreadable(why: &str) -> (Verdict, String) {
-    (
-        Verdict::Unknown,
-        format!("reconciliation unavailable: {why}"),
-    )
+    (Verdict::Unknown, format!("unavailable: {why}"))
 }
 
 /// The verdict and its message. `rides`: outstanding rides.

@@ -11,7 +11,7 @@ use super::{models, report};
 use crate::console::Console;
 use crate::error::Error;
 use crate::view::capacity::{CapacityOption, CapacityView, OneWorkerLess};
-use crate::view::figures::grouped;
+use crate::view::figures::{counted, grouped};
 use crate::view::tuning::{PointView, SweepState, SweepView};
 
 /// Most of its cores that an API node may use: beyond this, requests wait for each other.
@@ -158,7 +158,8 @@ fn compute(
         let alike = |point: &&PointView| kind(point) == (worker_type, threads, batch);
         let points: Vec<&PointView> = view.points.iter().filter(alike).collect();
         let of = worker_type.map_or_else(String::new, |of| format!("{of}: "));
-        let named = format!("{of}{threads} threads with batch {batch}");
+        let threads_of_one = counted(threads.into(), "thread", "threads");
+        let named = format!("{of}{threads_of_one} with batch {batch}");
         let Some(max_utilisation) = max_utilisation(&points, p99_ms) else {
             notes.push(format!("{named}: no measurement within {p99_ms} ms"));
             continue;

@@ -28,6 +28,7 @@ pub(crate) struct Measurement {
 struct Heard {
     boot: BootId,
     role: Role,
+    host: String,
     first: Counters,
     last: Counters,
     /// Time of the first and the last heartbeat, by the console's clock.
@@ -93,6 +94,7 @@ impl Measurement {
             let heard = Heard {
                 boot: heartbeat.boot_id,
                 role: heartbeat.role(),
+                host: heartbeat.host.clone(),
                 first: counters,
                 last: counters,
                 first_at: now,
@@ -175,9 +177,16 @@ impl Measurement {
             of_role(role).map(|node| node.per_s(count)).sum()
         };
         let threads: f64 = of_role(Role::Worker).map(Heard::threads).sum();
+        // Nodes on one host share its cores.
         let available = |role| {
-            let cores = of_role(role).map(|node| node.last.cores);
-            let known = cores.map(|cores| (cores > 0).then_some(cores as f64));
+            let mut hosts = BTreeMap::<&str, u64>::new();
+            for node in of_role(role) {
+                let cores = hosts.entry(&node.host).or_default();
+                *cores = node.last.cores.max(*cores);
+            }
+            let known = hosts
+                .values()
+                .map(|cores| (*cores > 0).then_some(*cores as f64));
             known.sum::<Option<f64>>()
         };
         let at = |all: &Histogram<u64>, quantile, per_ms: f64| {

@@ -121,6 +121,7 @@ impl Aging for RoleUtilisationView {
     fn age_by(&mut self, ms: u64) {
         let Self {
             nodes: _,
+            not_working: _,
             lost: _,
             threads: _,
             busy,

@@ -101,6 +101,7 @@ impl AlarmCode {
             | Self::ClockSkew => "/nodes",
             Self::RidesDenied => "/access",
             Self::InstancesUnknown => "/fleet",
+            Self::ArchiveUnreadable => "/rides",
             Self::DeadLettersUnread | Self::DeadLetters => "/dead-letters",
             Self::ConflictingConsole => "/audit",
         }
@@ -145,6 +146,8 @@ pub enum AlarmCode {
     ConflictingConsole,
     /// The instances of the fleet cannot be listed.
     InstancesUnknown,
+    /// Files of archived days cannot be read.
+    ArchiveUnreadable,
     /// The clocks of nodes differ from the console's.
     ClockSkew,
     /// Consumption is paused.

@@ -169,6 +169,10 @@ pub struct UtilisationView {
 pub struct RoleUtilisationView {
     /// Nodes that send heartbeats.
     pub nodes: u64,
+    /// Those of them that do not work: they are starting, unavailable, draining or drained.
+    #[serde(default)]
+    #[schema(required)]
+    pub not_working: u64,
     /// Nodes whose heartbeats have stopped.
     pub lost: u64,
     /// Running worker threads or publisher channels.

@@ -63,6 +63,9 @@ impl Instance {
     }
 }
 
+/// Code of the [reason](Instance::reason) of a child process that ended too often to be started again.
+pub const GIVEN_UP: &str = "given up";
+
 /// State of an instance (`InstanceState`, of whose code only the low byte is used).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum InstanceState {

@@ -96,8 +96,9 @@ pub(crate) fn plan(mut plan: Value, scale: &Scale) -> Value {
         "before_usd_per_h": of(json!(0.2175)), "after_usd_per_h": of(json!(0.3625)), "starts_usd": of(json!(0.002_417)),
         "prices_date": "2026-01-19",
     });
-    plan["effects"] =
-        json!(["2 workers can store about 2450 rides/s (measured now); 4 can store about 4900"]);
+    plan["effects"] = json!([
+        "2 workers can store about 2450 rides/s (estimated: 35 % busy now); 4 can store about 4900"
+    ]);
     match id {
         "severe" => {
             let why = "the prices have no x9z.huge in eu-central-1";

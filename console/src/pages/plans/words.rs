@@ -70,7 +70,10 @@ pub(super) fn verb(plan: &PlanView) -> String {
         _ => what(plan),
     };
     if text.chars().count() > MAX_VERB {
-        return format!("Apply {} actions", plan.actions.len());
+        return match plan.actions.len() {
+            1 => "Apply".to_owned(),
+            many => format!("Apply {many} actions"),
+        };
     }
     sentence(&text).trim_end_matches('.').to_owned()
 }
@@ -113,7 +116,10 @@ pub(super) fn verdict(plan: &PlanView, is_over: bool) -> (Verdict, String) {
             "Unchanged: it was already in that state.".to_owned(),
             String::new(),
         ),
-        (PlanState::Applied, _) => ("ok", "Succeeded.".to_owned(), took(plan)),
+        (PlanState::Applied, _) => match replayed(plan) {
+            Some((kind, message)) => (kind, message, took(plan)),
+            None => ("ok", "Succeeded.".to_owned(), took(plan)),
+        },
         (PlanState::Failed, Some(OutcomeResult::Partial)) => (
             "warn",
             "Partial: some steps failed.".to_owned(),
@@ -145,6 +151,17 @@ pub(super) fn verdict(plan: &PlanView, is_over: bool) -> (Verdict, String) {
         }
     };
     (Verdict { kind, message }, facts)
+}
+
+/// What became of replayed dead letters: only some of them may be stored.
+fn replayed(plan: &PlanView) -> Option<(&'static str, String)> {
+    let Change::Replay { .. } = plan.change else {
+        return None;
+    };
+    let steps = plan.outcome.iter().flat_map(|outcome| &outcome.steps);
+    let message = steps.last()?.message.as_deref()?;
+    let is_all_stored = message.ends_with(" stored");
+    Some((if is_all_stored { "ok" } else { "warn" }, sentence(message)))
 }
 
 /// How many steps succeeded.

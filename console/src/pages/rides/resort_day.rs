@@ -106,7 +106,7 @@ pub(in crate::pages) async fn day(
     form.day = view.day.to_string();
     Ok(render(&DayPage {
         head: Head::new(&console, &visitor, "/rides", "Rides"),
-        fresh: freshness(view.oldest_ride_age_ms),
+        fresh: freshness(&console, view.oldest_ride_age_ms),
         form,
         figures: figures(&view),
         hours: hour_cells(&hours.hours),

@@ -57,7 +57,7 @@ pub(in crate::pages) async fn skier(
     let days = view.days.iter().take(MAX_ROWS);
     Ok(render(&SkierPage {
         head: Head::new(&console, &visitor, "/rides", "Rides"),
-        fresh: freshness(view.oldest_ride_age_ms),
+        fresh: freshness(&console, view.oldest_ride_age_ms),
         form,
         skier: view.skier,
         shown: match all {

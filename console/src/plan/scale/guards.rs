@@ -134,11 +134,13 @@ fn welcome(prepared: PlannedChange, worked_out: &WorkedOut<'_>, scale: &Scale) -
 fn shortage(worked_out: &WorkedOut<'_>, role: ScaledRole, wanted: usize, can_be: usize) -> String {
     if can_be > wanted {
         return format!(
-            "{role}={wanted} is not possible: {can_be} instances are up and cannot be stopped"
+            "{role}={wanted} is not possible: {} up and cannot be stopped",
+            counted(can_be as u64, "instance is", "instances are")
         );
     }
     format!(
-        "{role}={wanted} is not possible: only {can_be} instances are up or can be started ({} can be started); see `skictl ec2 list`",
+        "{role}={wanted} is not possible: only {} up or can be started ({} can be started); see `skictl ec2 list`",
+        counted(can_be as u64, "instance is", "instances are"),
         worked_out.startable(role)
     )
 }
@@ -254,9 +256,10 @@ fn flow(
         _ => format!("{after} can {does} {about} {}", rides(then)),
     };
     let mut prepared = prepared.with_effect(format!(
-        "{} can {does} {about} {} rides/s (measured now); {afterwards}",
+        "{} can {does} {about} {} rides/s (estimated: {:.0} % busy now); {afterwards}",
         many(role, before),
         rides(now),
+        100.0 * capacity.busy,
     ));
     let Some(publish) = seen.queue.rates.publish_per_s.value else {
         return prepared.with_effect("rate of accepted rides unknown");
@@ -287,7 +290,7 @@ fn flow(
             "unknown whether that is enough for the {} rides/s that arrive: the load is too low to measure the capacity",
             rides(publish),
         ));
-    } else if after < before && then < publish {
+    } else if after < before && then < publish && after > 0 {
         prepared = prepared.refuse(
             format!(
                 "{} can {does} {about} {} rides/s, but {} rides/s arrive now: {} rides/s short",

@@ -139,7 +139,7 @@ async fn a_wrong_value_is_named_and_changes_nothing() {
     ] {
         let (status, _, shown) = post(&console, "/plans", &operator, form).await;
         assert_eq!(status, StatusCode::BAD_REQUEST, "{form}");
-        assert_eq!(texts(&shown, "h1"), [expected]);
+        assert_eq!(texts(&shown, "#err-h"), [expected]);
     }
 }
 
@@ -171,7 +171,7 @@ async fn each_role_sees_what_it_may_do() {
     }
     let (status, _, shown) = post(&console, "/plans", &viewer, "change=pause").await;
     assert_eq!(status, StatusCode::FORBIDDEN);
-    assert!(texts(&shown, "h1")[0].contains("requires the role operator"));
+    assert!(texts(&shown, "#err-h")[0].contains("requires the role operator"));
     // A severe plan is applied by admins.
     let at = plan(&console, &operator, "change=set_ingest&ingest=keys").await;
     let shown = page(&console, &at, &operator).await;
@@ -361,7 +361,7 @@ async fn an_acknowledged_alarm_stays_listed_until_it_ends() {
     )
     .await;
     assert_eq!(status, StatusCode::NOT_FOUND);
-    assert_eq!(texts(&shown, "h1"), ["No alarm paused is raised now."]);
+    assert_eq!(texts(&shown, "#err-h"), ["No alarm paused is raised now."]);
     let is_listed = async |wanted: &str| {
         console
             .until(wanted, async || {

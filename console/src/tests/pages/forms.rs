@@ -106,6 +106,83 @@ async fn a_refused_name_stays_in_its_form_and_a_password_does_not() {
 }
 
 #[tokio::test]
+async fn what_others_changed_meanwhile_is_not_set_back() {
+    let console = TestConsole::new().await;
+    console.until_published().await;
+    let operator = session_of(&console, UserRole::Operator).await;
+    let settings = page(&console, "/settings", &operator).await;
+    let version = value(&settings, "input[name=if_version]");
+    let threads = value(&settings, "#worker-threads");
+    let admin = console.local();
+    let change = serde_json::json!({"change": "set_worker", "threads": 7});
+    console.change(&admin, change).await;
+    // Only the batch was typed.
+    let form = format!(
+        "change=set_worker&form=set_worker&page=%2Fsettings&if_version={version}&threads={threads}&batch=321"
+    );
+    let (status, _, shown) = post(&console, "/plans", &operator, &form).await;
+    assert_eq!(status, StatusCode::CONFLICT);
+    assert_eq!(value(&shown, "#worker-threads"), "7");
+    assert_eq!(value(&shown, "#worker-batch"), "321");
+    assert_ne!(value(&shown, "input[name=if_version]"), version);
+}
+
+#[tokio::test]
+async fn a_form_that_is_sent_after_the_session_has_ended_leads_back_to_its_page() {
+    let console = TestConsole::new().await;
+    let headers = [
+        ("host", "console.example"),
+        ("referer", "http://console.example/settings?opened=1"),
+        ("origin", "http://console.example"),
+    ];
+    let (status, found, _) = console
+        .browse("POST", "/plans", &headers, "change=pause")
+        .await;
+    assert_eq!(status, StatusCode::SEE_OTHER);
+    let login = found["location"].to_str().unwrap();
+    assert_eq!(login, "/login?ended=true&next=%2Fsettings%3Fopened%3D1");
+    let (_, _, text) = console.browse("GET", login, &[], "").await;
+    let shown = Html::parse_document(&text);
+    assert!(texts(&shown, "[role=alert]")[0].contains("session has ended"));
+    assert_eq!(value(&shown, "input[name=next]"), "/settings?opened=1");
+}
+
+#[tokio::test]
+async fn all_with_a_reason_are_those_and_no_others() {
+    let console = TestConsole::new().await;
+    let operator = session_of(&console, UserRole::Operator).await;
+    let letter = |number: u64, reason: &str| DeadLetter {
+        id: format!("letter-{number}"),
+        reason: reason.to_owned(),
+        line: b"poison".to_vec(),
+        message: None,
+        line_number: 1,
+    };
+    let letters = vec![
+        letter(1, "no lift"),
+        letter(2, "no day"),
+        letter(3, "no lift"),
+    ];
+    let state = &console.console.state;
+    console
+        .console
+        .dead_letters
+        .store(state, letters)
+        .await
+        .unwrap();
+    let shown = page(&console, "/dead-letters?reason=no+lift", &operator).await;
+    assert_eq!(value(&shown, "input[name=reason]"), "no lift");
+    let form = "change=discard_all&form=dead_letters&page=%2Fdead-letters&reason=no+lift";
+    let at = plan(&console, &operator, form).await;
+    let made = console.get(&at, &console.local()).await;
+    assert_eq!(
+        made["change"]["dead_letters"],
+        serde_json::json!({"reason": {"text": "no lift", "up_to": 3}}),
+        "{made:#}"
+    );
+}
+
+#[tokio::test]
 async fn a_form_without_its_page_and_one_that_is_not_permitted_are_error_pages() {
     let console = TestConsole::new().await;
     let operator = session_of(&console, UserRole::Operator).await;
@@ -116,14 +193,16 @@ async fn a_form_without_its_page_and_one_that_is_not_permitted_are_error_pages()
         let form = format!("change=add_user&form=add_user&role=viewer&{fields}");
         let (found, _, shown) = post(&console, "/plans", &operator, &form).await;
         assert_eq!(found, status, "{fields}");
-        assert!(texts(&shown, "h1")[0].contains("requires the role admin"));
+        assert!(texts(&shown, "#err-h")[0].contains("requires the role admin"));
+        // The navigation stays.
+        assert!(texts(&shown, "nav a").contains(&"Overview".to_owned()));
     }
     for page in ["", "page=%2Flogout", "page=https%3A%2F%2Fevil.example"] {
         let form = format!("change=set_worker&form=set_worker&threads=many&{page}");
         let (found, _, shown) = post(&console, "/plans", &operator, &form).await;
         assert_eq!(found, StatusCode::BAD_REQUEST, "{page}");
         assert_eq!(
-            texts(&shown, "h1"),
+            texts(&shown, "#err-h"),
             ["Threads must be a number, not \"many\"."]
         );
     }

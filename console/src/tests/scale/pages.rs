@@ -82,7 +82,7 @@ async fn a_chosen_instance_is_stopped_and_none_is_an_error() {
     let operator = session_of(&console, UserRole::Operator).await;
     let (status, _, shown) = post(&console, "/plans", &operator, "change=stop").await;
     assert_eq!(status, StatusCode::BAD_REQUEST);
-    assert_eq!(texts(&shown, "h1"), ["No instance is selected."]);
+    assert_eq!(texts(&shown, "#err-h"), ["No instance is selected."]);
     let fleet = console.get("/fleet", &console.local()).await;
     let running = fleet["instances"].as_array().unwrap().iter();
     let running = running.filter(|of| of["role"] == "worker" && of["state"] == "running");

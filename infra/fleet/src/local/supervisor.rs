@@ -18,7 +18,7 @@ use super::child::{Child, Event};
 use super::ended;
 use super::memory::Memory;
 use super::{LocalConfig, Patience, Place};
-use crate::instance::{InstanceId, InstanceState, StateReason};
+use crate::instance::{GIVEN_UP, InstanceId, InstanceState, StateReason};
 use crate::outcome::OutcomeCode;
 
 /// Outcome of a command: for programs, and for people.
@@ -388,7 +388,7 @@ impl Supervisor {
                     "{} exits in quick succession, the last: {why}",
                     self.deaths.early
                 );
-                (ended::reason_of("given up", text), None)
+                (ended::reason_of(GIVEN_UP, text), None)
             } else {
                 let pause = self.deaths.pauses.next().unwrap_or_default();
                 tracing::warn!(instance = %id, "{id} exited unexpectedly, restarting in {pause:.1?}: {why}");

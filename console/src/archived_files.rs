@@ -1,0 +1,147 @@
+//! Looks now and then whether the files of archived days are there, so that a lost one is told before anybody asks for it.
+
+use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use skilift_core::lifecycle::TaskError;
+use skilift_core::store::{ArchivedFiles, Reader, StoreError};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::view::figures::{counted, span};
+
+/// Time between two looks, at least.
+const INTERVAL: Duration = Duration::from_secs(60);
+/// The same as a multiple of what a look takes.
+const SHARE: u32 = 100;
+/// After this time without an answer, a network file system hangs.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// What the last look found.
+#[derive(Default)]
+pub(crate) struct ArchiveFaults(Mutex<Option<Unreadable>>);
+
+/// Archived days that cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Unreadable {
+    pub(crate) days: u64,
+    /// What is wrong, as text.
+    pub(crate) why: String,
+}
+
+impl ArchiveFaults {
+    /// The archived days that cannot be read, if there are any.
+    pub(crate) fn latest(&self) -> Option<Unreadable> {
+        let latest = self.0.lock();
+        latest.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set(&self, found: Option<Unreadable>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = found;
+    }
+}
+
+/// Looks until `drain`. `directory`: where the archive is.
+pub(crate) async fn watch(
+    faults: Arc<ArchiveFaults>,
+    reader: Arc<dyn Reader>,
+    directory: Option<PathBuf>,
+    drain: CancellationToken,
+) -> Result<(), TaskError> {
+    let looking = async {
+        loop {
+            let started = Instant::now();
+            look(&faults, &*reader, directory.as_deref()).await;
+            tokio::time::sleep(INTERVAL.max(started.elapsed() * SHARE)).await;
+        }
+    };
+    drain.run_until_cancelled(looking).await;
+    Ok(())
+}
+
+async fn look(faults: &ArchiveFaults, reader: &dyn Reader, directory: Option<&Path>) {
+    let mut answer = pin!(reader.archived_days(&|_| true));
+    let found = match tokio::time::timeout(LIMIT, &mut answer).await {
+        Ok(found) => found,
+        Err(_) => {
+            let directory = directory.map(|path| path.display().to_string());
+            faults.set(Some(Unreadable {
+                days: 0,
+                why: format!(
+                    "{} does not respond for {}",
+                    directory.as_deref().unwrap_or("the archive"),
+                    span(LIMIT.as_millis() as u64)
+                ),
+            }));
+            // Another look would hang as well.
+            answer.await
+        }
+    };
+    // While Redis is away, nothing new is known.
+    if let Some(found) = unreadable(&found) {
+        faults.set(found);
+    }
+}
+
+/// The days that cannot be read; `None` if that is unknown.
+fn unreadable(found: &Result<Vec<ArchivedFiles>, StoreError>) -> Option<Option<Unreadable>> {
+    let all = found.as_ref().ok()?;
+    let mut faults = all.iter().filter_map(|files| files.fault.as_deref());
+    Some(faults.next().map(|first| {
+        let days = 1 + faults.count() as u64;
+        Unreadable {
+            days,
+            why: format!(
+                "{} of {}: {first}",
+                days,
+                counted(all.len() as u64, "archived day", "archived days")
+            ),
+        }
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use skilift_core::archive::ArchivedDay;
+
+    use super::*;
+
+    fn files(day: u64, fault: Option<&str>) -> ArchivedFiles {
+        ArchivedFiles {
+            day: skilift_core::ride::ResortDay {
+                resort: skilift_core::ride::ResortId::new(1).unwrap(),
+                season: "2025".parse().unwrap(),
+                day: skilift_core::ride::Day::new(day).unwrap(),
+            },
+            archived: ArchivedDay {
+                rides: 1,
+                skiers: 1,
+                bytes: 1,
+                sha256: String::new(),
+                index_sha256: String::new(),
+                archived_at_ms: 0,
+            },
+            fault: fault.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_counted_and_an_outage_of_redis_says_nothing() {
+        assert_eq!(unreadable(&Ok(vec![files(1, None)])), Some(None));
+        let damaged = "day-002.ndjson.gz is not what was archived";
+        let found = unreadable(&Ok(vec![
+            files(1, None),
+            files(2, Some(damaged)),
+            files(3, Some("day 3")),
+        ]));
+        let found = found.unwrap().unwrap();
+        assert_eq!(found.days, 2);
+        assert_eq!(found.why, format!("2 of 3 archived days: {damaged}"));
+        let corrupt = StoreError::NewerFormat {
+            found: "9".to_owned(),
+        };
+        assert_eq!(unreadable(&Err(corrupt)), None);
+    }
+}
