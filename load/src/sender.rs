@@ -48,8 +48,11 @@ pub(crate) struct Shared {
 
 /// Lateness of a taken request from which on another sender is woken.
 const TOO_LATE: Duration = Duration::from_millis(1);
-/// How late the timer of this client may be: it counts whole milliseconds, rounded up, and that is no latency of the target.
+/// How late the timer of this client may be, which is no latency of the target: it counts whole milliseconds, rounded up, and then
+/// waits for a processor.
 const TIMER: Duration = Duration::from_millis(2);
+/// How much earlier than a request is due its sender wakes: by the mean of what the timer rounds up.
+const EARLY: Duration = Duration::from_millis(1);
 
 impl Shared {
     /// Wakes one reserve sender per late request without a sender, because waiting senders cannot detect late
@@ -187,7 +190,7 @@ impl Sender {
                     // Permits beyond the reserve have no effect.
                     shared.reserve.add_permits(1);
                 }
-                if self.wait_until(due).await? {
+                if self.wait_until(due.saturating_sub(EARLY)).await? {
                     timer = self.now().saturating_sub(due).min(TIMER);
                 }
                 Some(due)

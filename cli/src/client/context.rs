@@ -122,6 +122,7 @@ pub(crate) async fn log_out(args: &WhoArgs) -> anyhow::Result<Exit> {
     }
     contexts.write()?;
     Contexts::forget_token(&name)?;
+    say!("skictl: logged out of {name}");
     show(
         &view(&name, &contexts, contexts.get(&name)?),
         args.client.output,

@@ -10,6 +10,7 @@ use skilift_console::view::settings::{
 use super::Client;
 use super::columns::Columns;
 use super::connection::ApiRequest;
+use super::error::ClientError;
 use super::figures::{moment, moment_or_dash};
 use super::page::{Page, Style, or_dash, plain};
 use crate::args::client::{ConsentArgs, WatchArgs};
@@ -26,6 +27,13 @@ pub(crate) async fn run(args: &SettingsArgs) -> anyhow::Result<Exit> {
         }
         Some(SettingsCommand::Set(set)) => {
             let (change, consent) = asked_for(set);
+            if sets_nothing(&change) {
+                return Err(ClientError::Usage(
+                    "nothing to set: give at least one option; see `skictl settings set --help`"
+                        .to_owned(),
+                )
+                .into());
+            }
             client.change(args.watch, consent)?.carry_out(change).await
         }
         Some(SettingsCommand::History { section, watch }) => {
@@ -53,6 +61,34 @@ pub(crate) async fn run(args: &SettingsArgs) -> anyhow::Result<Exit> {
 async fn show(client: &Client, watch: WatchArgs) -> anyhow::Result<Exit> {
     let request = || ApiRequest::new(["settings"]);
     client.show_command(watch).show(request, render, None).await
+}
+
+/// Whether no value was given.
+fn sets_nothing(change: &Change) -> bool {
+    let values = match change {
+        Change::SetWorker {
+            threads,
+            prefetch,
+            batch,
+            linger_ms,
+            ..
+        } => [*threads, *prefetch, *batch, *linger_ms],
+        Change::SetApi {
+            channels,
+            message_rides,
+            max_in_flight,
+            ..
+        } => [*channels, *message_rides, *max_in_flight, None],
+        Change::SetFleet {
+            worker_min,
+            worker_max,
+            api_min,
+            api_max,
+            ..
+        } => [*worker_min, *worker_max, *api_min, *api_max],
+        _ => return false,
+    };
+    values.iter().all(Option::is_none)
 }
 
 fn asked_for(set: &SetCommand) -> (Change, &ConsentArgs) {

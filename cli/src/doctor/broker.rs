@@ -120,14 +120,14 @@ fn of_queue(check: String, found: &FoundQueue, is_consumed: bool) -> Finding {
 fn refusal(check: &str, error: &BrokerError) -> Finding {
     let fix = match error {
         BrokerError::Refused { .. } => {
-            "check user, password and virtual host in --amqp-url, and the user's permissions: `rabbitmqctl set_permissions -p VHOST USER '.*' '.*' '.*'`"
+            "check user, password and virtual host in --amqp-url, and whether the user may use the virtual host: `rabbitmqctl list_permissions -p VHOST`"
         }
         BrokerError::OtherArguments { .. } => {
             "let the workers drain the queue, delete it and restart, or use another --stack"
         }
         BrokerError::Url(_) => "fix --amqp-url",
         BrokerError::Call { source, .. } if is_forbidden(source) => {
-            "grant the user the permissions configure, write and read: `rabbitmqctl set_permissions -p VHOST USER '.*' '.*' '.*'`"
+            "grant the user the permissions of the stack: `rabbitmqctl set_permissions -p VHOST USER '^STACK\\.' '^(amq\\.default|STACK\\..*)$' '^STACK\\.'`"
         }
         _ => "see RabbitMQ's log and `rabbitmq-diagnostics status`",
     };

@@ -83,7 +83,8 @@ pub(super) async fn check(config: &Config) -> Vec<Finding> {
             let state_cache = StateCache::new(&folder, &config.stack);
             findings.extend(data_folder(&folder));
             findings.push(match state_cache.load() {
-                Ok(_) => ok("cached console settings", state_cache.path().display().to_string()),
+                Ok(Some(_)) => ok("cached console settings", state_cache.path().display().to_string()),
+                Ok(None) => ok("cached console settings", "none yet"),
                 Err(error) => failed(
                     "cached console settings",
                     chain(&error),

@@ -177,6 +177,20 @@ async fn questions_go_where_they_should() {
 }
 
 #[tokio::test]
+async fn settings_are_not_set_to_nothing() {
+    let console = Console::start().await;
+    for section in ["worker", "api", "fleet"] {
+        let arguments = ["settings", "set", section, "--yes", "--server"];
+        let run = Home::new()
+            .run(&[&arguments[..], &[&console.url]].concat())
+            .await;
+        assert_eq!(run.code, Some(2), "{section}: {}", run.stderr);
+        assert!(run.stderr.contains("nothing to set"), "{}", run.stderr);
+    }
+    assert!(console.asked().is_empty());
+}
+
+#[tokio::test]
 async fn watching_appends_where_nobody_can_be_repainted() {
     let console = Console::start().await;
     let arguments = ["queue", "--watch=100ms", "--output=json", "--server"];

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use skilift_core::clock::epoch_ms;
 
 use super::assets;
-use super::html::{Markup, icon, sentence};
+use super::html::{Markup, icon, prose, sentence};
 use super::refused_form::RefusedForm;
 use super::visitor::Visitor;
 use crate::console::Console;
@@ -209,6 +209,11 @@ impl Head {
     pub(super) fn has(&self, form: &str, name: &str, value: &(impl Display + ?Sized)) -> bool {
         let refused = self.refused.as_ref();
         refused.is_some_and(|refused| refused.has(form, name, value))
+    }
+
+    /// Text whose commands are in backticks.
+    pub(super) fn prose(&self, text: &str) -> Markup {
+        prose(text)
     }
 
     pub(super) fn icon(&self, name: &'static str) -> Markup {

@@ -29,6 +29,23 @@ pub(super) fn markup(text: String) -> Markup {
     Markup(text)
 }
 
+/// Text whose commands are in backticks, for terminals: here they are shown as code.
+pub(super) fn prose(text: &str) -> Markup {
+    let mut shown = String::new();
+    for (at, part) in text.split('`').enumerate() {
+        let part = askama::filters::escape(part, askama::filters::Html);
+        let part = part.map_or_else(|never| match never {}, |part| part.to_string());
+        // One that is not closed is no code.
+        let is_code = at % 2 == 1 && text.matches('`').count() > at;
+        shown += &match is_code {
+            true => format!("<code>{part}</code>"),
+            false if at % 2 == 1 => format!("`{part}"),
+            false => part,
+        };
+    }
+    Markup(shown)
+}
+
 /// An icon of `sprite.html`.
 pub(super) fn icon(name: &'static str) -> Markup {
     Markup(format!(

@@ -12,7 +12,8 @@ use super::error::{PageError, just_started, render};
 use super::fleet::{Summary, summary};
 use super::head::Head;
 use super::html::{
-    Figure, Markup, Verdict, cell, icon, outcome, per_s, reconciliation_state, sentence, time,
+    Figure, Markup, Verdict, cell, icon, outcome, per_s, prose, reconciliation_state, sentence,
+    time,
 };
 use super::queue::{drain_time, oldest, trend};
 use super::visitor::Visitor;
@@ -48,7 +49,7 @@ struct Todo {
     severity: Severity,
     message: String,
     since: Markup,
-    remedy: String,
+    remedy: Markup,
     link: String,
     code: AlarmCode,
     /// Who acknowledged it.
@@ -238,8 +239,7 @@ fn todo(alarm: &AlarmView) -> Todo {
         severity: alarm.severity,
         message: alarm.message.clone(),
         since: time(alarm.since_at_ms, epoch_ms()),
-        // Commands are in backticks, for terminals.
-        remedy: alarm.remedy.replace('`', ""),
+        remedy: prose(&alarm.remedy),
         link: alarm.link.clone(),
         code: alarm.code,
         acknowledged: alarm.acknowledged.as_ref().map(|of| match &of.reason {

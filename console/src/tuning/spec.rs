@@ -299,7 +299,7 @@ fn check_load(console: &Console, load: &SweepLoad) -> Result<(), Error> {
         .as_deref()
         .or(command.target.as_deref())
         .ok_or_else(|| {
-            Error::invalid("load.target is required: the URL of the API or of its load balancer")
+            Error::invalid("the target of the load is required: the URL of the API or of its load balancer (--target, or load.target in a file)")
         })?;
     if !target.starts_with("http://") && !target.starts_with("https://") {
         return Err(Error::invalid(format!(

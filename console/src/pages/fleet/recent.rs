@@ -10,7 +10,7 @@ use crate::view::change::Change;
 use crate::view::plan::{PlanState, PlanView};
 
 /// Newest plans that are looked at.
-const LOOKED_AT: usize = 30;
+const LOOKED_AT: usize = 1_000;
 /// Plans that are shown.
 const SHOWN: usize = 5;
 

@@ -129,7 +129,18 @@ fn verdict(view: &SweepView) -> Verdict {
             (kind, recommendation(view, found, names))
         }
         None if view.points.is_empty() => ("warn", "Nothing was measured.".to_owned()),
-        None => ("warn", "No point meets the objective.".to_owned()),
+        None if view.state == SweepState::Running => (
+            "busy",
+            "No point that was measured meets the objective yet.".to_owned(),
+        ),
+        None if view.state == SweepState::Finished => {
+            ("warn", "No point meets the objective.".to_owned())
+        }
+        None => (
+            "warn",
+            "It ended before it was complete, and no point that was measured meets the objective."
+                .to_owned(),
+        ),
     };
     Verdict { kind, message }
 }
