@@ -93,6 +93,27 @@ impl RedisReader {
             .map_err(failed(doing))
     }
 
+    /// Looks for rides of a skier that were not in Redis: the days may be archived. Rides and state of a day are of one moment, so
+    /// that one that is restored meanwhile is in one of both.
+    async fn missing_on_days(
+        &self,
+        skier: SkierId,
+        days: Vec<ResortDay>,
+    ) -> Result<Vec<Vec<Boarding>>, StoreError> {
+        let mut pipeline = Pipeline::with_capacity(days.len());
+        for day in &days {
+            let key = self.keys.rides(*day);
+            let command = pipeline.cmd("HMGET").arg(key);
+            command.arg(skier.get()).arg(STATE_FIELD);
+        }
+        let found: Vec<LedgerFields> = pipeline
+            .query_async(&mut self.questions.clone())
+            .await
+            .map_err(failed("find a skier's rides"))?;
+        self.with_archived(skier, days.into_iter().zip(found).collect())
+            .await
+    }
+
     /// Reads rides of a skier: those in Redis, or where a day is archived, those in the files.
     async fn with_archived(
         &self,
@@ -216,18 +237,27 @@ impl Reader for RedisReader {
         let mut pipeline = Pipeline::with_capacity(days.len());
         for day in days {
             let key = self.keys.rides(*day);
-            pipeline
-                .cmd("HMGET")
-                .arg(key)
-                .arg(skier.get())
-                .arg(STATE_FIELD);
+            pipeline.cmd("HGET").arg(key).arg(skier.get());
         }
-        let found: Vec<LedgerFields> = pipeline
+        let found: Vec<Option<Vec<u8>>> = pipeline
             .query_async(&mut self.questions.clone())
             .await
             .map_err(failed("find a skier's rides"))?;
-        self.with_archived(skier, days.iter().copied().zip(found).collect())
-            .await
+        let (mut rides, mut missing) = (Vec::with_capacity(found.len()), Vec::new());
+        for (at, (day, packed)) in days.iter().zip(found).enumerate() {
+            if packed.is_none() {
+                missing.push((at, *day));
+            }
+            rides.push(self.unpack(*day, packed.as_deref().unwrap_or_default())?);
+        }
+        if !missing.is_empty() {
+            let (places, days): (Vec<usize>, Vec<_>) = missing.into_iter().unzip();
+            let of_missing = self.missing_on_days(skier, days).await?;
+            for (at, of_day) in places.into_iter().zip(of_missing) {
+                rides[at] = of_day;
+            }
+        }
+        Ok(rides)
     }
 
     async fn days_of_skier(
