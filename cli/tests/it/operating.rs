@@ -1,5 +1,6 @@
 //! Operating a fleet while rides flow: what is changed, what dies, and what the console says of it.
 
+use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use crate::operator::{Operator, all_follow, of_role};
@@ -189,6 +190,31 @@ async fn rides_flow_and_settings_stay_while_the_console_is_down() {
         settings.to_string().contains("\"threads\":5"),
         "{settings:#}"
     );
+}
+
+#[tokio::test]
+async fn what_a_stopped_worker_may_hold_is_counted_until_it_goes_on() {
+    let (system, second, operator) = system_with_two_workers().await;
+    let load = system.load();
+    load.accept(500).await;
+    second.signal(Signal::SIGSTOP);
+    let stopped = std::time::Instant::now();
+    // From the third second on, also before it is lost; it holds what RabbitMQ has delivered to it.
+    let is_counted = |queue: &Value| {
+        let oldest = &queue["oldest_ride_age_ms"];
+        let holds = queue["reconciliation"]["outstanding"]["value"].as_u64() > Some(0);
+        holds && oldest["is_upper_bound"] == true && oldest["value"].as_u64() > Some(1_500)
+    };
+    let (queue, _) = operator.waits_for(&["queue"], is_counted).await;
+    let age_ms = queue["oldest_ride_age_ms"]["value"].as_u64().unwrap();
+    assert!(u128::from(age_ms) < stopped.elapsed().as_millis() + 2_500);
+    load.accept(500).await;
+    second.signal(Signal::SIGCONT);
+    let sent = load.stop().await;
+    system.prove("a worker stopped and went on", &sent).await;
+    operator.closes_the_books().await;
+    let is_known = |queue: &Value| queue["oldest_ride_age_ms"]["value"] == 0;
+    operator.waits_for(&["queue"], is_known).await;
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
-use crate::port::{free_port, is_free};
+use crate::port::free_port;
 use crate::process::Process;
 use crate::program;
 
@@ -107,7 +107,8 @@ impl RedisServer {
             };
             match server.until_it_answers().await {
                 Ok(()) => return Ok(server),
-                Err(_) if attempt < ATTEMPTS && server.lost_its_port() => attempt += 1,
+                // Its own port, or that of its cluster bus, which is 10,000 higher.
+                Err(error) if attempt < ATTEMPTS && is_of_a_port(&error) => attempt += 1,
                 Err(error) => return Err(error),
             }
         }
@@ -192,11 +193,6 @@ impl RedisServer {
             })
             .await
     }
-
-    fn lost_its_port(&self) -> bool {
-        !self.process.is_running() && !is_free(self.port)
-    }
-
     /// Whether it accepts the password and answers a PING; not while it still loads its data.
     async fn ping(&self) -> anyhow::Result<bool> {
         let mut connection = BufReader::new(TcpStream::connect(self.addr()).await?);
@@ -232,6 +228,11 @@ impl RedisOptions {
         );
         lines.join("\n") + "\n"
     }
+}
+
+/// Whether a server did not start because another program has taken a port since.
+fn is_of_a_port(error: &anyhow::Error) -> bool {
+    format!("{error:#}").contains("Address already in use")
 }
 
 fn config_file(folder: &Path) -> PathBuf {
