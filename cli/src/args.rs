@@ -25,7 +25,6 @@ pub(crate) mod top;
 pub(crate) mod tune;
 mod worker;
 
-use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -65,7 +64,7 @@ pub(crate) struct Cli {
 impl Cli {
     /// Parses the command line; exits the process on a usage error and after printing help.
     pub(crate) fn read() -> Self {
-        let words: Vec<OsString> = std::env::args_os().collect();
+        let words = client::behind_the_command(std::env::args_os());
         let read = Self::documented()
             .try_get_matches_from(&words)
             .and_then(|matches| Self::from_arg_matches(&matches));

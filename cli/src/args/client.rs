@@ -37,6 +37,44 @@ pub(crate) struct ClientArgs {
     pub(crate) output: Form,
 }
 
+/// Moves options of the console that stand before the command behind it: `skictl --context alps queue` is
+/// `skictl queue --context alps`.
+pub(super) fn behind_the_command(words: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+    let options = ClientArgs::augment_args(clap::Command::new("skictl"));
+    let is_option = |word: &str| {
+        let name = word.split('=').next().unwrap_or_default();
+        options.get_arguments().any(|of| {
+            let is_long = of
+                .get_long()
+                .is_some_and(|long| name == format!("--{long}"));
+            is_long
+                || of
+                    .get_short()
+                    .is_some_and(|short| name == format!("-{short}"))
+        })
+    };
+    let mut words = words.into_iter();
+    let mut ordered: Vec<OsString> = words.by_ref().take(1).collect();
+    let mut moved = Vec::new();
+    while let Some(word) = words.next() {
+        let Some(text) = word.to_str().filter(|text| is_option(text)) else {
+            ordered.push(word);
+            break;
+        };
+        // Each of them has a value.
+        let value = if text.contains('=') {
+            None
+        } else {
+            words.next()
+        };
+        moved.push(word);
+        moved.extend(value);
+    }
+    ordered.extend(moved);
+    ordered.extend(words);
+    ordered
+}
+
 /// Replaces the options that a command inherits from its group, in its help, by a line that says where they are explained.
 pub(super) fn refer_to_group(command: clap::Command, group: &str) -> clap::Command {
     if !command.get_arguments().any(clap::Arg::is_global_set) {

@@ -62,6 +62,15 @@ async fn flags_come_before_environment_before_contexts() {
     let environment = [("SKI_CONTEXT", "summit")];
     home.run_with(&["queue"], &environment, "").await;
     assert_eq!(current.asked().len(), 3);
+    // Before the first command, as after it.
+    let run = home
+        .run(&["--context=summit", "-o", "json", "nodes", "list"])
+        .await;
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    assert!(run.stdout.starts_with('{'), "{}", run.stdout);
+    assert_eq!(current.asked().len(), 4);
+    let run = home.run(&["--server", &flag.url, "up", "--help"]).await;
+    assert_eq!(run.code, Some(2), "{}", run.stdout);
 }
 
 #[tokio::test]
