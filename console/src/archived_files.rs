@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use skilift_core::lifecycle::TaskError;
-use skilift_core::store::{ArchivedFiles, Reader, StoreError};
+use skilift_core::store::{ArchivedFiles, Reader};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -80,26 +80,18 @@ async fn look(faults: &ArchiveFaults, reader: &dyn Reader, directory: Option<&Pa
         }
     };
     // While Redis is away, nothing new is known.
-    if let Some(found) = unreadable(&found) {
-        faults.set(found);
+    if let Ok(all) = found {
+        faults.set(unreadable(&all));
     }
 }
 
-/// The days that cannot be read; `None` if that is unknown.
-fn unreadable(found: &Result<Vec<ArchivedFiles>, StoreError>) -> Option<Option<Unreadable>> {
-    let all = found.as_ref().ok()?;
-    let mut faults = all.iter().filter_map(|files| files.fault.as_deref());
-    Some(faults.next().map(|first| {
-        let days = 1 + faults.count() as u64;
-        Unreadable {
-            days,
-            why: format!(
-                "{} of {}: {first}",
-                days,
-                counted(all.len() as u64, "archived day", "archived days")
-            ),
-        }
-    }))
+fn unreadable(all: &[ArchivedFiles]) -> Option<Unreadable> {
+    let (days, first) = ArchivedFiles::unreadable(all)?;
+    let of = counted(all.len() as u64, "archived day", "archived days");
+    Some(Unreadable {
+        days: days as u64,
+        why: format!("{days} of {of}: {first}"),
+    })
 }
 
 #[cfg(test)]
@@ -128,20 +120,16 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_counted_and_an_outage_of_redis_says_nothing() {
-        assert_eq!(unreadable(&Ok(vec![files(1, None)])), Some(None));
+    fn days_that_cannot_be_read_are_counted_and_the_first_is_named() {
+        assert_eq!(unreadable(&[files(1, None)]), None);
         let damaged = "day-002.ndjson.gz is not what was archived";
-        let found = unreadable(&Ok(vec![
+        let days = [
             files(1, None),
             files(2, Some(damaged)),
             files(3, Some("day 3")),
-        ]));
-        let found = found.unwrap().unwrap();
+        ];
+        let found = unreadable(&days).unwrap();
         assert_eq!(found.days, 2);
         assert_eq!(found.why, format!("2 of 3 archived days: {damaged}"));
-        let corrupt = StoreError::NewerFormat {
-            found: "9".to_owned(),
-        };
-        assert_eq!(unreadable(&Err(corrupt)), None);
     }
 }

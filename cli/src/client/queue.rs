@@ -82,13 +82,11 @@ async fn show_history(
     let render = |history: &HistoryView, page: &mut Page| {
         let points = &history.points;
         let is_repainted = is_watched && page.terminal_style.terminal;
-        let first = points.len()
-            - points.len().min(if is_repainted {
-                rows_that_fit()
-            } else {
-                usize::MAX
-            });
-        render_history(&points[first..], page);
+        let left_out = match is_repainted {
+            true => points.len().saturating_sub(rows_that_fit()),
+            false => 0,
+        };
+        render_history(&points[left_out..], page);
     };
     show_command.show(request, render, Some(history_csv)).await
 }

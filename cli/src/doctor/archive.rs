@@ -2,8 +2,8 @@
 
 use skilift_console::view::figures::counted;
 use skilift_core::lifecycle::chain;
-use skilift_core::store::Reader as _;
 use skilift_core::store::redis::Store;
+use skilift_core::store::{ArchivedFiles, Reader as _};
 
 use super::findings::{Finding, failed, not_checked, ok};
 use crate::config::{Config, Servers};
@@ -20,26 +20,19 @@ pub(super) async fn check(servers: &Servers, config: &Config) -> Finding {
         Ok(days) => days,
         Err(error) => return not_checked(check, chain(&error)),
     };
+    let all = counted(days.len() as u64, "archived day", "archived days");
     let Some(directory) = config.archive_directory() else {
         return match days.len() {
             0 => ok(check, "no archived days"),
-            of => not_checked(
-                check,
-                format!(
-                    "{}; no --archive",
-                    counted(of as u64, "archived day", "archived days")
-                ),
-            ),
+            _ => not_checked(check, format!("{all}; no --archive")),
         };
     };
     let directory = directory.display();
-    let mut faults = days.iter().filter_map(|day| day.fault.as_deref());
-    let all = counted(days.len() as u64, "archived day", "archived days");
-    match faults.next() {
+    match ArchivedFiles::unreadable(&days) {
         None => ok(check, format!("{all} in {directory}")),
-        Some(first) => failed(
+        Some((count, first)) => failed(
             check,
-            format!("{} of {all} cannot be read: {first}", 1 + faults.count()),
+            format!("{count} of {all} cannot be read: {first}"),
             format!(
                 "mount the directory of --archive at {directory}, or restore its files from a backup; see `skictl archive list`"
             ),

@@ -35,7 +35,6 @@ impl Capacity {
     ) -> Result<Self, String> {
         let name = role.to_string();
         let (mut measured, mut little, mut unknown) = (Vec::new(), Vec::new(), Vec::new());
-        let (mut busy, mut little_busy) = (Vec::new(), Vec::new());
         let mut why = format!("no {name} node is up");
         let working = nodes.iter().filter(|node| {
             node.role == name && matches!(node.state, NodeState::Ready | NodeState::Degraded)
@@ -48,12 +47,11 @@ impl Capacity {
             let machine = node.instance_id.clone();
             match (node.rides_per_s.value, used) {
                 (Some(rate), Some(used)) if used < LEAST_BUSY => {
-                    little.push((machine, rate / LEAST_BUSY));
-                    little_busy.push(used);
+                    little.push((machine, rate / LEAST_BUSY, used));
                 }
                 (Some(rate), Some(used)) => {
-                    measured.push((machine, rate / used.min(1.0)));
-                    busy.push(used.min(1.0));
+                    let used = used.min(1.0);
+                    measured.push((machine, rate / used, used));
                 }
                 (None, _) => {
                     why = format!("the throughput of {} is not known yet", node.id);
@@ -70,22 +68,25 @@ impl Capacity {
         if told.is_empty() {
             return Err(why);
         }
-        let all: f64 = told.iter().map(|(_, could)| could).sum();
+        let all: f64 = told.iter().map(|(_, could, _)| could).sum();
         if all <= 0.0 {
             return Err(format!(
                 "all {name} nodes are idle, so their capacity cannot be measured"
             ));
         }
         let average = all / told.len() as f64;
-        let busy = if is_at_least { little_busy } else { busy };
-        let mut by_machine = measured;
-        let guessed = little.into_iter();
-        by_machine.extend(guessed.map(|(machine, could)| (machine, could.max(average))));
-        by_machine.extend(unknown.into_iter().map(|machine| (machine, average)));
+        let busy = told.iter().map(|(.., used)| used).sum::<f64>() / told.len() as f64;
+        let measured = measured
+            .into_iter()
+            .map(|(machine, could, _)| (machine, could));
+        let guessed = little
+            .into_iter()
+            .map(|(machine, could, _)| (machine, could.max(average)));
+        let unknown = unknown.into_iter().map(|machine| (machine, average));
         Ok(Self {
-            by_machine,
+            by_machine: measured.chain(guessed).chain(unknown).collect(),
             is_at_least,
-            busy: busy.iter().sum::<f64>() / busy.len() as f64,
+            busy,
         })
     }
 

@@ -125,11 +125,13 @@ impl NodeEvents {
 }
 
 impl StoredEvents {
-    /// Since when the node was in the state that it was in before the stage `at`: stages between may have changed its settings only.
+    /// Since when the process was in the state that it was in before the stage `at`: stages between may have changed its settings
+    /// only.
     fn since(&self, at: usize) -> u64 {
+        let like = |stage: &Stage| (stage.state, stage.boot_id.clone());
         let before = self.stages.iter().take(at).rev();
-        let state = before.clone().next().map(|stage| stage.state);
-        let same = before.take_while(|stage| Some(stage.state) == state);
+        let last = before.clone().next().map(like);
+        let same = before.take_while(|stage| Some(like(stage)) == last);
         same.last().map_or(0, |stage| stage.at_ms)
     }
 }

@@ -65,7 +65,12 @@ pub(super) fn view(
 
     let held = registry.held();
     let depth = collectors.depth.known(now).ok();
-    if let Some(consumers) = depth.and_then(|(depth, _)| depth.consumers) {
+    let of_queue = match console.config.engine {
+        EngineKind::Servers => depth.and_then(|(depth, _)| depth.consumers),
+        // Only this process uses it: one that has ended holds nothing.
+        EngineKind::DataFolder => Some(0),
+    };
+    if let Some(consumers) = of_queue {
         registry.record_consumers(consumers);
     }
     let unheard = unheard(registry, now);

@@ -44,6 +44,16 @@ pub struct ArchivedFiles {
     pub fault: Option<String>,
 }
 
+impl ArchivedFiles {
+    /// Of some days: how many cannot be read, and why the first of them cannot; `None` if all can.
+    #[must_use]
+    pub fn unreadable(days: &[Self]) -> Option<(usize, &str)> {
+        let mut faults = days.iter().filter_map(|files| files.fault.as_deref());
+        let first = faults.next()?;
+        Some((1 + faults.count(), first))
+    }
+}
+
 /// Whether a query is about a day.
 pub type WantedDays<'a> = &'a (dyn Fn(&ResortDay) -> bool + Send + Sync);
 
