@@ -363,6 +363,21 @@ mod tests {
     use super::*;
 
     #[test]
+    fn commands_in_a_text_are_code_and_what_is_foreign_is_escaped() {
+        let text = |text| prose(text).to_string();
+        assert_eq!(
+            text("see `skictl nodes`, or `a<b`"),
+            "see <code>skictl nodes</code>, or <code>a&#60;b</code>"
+        );
+        assert_eq!(text("<i>`"), "&#60;i&#62;`");
+        assert_eq!(
+            text("one `two` and `three"),
+            "one <code>two</code> and `three"
+        );
+        assert_eq!(text("`<script>`"), "<code>&#60;script&#62;</code>");
+    }
+
+    #[test]
     fn a_time_is_as_short_as_the_day_permits() {
         // 2025-11-23T10:42:07Z
         let now = 1_763_894_527_000;
